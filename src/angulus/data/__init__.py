@@ -1,0 +1,40 @@
+"""Examples for training and testing: where images come from, which of them to use, in which order, and how changed."""
+
+from angulus.data.augment import Augment
+from angulus.data.cache import InMemory, bytes_needed, fingerprint
+from angulus.data.examples import Account, Drop, Fit, Size, Source, account_of, decode_image, fit_image, read_images
+from angulus.data.folder import FolderSource
+from angulus.data.loader import Batch, batches, sequential
+from angulus.data.omniglot import OmniglotSource
+from angulus.data.pairs import Pairs, draw_pairs
+from angulus.data.sampling import EpochSampler
+from angulus.data.split import Subset, drop_shared, select, split_identities, subset
+
+__all__ = [
+    "Account",
+    "Augment",
+    "Batch",
+    "Drop",
+    "EpochSampler",
+    "Fit",
+    "FolderSource",
+    "InMemory",
+    "OmniglotSource",
+    "Pairs",
+    "Size",
+    "Source",
+    "Subset",
+    "account_of",
+    "batches",
+    "bytes_needed",
+    "decode_image",
+    "draw_pairs",
+    "drop_shared",
+    "fingerprint",
+    "fit_image",
+    "read_images",
+    "select",
+    "sequential",
+    "split_identities",
+    "subset",
+]

@@ -1,0 +1,243 @@
+"""What an example is: one image, the identity it shows, and a key that names it.
+
+Everything that holds examples (a folder, an archive, a generator, a view on one of them) is a `Source`: label i of
+`labels` is the position of the name in `identities`, `keys[i]` names the image for people, `read(i)` gives its pixels.
+An `Account` says in words and in numbers what a source kept and what it dropped, and why.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from angulus.errors import DataError
+
+Size = tuple[int, int]
+"""Height and width in pixels, always in this order."""
+
+Fit = Literal["resize", "crop", "error"]
+
+MAX_EXAMPLES_SHOWN = 5
+_EXIF_ORIENTATION = 0x0112
+
+
+class Source(Protocol):
+    """Labelled images, read one at a time; reading never changes the source."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """[n], positions in `identities`."""
+        ...
+
+    @property
+    def identities(self) -> Sequence[str]:
+        """Names; the label of an identity is its position."""
+        ...
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """[n] names of the images, unique within the source."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """Pixels [height, width, 3], RGB, 0 to 255. Raises DataError naming the image when it is unreadable."""
+        ...
+
+
+@runtime_checkable
+class ReadsMany(Protocol):
+    """A source that gives many images at once faster than one by one."""
+
+    def read_many(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]: ...
+
+
+@runtime_checkable
+class HasStamp(Protocol):
+    """A source that can say cheaply whether the content of an image has changed."""
+
+    def stamp(self, index: int, *, times: bool) -> str | None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drop:
+    """What was left out for one reason, with the first few names."""
+
+    reason: str
+    images: int = 0
+    identities: int = 0
+    others: int = 0  # files and folders that never counted as images
+    examples: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(reason: str, names: Sequence[str], *, images: int = 0, identities: int = 0, others: int = 0) -> "Drop":
+        """A drop that shows the first of `names`."""
+        shown = tuple(names[:MAX_EXAMPLES_SHOWN])
+        return Drop(reason=reason, images=images, identities=identities, others=others, examples=shown)
+
+    def line(self) -> str:
+        """For example: dropped 3 images of 1 identity: excluded by name (Ada_Lovelace)."""
+        parts = [_count(self.images, "image"), _count(self.identities, "identity"), _count(self.others, "entry")]
+        counted = " of ".join(part for part in parts if part) or "nothing"
+        verb = "ignored" if self.others else "dropped"
+        shown = ", ".join(self.examples)
+        total = max(self.images, self.identities, self.others)
+        more = ", ..." if self.examples and total > len(self.examples) else ""
+        return f"{verb} {counted}: {self.reason}" + (f" ({shown}{more})" if shown else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """What a source holds after every selection, and what each selection dropped, in order."""
+
+    origin: str
+    images: int
+    identities: int
+    drops: tuple[Drop, ...] = ()
+
+    def after(self, *drops: Drop, images: int, identities: int) -> "Account":
+        """The account once `drops` have been made, leaving `images` of `identities`; empty drops are left out."""
+        real = tuple(drop for drop in drops if drop.images or drop.identities or drop.others)
+        return replace(self, images=images, identities=identities, drops=self.drops + real)
+
+    def lines(self) -> list[str]:
+        """A log of a few lines: what is kept, then one line per reason."""
+        kept = f"{self.origin}: {self.images:,} images of {self.identities:,} identities"
+        return [kept, *(f"  {drop.line()}" for drop in self.drops)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain values for JSON."""
+        return {
+            "origin": self.origin,
+            "images": self.images,
+            "identities": self.identities,
+            "drops": [{**asdict(drop), "examples": list(drop.examples)} for drop in self.drops],
+        }
+
+
+def account_of(source: Source) -> Account:
+    """The account that the source carries, or a plain count where it carries none."""
+    carried = getattr(source, "account", None)
+    if isinstance(carried, Account):
+        return carried
+    return Account(origin=type(source).__name__, images=len(source), identities=len(source.identities))
+
+
+def stamp_of(source: Source, index: int, *, times: bool) -> str | None:
+    """A short text that changes when the image does, or None where the source can't say so cheaply."""
+    return source.stamp(index, times=times) if isinstance(source, HasStamp) else None
+
+
+def decode_image(content: bytes | Path, *, name: str | None = None) -> NDArray[np.uint8]:
+    """Pixels [height, width, 3] (uint8, RGB) of an encoded image, turned upright as its EXIF orientation says.
+
+    Grey, palette and CMYK images become RGB, transparent ones are laid over black, 16 bits a channel become 8.
+    Raises DataError with the name of the image and the reason when it can't be decoded completely.
+    """
+    shown = name or (str(content) if isinstance(content, Path) else "image")
+    try:
+        data = content.read_bytes() if isinstance(content, Path) else content
+        if not data:
+            raise DataError(f"cannot read {shown}: the file is empty")
+        with Image.open(BytesIO(data)) as image:
+            return _as_rgb(image)
+    except (DataError, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        raise DataError(f"cannot read {shown}: its content is not an image of a known format") from error
+    except Exception as error:  # decoders raise a dozen types on damaged bytes
+        raise DataError(f"cannot read {shown}: {_reason(error)}") from error
+
+
+def fit_image(image: NDArray[np.uint8], size: Size, fit: Fit, *, name: str = "image") -> NDArray[np.uint8]:
+    """The image [h, w, 3] at `size` (height, width); an image that has this size already is returned as it is.
+
+    resize: antialiased bilinear; the sides are scaled independently. crop: the centre, so that 112x112 to 112x96
+    keeps columns 8 to 103. error: nothing but `size` is accepted. Raises DataError naming the image.
+    """
+    height, width = image.shape[:2]
+    if (height, width) == tuple(size):
+        return image
+    if fit == "resize":
+        resized = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+        return np.asarray(resized)
+    if fit == "crop" and height >= size[0] and width >= size[1]:
+        top, left = (height - size[0]) // 2, (width - size[1]) // 2
+        return np.ascontiguousarray(image[top : top + size[0], left : left + size[1]])
+    raise DataError(
+        f"{name} is {height}x{width} (height x width), not {size[0]}x{size[1]}"
+        + (": too small to crop" if fit == "crop" else "")
+        + "; set data.fit=resize, or data.size to the size of the images"
+    )
+
+
+def read_images(source: Source, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The images at `indices` [n] as one array uint8 [n, 3, height, width], contiguous and free to be changed.
+
+    Raises DataError naming two images when their sizes differ.
+    """
+    if isinstance(source, ReadsMany):
+        return source.read_many(indices)
+    if not len(indices):
+        raise DataError("a batch needs at least 1 image, got 0")
+    first = source.read(int(indices[0]))
+    images = np.empty((len(indices), 3, *first.shape[:2]), dtype=np.uint8)
+    for row, index in enumerate(indices):
+        image = first if row == 0 else source.read(int(index))
+        if image.shape != first.shape:
+            raise different_sizes(source, int(indices[0]), first.shape, int(index), image.shape)
+        images[row] = image.transpose(2, 0, 1)
+    return images
+
+
+def different_sizes(
+    source: Source, first: int, first_shape: tuple[int, ...], other: int, other_shape: tuple[int, ...]
+) -> DataError:
+    """The error for two images that can't stand in one batch."""
+    return DataError(
+        f"images in one batch must have one size: {source.keys[first]} is {first_shape[0]}x{first_shape[1]} and "
+        f"{source.keys[other]} is {other_shape[0]}x{other_shape[1]} (height x width); set data.size, "
+        "for example data.size=[112,112]"
+    )
+
+
+def check_size(size: Size | None) -> None:
+    """Raises DataError unless `size` is None or two positive numbers."""
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise DataError(f"size must be (height, width) of at least 1 pixel each, got {tuple(size)}")
+
+
+def _as_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    upright = image
+    if image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
+        upright = ImageOps.exif_transpose(image)
+    if upright.mode == "RGB":
+        return np.array(upright)
+    if upright.mode.startswith("I"):
+        grey = np.clip(np.asarray(upright).astype(np.int64), 0, 65535) // 257
+        return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
+    if upright.mode == "F":
+        raise DataError("floating-point pixels have no agreed range; store the image with 8 bits a channel")
+    if upright.has_transparency_data:
+        over_black = Image.new("RGBA", upright.size, (0, 0, 0, 255))
+        over_black.alpha_composite(upright.convert("RGBA"))
+        upright = over_black
+    return np.array(upright.convert("RGB"))
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0]
+
+
+def _count(number: int, noun: str) -> str:
+    if not number:
+        return ""
+    plural = noun if number == 1 else noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{number:,} {plural}"

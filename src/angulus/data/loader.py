@@ -1,0 +1,173 @@
+"""Batches of images in the order that the sampler says, whoever decodes them.
+
+Every process computes the same global batch and reads its own contiguous slice of it, so that the slices of all processes
+laid end to end are what one process would have seen. Workers only change the speed, never the order.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from angulus.data.examples import Source, read_images
+from angulus.data.sampling import EpochSampler
+from angulus.errors import DataError
+
+_Place = tuple[int, int, int, int]  # epoch, batch in the epoch, first row of the slice, rows in the global batch
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Batch:
+    """The slice of a global batch that one process trains on."""
+
+    images: Tensor
+    """uint8 [n, 3, height, width], RGB."""
+    labels: Tensor
+    """int64 [n]."""
+    indices: Tensor
+    """int64 [n], positions in the source."""
+    epoch: int
+    index: int
+    """Number of the batch in its epoch, from 0."""
+    start: int
+    """Row of the global batch at which this slice starts."""
+    total: int
+    """Rows of the global batch."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def batches(
+    source: Source,
+    sampler: EpochSampler,
+    *,
+    epoch: int = 0,
+    start: int = 0,
+    end_epoch: int | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+    num_workers: int = 0,
+    prefetch: int = 2,
+) -> Iterator[Batch]:
+    """Batches from batch `start` of `epoch` to the end of the epoch before `end_epoch`.
+
+    Args:
+        source: where the images are; `InMemory` and views on it need no workers.
+        sampler: which examples stand in which batch.
+        epoch: where to begin, from 0.
+        start: the first batch of that epoch, from 0: a resumed run passes the number of batches it has seen.
+        end_epoch: the epoch to stop before; None stops at the end of `epoch`. Workers live until then.
+        rank: which slice of each batch, from 0.
+        world_size: into how many slices a batch is cut; they differ by one row where it can't be cut evenly.
+        num_workers: processes that decode; 0 decodes in this one.
+        prefetch: batches that each worker holds ready.
+
+    Raises DataError naming the image that can't be read, from a worker too.
+    """
+    if not 0 <= rank < world_size:
+        raise DataError(f"rank must be in 0..{world_size - 1}, got {rank}")
+    if sampler.num_examples != len(source):
+        raise DataError(f"the sampler counts {sampler.num_examples} examples, the source {len(source)}")
+    smallest = min(sampler.batch_size, sampler.num_examples)
+    if smallest < world_size:
+        raise DataError(f"a batch of {smallest} examples cannot be cut into {world_size} slices")
+    plan = _Plan(sampler, epoch, start, epoch + 1 if end_epoch is None else end_epoch, rank, world_size)
+    return _generate(source, plan, num_workers, prefetch)
+
+
+def sequential(
+    source: Source, batch_size: int, *, num_workers: int = 0, prefetch: int = 2
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every image once, in order: (uint8 [n, 3, height, width], positions int64 [n]); the last batch may be smaller."""
+    if batch_size < 1:
+        raise DataError(f"batch_size must be at least 1, got {batch_size}")
+    every = np.arange(len(source), dtype=np.int64)
+    pieces = [every[begin : begin + batch_size] for begin in range(0, len(every), batch_size)]
+    for images, indices in zip(_read_all(source, pieces, num_workers, prefetch), pieces, strict=True):
+        yield images, torch.from_numpy(indices.copy())
+
+
+@dataclass(frozen=True)
+class _Plan:
+    # Which rows to read for which batch; it can be walked any number of times.
+    sampler: EpochSampler
+    epoch: int
+    start: int
+    end_epoch: int
+    rank: int
+    world_size: int
+
+    def __iter__(self) -> Iterator[NDArray[np.int64]]:
+        for _, indices in self.walk():
+            yield indices
+
+    def walk(self) -> Iterator[tuple[_Place, NDArray[np.int64]]]:
+        for epoch in range(self.epoch, self.end_epoch):
+            first = self.start if epoch == self.epoch else 0
+            for index in range(first, self.sampler.batches_per_epoch):
+                rows = self.sampler.batch(epoch, index)
+                begin, end = (len(rows) * edge // self.world_size for edge in (self.rank, self.rank + 1))
+                if begin == end:
+                    raise DataError(
+                        f"batch {index} has {len(rows)} examples, too few for {self.world_size} processes; "
+                        "set drop_last"
+                    )
+                yield (epoch, index, begin, len(rows)), rows[begin:end]
+
+
+def _generate(source: Source, plan: _Plan, num_workers: int, prefetch: int) -> Iterator[Batch]:
+    labels = np.asarray(source.labels, dtype=np.int64)
+    read = _read_all(source, plan, num_workers, prefetch)
+    for (place, indices), images in zip(plan.walk(), read, strict=True):
+        epoch, index, start, total = place
+        yield Batch(
+            images=images,
+            labels=torch.from_numpy(labels[indices]),
+            indices=torch.from_numpy(indices),
+            epoch=epoch,
+            index=index,
+            start=start,
+            total=total,
+        )
+
+
+def _read_all(
+    source: Source, pieces: "_Plan | list[NDArray[np.int64]]", num_workers: int, prefetch: int
+) -> Iterator[Tensor]:
+    if num_workers == 0:
+        for indices in pieces:
+            yield torch.from_numpy(read_images(source, indices))
+        return
+    loader = DataLoader(
+        _Images(source),
+        sampler=pieces,  # each "example" of the DataLoader is a whole batch, so that order is the plan's
+        batch_size=None,
+        collate_fn=_unchanged,
+        num_workers=num_workers,
+        prefetch_factor=prefetch,
+    )
+    for images in loader:
+        if isinstance(images, str):
+            raise DataError(images)
+        yield images
+
+
+class _Images(Dataset[Tensor | str]):
+    # A worker hands over the sentence of an error, since the DataLoader would wrap it in its own traceback.
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def __getitem__(self, indices: NDArray[np.int64]) -> Tensor | str:
+        try:
+            return torch.from_numpy(read_images(self.source, indices))
+        except DataError as error:
+            return str(error)
+
+
+def _unchanged(images: Tensor | str) -> Tensor | str:
+    return images

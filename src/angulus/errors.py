@@ -1,0 +1,48 @@
+"""Every error that a user of Angulus can cause; the command line prints its sentence and no traceback.
+
+AngulusError
+  ConfigError       a recipe or an override is wrong (lists every problem at once)
+  DataError         a folder, an image, a pair list or labels
+  ModelError        a network, its weights or the images it is fed
+  CheckpointError   a run folder or a checkpoint in it
+  EvaluationError   embeddings or a protocol
+  NonFiniteError    a loss or gradient became infinite or NaN
+"""
+
+from collections.abc import Sequence
+
+
+class AngulusError(Exception):
+    """Base of all errors with a sentence for the user: the rule, the name, the value, what to do."""
+
+
+class ConfigError(AngulusError, ValueError):
+    """A recipe is wrong; `problems` holds one line for each mistake, with its full path."""
+
+    def __init__(self, problems: Sequence[str] | str) -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        if len(self.problems) == 1:
+            super().__init__(self.problems[0])
+        else:
+            lines = "".join(f"\n  - {problem}" for problem in self.problems)
+            super().__init__(f"{len(self.problems)} problems in the configuration:{lines}")
+
+
+class DataError(AngulusError, ValueError):
+    """Images, folders, labels or pair lists that cannot be used as they are."""
+
+
+class ModelError(AngulusError, ValueError):
+    """A network, its weights, or images that do not fit it."""
+
+
+class CheckpointError(AngulusError, ValueError):
+    """A run folder or checkpoint that cannot be written, read or resumed."""
+
+
+class EvaluationError(AngulusError, ValueError):
+    """Embeddings or a protocol that cannot be evaluated."""
+
+
+class NonFiniteError(AngulusError, ArithmeticError):
+    """A loss or a gradient became infinite or NaN during training."""

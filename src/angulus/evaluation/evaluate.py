@@ -1,0 +1,140 @@
+"""How well does an embedding tell people apart: one call from embeddings to every figure of a verification."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from angulus.embeddings import EmbeddingSet, View
+from angulus.errors import EvaluationError
+from angulus.evaluation.pairs import Pairs
+from angulus.evaluation.roc import (
+    ACCEPT_RULE,
+    EqualErrorRate,
+    OperatingPoint,
+    RocCurve,
+    ScoreHistogram,
+    area_under_roc,
+    equal_error_rate,
+    roc_curve,
+    score_histogram,
+    tars_at_fars,
+)
+from angulus.evaluation.scores import Scores, all_pair_scores, pair_scores
+from angulus.evaluation.verification import FoldedAccuracy, Protocol, folded_accuracy, protocol_view
+
+DEFAULT_FARS = (1e-1, 1e-2, 1e-3, 1e-4)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VerificationResult:
+    """Every figure of one verification.
+
+    points: TAR at each FAR asked for, largest FAR first. accuracy: over the folds, None without folds.
+    Cosines are meant wherever a threshold or score appears, except in the folds of the insightface protocol.
+    """
+
+    name: str
+    protocol: Protocol
+    view: View
+    compared: str
+    images: int
+    genuine: int
+    impostors: int
+    points: tuple[OperatingPoint, ...]
+    eer: EqualErrorRate
+    auc: float
+    accuracy: FoldedAccuracy | None
+    roc: RocCurve
+    histogram: ScoreHistogram
+
+    def tar(self, far: float) -> float:
+        """TAR at a FAR that was asked for."""
+        for point in self.points:
+            if point.target == far:
+                return point.tar
+        raise EvaluationError(f"TAR was computed at FAR {', '.join(f'{p.target:g}' for p in self.points)}, got {far:g}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready: plain dicts, lists and numbers."""
+        return {
+            **{"name": self.name, "protocol": self.protocol, "view": self.view, "compared": self.compared},
+            **{"images": self.images, "genuine": self.genuine, "impostors": self.impostors},
+            "accuracy": None if self.accuracy is None else self.accuracy.as_dict(),
+            "tar_at_far": [point.as_dict() for point in self.points],
+            "eer": self.eer.as_dict(),
+            "auc": self.auc,
+            "rule": ACCEPT_RULE,
+            "roc": self.roc.as_dict(),
+            "histogram": self.histogram.as_dict(),
+        }
+
+    def table(self) -> str:
+        """The figures as lines of text."""
+        lines = [
+            f"{self.name or 'verification'}: {self.compared}, {self.images:,} images,"
+            f" {self.genuine:,} genuine and {self.impostors:,} impostor pairs",
+            f"protocol {self.protocol}, view {self.view}; {ACCEPT_RULE}",
+        ]
+        if self.accuracy is not None:
+            lines.append(
+                f"accuracy     {self.accuracy.mean:8.2%} +- {self.accuracy.std:.2%} over {len(self.accuracy.folds)} folds"
+            )
+        lines.append(f"EER          {self.eer.rate:8.2%} (threshold {self.eer.threshold:.4f})")
+        lines.append(f"AUC          {self.auc:8.5f}")
+        lines.append("FAR (FMR) <=  TAR (TMR)  threshold     false accepts        true accepts")
+        lines += [_point_line(point) for point in self.points]
+        return "\n".join(lines)
+
+
+def verify(
+    embeddings: EmbeddingSet,
+    pairs: Pairs | None = None,
+    *,
+    protocol: Protocol = "plain",
+    view: View | None = None,
+    fars: Sequence[float] = DEFAULT_FARS,
+    name: str = "",
+) -> VerificationResult:
+    """Accuracy over folds, TAR at FAR, EER, AUC, ROC and histogram of a pair list, or of all pairs when `pairs` is None.
+
+    view: which embedding the protocol "plain" compares; left out, the sum of plain and mirrored image where the set has
+    mirrored images. The named protocols have their own (see `verification`). All pairs need labels and the protocol
+    "plain". Accuracy needs folds; a named protocol without folds is an error.
+    """
+    view = protocol_view(protocol, view, embeddings)
+    accuracy = None
+    if pairs is None:
+        if embeddings.labels is None:
+            raise EvaluationError("all pairs of a set need labels, and these embeddings have none; give a pair list")
+        if protocol != "plain":
+            raise EvaluationError(f"protocol {protocol!r} needs a pair list with folds; all pairs use the protocol 'plain'")
+        scores = all_pair_scores(embeddings.unit(view), embeddings.labels)
+    elif protocol == "plain" and pairs.fold is None:
+        scores = Scores.of_pairs(pair_scores(embeddings.unit(view), pairs), pairs)
+    else:
+        accuracy, cosines = folded_accuracy(embeddings, pairs, protocol=protocol, view=view)
+        scores = Scores.of_pairs(cosines, pairs)
+    return VerificationResult(
+        name=name,
+        protocol=protocol,
+        view=view,
+        compared="all pairs" if pairs is None else "a pair list",
+        images=len(embeddings) if pairs is None else len(np.union1d(pairs.left, pairs.right)),
+        genuine=len(scores.genuine),
+        impostors=len(scores.impostor),
+        points=tars_at_fars(scores, fars),
+        eer=equal_error_rate(scores),
+        auc=area_under_roc(scores),
+        accuracy=accuracy,
+        roc=roc_curve(scores),
+        histogram=score_histogram(scores),
+    )
+
+
+def _point_line(point: OperatingPoint) -> str:
+    accepts = f"{point.false_accepts:,} of {point.impostors:,}"
+    trues = f"{point.true_accepts:,} of {point.genuine:,}"
+    remark = "" if point.resolved else "  (too few impostor pairs for this FAR)"
+    return f"{point.target:9g}    {point.tar:9.2%}  {point.threshold:9.4f}  {accepts:>16}  {trues:>18}{remark}"

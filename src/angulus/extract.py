@@ -1,0 +1,106 @@
+"""Images through a network: one embedding per image, and one of its mirror image."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from angulus.embeddings import EmbeddingSet
+from angulus.errors import DataError
+from angulus.models import EmbeddingModel
+
+Progress = Callable[[int, int | None], None]
+
+
+@runtime_checkable
+class ImageSource(Protocol):
+    """Labelled images that can be read one by one: read(i) is uint8 [h, w, 3] RGB; identities[labels[i]] is a name."""
+
+    labels: NDArray[np.int64]
+    identities: Sequence[str]
+    keys: Sequence[str]
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> NDArray[np.uint8]: ...
+
+
+def embed(
+    model: EmbeddingModel,
+    images: ImageSource | Iterable[Tensor],
+    *,
+    batch_size: int = 128,
+    flip: bool = True,
+    device: str | torch.device = "cpu",
+    progress: Progress | None = None,
+) -> EmbeddingSet:
+    """Embed images in evaluation mode, float32, without gradients; the model is left as it was found.
+
+    images: a source (its labels, keys and identities come along), or batches of uint8 [n, 3, h, w] RGB.
+    batch_size: images per pass, for sources. flip: embed the mirrored images too.
+    device: where to compute; the model is moved there, and back afterwards.
+    progress: called with the images done and the total (None when unknown) after each batch.
+
+    Raises ModelError for images of a size the model does not take, DataError for images of unlike sizes or none at all,
+    EvaluationError when the network gives NaN (the row is named).
+    """
+    source = images if isinstance(images, ImageSource) else None
+    batches = _source_batches(source, batch_size) if source is not None else images
+    total = None if source is None else len(source)
+    plain: list[Tensor] = []
+    mirrored: list[Tensor] = []
+    done = 0
+    with _evaluating(model, torch.device(device)), torch.inference_mode():
+        for batch in batches:
+            prepared = model.input.prepare(batch.to(device))
+            plain.append(model(prepared).float().cpu())
+            if flip:
+                mirrored.append(model(prepared.flip(-1)).float().cpu())
+            done += len(batch)
+            if progress is not None:
+                progress(done, total)
+    if not done:
+        raise DataError("embed needs at least one image, got none")
+    return EmbeddingSet(
+        embeddings=torch.cat(plain).numpy(),
+        flipped=torch.cat(mirrored).numpy() if flip else None,
+        labels=None if source is None else np.asarray(source.labels),
+        keys=None if source is None else tuple(source.keys),
+        identities=None if source is None else tuple(source.identities),
+    )
+
+
+def _source_batches(source: ImageSource, batch_size: int) -> Iterator[Tensor]:
+    if batch_size < 1:
+        raise DataError(f"batch_size must be at least 1, got {batch_size}")
+    shape: tuple[int, ...] | None = None
+    for start in range(0, len(source), batch_size):
+        images = []
+        for index in range(start, min(start + batch_size, len(source))):
+            image = source.read(index)
+            shape = shape or image.shape
+            if image.shape != shape:
+                raise DataError(
+                    f"images of one set must have one size, got {image.shape[0]}x{image.shape[1]} for"
+                    f' "{source.keys[index]}" after {shape[0]}x{shape[1]} (height x width)'
+                )
+            images.append(image)
+        yield torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
+
+@contextmanager
+def _evaluating(model: EmbeddingModel, device: torch.device) -> Iterator[None]:
+    """The model in evaluation mode on a device; each part's mode and the device are put back at the end."""
+    modes = [(module, module.training) for module in model.modules()]
+    home = next((parameter.device for parameter in model.parameters()), device)
+    model.to(device).eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        model.to(home)

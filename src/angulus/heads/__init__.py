@@ -1,0 +1,19 @@
+"""Heads: class weights and the softmax over them, one call for every margin and every strategy."""
+
+from angulus.heads.expectation import expected_initial_loss
+from angulus.heads.head import HeadOutput, MarginHead
+from angulus.heads.softmax import margin_softmax
+from angulus.heads.strategies import Dense, Strategy, Streamed
+
+STRATEGIES: dict[str, type] = {"dense": Dense, "streamed": Streamed}
+
+__all__ = [
+    "STRATEGIES",
+    "Dense",
+    "HeadOutput",
+    "MarginHead",
+    "Strategy",
+    "Streamed",
+    "expected_initial_loss",
+    "margin_softmax",
+]

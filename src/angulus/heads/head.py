@@ -1,0 +1,205 @@
+"""The head: class weights with a margin softmax over them, as a module that is trained beside the backbone."""
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from angulus.heads.softmax import as_float, check_labels, check_shapes, finish, start
+from angulus.heads.strategies import Dense, Strategy
+from angulus.margins.base import Margin, PerSample, Seen
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class HeadOutput:
+    """loss: the mean over the examples that have a class.  losses: [n].  cos_target: [n], detached."""
+
+    loss: Tensor
+    losses: Tensor
+    cos_target: Tensor
+
+
+class MarginHead(nn.Module):
+    """Class weights and a margin softmax over them.
+
+    Args:
+      embedding_dim: d, the size of the embeddings.
+      num_classes: c, the number of identities.
+      margin: which loss; see `angulus.margins`.
+      subcenters: k, class weights per identity, of which the nearest counts (sub-center ArcFace).
+      strategy: how the classes are summed; default `Dense()`.
+      process_group: processes that hold copies of this head and see parts of one global batch; running
+        statistics and the mean of the loss are then those of the global batch.
+
+    Parameters: weight [c, d] or [c, k, d]; bias [c] and learned scalars where the margin has them.
+    Running statistics of the margin are buffers, so that a checkpoint holds them.
+    """
+
+    def __init__(
+        self,
+        embedding_dim: int,
+        num_classes: int,
+        margin: Margin,
+        subcenters: int = 1,
+        strategy: Strategy | None = None,
+        process_group: dist.ProcessGroup | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("embedding_dim", embedding_dim),
+            ("num_classes", num_classes),
+            ("subcenters", subcenters),
+        ):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        self.embedding_dim, self.num_classes, self.subcenters = embedding_dim, num_classes, subcenters
+        self.margin = margin
+        self.strategy = Dense() if strategy is None else strategy
+        self.process_group = process_group
+        self.step = 0
+        shape = (num_classes, embedding_dim) if subcenters == 1 else (num_classes, subcenters, embedding_dim)
+        self.weight = nn.Parameter(torch.empty(shape))
+        self.bias = nn.Parameter(torch.zeros(num_classes)) if margin.has_bias else None
+        initial = margin.initial_learned(num_classes)
+        self.learned = nn.ParameterDict({name: nn.Parameter(torch.tensor(float(x))) for name, x in initial.items()})
+        self.state_names = tuple(margin.initial_state(num_classes))
+        for name, value in margin.initial_state(num_classes).items():
+            self.register_buffer(f"state_{name}", value)
+        self.register_buffer("labels_outside", torch.zeros((), dtype=torch.int64), persistent=False)
+        self.reset_parameters()
+        for sentence in margin.advice(num_classes):
+            log.warning(sentence)
+
+    def reset_parameters(self) -> None:
+        """Draw the class weights anew: normal, with standard deviation 0.01, or 1 / sqrt(d) for free weights."""
+        nn.init.normal_(self.weight, std=self.embedding_dim**-0.5 if self.margin.free_weights else 0.01)
+
+    def extra_repr(self) -> str:
+        return (
+            f"embedding_dim={self.embedding_dim}, num_classes={self.num_classes}, subcenters={self.subcenters}, "
+            f"margin={self.margin}, strategy={self.strategy}"
+        )
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """The margin's running statistics by name."""
+        return {name: self.get_buffer(f"state_{name}") for name in self.state_names}
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"step": self.step}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        self.step = int(state["step"])
+
+    def forward(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        *,
+        step: int | None = None,
+        per_sample: dict[str, Tensor] | None = None,
+    ) -> HeadOutput:
+        """The loss of a batch.
+
+        Args:
+          embeddings: [n, d], not normalised.
+          labels: [n] int64, -1 for an example that contributes no loss.
+          step: the optimizer step for schedules; default: the number of training-mode calls so far.
+          per_sample: values [n] that replace fields of the margin for this batch, such as {"m": margins}.
+
+        Raises ValueError for labels outside the head: at once on a CPU; on other devices they count as -1
+        and `raise_for_labels` reports them, so that no step waits for the device.
+        """
+        check_shapes(embeddings, self.weight, labels, None)
+        labels = self.checked(labels)
+        margin = self.margin
+        if per_sample:
+            margin = with_values(margin, per_sample)
+        step = self.step if step is None else step
+        with torch.autocast(embeddings.device.type, enabled=False):
+            output = self.compute(as_float(embeddings), labels, margin, step)
+        if self.training:
+            self.step = step + 1
+        return output
+
+    def compute(self, embeddings: Tensor, labels: Tensor, margin: Margin, step: int) -> HeadOutput:
+        batch = start(embeddings, as_float(self.weight), labels, margin, self.strategy)
+        seen = replace(batch.seen, step=step, learned=dict(self.learned.items()), state=self.state)
+        seen = self.whole_batch(seen)
+        if self.training and self.state_names:
+            self.keep(margin.update(self.state, seen))
+            seen = replace(seen, state={name: value.clone() for name, value in self.state.items()})
+        summed = finish(replace(batch, seen=seen), margin, self.bias)
+        if self.training and self.state_names:
+            rest = gather(summed.rest.detach(), self.process_group)[0]
+            self.keep(margin.update_after(self.state, rest, seen))
+        return HeadOutput(self.mean(summed.losses, batch.valid), summed.losses, batch.cos.detach())
+
+    def checked(self, labels: Tensor) -> Tensor:
+        if labels.device.type == "cpu":
+            check_labels(labels, self.num_classes)
+            return labels
+        outside = (labels < -1) | (labels >= self.num_classes)
+        self.get_buffer("labels_outside").add_(outside.sum())
+        return labels.masked_fill(outside, -1)
+
+    def raise_for_labels(self) -> None:
+        """Raise ValueError if labels outside the head were seen (reads the device: call it now and then)."""
+        count = int(self.get_buffer("labels_outside"))
+        if count:
+            raise ValueError(
+                f"labels must be between 0 and {self.num_classes - 1} (or -1 for no class); "
+                f"{count} labels outside were seen and ignored"
+            )
+
+    @torch.no_grad()
+    def keep(self, state: dict[str, Tensor]) -> None:
+        for name, value in state.items():
+            self.get_buffer(f"state_{name}").copy_(value)
+
+    def whole_batch(self, seen: Seen) -> Seen:
+        """The same, with the cosines, norms and validity of the examples of all processes."""
+        if self.process_group is None or not self.margin.uses_batch:
+            return seen
+        cos, offset = gather(seen.all_cos_target, self.process_group)
+        norms, _ = gather(seen.all_norms, self.process_group)
+        valid, _ = gather(seen.all_valid, self.process_group)
+        return replace(seen, all_cos_target=cos, all_norms=norms, all_valid=valid, offset=offset)
+
+    def mean(self, losses: Tensor, valid: Tensor) -> Tensor:
+        """The mean over the examples with a class; over the global batch where there are several processes.
+
+        Its gradient, averaged over the processes as DistributedDataParallel does, is that of the global mean.
+        """
+        count = valid.sum().to(losses.dtype)
+        if self.process_group is not None:
+            dist.all_reduce(count, group=self.process_group)
+            return losses.sum() * dist.get_world_size(self.process_group) / count.clamp(min=1)
+        return losses.sum() / count.clamp(min=1)
+
+
+def with_values(margin: Margin, values: dict[str, Tensor]) -> Margin:
+    """The same margin with fields replaced by values per sample."""
+    fields: dict[str, Any] = {name: PerSample(tensor) for name, tensor in values.items()}
+    return replace(margin, **fields)
+
+
+def gather(values: Tensor, group: dist.ProcessGroup | None) -> tuple[Tensor, int]:
+    """values [n] of all processes in order of rank, and where the own ones start. n may differ."""
+    if group is None:
+        return values, 0
+    size = torch.tensor([len(values)], device=values.device)
+    sizes = [torch.zeros_like(size) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(sizes, size, group=group)
+    counts = [int(count) for count in sizes]
+    padded = values.new_zeros(max(counts))
+    padded[: len(values)] = values
+    parts = [torch.zeros_like(padded) for _ in counts]
+    dist.all_gather(parts, padded, group=group)
+    joined = torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+    return joined, sum(counts[: dist.get_rank(group)])

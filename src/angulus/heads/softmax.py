@@ -1,0 +1,150 @@
+"""The margin softmax itself: loss_i = logaddexp(s_i t_i, rest_i) - s_i t_i for any margin and any strategy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from angulus.heads.cosine import unit
+from angulus.heads.strategies import Dense, Problem, Strategy, Sweep
+from angulus.margins.base import Margin, Seen
+
+BATCH_AXES = "embeddings [n, d], weight [c, d] or [c, k, d], labels [n]"
+
+
+def margin_softmax(
+    embeddings: Tensor,
+    weight: Tensor,
+    labels: Tensor,
+    margin: Margin,
+    *,
+    bias: Tensor | None = None,
+    learned: Mapping[str, Tensor] | None = None,
+    state: Mapping[str, Tensor] | None = None,
+    step: int = 0,
+    strategy: Strategy | None = None,
+) -> Tensor:
+    """Per-example losses [n] of a margin softmax; 0 where the label is -1.
+
+    Args:
+      embeddings: [n, d], of any length; the margin says whether the length matters.
+      weight: [c, d], or [c, k, d] with k sub-centers per class of which the nearest counts.
+      labels: [n] int64 in [0, c), or -1 for an example that belongs to no class.
+      margin: see `angulus.margins`.
+      bias: [c], added to the logits (L2-constrained softmax).
+      learned: trained scalars of the margin by name; default: their first values.
+      state: running statistics of the margin by name; default: their first values. They are used as they are.
+      step: the optimizer step, for schedules.
+      strategy: how the classes are summed; default `Dense()`.
+
+    Half-precision inputs are computed in float32. Raises ValueError for shapes or labels that do not fit.
+    """
+    check_shapes(embeddings, weight, labels, bias)
+    num_classes = weight.shape[0]
+    if labels.device.type == "cpu":
+        check_labels(labels, num_classes)
+    embeddings, weight, bias = (as_float(tensor) for tensor in (embeddings, weight, bias))
+    if learned is None:
+        learned = {name: embeddings.new_tensor(value) for name, value in margin.initial_learned(num_classes).items()}
+    if state is None:
+        state = {name: value.to(embeddings.device) for name, value in margin.initial_state(num_classes).items()}
+    with torch.autocast(embeddings.device.type, enabled=False):
+        batch = start(embeddings, weight, labels, margin, strategy or Dense())
+        seen = replace(batch.seen, step=step, state=state, learned=learned)
+        return finish(replace(batch, seen=seen), margin, bias).losses
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch whose own cosines are known."""
+
+    sweep: Sweep
+    cos: Tensor
+    valid: Tensor
+    seen: Seen
+
+
+@dataclass(frozen=True)
+class Summed:
+    """losses: [n] per example.  rest: [n], the log-sum over the other classes."""
+
+    losses: Tensor
+    rest: Tensor
+
+
+def start(embeddings: Tensor, weight: Tensor, labels: Tensor, margin: Margin, strategy: Strategy) -> Batch:
+    """Everything before the sum over the classes."""
+    blocks = weight if weight.ndim == 3 else weight[:, None]
+    problem = Problem(unit(embeddings), blocks, labels, margin.free_weights)
+    sweep = strategy.sweep(problem)
+    cos = sweep.own()
+    seen = Seen.of(
+        cos,
+        norms=torch.linalg.vector_norm(embeddings, dim=-1),
+        labels=labels,
+        num_classes=weight.shape[0],
+        hardest=sweep.hardest() if margin.needs_hardest else None,
+    )
+    return Batch(sweep, cos, labels >= 0, seen)
+
+
+def finish(batch: Batch, margin: Margin, bias: Tensor | None) -> Summed:
+    """The sum over the classes and the losses."""
+    seen, cos = batch.seen, batch.cos
+    scale = torch.as_tensor(margin.temperature(seen), dtype=cos.dtype, device=cos.device)
+    reference = margin.reference(seen.cos_target, seen).detach()[:, None]
+
+    def logits(block: Tensor, classes: slice) -> Tensor:
+        others = margin.others(block, reference, seen) if margin.reshapes_others else block
+        scaled = (scale[:, None] if scale.ndim else scale) * shaped(block, others, margin)
+        return scaled if bias is None else scaled + bias[classes]
+
+    own = scale * shaped(cos, margin.target(cos, seen), margin)
+    if bias is not None:
+        own = own + bias[seen.labels]
+    rest = batch.sweep.rest(logits)
+    losses = torch.logaddexp(rest - own, torch.zeros_like(own)) * margin.factor(seen)
+    penalty = margin.penalty(seen)
+    losses = losses if penalty is None else losses + penalty
+    return Summed(torch.where(batch.valid, losses, 0.0), rest)
+
+
+def shaped(cos: Tensor, value: Tensor, margin: Margin) -> Tensor:
+    """value with the gradient that the margin asks for."""
+    if margin.gradient == "exact" or value is cos:
+        return value
+    return cos + (value - cos).detach()
+
+
+def as_float(tensor: Tensor | None) -> Tensor:
+    """Half precision as float32; float32 and float64 as they are."""
+    if tensor is None or tensor.dtype in (torch.float32, torch.float64):
+        return tensor  # pyrefly: ignore[bad-return]
+    return tensor.float()
+
+
+def check_shapes(embeddings: Tensor, weight: Tensor, labels: Tensor, bias: Tensor | None) -> None:
+    """Raise ValueError unless the shapes and types fit together."""
+    if embeddings.ndim != 2 or weight.ndim not in (2, 3) or labels.ndim != 1:
+        shapes = f"{list(embeddings.shape)}, {list(weight.shape)}, {list(labels.shape)}"
+        raise ValueError(f"margin softmax needs {BATCH_AXES}; got shapes {shapes}")
+    if embeddings.shape[1] != weight.shape[-1]:
+        raise ValueError(f"embeddings have {embeddings.shape[1]} dimensions, the class weights {weight.shape[-1]}")
+    if len(embeddings) != len(labels):
+        raise ValueError(f"there are {len(embeddings)} embeddings but {len(labels)} labels")
+    if labels.dtype != torch.int64:
+        raise ValueError(f"labels must be int64, got {labels.dtype}")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"bias must have one value for each of {len(weight)} classes, got shape {list(bias.shape)}")
+
+
+def check_labels(labels: Tensor, num_classes: int) -> None:
+    """Raise ValueError if a label is outside -1 .. num_classes - 1 (reads the labels: CPU tensors only)."""
+    outside = (labels < -1) | (labels >= num_classes)
+    if outside.any():
+        position = int(outside.nonzero()[0])
+        raise ValueError(
+            f"labels must be between 0 and {num_classes - 1} (or -1 for no class), "
+            f"got {int(labels[position])} at position {position} of the batch"
+        )

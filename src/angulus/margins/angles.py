@@ -1,0 +1,29 @@
+"""Angles on the hypersphere without NaN: cosines to angles and back, finite at both ends.
+
+d arccos(c) / dc = -1 / sqrt(1 - c^2) has no bound as c approaches 1 or -1, although the gradient with respect
+to the embedding stays bounded there. So values are exact everywhere, and slopes stop growing where
+1 - c^2 falls below a floor: 1e-7 in float32, 1e-12 in float64.
+"""
+
+import torch
+from torch import Tensor
+
+FLOOR = {torch.float64: 1e-12, torch.float32: 1e-7}
+
+
+def sine(cos: Tensor) -> Tensor:
+    """sin(arccos(cos)) with a bounded slope. cos in [-1, 1], any shape."""
+    square = (1.0 - cos) * (1.0 + cos)
+    floored = square.clamp(min=FLOOR.get(cos.dtype, 1e-3)).sqrt()
+    return floored + (square.clamp(min=0.0).sqrt() - floored).detach()
+
+
+def angle(cos: Tensor) -> Tensor:
+    """arccos(cos) in radians, accurate near 0 and pi, with a bounded slope. cos in [-1, 1], any shape."""
+    return torch.atan2(sine(cos), cos)
+
+
+def shifted(cos: Tensor, shift: float | Tensor) -> Tensor:
+    """cos(arccos(cos) + shift): the cosine after adding an angle. shift: radians, broadcast against cos."""
+    shift = torch.as_tensor(shift, dtype=cos.dtype, device=cos.device)
+    return cos * torch.cos(shift) - sine(cos) * torch.sin(shift)

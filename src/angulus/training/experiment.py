@@ -1,0 +1,272 @@
+"""The record of a whole run: what is trained, on what, how, and how it is judged.
+
+A recipe (YAML) is an `Experiment` written down; from Python, fill one in and call `angulus.training.train`. Where a
+field is None, `angulus.training.defaults` fills it from the data and the device, and the run folder keeps the result.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from angulus.data.augment import Augment
+from angulus.heads import Dense, Strategy
+from angulus.margins import Margin
+from angulus.models import ModelConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identities:
+    """Which identities of a data set are used for what; the same for every kind of data.
+
+    min_images: identities with fewer images are dropped.
+    max_images: at most so many images of each identity, a seeded choice.
+    exclude: names of identities to leave out.
+    exclude_from: a folder of identities, or a text file with a name a line, whose names are left out as well.
+    parts: shares of the identities by name. A name's part depends on the name and split_seed alone, so that more
+        identities never move others to another part.
+    train_on: the parts that are trained on.
+    evaluate_on: the part whose identities are never seen in training and are verified during and after it.
+    """
+
+    min_images: int = 2
+    max_images: int | None = None
+    exclude: tuple[str, ...] = ()
+    exclude_from: Path | None = None
+    parts: dict[str, float] = field(default_factory=lambda: {"train": 0.8, "test": 0.2})
+    train_on: tuple[str, ...] = ("train",)
+    evaluate_on: str = "test"
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.min_images < 1:
+            raise ValueError(f"min_images must be at least 1, got {self.min_images}")
+        if self.max_images is not None and self.max_images < 1:
+            raise ValueError(f"max_images must be at least 1, got {self.max_images}")
+        if not self.parts or min(self.parts.values()) < 0 or sum(self.parts.values()) > 1 + 1e-9:
+            raise ValueError(f"parts must be shares of at least 0 with a sum of at most 1, got {self.parts}")
+        for name in (*self.train_on, self.evaluate_on):
+            if name not in self.parts:
+                raise ValueError(f"there is no part {name!r}; parts has {', '.join(self.parts)}")
+        if self.evaluate_on in self.train_on:
+            raise ValueError(f"evaluate_on {self.evaluate_on!r} is trained on as well: the test would mean nothing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderData:
+    """Images in a folder with one sub-folder for each identity.
+
+    fit: how an image of another size is brought to the size of the model's input.
+    on_unreadable: stop at a damaged image, or skip and list it.
+    """
+
+    path: Path
+    fit: Literal["resize", "crop", "error"] = "resize"
+    on_unreadable: Literal["error", "skip"] = "error"
+    on_empty: Literal["error", "skip"] = "error"
+    identities: Identities = field(default_factory=Identities)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OmniglotData:
+    """Handwritten characters from the archives of Omniglot; a character is an identity."""
+
+    path: Path
+    invert: bool = True
+    identities: Identities = field(default_factory=Identities)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticData:
+    """Drawn faces, unlimited and deterministic. Accuracy on them says nothing about real people."""
+
+    num_identities: int = 250
+    images_per_identity: int = 10
+    seed: int = 0
+    first_identity: int = 0
+    nuisance: float = 1.0
+    identities: Identities = field(default_factory=Identities)
+
+
+Data = FolderData | OmniglotData | SyntheticData
+DATA: dict[str, type] = {"folder": FolderData, "omniglot": OmniglotData, "synthetic": SyntheticData}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """subcenters: class weights per identity.  strategy: how the classes are summed."""
+
+    subcenters: int = 1
+    strategy: Strategy = field(default_factory=Dense)
+
+    def __post_init__(self) -> None:
+        if self.subcenters < 1:
+            raise ValueError(f"subcenters must be at least 1, got {self.subcenters}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD:
+    """Stochastic gradient descent with momentum.
+
+    lr: None takes 0.1 x batch size / 256, at most 0.1.
+    weight_decay: not applied to biases, norms and PReLU slopes unless decay_all; applied to class weights.
+    """
+
+    lr: float | None = None
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 5e-4
+    decay_all: bool = False
+
+    def __post_init__(self) -> None:
+        check_optimizer(self.lr, self.weight_decay)
+        if not 0.0 <= self.momentum < 1.0:
+            raise ValueError(f"momentum must be at least 0 and below 1, got {self.momentum}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamW:
+    """Adam with decoupled weight decay. lr: None takes 1e-3. weight_decay as in SGD."""
+
+    lr: float | None = None
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.05
+    decay_all: bool = False
+
+    def __post_init__(self) -> None:
+        check_optimizer(self.lr, self.weight_decay)
+        if not all(0.0 <= beta < 1.0 for beta in self.betas):
+            raise ValueError(f"betas must be at least 0 and below 1, got {self.betas}")
+
+
+def check_optimizer(lr: float | None, weight_decay: float) -> None:
+    if lr is not None and not lr > 0:
+        raise ValueError(f"lr must be above 0, got {lr}")
+    if weight_decay < 0:
+        raise ValueError(f"weight_decay must be at least 0, got {weight_decay}")
+
+
+OPTIMIZERS: dict[str, type] = {"sgd": SGD, "adamw": AdamW}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningRate:
+    """How the learning rate moves. At step t of T, after w warm-up steps in which it rises in a line from lr / w:
+
+    polynomial  lr (1 - (t - w) / (T - w))^power
+    cosine      lr (1 + cos(pi (t - w) / (T - w))) / 2
+    step        lr factor^k, k = how many of `milestones` (shares of the run) have passed
+    constant    lr
+    """
+
+    decay: Literal["polynomial", "cosine", "step", "constant"] = "cosine"
+    warmup_epochs: float = 1.0
+    power: float = 2.0
+    milestones: tuple[float, ...] = (0.5, 0.75, 0.9)
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.warmup_epochs < 0:
+            raise ValueError(f"warmup_epochs must be at least 0, got {self.warmup_epochs}")
+        if not all(0.0 < milestone < 1.0 for milestone in self.milestones):
+            raise ValueError(f"milestones are shares of the run between 0 and 1, got {self.milestones}")
+        if not 0.0 < self.factor < 1.0:
+            raise ValueError(f"factor must be between 0 and 1, got {self.factor}")
+        if not self.power > 0:
+            raise ValueError(f"power must be above 0, got {self.power}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """The loop.
+
+    epochs: None chooses from the number of images.
+    batch_size: examples per optimizer step, over all processes and accumulated micro-batches together.
+    accumulate: micro-batches per step, whose gradients are averaged.
+    clip_norm: greatest L2 norm of the backbone's gradient; None does not clip. The head's is never clipped.
+    precision: of the backbone. "bfloat16" uses autocast; the softmax stays in float32.
+    batch_norm: over several processes, "local" statistics (fast; the first process's are kept), "synchronised",
+        or "frozen" at the values of the start.
+    sampling: "uniform" over images, or "balanced" over identities.
+    cache: keep decoded images in memory: "auto" does when they take less than a quarter of the memory.
+    workers: processes that read images when they are not cached.
+    """
+
+    epochs: int | None = None
+    batch_size: int = 128
+    accumulate: int = 1
+    clip_norm: float | None = 5.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    batch_norm: Literal["local", "synchronised", "frozen"] = "local"
+    sampling: Literal["uniform", "balanced"] = "uniform"
+    cache: Literal["auto", "memory", "none"] = "auto"
+    workers: int = 0
+    log_every: int = 20
+    checkpoint_every: int | None = None
+    keep_last: int = 2
+    keep_best: bool = True
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "accumulate", "log_every", "keep_last"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.epochs is not None and self.epochs < 1:
+            raise ValueError(f"epochs must be at least 1, got {self.epochs}")
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"accumulate {self.accumulate} must divide batch_size {self.batch_size}")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ValueError(f"clip_norm must be above 0, got {self.clip_norm}")
+        if self.checkpoint_every is not None and self.checkpoint_every < 1:
+            raise ValueError(f"checkpoint_every must be at least 1, got {self.checkpoint_every}")
+        if self.workers < 0:
+            raise ValueError(f"workers must be at least 0, got {self.workers}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """How held-out identities are verified.
+
+    every: epochs between evaluations during training; None evaluates at the end only.
+    fars: false accept rates at which the true accept rate is reported.
+    views: the embedding of an image: "plain", or with its mirror image as "sum" or "concat".
+    max_images: at most so many images of each held-out identity.
+    also: further data sets to verify at the end, by name; their part `evaluate_on` is used.
+    best_by: the figure of the held-out part that decides which checkpoint is the best.
+    """
+
+    every: int | None = 5
+    fars: tuple[float, ...] = (1e-1, 1e-2, 1e-3)
+    views: Literal["plain", "sum", "concat"] = "sum"
+    max_images: int | None = None
+    also: dict[str, Data] = field(default_factory=dict)
+    best_by: Literal["eer", "auc", "tar"] = "eer"
+
+    def __post_init__(self) -> None:
+        if not self.fars or not all(0.0 < far < 1.0 for far in self.fars):
+            raise ValueError(f"fars must be rates between 0 and 1, got {self.fars}")
+        if self.every is not None and self.every < 1:
+            raise ValueError(f"every must be at least 1, got {self.every}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A whole run. None for model or margin chooses them from the data and the device.
+
+    init: a model file or foreign weights to start the backbone from.
+    """
+
+    data: Data
+    model: ModelConfig | None = None
+    margin: Margin | None = None
+    head: Head = field(default_factory=Head)
+    optim: SGD | AdamW = field(default_factory=SGD)
+    learning_rate: LearningRate = field(default_factory=LearningRate)
+    augment: Augment = field(default_factory=Augment)
+    train: Training = field(default_factory=Training)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    init: Path | None = None
+    out: Path | None = None
+    seed: int = 0
+    device: str = "auto"
