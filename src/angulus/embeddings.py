@@ -122,12 +122,13 @@ class EmbeddingSet:
         path = Path(path)
         if path.suffix != ".npz":
             raise EvaluationError(f"embeddings are stored as .npz, got the file name {path.name!r}")
-        arrays = {name: getattr(self, name) for name in _STORED_NAMES}
+        values = {name: getattr(self, name) for name in _STORED_NAMES}
+        arrays = {name: np.asarray(value) for name, value in values.items() if value is not None}
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
             with partial.open("wb") as file:
-                np.savez(file, **{name: np.asarray(value) for name, value in arrays.items() if value is not None})
+                np.savez(file, allow_pickle=False, **arrays)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
@@ -157,17 +158,22 @@ class EmbeddingSet:
         matrix = matrix.astype(np.float32, copy=False)
         if not np.isfinite(matrix.sum(dtype=np.float64)):
             bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
-            raise EvaluationError(f"{name} must be finite, got NaN or infinity in {self.describe(int(bad[0]))}, {len(bad)} rows")
+            raise EvaluationError(
+                f"{name} must be finite, got NaN or infinity in {self.describe(int(bad[0]))}, {len(bad)} rows"
+            )
         return matrix
 
     def _check_lengths(self) -> None:
         if self.flipped is not None and self.flipped.shape != self.embeddings.shape:
             raise EvaluationError(
-                f"flipped must have the shape of embeddings {list(self.embeddings.shape)}, got {list(self.flipped.shape)}"
+                f"flipped must have the shape of embeddings {list(self.embeddings.shape)},"
+                f" got {list(self.flipped.shape)}"
             )
         for name, values in (("labels", self.labels), ("keys", self.keys)):
             if values is not None and len(values) != len(self):
-                raise EvaluationError(f"{name} must have one entry for each of the {len(self)} embeddings, got {len(values)}")
+                raise EvaluationError(
+                    f"{name} must have one entry for each of the {len(self)} embeddings, got {len(values)}"
+                )
         if self.labels is not None and self.identities is not None and len(self.labels):
             top = int(self.labels.max())
             if top >= len(self.identities):
@@ -181,5 +187,7 @@ def _texts(values: Iterable[str | bytes]) -> tuple[str, ...]:
 def _checked_labels(values: ArrayLike) -> NDArray[np.int64]:
     labels = np.asarray(values)
     if labels.ndim != 1 or not (np.issubdtype(labels.dtype, np.integer) or labels.size == 0):
-        raise EvaluationError(f"labels must be whole numbers of shape [images], got {labels.dtype} {list(labels.shape)}")
+        raise EvaluationError(
+            f"labels must be whole numbers of shape [images], got {labels.dtype} {list(labels.shape)}"
+        )
     return labels.astype(np.int64, copy=False)

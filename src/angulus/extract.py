@@ -1,37 +1,26 @@
 """Images through a network: one embedding per image, and one of its mirror image."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from angulus.data.examples import Source, read_images
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import DataError
-from angulus.models import EmbeddingModel
+
+if TYPE_CHECKING:
+    from angulus.models import EmbeddingModel
 
 Progress = Callable[[int, int | None], None]
 
 
-@runtime_checkable
-class ImageSource(Protocol):
-    """Labelled images that can be read one by one: read(i) is uint8 [h, w, 3] RGB; identities[labels[i]] is a name."""
-
-    labels: NDArray[np.int64]
-    identities: Sequence[str]
-    keys: Sequence[str]
-
-    def __len__(self) -> int: ...
-
-    def read(self, index: int) -> NDArray[np.uint8]: ...
-
-
 def embed(
-    model: EmbeddingModel,
-    images: ImageSource | Iterable[Tensor],
+    model: "EmbeddingModel",
+    images: Source | Iterable[Tensor],
     *,
     batch_size: int = 128,
     flip: bool = True,
@@ -48,8 +37,8 @@ def embed(
     Raises ModelError for images of a size the model does not take, DataError for images of unlike sizes or none at all,
     EvaluationError when the network gives NaN (the row is named).
     """
-    source = images if isinstance(images, ImageSource) else None
-    batches = _source_batches(source, batch_size) if source is not None else images
+    source = cast(Source, images) if hasattr(images, "read") else None
+    batches = cast(Iterable[Tensor], images) if source is None else _source_batches(source, batch_size)
     total = None if source is None else len(source)
     plain: list[Tensor] = []
     mirrored: list[Tensor] = []
@@ -74,26 +63,15 @@ def embed(
     )
 
 
-def _source_batches(source: ImageSource, batch_size: int) -> Iterator[Tensor]:
+def _source_batches(source: Source, batch_size: int) -> Iterator[Tensor]:
     if batch_size < 1:
         raise DataError(f"batch_size must be at least 1, got {batch_size}")
-    shape: tuple[int, ...] | None = None
     for start in range(0, len(source), batch_size):
-        images = []
-        for index in range(start, min(start + batch_size, len(source))):
-            image = source.read(index)
-            shape = shape or image.shape
-            if image.shape != shape:
-                raise DataError(
-                    f"images of one set must have one size, got {image.shape[0]}x{image.shape[1]} for"
-                    f' "{source.keys[index]}" after {shape[0]}x{shape[1]} (height x width)'
-                )
-            images.append(image)
-        yield torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+        yield torch.from_numpy(read_images(source, np.arange(start, min(start + batch_size, len(source)))))
 
 
 @contextmanager
-def _evaluating(model: EmbeddingModel, device: torch.device) -> Iterator[None]:
+def _evaluating(model: "EmbeddingModel", device: torch.device) -> Iterator[None]:
     """The model in evaluation mode on a device; each part's mode and the device are put back at the end."""
     modes = [(module, module.training) for module in model.modules()]
     home = next((parameter.device for parameter in model.parameters()), device)

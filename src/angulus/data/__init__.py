@@ -5,10 +5,12 @@ from angulus.data.cache import InMemory, bytes_needed, fingerprint
 from angulus.data.examples import Account, Drop, Fit, Size, Source, account_of, decode_image, fit_image, read_images
 from angulus.data.folder import FolderSource
 from angulus.data.loader import Batch, batches, sequential
+from angulus.data.montage import montage
 from angulus.data.omniglot import OmniglotSource
 from angulus.data.pairs import Pairs, draw_pairs
 from angulus.data.sampling import EpochSampler
 from angulus.data.split import Subset, drop_shared, select, split_identities, subset
+from angulus.data.synthetic import SyntheticFaces
 
 __all__ = [
     "Account",
@@ -24,6 +26,7 @@ __all__ = [
     "Size",
     "Source",
     "Subset",
+    "SyntheticFaces",
     "account_of",
     "batches",
     "bytes_needed",
@@ -32,6 +35,7 @@ __all__ = [
     "drop_shared",
     "fingerprint",
     "fit_image",
+    "montage",
     "read_images",
     "select",
     "sequential",

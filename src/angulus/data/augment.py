@@ -1,10 +1,10 @@
 """Random changes to a batch of images: flip, crop-rescale, low resolution, photometric, grey, erase.
 
-Everything random is drawn for the global batch from (seed, step) and then cut to the rows of this process, so that two
-processes with half a batch each make the images that one process makes, and a resumed run makes those of an uninterrupted
-one. The order is fixed: flip, crop-rescale, low resolution, photometric, grey, erase; only the rows that were drawn for a
-change are touched. Crop, low resolution and photometric with one probability each are after AdaFace (Kim et al., 2022),
-milder by default.
+Everything random is drawn for the global batch from (seed, step) and then cut to the rows of this process, so
+that two processes with half a batch each make the images that one process makes, and a resumed run makes those of
+an uninterrupted one. The order is fixed: flip, crop-rescale, low resolution, photometric, grey, erase; only the
+rows that were drawn for a change are touched. Crop, low resolution and photometric with one probability each are
+after AdaFace (Kim et al., 2022), milder by default.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ _DECISIONS = (
     "brightness",
     "contrast",
     "saturation",
-    "gamma",
+    "tone",
     "grey",
     "erase",
     "erase_area",
@@ -47,8 +47,8 @@ _DECISIONS = (
 class Augment:
     """How likely and how strong each change is; the defaults are mild ones for aligned faces.
 
-    flip, crop, low_resolution, photometric, grey, erase are probabilities in [0, 1]; 0 turns a change off. Characters and
-    other things that are not symmetric need flip=0.
+    flip, crop, low_resolution, photometric, grey, erase are probabilities in [0, 1]; 0 turns a change off.
+    Characters and other things that are not symmetric need flip=0.
 
     Args:
         crop_scale: size of the content relative to before; below 1 shrinks it and repeats the border.
@@ -56,7 +56,8 @@ class Augment:
         crop_rotation: largest rotation in radians, both ways.
         low_resolution_scale: size of the intermediate image relative to the side.
         brightness, contrast, saturation: largest relative change, both ways; contrast turns about the image's mean.
-        gamma: exponents range from 1 / (1 + gamma) to 1 + gamma.
+        tone: largest bend of the tone curve x + bend * x * (1 - x), both ways: lighter or darker middle tones, as a
+            gamma makes them, but from products and sums alone, which give the same bits however a batch is cut.
         erase_area: part of the image that the erased rectangle covers.
     """
 
@@ -71,7 +72,7 @@ class Augment:
     brightness: float = 0.3
     contrast: float = 0.3
     saturation: float = 0.3
-    gamma: float = 0.3
+    tone: float = 0.4
     grey: float = 0.0
     erase: float = 0.0
     erase_area: Range = (0.02, 0.2)
@@ -79,10 +80,9 @@ class Augment:
     def __post_init__(self) -> None:
         for name in ("flip", "crop", "low_resolution", "photometric", "grey", "erase"):
             _check(name, getattr(self, name), 0.0, 1.0)
-        for name in ("crop_shift", "brightness", "contrast", "saturation"):
+        for name in ("crop_shift", "brightness", "contrast", "saturation", "tone"):
             _check(name, getattr(self, name), 0.0, 1.0)
         _check("crop_rotation", self.crop_rotation, 0.0, math.pi)
-        _check("gamma", self.gamma, 0.0, 10.0)
         _check_range("crop_scale", self.crop_scale, 0.1, 10.0)
         _check_range("low_resolution_scale", self.low_resolution_scale, 0.01, 1.0)
         _check_range("erase_area", self.erase_area, 0.0, 1.0)
@@ -178,22 +178,24 @@ def _photometric(config: Augment, images: Tensor, drawn: dict[str, Tensor]) -> N
     rows = _chosen(drawn, "photometric", config.photometric)
     if not len(rows):
         return
-    ratio = {
-        name: _column(_between(drawn[name][rows], 1 - width, 1 + width), images)
+    brightness, contrast, saturation = (
+        _column(_between(drawn[name][rows], 1 - width, 1 + width), images)
         for name, width in (
             ("brightness", config.brightness),
             ("contrast", config.contrast),
             ("saturation", config.saturation),
         )
-    }
-    log_gamma = math.log1p(config.gamma)
-    gamma = _column(torch.exp(_between(drawn["gamma"][rows], -log_gamma, log_gamma)), images)
+    )
+    bend = _column(_between(drawn["tone"][rows], -config.tone, config.tone), images)
     rows = rows.to(images.device)
-    some = (images[rows] / 255.0).clamp_(0.0, 1.0) ** gamma
-    mean = some.mean(dim=(1, 2, 3), keepdim=True, dtype=torch.float64).to(some.dtype)
-    some = (mean + (some - mean) * ratio["contrast"]) * ratio["brightness"]
+    some = (images[rows] / 255.0).clamp_(0.0, 1.0)
+    some = some + bend * some * (1.0 - some)
+    # Integers have one sum in any order, so that a part of a batch gives the images that the whole batch gives.
+    whole_numbers = (some * 65536.0).round().long().sum(dim=(1, 2, 3), keepdim=True)
+    mean = (whole_numbers.double() / (65536.0 * some[0].numel())).to(some.dtype)
+    some = (mean + (some - mean) * contrast) * brightness
     grey = _luminance(some)
-    images[rows] = (grey + (some - grey) * ratio["saturation"]).clamp_(0.0, 1.0) * 255.0
+    images[rows] = (grey + (some - grey) * saturation).clamp_(0.0, 1.0) * 255.0
 
 
 def _grey(config: Augment, images: Tensor, drawn: dict[str, Tensor]) -> None:

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 MOST_BYTES = 4 * 2**30
 _SAMPLED_IMAGES = 8
+_IMAGES_PER_TASK = 32
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -133,15 +134,18 @@ def _decode(source: Source, threads: int | None, progress: Callable[[int, int], 
     first = source.read(0)
     pixels = np.empty((len(source), 3, *first.shape[:2]), dtype=np.uint8)
 
-    def fill(index: int) -> None:
-        image = source.read(index)
-        if image.shape != first.shape:
-            raise different_sizes(source, 0, first.shape, index, image.shape)
-        pixels[index] = image.transpose(2, 0, 1)
+    def fill(begin: int) -> int:
+        end = min(begin + _IMAGES_PER_TASK, len(source))
+        for index in range(begin, end):
+            image = source.read(index)
+            if image.shape != first.shape:
+                raise different_sizes(source, 0, first.shape, index, image.shape)
+            pixels[index] = image.transpose(2, 0, 1)
+        return end
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         try:
-            for done, _ in enumerate(pool.map(fill, range(len(source))), start=1):
+            for done in pool.map(fill, range(0, len(source), _IMAGES_PER_TASK)):
                 if progress is not None:
                     progress(done, len(source))
         except BaseException:

@@ -1,11 +1,12 @@
 """Batches of images in the order that the sampler says, whoever decodes them.
 
-Every process computes the same global batch and reads its own contiguous slice of it, so that the slices of all processes
-laid end to end are what one process would have seen. Workers only change the speed, never the order.
+Every process computes the same global batch and reads its own contiguous slice of it, so that the slices of all
+processes laid end to end are what one process would have seen. Workers only change the speed, never the order.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -157,17 +158,17 @@ def _read_all(
         yield images
 
 
-class _Images(Dataset[Tensor | str]):
+class _Images(Dataset[Any]):
     # A worker hands over the sentence of an error, since the DataLoader would wrap it in its own traceback.
     def __init__(self, source: Source) -> None:
         self.source = source
 
-    def __getitem__(self, indices: NDArray[np.int64]) -> Tensor | str:
+    def __getitem__(self, index: NDArray[np.int64]) -> Tensor | str:
         try:
-            return torch.from_numpy(read_images(self.source, indices))
+            return torch.from_numpy(read_images(self.source, index))
         except DataError as error:
             return str(error)
 
 
-def _unchanged(images: Tensor | str) -> Tensor | str:
+def _unchanged(images: Any) -> Any:
     return images

@@ -1,7 +1,7 @@
 """Omniglot: handwritten characters of many alphabets, read straight from the archives of its authors.
 
-Each character was drawn once by each of 20 people, in dark strokes on white, 105 x 105 pixels. An identity is a character,
-named "Alphabet/character01". Archives that overlap (small1 and small2) are merged by these names.
+Each character was drawn once by each of 20 people, in dark strokes on white, 105 x 105 pixels. An identity is a
+character, named "Alphabet/character01". Archives that overlap (small1 and small2) are merged by these names.
 Source: Lake, Salakhutdinov, Tenenbaum, Human-level concept learning through probabilistic program induction, 2015.
 """
 

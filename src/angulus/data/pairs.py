@@ -1,8 +1,9 @@
 """Pairs drawn for verification: half of them of one identity (genuine), half of two (impostor), in folds.
 
-The folds share no identity where there are enough of them, so that a threshold chosen on nine folds is tried on people it
-has not seen. Genuine pairs go round the identities: one pair of each, then a second of each, so that a person with
-hundreds of images does not fill the list. Impostor pairs draw two identities uniformly, then an image of each.
+The folds share no identity where there are enough of them, so that a threshold chosen on nine folds is tried on
+people it has not seen. Genuine pairs go round the identities: one pair of each, then a second of each, so that a
+person with hundreds of images does not fill the list. Impostor pairs draw two identities uniformly, then an image
+of each.
 Reference: Huang et al., Labeled Faces in the Wild, 2007, section on the construction of View 2.
 """
 
@@ -19,12 +20,15 @@ MOST_PAIRS = 6000
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pairs:
-    """Pairs of examples: `first[i]` and `second[i]` are positions [p], `same[i]` says genuine, `fold[i]` counts from 0."""
+    """Pairs of examples, each field [p]."""
 
     first: NDArray[np.int64]
+    """Positions of examples; `second` likewise."""
     second: NDArray[np.int64]
     same: NDArray[np.bool_]
+    """Whether the pair is genuine."""
     fold: NDArray[np.int64]
+    """From 0."""
     disjoint: bool
     """Whether no identity is in two folds."""
 

@@ -1,7 +1,7 @@
 """In which order the examples are seen: a pure function of the seed, the epoch and the number of the batch.
 
-Nothing has a state to save, so a run that resumes in the middle of an epoch sees exactly what it would have seen. Batches
-are global; a process takes its slice of them in `angulus.data.loader`.
+Nothing has a state to save, so a run that resumes in the middle of an epoch sees exactly what it would have seen.
+Batches are global; a process takes its slice of them in `angulus.data.loader`.
 """
 
 from dataclasses import dataclass

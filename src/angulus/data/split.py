@@ -1,7 +1,8 @@
 """Which examples to use: views on a source by identity, and pairs of examples to verify on.
 
-A view never changes its source: labels are numbered anew from 0 in the old order of the identities. Whether an identity
-goes to training or to test depends on a hash of its name and the seed alone, so that adding people never moves others:
+A view never changes its source: labels are numbered anew from 0 in the old order of the identities. Whether an
+identity goes to training or to test depends on a hash of its name and the seed alone, so that adding people never
+moves others:
 
     u(name) = sha256(seed, name) as a number in [0, 1);   part = the first whose cumulative fraction exceeds u
 """

@@ -78,9 +78,8 @@ class VerificationResult:
             f"protocol {self.protocol}, view {self.view}; {ACCEPT_RULE}",
         ]
         if self.accuracy is not None:
-            lines.append(
-                f"accuracy     {self.accuracy.mean:8.2%} +- {self.accuracy.std:.2%} over {len(self.accuracy.folds)} folds"
-            )
+            spread = f"+- {self.accuracy.std:.2%} over {len(self.accuracy.folds)} folds"
+            lines.append(f"accuracy     {self.accuracy.mean:8.2%} {spread}")
         lines.append(f"EER          {self.eer.rate:8.2%} (threshold {self.eer.threshold:.4f})")
         lines.append(f"AUC          {self.auc:8.5f}")
         lines.append("FAR (FMR) <=  TAR (TMR)  threshold     false accepts        true accepts")
@@ -97,7 +96,7 @@ def verify(
     fars: Sequence[float] = DEFAULT_FARS,
     name: str = "",
 ) -> VerificationResult:
-    """Accuracy over folds, TAR at FAR, EER, AUC, ROC and histogram of a pair list, or of all pairs when `pairs` is None.
+    """Accuracy over folds, TAR at FAR, EER, AUC, ROC and histogram of a pair list, or of all pairs without one.
 
     view: which embedding the protocol "plain" compares; left out, the sum of plain and mirrored image where the set has
     mirrored images. The named protocols have their own (see `verification`). All pairs need labels and the protocol
@@ -109,7 +108,9 @@ def verify(
         if embeddings.labels is None:
             raise EvaluationError("all pairs of a set need labels, and these embeddings have none; give a pair list")
         if protocol != "plain":
-            raise EvaluationError(f"protocol {protocol!r} needs a pair list with folds; all pairs use the protocol 'plain'")
+            raise EvaluationError(
+                f"protocol {protocol!r} needs a pair list with folds; all pairs use the protocol 'plain'"
+            )
         scores = all_pair_scores(embeddings.unit(view), embeddings.labels)
     elif protocol == "plain" and pairs.fold is None:
         scores = Scores.of_pairs(pair_scores(embeddings.unit(view), pairs), pairs)

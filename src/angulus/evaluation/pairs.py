@@ -49,14 +49,12 @@ class Pairs:
                 )
 
 
-def draw_pairs(
-    labels: NDArray[np.integer], *, folds: int = 10, per_fold: int | None = None, seed: int = 0
-) -> Pairs:
-    """Draw a balanced pair list as LFW's is made: folds share no person, and each has as many genuine as impostor pairs.
+def draw_pairs(labels: NDArray[np.integer], *, folds: int = 10, per_fold: int | None = None, seed: int = 0) -> Pairs:
+    """Draw a balanced pair list as LFW's is made: folds share no person, each is half genuine and half impostor pairs.
 
-    labels: whole numbers [n]. per_fold: genuine pairs of a fold, and as many impostor pairs; None takes what the poorest
-    fold can give, at most 300. Genuine pairs are spread evenly over people, no pair is drawn twice, and the same labels
-    and seed give the same list. Raises EvaluationError when a fold cannot give `per_fold` of either kind.
+    labels: whole numbers [n]. per_fold: genuine pairs of a fold, and as many impostor pairs; None takes what the
+    poorest fold can give, at most 300. Genuine pairs are spread evenly over people, no pair is drawn twice, and the
+    same labels and seed give the same list. Raises EvaluationError when a fold cannot give `per_fold` of either kind.
     """
     labels = np.asarray(labels)
     if folds < 1:
@@ -105,9 +103,7 @@ def _impostor_capacity(people: list[NDArray[np.int64]]) -> int:
     return images * (images - 1) // 2 - _genuine_capacity(people)
 
 
-def _draw_genuine(
-    people: list[NDArray[np.int64]], count: int, random: np.random.Generator
-) -> list[tuple[int, int]]:
+def _draw_genuine(people: list[NDArray[np.int64]], count: int, random: np.random.Generator) -> list[tuple[int, int]]:
     """One fresh pair per person and round, until there are enough: no celebrity fills the list."""
     decks = []
     for rows in people:
@@ -130,14 +126,10 @@ def _pair_of_index(index: int) -> tuple[int, int]:
     return index - high * (high - 1) // 2, high
 
 
-def _draw_impostors(
-    people: list[NDArray[np.int64]], count: int, random: np.random.Generator
-) -> list[tuple[int, int]]:
+def _draw_impostors(people: list[NDArray[np.int64]], count: int, random: np.random.Generator) -> list[tuple[int, int]]:
     """Two different people at random, one image of each; all pairs are listed when nearly all of them are wanted."""
     if _impostor_capacity(people) < 4 * count:
-        every = [
-            (int(a), int(b)) for one, other in combinations(people, 2) for a in one for b in other
-        ]
+        every = [(int(a), int(b)) for one, other in combinations(people, 2) for a in one for b in other]
         return [every[index] for index in random.choice(len(every), size=count, replace=False)]
     drawn: dict[tuple[int, int], None] = {}
     while len(drawn) < count:

@@ -79,7 +79,9 @@ def read_csv_pairs(path: str | Path) -> NamedPairs:
         if len(fields) != len(header) or not all(fields):
             raise EvaluationError(f"{path}: line {number} must have {len(header)} fields, got {','.join(row)!r}")
         if fields[2].lower() not in _SAME_WORDS:
-            raise EvaluationError(f"{path}: line {number}: same must be one of {', '.join(_SAME_WORDS)}, got {fields[2]!r}")
+            raise EvaluationError(
+                f"{path}: line {number}: same must be one of {', '.join(_SAME_WORDS)}, got {fields[2]!r}"
+            )
         left.append(fields[0])
         right.append(fields[1])
         same.append(_SAME_WORDS[fields[2].lower()])

@@ -12,7 +12,7 @@ Rates are float64 quotients of counts; equal scores are accepted or rejected tog
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -139,7 +139,7 @@ def tar_at_far(scores: Scores, far: float) -> OperatingPoint:
     allowed += (allowed + 1) / count <= far  # 0.29 * 100 is 28.999..., and 29 / 100 <= 0.29
     allowed -= allowed / count > far
     point = rates_at(scores, float(scores.impostor[count - 1 - allowed]))
-    return OperatingPoint(**{**vars(point), "target": float(far), "resolved": allowed >= 1})
+    return replace(point, target=float(far), resolved=allowed >= 1)
 
 
 def tars_at_fars(scores: Scores, fars: Sequence[float]) -> tuple[OperatingPoint, ...]:
@@ -152,7 +152,8 @@ def equal_error_rate(scores: Scores) -> EqualErrorRate:
     strict = min(
         float(values[index])
         for values in (scores.genuine, scores.impostor)
-        if (index := bisect_left(range(len(values)), True, key=lambda i, v=values: _gap(scores, v[i]) <= 0)) < len(values)
+        if (index := bisect_left(range(len(values)), True, key=lambda i, v=values: _gap(scores, v[i]) <= 0))
+        < len(values)
     )
     loose = max(_next_below(scores.genuine, strict), _next_below(scores.impostor, strict))
     if loose == -np.inf:  # below every score: everything is accepted
@@ -166,7 +167,7 @@ def equal_error_rate(scores: Scores) -> EqualErrorRate:
 
 
 def area_under_roc(scores: Scores) -> float:
-    """Probability that a genuine pair scores higher than an impostor pair, equal scores counting half (Mann-Whitney)."""
+    """Probability that a genuine pair outscores an impostor pair, equal scores counting half (Mann-Whitney)."""
     below = np.searchsorted(scores.impostor, scores.genuine, side="left").sum(dtype=np.int64)
     up_to = np.searchsorted(scores.impostor, scores.genuine, side="right").sum(dtype=np.int64)
     return (int(below) + int(up_to)) / (2 * len(scores.genuine) * len(scores.impostor))

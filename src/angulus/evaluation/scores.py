@@ -103,13 +103,12 @@ def hardest_pairs(
     else:
         raise EvaluationError("hardest_pairs needs pairs or labels, got neither")
     left, right, scores, same = (np.concatenate(column) for column in zip(*candidates, strict=True))
-    return tuple(
-        [
-            ScoredPair(int(left[index]), int(right[index]), float(scores[index]))
-            for index in sorted(np.flatnonzero(kind), key=lambda i: (sign * scores[i], left[i], right[i]))[:count]
-        ]
-        for kind, sign in ((same, 1.0), (~same, -1.0))
-    )  # type: ignore[return-value]
+
+    def hardest(kind: NDArray[np.bool_], sign: float) -> list[ScoredPair]:
+        order = sorted(np.flatnonzero(kind), key=lambda i: (sign * scores[i], left[i], right[i]))[:count]
+        return [ScoredPair(int(left[i]), int(right[i]), float(scores[i])) for i in order]
+
+    return hardest(same, 1.0), hardest(~same, -1.0)
 
 
 def _hard_candidates(

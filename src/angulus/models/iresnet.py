@@ -14,7 +14,6 @@ from angulus.models.base import EmbeddingModel, check_at_least, check_rate, in_f
 from angulus.models.spec import InputSpec
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 100: (3, 13, 30, 3)}
-_CHANNELS = (64, 128, 256, 512)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +36,11 @@ class IResNet:
         check_rate("dropout", self.dropout)
 
     def build(self) -> EmbeddingModel:
-        """The network with fresh weights (convolutions normal with deviation 0.1, as insightface)."""
+        """The network with fresh weights (convolutions normal with deviation 0.1, as insightface).
+
+        With these the signal grows from block to block until batch norm has seen a few batches: in eval mode an
+        untrained network of 50 or 100 layers overflows.
+        """
         return IResNetModel(self)
 
 
@@ -74,18 +77,18 @@ class IResNetModel(EmbeddingModel):
 
     def __init__(self, config: IResNet) -> None:
         super().__init__(input=config.input, embedding_dim=config.embedding_dim)
-        first, *_, last = _CHANNELS
-        self.conv1 = nn.Conv2d(config.input.channels, first, 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(first)
-        self.prelu = nn.PReLU(first)
-        inputs = first
-        for index, (channels, repeats) in enumerate(zip(_CHANNELS, BLOCKS[config.depth], strict=True), start=1):
-            self.add_module(f"layer{index}", _stage(inputs, channels, repeats))
-            inputs = channels
+        blocks = BLOCKS[config.depth]
+        self.conv1 = nn.Conv2d(config.input.channels, 64, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.prelu = nn.PReLU(64)
+        self.layer1 = _stage(64, 64, blocks[0])
+        self.layer2 = _stage(64, 128, blocks[1])
+        self.layer3 = _stage(128, 256, blocks[2])
+        self.layer4 = _stage(256, 512, blocks[3])
         rows, columns = config.input.grid(16)
-        self.bn2 = nn.BatchNorm2d(last)
+        self.bn2 = nn.BatchNorm2d(512)
         self.dropout = nn.Dropout(config.dropout)
-        self.fc = nn.Linear(last * rows * columns, config.embedding_dim)
+        self.fc = nn.Linear(512 * rows * columns, config.embedding_dim)
         self.features = nn.BatchNorm1d(config.embedding_dim)
         self._initialise()
 
@@ -93,7 +96,7 @@ class IResNetModel(EmbeddingModel):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.1)
-        # A gain per dimension would be undone by the head's normalisation only on average: insightface freezes it at 1.
+        # Frozen at 1 as in insightface: a gain per dimension would let training switch dimensions off.
         self.features.weight.requires_grad_(False)
 
     def encode(self, images: Tensor) -> Tensor:

@@ -46,9 +46,7 @@ class InputSpec:
         for name, values in (("mean", self.mean), ("std", self.std)):
             numbers = values if isinstance(values, tuple) else (values,)
             if isinstance(values, tuple) and len(values) != self.channels:
-                raise ValueError(
-                    f"input.{name} must be one number or {self.channels} (one per channel), got {values}"
-                )
+                raise ValueError(f"input.{name} must be one number or {self.channels} (one per channel), got {values}")
             if not all(math.isfinite(number) for number in numbers):
                 raise ValueError(f"input.{name} must be finite, got {values}")
             if name == "std" and not all(number > 0 for number in numbers):
@@ -69,10 +67,10 @@ class InputSpec:
         return -(-self.height // stride), -(-self.width // stride)
 
     def prepare(self, images: Tensor) -> Tensor:
-        """RGB or grey images [n, 3 or 1, height, width], uint8 or float in 0..255 -> float32 [n, channels, height, width].
+        """Images [n, 3 (RGB) or 1 (grey), height, width] -> network input, float32 [n, channels, height, width].
 
-        Grey is made of RGB with the ITU-R 601 weights, for uint8 rounded exactly as Pillow does; RGB of grey by
-        repeating. Raises ModelError for another shape, size or type of number.
+        images: uint8, or float in 0..255. Grey is made of RGB with the ITU-R 601 weights, for uint8 rounded exactly
+        as Pillow does; RGB of grey by repeating. Raises ModelError for another shape, size or type of number.
         """
         self._check(images)
         pixels = _to_colour(images, self.colour)
@@ -117,7 +115,10 @@ class InputSpec:
         known = {"height", "width", "colour", "mean", "std"}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"input has no {', '.join(unknown)}; it has {', '.join(sorted(known))}")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**fields)
 
 
 def _to_colour(images: Tensor, colour: Colour) -> Tensor:

@@ -1,7 +1,7 @@
 """What are faces painted on? A batch of pictures with, for every pixel, its place on the head.
 
-Layers are laid over each other with a coverage between 0 and 1. A layer that is small works on a window, a fixed part of
-the crop: the same one for all faces, so that a picture never depends on the others of its batch.
+Layers are laid over each other with a coverage between 0 and 1. A layer that is small works on a window, a fixed part
+of the crop: the same one for all faces, so that a picture never depends on the others of its batch.
 """
 
 from dataclasses import dataclass, fields
@@ -13,6 +13,10 @@ from angulus.data.synthetic.geometry import HEAD_HEIGHT, ORIGIN, Pose
 
 Record = TypeVar("Record")
 Window = tuple[slice, slice]
+Stops = tuple[tuple[float, float, float], ...]
+
+SKIN_LOSS = np.array([0.85, 1.0, 1.05], np.float32)[:, None, None]
+CIRCLE: Stops = ((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1), (1, 0, 0))
 
 
 def planes(record: Record) -> Record:
@@ -21,18 +25,24 @@ def planes(record: Record) -> Record:
     return type(record)(**values)
 
 
-def palette(stops: list[tuple[float, float, float]], tone: np.ndarray) -> np.ndarray:
+def colour(red: float, green: float, blue: float) -> np.ndarray:
+    """The same colour [3, 1, 1] for all."""
+    return np.array([red, green, blue], np.float32)[:, None, None]
+
+
+def palette(stops: Stops, tone: np.ndarray) -> np.ndarray:
     """Colours [n, 3, 1, 1] at the tones [n, 1, 1], 0 the first stop and 1 the last."""
-    places = np.linspace(0.0, 1.0, len(stops))
-    flat = tone[:, 0, 0]
-    channels = [np.interp(flat, places, [stop[channel] for stop in stops]) for channel in range(3)]
-    return np.stack(channels, axis=1).astype(np.float32)[:, :, None, None]
+    table = np.array(stops, np.float32)
+    place = np.clip(tone[:, 0, 0], 0.0, 1.0) * np.float32(len(stops) - 1)
+    before = np.minimum(place.astype(np.intp), len(stops) - 2)
+    part = (place - before)[:, None].astype(np.float32)
+    return (table[before] + (table[before + 1] - table[before]) * part)[:, :, None, None]
 
 
 def hue(turn: np.ndarray, tone: np.ndarray, strength: np.ndarray | float) -> np.ndarray:
     """Colours [n, 3, 1, 1] round the colour circle (turn 0 to 1) about a grey tone, all arrays [n, 1, 1]."""
-    circle = palette([(1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1), (1, 0, 0)], turn)
-    return np.clip(tone[:, None] + (circle - 0.5) * np.asarray(strength, np.float32)[..., None, :, :], 0, 1)
+    strength = np.reshape(strength, (-1, 1, 1, 1)).astype(np.float32)
+    return np.clip(tone[:, None] + (palette(CIRCLE, turn) - 0.5) * strength, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,7 @@ class Canvas:
     y: np.ndarray
     lift_x: np.ndarray  # [n, 1, 1]: how far a point moves in x when it stands out by one unit
     lift_y: np.ndarray
+    person: np.ndarray  # [n, h, w]: how much of the pixel the person covers (painted over in place)
 
     @property
     def soft(self) -> float:
@@ -65,17 +76,19 @@ class Canvas:
         """Places on the head [n, rows, columns] of the pixels of a window."""
         return self.x[:, *window], self.y[:, *window]
 
-    def paint(
-        self, colour: np.ndarray | float, cover: np.ndarray, window: Window = (slice(None), slice(None))
-    ) -> None:
-        """Lay a colour [n, 3, 1 or rows, 1 or columns] (or a grey) over a window with this coverage [n, rows, columns]."""
+    def paint(self, colour: np.ndarray | float, cover: np.ndarray, window: Window = (slice(None), slice(None))) -> None:
+        """Lay a colour [n, 3, 1 or rows, 1 or columns] (or a grey) over a window with coverage [n, rows, columns]."""
         under = self.colours[:, :, *window]
         under += (colour - under) * cover[:, None]
 
+    def claim(self, cover: np.ndarray, window: Window = (slice(None), slice(None))) -> None:
+        """Note that the person covers this part of the pixels of a window."""
+        person = self.person[:, *window]
+        np.maximum(person, cover, out=person)
+
     def darken(self, amount: np.ndarray, window: Window) -> None:
         """Take away this part [n, rows, columns] of the light in a window, red the least, as skin does."""
-        for channel, share in enumerate((0.85, 1.0, 1.05)):
-            self.colours[:, channel, *window] *= 1.0 - share * amount
+        self.colours[:, :, *window] *= 1.0 - SKIN_LOSS * amount[:, None]
 
 
 def new_canvas(pose: Pose, height: int, width: int) -> Canvas:
@@ -93,18 +106,17 @@ def new_canvas(pose: Pose, height: int, width: int) -> Canvas:
     half = plane(pose.across)
     x, y = plane_x / half, plane_y / np.float32(HEAD_HEIGHT)
     depth = np.sqrt(np.maximum(1.0 - x * x - y * y, 0.0))
-    back = plane(pose.cos_pitch) * depth - plane(pose.sin_pitch) * y  # undo the pitch, then the yaw
-    seen_y = (plane(pose.cos_pitch) * y + plane(pose.sin_pitch) * depth) * 0 + (
-        plane(pose.cos_pitch) * y - plane(pose.sin_pitch) * depth
-    )
+    sin_pitch, cos_pitch = plane(pose.sin_pitch), plane(pose.cos_pitch)
+    level_y, level_depth = cos_pitch * y - sin_pitch * depth, cos_pitch * depth + sin_pitch * y
     return Canvas(
         colours=np.empty((len(turn), 3, height, width), np.float32),
         unit=unit,
         plane_x=plane_x,
         plane_y=plane_y,
         depth=depth,
-        x=(plane(pose.cos_yaw) * x - plane(pose.sin_yaw) * back) * half,
-        y=seen_y * np.float32(HEAD_HEIGHT),
+        x=(plane(pose.cos_yaw) * x - plane(pose.sin_yaw) * level_depth) * half,
+        y=level_y * np.float32(HEAD_HEIGHT),
         lift_x=plane(pose.sin_yaw / pose.cos_yaw),
-        lift_y=plane(pose.sin_pitch / pose.cos_pitch * HEAD_HEIGHT / pose.across),
+        lift_y=plane(pose.sin_pitch * pose.cos_yaw / pose.cos_pitch * HEAD_HEIGHT / pose.across),
+        person=np.zeros((len(turn), height, width), np.float32),
     )

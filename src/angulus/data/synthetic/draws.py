@@ -1,15 +1,15 @@
-"""Where do a face's numbers come from? Counter-based random draws that no numpy version and no order of calls can change.
+"""Where do a face's numbers come from? Counter-based random draws that depend on nothing but their place.
 
-Every parameter is a field of a dataclass and says there how it is drawn; its place among the fields is its slot in the
-stream, so that new fields go at the end and leave the old ones as they were. One 64-bit word of Philox makes one
-parameter (its raw stream is fixed by numpy's compatibility policy, its distributions are not: those are made here, from
-additions and multiplications alone).
+Every parameter is a field of a dataclass and says in its annotation how it is drawn; its place among the fields is its
+slot in the stream, so that new fields go at the end and leave the old ones as they were. One 64-bit word of Philox
+makes one parameter. The raw words are fixed by numpy's compatibility policy, numpy's distributions are not: those are
+made here, from additions and multiplications alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar
+from typing import TypeVar, get_type_hints
 
 import numpy as np
 
@@ -29,28 +29,27 @@ class Draw:
     rest: float
 
 
-def normal(mean: float, spread: float) -> Any:
-    """Field drawn about `mean` with standard deviation `spread`, never farther than 3.5 spreads away."""
-    return field(metadata={"draw": Draw(True, mean, spread, 1.0, mean)})
+def normal(mean: float, spread: float) -> Draw:
+    """Drawn about `mean` with standard deviation `spread`, never farther than 3.5 spreads away."""
+    return Draw(True, mean, spread, 1.0, mean)
 
 
-def uniform(low: float, high: float, *, rest: float | None = None) -> Any:
-    """Field drawn evenly between `low` and `high`; without nuisance it is `rest` (the middle unless given)."""
-    return field(metadata={"draw": Draw(False, low, high, 1.0, (low + high) / 2 if rest is None else rest)})
+def uniform(low: float, high: float, *, rest: float | None = None) -> Draw:
+    """Drawn evenly between `low` and `high`; without nuisance it is `rest` (the middle unless given)."""
+    return Draw(False, low, high, 1.0, (low + high) / 2 if rest is None else rest)
 
 
-def sometimes(chance: float, low: float, high: float, *, rest: float = 0.0) -> Any:
-    """Field that is `rest` except with probability `chance`, when it is drawn evenly between `low` and `high`."""
-    return field(metadata={"draw": Draw(False, low, high, chance, rest)})
+def sometimes(chance: float, low: float, high: float, *, rest: float = 0.0) -> Draw:
+    """`rest` except with probability `chance`, when drawn evenly between `low` and `high`."""
+    return Draw(False, low, high, chance, rest)
 
 
 @cache
 def _plan(kind: type) -> tuple[tuple[str, ...], np.ndarray]:
     """Names of the fields, and their draws as a table [5, fields]."""
-    declared = fields(kind)
-    draws = [f.metadata["draw"] for f in declared]
-    table = np.array([[d.is_normal, d.first, d.second, d.chance, d.rest] for d in draws]).T
-    return tuple(f.name for f in declared), table
+    draws = {name: hint.__metadata__[0] for name, hint in get_type_hints(kind, include_extras=True).items()}
+    table = [[d.is_normal, d.first, d.second, d.chance, d.rest] for d in draws.values()]
+    return tuple(draws), np.array(table).T
 
 
 def words(seed: int, stream: int, identity: int, view: int, count: int) -> np.ndarray:

@@ -72,18 +72,16 @@ def pose_of(people: People, views: Views) -> Pose:
     scale, shift = scale * change, shift * change + (views.shift_x + 1j * views.shift_y)
     places = np.stack([scale * point + shift for point in points], axis=1)
     landmarks = np.stack([places.real, places.imag], axis=2) + ORIGIN
-    return Pose(
-        pose.sin_yaw, pose.cos_yaw, pose.sin_pitch, pose.cos_pitch, pose.across, scale, shift, landmarks
-    )
+    return Pose(pose.sin_yaw, pose.cos_yaw, pose.sin_pitch, pose.cos_pitch, pose.across, scale, shift, landmarks)
 
 
 def _similarity(points: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """The scale and shift (complex [n]) that bring five points [n] nearest to the template about its origin."""
     target = [complex(x, y) for x, y in TEMPLATE - ORIGIN]
-    middle, target_middle = sum(points) / 5, sum(target) / 5
+    middle, target_middle = np.add.reduce(points) / 5, sum(target) / 5
     away = [point - middle for point in points]
-    product = sum(a.conj() * (t - target_middle) for a, t in zip(away, target, strict=True))
-    scale = product / sum((a * a.conj()).real for a in away)
+    products = [a.conj() * (t - target_middle) for a, t in zip(away, target, strict=True)]
+    scale = np.add.reduce(products) / np.add.reduce([(a * a.conj()).real for a in away])
     return scale, target_middle - scale * middle
 
 

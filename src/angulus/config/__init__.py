@@ -1,0 +1,68 @@
+"""Recipes: YAML layers and `key=value` settings in, a checked `Experiment` out, and back again.
+
+`angulus.training.experiment` is the schema; here is only how text becomes values of it, and what is wrong with a text.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from angulus.config.describe import schema
+from angulus.config.layers import merge, parse_overrides, read_layer, read_layers
+from angulus.config.walk import Walk, known_paths
+from angulus.errors import ConfigError
+from angulus.training.experiment import Experiment
+from angulus.training.record import record
+
+to_dict = record
+
+__all__ = [
+    "check",
+    "load",
+    "merge",
+    "parse_overrides",
+    "read_layer",
+    "read_layers",
+    "resolve",
+    "schema",
+    "to_dict",
+    "to_yaml",
+]
+
+
+def load(sources: Sequence[str | Path], overrides: Sequence[str] = ()) -> Experiment:
+    """Read recipes (later ones are laid over earlier ones), apply `key=value` settings, and check everything.
+
+    sources: YAML files, or folders of runs, whose recipe is taken.
+    Raises ConfigError with every problem at once, each with its full path.
+    """
+    return resolve(read_layers(sources, overrides))
+
+
+def resolve(values: Mapping[str, Any]) -> Experiment:
+    """The experiment that plain values describe; the inverse of `to_dict`. Raises ConfigError with every problem."""
+    return check(Experiment, merge({}, values))
+
+
+def check(kind: type, values: Mapping[str, Any]) -> Any:
+    """An instance of any dataclass from plain values, checked as recipes are. Raises ConfigError."""
+    walk = Walk(known_paths(kind))
+    built = walk.build(kind, values, "")
+    if kind is Experiment and "data" not in values:
+        walk.problems = [_NO_DATA if line.startswith("data: is missing") else line for line in walk.problems]
+    if walk.problems:
+        raise ConfigError(walk.problems)
+    return built
+
+
+_NO_DATA = (
+    "data: is missing; name a folder that has one sub-folder of images for each person, data.path=FOLDER, "
+    "or take drawn faces, data=synthetic"
+)
+
+
+def to_yaml(value: Any) -> str:
+    """An experiment or a part of one as the text of a recipe; short lists and mappings stand in one line."""
+    return yaml.safe_dump(record(value), sort_keys=False, default_flow_style=None, width=110, allow_unicode=True)

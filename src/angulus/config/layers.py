@@ -1,0 +1,209 @@
+"""YAML recipes laid over each other, then `key=value` from the command line: one nested mapping comes out."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from angulus.config.kinds import family_at
+from angulus.config.suggest import closest
+from angulus.errors import ConfigError
+
+Raw = dict[str, Any]
+
+# A mapping with one of these keys is of another sort than one with another: nothing is carried over.
+_SORTS = ("name", "learned")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's reading of plain words: 1e-3 is a number, `on` and `no` are words; a key may stand only once."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  (PyYAML's own way of being configured)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands twice in one mapping", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    ("float", rf"{_NUMBER}(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+0123456789."),
+    ("null", r"~|null|Null|NULL|", "~nN\0"),
+    ("merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), ["" if c == "\0" else c for c in _first]
+    )
+
+
+def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    text = str(loader.construct_scalar(node))
+    return int(text, 0) if text[:2] in ("0x", "0o") else int(text)  # PyYAML reads 010 as eight
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """The value of a YAML text. Raises ConfigError with `where`, line and column."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{where}{place}: not valid YAML: {error.problem or error.context}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{where}: not valid YAML: {str(error).splitlines()[0]}") from error
+
+
+def read_layer(source: str | Path) -> Raw:
+    """The mapping in a recipe file, or in the folder of a run. Raises ConfigError when it is missing or no mapping."""
+    path = recipe_path(Path(source))
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(missing_file(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the recipe {path} cannot be read: {error}") from error
+    value = parse_yaml(text, str(path))
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: a recipe is a mapping such as `margin: {{name: arcface}}`, got {value!r:.60}")
+    check_keys(value, str(path))
+    return value
+
+
+def recipe_path(path: Path) -> Path:
+    """The recipe in a run folder, or the path as it is."""
+    if not path.is_dir():
+        return path
+    for name in ("recipe.json", "recipe.yaml"):
+        if (path / name).is_file():
+            return path / name
+    raise ConfigError(
+        f"{path} is a folder without a recipe.json, so it is no run; to train on its images: data.path={path}"
+    )
+
+
+def missing_file(path: Path) -> str:
+    near = sorted(str(found) for found in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
+    if Path("recipes").is_dir():
+        near += sorted(str(found) for found in Path("recipes").glob("*.y*ml"))
+    # compare names alone: a recipe is often looked for in the wrong folder
+    names = {Path(found).name: found for found in near}
+    found = closest(path.name, names) or closest(f"{path.name}.yaml", names)
+    hint = f"; did you mean {names[found]}?" if found else ""
+    return f"there is no recipe {path}{hint}"
+
+
+def check_keys(value: Any, where: str) -> None:
+    """Raise ConfigError unless all keys of all mappings are words."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise ConfigError(f"{where}: keys must be words, got {key!r}; put it in quotes")
+            check_keys(inner, where)
+    elif isinstance(value, list):
+        for inner in value:
+            check_keys(inner, where)
+
+
+def parse_overrides(overrides: Sequence[str]) -> Raw:
+    """`["margin.m=0.4", "optim.lr=1e-3"]` as one nested mapping; among equal keys the last counts.
+
+    Raises ConfigError with all that are not `key=value`.
+    """
+    layer: Raw = {}
+    problems = []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        path = tuple(key.strip().split("."))
+        if not equals or not all(path):
+            problems.append(f"{text}: a setting is written key=value, such as margin.m=0.4")
+            continue
+        try:
+            parsed = parse_yaml(value, text)
+            check_keys(parsed, text)
+            layer = merge(layer, nested(path, parsed), one_layer=True)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return layer
+
+
+def nested(path: tuple[str, ...], value: Any) -> Raw:
+    """{"margin": {"m": 0.4}} of ("margin", "m") and 0.4."""
+    for key in reversed(path):
+        value = {key: value}
+    return value
+
+
+def merge(old: Any, new: Any, path: tuple[str, ...] = (), *, one_layer: bool = False) -> Any:
+    """`new` laid over `old`: mappings key by key; a mapping of another kind and everything else replaces.
+
+    A name alone where a kind stands (`margin: arcface`) is short for `{name: arcface}`. one_layer: both belong to one
+    layer, in which a name never drops the settings beside it, whatever their order.
+    """
+    family = family_at(path)
+    if family is not None:
+        old, new = in_full(old), in_full(new)
+    if not isinstance(new, Mapping):
+        return new
+    if not isinstance(old, Mapping) or (not one_layer and is_other_sort(old, new, family.default if family else None)):
+        old = {}
+    return {
+        key: merge(old.get(key), new[key], (*path, key), one_layer=one_layer) if key in new else old[key]
+        for key in dict.fromkeys([*old, *new])
+    }
+
+
+def in_full(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def is_other_sort(old: Mapping[str, Any], new: Mapping[str, Any], default: str | None) -> bool:
+    """True when `new` names another kind than `old` is; one that names none is of the kind that was there."""
+    for key in _SORTS:
+        if key not in new:
+            continue
+        before = old.get(key, default if key == "name" else None)
+        if key == "name" and before is not None and before != new[key]:
+            return True
+        if any(other in old for other in _SORTS if other != key):
+            return True
+    return False
+
+
+def read_layers(sources: Sequence[str | Path], overrides: Sequence[str] = ()) -> Raw:
+    """All recipes and settings as one mapping. Raises ConfigError with the problems of all of them."""
+    merged: Raw = {}
+    problems: list[str] = []
+    for layer in _layers(sources, overrides, problems):
+        merged = merge(merged, layer)
+    if problems:
+        raise ConfigError(problems)
+    return merged
+
+
+def _layers(sources: Sequence[str | Path], overrides: Sequence[str], problems: list[str]) -> Iterator[Raw]:
+    for source in sources:
+        try:
+            yield read_layer(source)
+        except ConfigError as error:
+            problems += error.problems
+    try:
+        yield parse_overrides(overrides)
+    except ConfigError as error:
+        problems += error.problems

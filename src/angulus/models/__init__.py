@@ -1,0 +1,42 @@
+"""Networks that turn images into embeddings, their input specs, and their files."""
+
+from angulus.models.base import EmbeddingModel, ModelConfig
+from angulus.models.catalogue import MODELS, config_from_dict, config_to_dict
+from angulus.models.cost import Cost, describe
+from angulus.models.files import load_model, read_description, save_model
+from angulus.models.imports import import_weights, recognise
+from angulus.models.iresnet import IResNet, IResNet18, IResNet34, IResNet50, IResNet100
+from angulus.models.mobilefacenet import MobileFaceNet
+from angulus.models.spec import Colour, InputSpec
+from angulus.models.sphereface20 import SphereFace20
+from angulus.models.tiny import TinyNet
+from angulus.models.vit import ViT, ViTBase, ViTSmall, ViTTiny
+
+__all__ = [
+    "MODELS",
+    "Colour",
+    "Cost",
+    "EmbeddingModel",
+    "IResNet",
+    "IResNet18",
+    "IResNet34",
+    "IResNet50",
+    "IResNet100",
+    "InputSpec",
+    "MobileFaceNet",
+    "ModelConfig",
+    "SphereFace20",
+    "TinyNet",
+    "ViT",
+    "ViTBase",
+    "ViTSmall",
+    "ViTTiny",
+    "config_from_dict",
+    "config_to_dict",
+    "describe",
+    "import_weights",
+    "load_model",
+    "read_description",
+    "recognise",
+    "save_model",
+]

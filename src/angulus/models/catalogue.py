@@ -1,0 +1,62 @@
+"""Which networks there are, by the name that a recipe or a model file gives them."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from angulus.errors import ModelError
+from angulus.models.base import ModelConfig
+from angulus.models.iresnet import IResNet, IResNet18, IResNet34, IResNet50, IResNet100
+from angulus.models.mobilefacenet import MobileFaceNet
+from angulus.models.spec import InputSpec
+from angulus.models.sphereface20 import SphereFace20
+from angulus.models.tiny import TinyNet
+from angulus.models.vit import ViT, ViTBase, ViTSmall, ViTTiny
+
+MODELS: dict[str, type] = {
+    "tiny": TinyNet,
+    "mobilefacenet": MobileFaceNet,
+    "iresnet": IResNet,
+    "iresnet18": IResNet18,
+    "iresnet34": IResNet34,
+    "iresnet50": IResNet50,
+    "iresnet100": IResNet100,
+    "sphereface20": SphereFace20,
+    "vit": ViT,
+    "vit_tiny": ViTTiny,
+    "vit_small": ViTSmall,
+    "vit_base": ViTBase,
+}
+
+
+def config_to_dict(config: ModelConfig) -> dict[str, Any]:
+    """{"name": ..., field: value, ...} of plain values; a class of the user's own is named "module:Class"."""
+    own = f"{type(config).__module__}:{type(config).__qualname__}"
+    name = next((name for name, kind in MODELS.items() if kind is type(config)), own)
+    values: dict[str, Any] = {"name": name}
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+        value = getattr(config, field.name)
+        if field.init:
+            values[field.name] = _plain(value)
+    return values
+
+
+def config_from_dict(
+    values: Mapping[str, Any], configs: Mapping[str, type] = MODELS, *, where: str = "the model"
+) -> ModelConfig:
+    """The inverse of `config_to_dict`. Raises ModelError for an unknown name, unknown fields and bad values."""
+    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    name = fields.pop("name", None)
+    if name not in configs:
+        raise ModelError(f"{where} names the network {name!r}, known are: {', '.join(configs)}")
+    try:
+        fields["input"] = InputSpec.from_dict(values["input"])
+        return configs[name](**fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{where} does not describe a {name}: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, InputSpec):
+        return value.to_dict()
+    return list(value) if isinstance(value, tuple) else value

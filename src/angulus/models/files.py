@@ -1,0 +1,215 @@
+"""A trained network on disk: `model.safetensors` (weights) beside `model.json` (what they are, and a proof).
+
+The JSON holds the config of the network, its input spec and a test vector: the embeddings of a few images that are
+computed from a formula. `load_model` computes them again, so that a model that loads is the model that was saved.
+Reading runs no code from the files.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+import angulus
+from angulus.errors import ModelError
+from angulus.models.base import EmbeddingModel, ModelConfig
+from angulus.models.catalogue import MODELS, config_from_dict, config_to_dict
+from angulus.models.spec import InputSpec
+from angulus.models.weights import fill
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+# Largest distance between an embedding and the one in the file, relative to its length. Other kernels, thread counts
+# and vector units change about 1e-6 of it in float32; a wrong weight, size or colour order changes far more.
+TOLERANCE = 1e-3
+_VECTOR_IMAGES = 2
+
+
+def save_model(
+    path: str | os.PathLike[str],
+    model: EmbeddingModel,
+    config: ModelConfig,
+    *,
+    extra: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the weights and their description to the folder `path` (created if absent); return the folder.
+
+    config: what `model` was built from.  extra: anything else that JSON can hold, such as metrics or the recipe.
+    Both files are written under temporary names, flushed to the disk and then renamed, so that a crash or a full
+    disk leaves the previous model as it was (a crash just between the two renames is found by the test vector).
+    Raises ModelError when `config` does not describe `model`, when the network gives NaN or infinity, and when the
+    files cannot be written.
+    """
+    if not isinstance(model, EmbeddingModel):
+        raise ModelError(
+            f"save_model takes an EmbeddingModel, got {type(model).__name__}: unwrap it first (`.module`, `._orig_mod`)"
+        )
+    if config.input != model.input or config.embedding_dim != model.embedding_dim:
+        raise ModelError("the config does not describe this model: input and embedding_dim must be the same in both")
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    copy = _rebuild(config, state, "the model")
+    text = _describe(copy, config, extra)
+    folder = Path(path)
+    _write_both(folder, safetensors.torch.save(state), text)
+    return folder
+
+
+def load_model(
+    path: str | os.PathLike[str],
+    *,
+    device: str | torch.device = "cpu",
+    configs: Mapping[str, type] = MODELS,
+) -> EmbeddingModel:
+    """Read a model that `save_model` wrote, check its test vector on the CPU and move it to `device`, in eval mode.
+
+    path: the folder, or either of the two files.  configs: config class of each name; for a network of your own,
+    add its class, `{**MODELS, "mypackage.networks:MyNet": MyNet}`.
+    Raises ModelError when a file is missing or damaged, belongs to another architecture, or fails the test vector.
+    """
+    folder = _folder(path)
+    description = read_description(folder)
+    config = config_from_dict(description["model"], configs, where=f"{folder / 'model.json'}")
+    model = _rebuild(config, _read_weights(folder / "model.safetensors"), str(folder / "model.safetensors"))
+    _check_vector(model, description["test_vector"], folder)
+    return model.to(device)
+
+
+def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The content of `model.json`: model, test_vector, parameters, angulus (version), extra. Raises ModelError."""
+    file = _folder(path) / "model.json"
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"no model here: {file} is missing") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"{file} cannot be read: {error}") from error
+    needed = ("model", "test_vector")
+    if not (isinstance(description, dict) and all(isinstance(description.get(name), dict) for name in needed)):
+        raise ModelError(f"{file} is not the description of an Angulus model: it needs model and test_vector")
+    if description.get("format") != FORMAT:
+        raise ModelError(
+            f"{file} has format {description.get('format')}, this version reads format {FORMAT}: update Angulus"
+        )
+    return description
+
+
+def vector_images(spec: InputSpec, count: int = _VECTOR_IMAGES) -> Tensor:
+    """RGB images [count, 3, height, width], uint8, from whole-number arithmetic alone: the same everywhere for ever.
+
+    pixel(image i, channel c, row y, column x) = (x^2 (i + 1) + y^2 (c + 1) + 3 x y + 31 i + 17 c) // 16 mod 256
+    """
+    image, channel, row, column = torch.meshgrid(
+        *(torch.arange(size) for size in (count, 3, spec.height, spec.width)), indexing="ij"
+    )
+    mixed = column**2 * (image + 1) + row**2 * (channel + 1) + 3 * row * column + 31 * image + 17 * channel
+    return (mixed // 16 % 256).to(torch.uint8)
+
+
+def _rebuild(config: ModelConfig, state: Mapping[str, Tensor], where: str) -> EmbeddingModel:
+    """A fresh network of `config` on the CPU with the weights `state`, in eval mode; torch's generator is not moved."""
+    with torch.random.fork_rng(devices=[]):
+        model = config.build()
+    fill(model, state, where)
+    return model.eval()
+
+
+def _vector(model: EmbeddingModel) -> Tensor:
+    """Embeddings [n, embedding_dim] of the test images, by the CPU in float32."""
+    images = model.input.prepare(vector_images(model.input))
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        return model(images).float()
+
+
+def _describe(model: EmbeddingModel, config: ModelConfig, extra: Mapping[str, Any] | None) -> str:
+    embeddings = _vector(model)
+    if not bool(torch.isfinite(embeddings).all()):
+        raise ModelError("the model gives NaN or infinite embeddings for the test images and was not saved")
+    description = {
+        "format": FORMAT,
+        "angulus": angulus.__version__,
+        "model": config_to_dict(config),
+        "embedding_dim": model.embedding_dim,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "test_vector": {"tolerance": TOLERANCE, "embeddings": embeddings.tolist()},
+        "extra": dict(extra or {}),
+    }
+    try:
+        return json.dumps(description, indent=1) + "\n"
+    except TypeError as error:
+        raise ModelError(f"extra must be plain numbers, strings, lists and dicts: {error}") from error
+
+
+def _check_vector(model: EmbeddingModel, vector: Mapping[str, Any], folder: Path) -> None:
+    try:
+        stored, tolerance = torch.tensor(vector["embeddings"], dtype=torch.float32), float(vector["tolerance"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{folder / 'model.json'} holds no usable test vector: {error!r}") from error
+    computed = _vector(model)
+    if stored.shape != computed.shape:
+        raise ModelError(f"{folder}: the test vector has shape {list(stored.shape)}, the model {list(computed.shape)}")
+    lengths = stored.norm(dim=1).clamp_min(1e-12)
+    worst = float(((stored - computed).norm(dim=1) / lengths).max())
+    if not worst <= tolerance:
+        raise ModelError(
+            f"{folder}: the model does not compute what it did when it was saved "
+            f"(test vector off by {worst:.2g}, allowed {tolerance:.2g}): "
+            "model.safetensors and model.json do not belong together, or one is damaged"
+        )
+
+
+def _folder(path: str | os.PathLike[str]) -> Path:
+    given = Path(path)
+    return given.parent if given.name in ("model.json", "model.safetensors") else given
+
+
+def _read_weights(file: Path) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load_file(file)
+    except FileNotFoundError:
+        raise ModelError(f"no weights here: {file} is missing") from None
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ModelError(f"{file} cannot be read, it may be cut short: {error}") from error
+
+
+def _write_both(folder: Path, weights: bytes, text: str) -> None:
+    contents = {"model.safetensors": weights, "model.json": text.encode()}
+    temporary = {name: folder / f".{name}.{os.getpid()}.part" for name in contents}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            _write_flushed(temporary[name], content)
+        for name, part in temporary.items():
+            os.replace(part, folder / name)
+        _flush_folder(folder)
+    except OSError as error:
+        raise ModelError(f"could not write the model to {folder}: {error.strerror or error}") from error
+    finally:
+        for part in temporary.values():
+            part.unlink(missing_ok=True)
+    logger.debug("wrote %s (%.1f MB)", folder, len(weights) / 1e6)
+
+
+def _write_flushed(file: Path, content: bytes) -> None:
+    with file.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the renames last through a power cut, where the system can flush a folder."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,119 @@
+"""Weights trained elsewhere: insightface's IResNet (`backbone.pth`) and MobileFaceNet_Pytorch's `068.ckpt`.
+
+The networks here carry the published names, so that an import is a check and a copy. Files are read with
+`weights_only=True`: a file that holds more than tensors and plain values is refused, never executed.
+"""
+
+import math
+import os
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from angulus.errors import ModelError
+from angulus.models.base import EmbeddingModel, ModelConfig
+from angulus.models.catalogue import MODELS
+from angulus.models.iresnet import BLOCKS, IResNet
+from angulus.models.mobilefacenet import MobileFaceNet
+from angulus.models.spec import InputSpec
+from angulus.models.weights import fill
+
+# Where trainers put the network's weights inside a checkpoint; the first that is there counts.
+_NESTED = ("net_state_dict", "state_dict_backbone", "state_dict")
+
+
+def import_weights(path: str | os.PathLike[str], config: ModelConfig | str | None = None) -> EmbeddingModel:
+    """Read foreign PyTorch weights into a network of Angulus, in eval mode on the CPU.
+
+    config: what to build, or its name in MODELS; None recognises the network from names and shapes (see `recognise`).
+    Raises ModelError when the file is missing, holds more than weights, or does not fit the network.
+    """
+    file = Path(path)
+    state = read_foreign(file)
+    chosen = _chosen(config, state, str(file))
+    model = chosen.build()
+    fill(model, state, str(file))
+    return model.eval()
+
+
+def read_foreign(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """The weights in a .pt, .pth or .ckpt file by name, without the wrapper's "module." prefix. Raises ModelError."""
+    file = Path(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch remarks on pickle protocols; what matters is an error below
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ModelError(f"no weights here: {file} is missing") from None
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{file} is damaged or holds more than tensors and plain values, which could run code, and is refused: "
+            "save its state_dict alone with the program that wrote it"
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        raise ModelError(f"{file} is not a readable PyTorch file: {error}") from error
+    return _weights(content, file)
+
+
+def recognise(state: Mapping[str, Tensor], where: str = "the file") -> ModelConfig:
+    """The config of a network from the names and shapes of its weights.
+
+    MobileFaceNet: the kernel of the last depthwise convolution gives the input size (7x6 is 112x96).
+    IResNet: the number of blocks gives the depth, `fc.weight` the size of the image, which must be square.
+    Raises ModelError for any other network.
+    """
+    if {"linear7.conv.weight", "linear1.conv.weight"} <= set(state):
+        return _mobilefacenet(state)
+    if {"layer3.0.conv1.weight", "fc.weight", "features.running_mean"} <= set(state):
+        return _iresnet(state, where)
+    names = ", ".join(list(state)[:4])
+    raise ModelError(
+        f"{where} is neither a MobileFaceNet nor an IResNet that can be imported; its first weights: {names}"
+    )
+
+
+def _chosen(config: ModelConfig | str | None, state: Mapping[str, Tensor], where: str) -> ModelConfig:
+    if config is None:
+        return recognise(state, where)
+    if not isinstance(config, str):
+        return config
+    if config not in MODELS:
+        raise ModelError(f"there is no network {config!r}, known are: {', '.join(MODELS)}")
+    return MODELS[config]()
+
+
+def _weights(content: Any, file: Path) -> dict[str, Tensor]:
+    """Find the weights in what the file held and strip the prefix of (Distributed)DataParallel."""
+    if isinstance(content, Mapping):
+        content = next((content[key] for key in _NESTED if isinstance(content.get(key), Mapping)), content)
+    if not isinstance(content, Mapping) or not content or not all(map(torch.is_tensor, content.values())):
+        raise ModelError(f"{file} holds no weights by name, neither at its top nor under {', '.join(_NESTED)}")
+    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+
+
+def _mobilefacenet(state: Mapping[str, Tensor]) -> MobileFaceNet:
+    rows, columns = state["linear7.conv.weight"].shape[2:]
+    spec = InputSpec(height=16 * rows, width=16 * columns, std=128.0)
+    return MobileFaceNet(embedding_dim=len(state["linear1.conv.weight"]), input=spec)
+
+
+def _iresnet(state: Mapping[str, Tensor], where: str) -> IResNet:
+    blocks = tuple(
+        len({name.split(".")[1] for name in state if name.startswith(f"layer{stage}.")}) for stage in range(1, 5)
+    )
+    depths = {found: depth for depth, found in BLOCKS.items()}
+    if blocks not in depths:
+        raise ModelError(f"{where} is an IResNet with {blocks} blocks, known are: {', '.join(map(str, depths))}")
+    embedding_dim, flat = state["fc.weight"].shape
+    side = 16 * math.isqrt(flat // 512)
+    if 2 * side * side != flat:
+        raise ModelError(
+            f"{where} is an IResNet for images that are not square (fc.weight has {flat} columns): "
+            "say which with a config, IResNet(depth=..., input=InputSpec(height=..., width=...))"
+        )
+    return IResNet(depth=depths[blocks], embedding_dim=embedding_dim, input=InputSpec(height=side, width=side))

@@ -1,0 +1,42 @@
+"""How weights by name get into a network, and the sentence when they do not fit."""
+
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor, nn
+
+from angulus.errors import ModelError
+
+_SHOWN = 4
+
+
+def fill(model: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
+    """Copy `state` into `model`; every name and shape must agree. `where` names the origin in the error.
+
+    Counters of batch norm (`num_batches_tracked`), absent from old files, may be missing.
+    Raises ModelError that names the first missing, unexpected or misshapen weights.
+    """
+    own = model.state_dict()
+    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
+    unexpected = [name for name in state if name not in own]
+    if missing or unexpected:
+        problems = [_listed("missing", missing)] if missing else []
+        problems += [_listed("unexpected", unexpected)] if unexpected else []
+        raise ModelError(f"{where} is of another architecture than {type(model).__name__}: {'; '.join(problems)}")
+    misshapen = [
+        f"{name} is {list(state[name].shape)} instead of {list(own[name].shape)}"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    if misshapen:
+        raise ModelError(f"{where} does not fit {type(model).__name__}: {_first(misshapen)}")
+    model.load_state_dict({**own, **state})
+
+
+def _listed(kind: str, names: list[str]) -> str:
+    return f"{len(names)} {kind} ({_first(names)})"
+
+
+def _first(items: Iterable[str]) -> str:
+    everything = list(items)
+    rest = len(everything) - _SHOWN
+    return ", ".join(everything[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

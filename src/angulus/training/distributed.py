@@ -1,0 +1,124 @@
+"""Several processes, one run: what torchrun sets up, and batch norm whose statistics they share."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from angulus.models import EmbeddingModel
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among all: `rank` of `world`. group is None for a single process."""
+
+    rank: int = 0
+    world: int = 1
+    group: dist.ProcessGroup | None = None
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def wait(self) -> None:
+        if self.group is not None:
+            dist.barrier(group=self.group)
+
+
+@contextmanager
+def processes(device: torch.device) -> Iterator[Processes]:
+    """The processes of this run: those that torchrun started, or this one alone.
+
+    A group that was there before is used and left; one that is made here is destroyed after a barrier.
+    """
+    if "WORLD_SIZE" not in os.environ and not dist.is_initialized():
+        yield Processes()
+        return
+    made = not dist.is_initialized()
+    if made:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Processes(dist.get_rank(), dist.get_world_size(), dist.group.WORLD)
+        if made:
+            dist.barrier()
+    finally:
+        if made:
+            dist.destroy_process_group()
+
+
+def local_device(device: torch.device) -> torch.device:
+    """The CUDA device of this process when there are several on one machine."""
+    if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    return device
+
+
+class SynchronisedBatchNorm(_BatchNorm):
+    """Batch norm over the global batch, for any device and any backend, with the tensors of another batch norm."""
+
+    def __init__(self, inner: _BatchNorm, group: dist.ProcessGroup) -> None:
+        super().__init__(inner.num_features, inner.eps, inner.momentum, inner.affine, inner.track_running_stats)
+        self.weight, self.bias = inner.weight, inner.bias
+        for name, buffer in inner.named_buffers(recurse=False):
+            self.register_buffer(name, buffer)
+        self.group = group
+        self.train(inner.training)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        return
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(input)
+        axes = [0, *range(2, input.ndim)]
+        shape = [1, -1, *[1] * (input.ndim - 2)]
+        x = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
+        count = x.new_full((1,), x.numel() / x.shape[1])
+        dist.all_reduce(count, group=self.group)
+        mean = all_reduce(x.sum(axes), group=self.group) / count
+        centred = x - mean.view(shape)
+        variance = all_reduce(centred.square().sum(axes), group=self.group) / count
+        self.remember(mean.detach(), (variance * count / (count - 1).clamp(min=1)).detach())
+        y = centred * torch.rsqrt(variance + self.eps).view(shape)
+        if self.affine:
+            y = y * self.weight.view(shape) + self.bias.view(shape)
+        return y.to(input.dtype)
+
+    @torch.no_grad()
+    def remember(self, mean: Tensor, variance: Tensor) -> None:
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked.add_(1)
+        share = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)
+
+
+@contextmanager
+def batch_norm_synchronised(model: EmbeddingModel, group: dist.ProcessGroup | None) -> Iterator[None]:
+    """Replace the batch norms of a model by synchronised ones while it is trained; afterwards it is as it was."""
+    replaced: list[tuple[nn.Module, str, nn.Module]] = []
+    if group is not None:
+        for parent in list(model.modules()):
+            for name, child in list(parent.named_children()):
+                if isinstance(child, _BatchNorm):
+                    replaced.append((parent, name, child))
+                    setattr(parent, name, SynchronisedBatchNorm(child, group))
+    try:
+        yield
+    finally:
+        for parent, name, child in replaced:
+            setattr(parent, name, child)
+
+
+def freeze_batch_norm(model: nn.Module) -> None:
+    """Put the batch norms of a model into evaluation mode: their statistics stay as they are."""
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            module.eval()

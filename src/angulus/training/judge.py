@@ -1,0 +1,54 @@
+"""How well the network tells apart people it has never seen: the verification of held-out identities."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from angulus.data import Source
+from angulus.embeddings import EmbeddingSet
+from angulus.errors import EvaluationError
+from angulus.evaluation import VerificationResult, draw_pairs, verify
+from angulus.extract import embed
+from angulus.models import EmbeddingModel
+from angulus.training.experiment import Evaluation
+
+PAIRS_SEED = 0
+
+
+def embeddings_of(model: EmbeddingModel, source: Source, config: Evaluation, device: torch.device) -> EmbeddingSet:
+    """Embeddings of every image of a source, mirrored ones too where the view needs them."""
+    return embed(model, source, batch_size=256, flip=config.views != "plain", device=device)
+
+
+def judge(embeddings: EmbeddingSet, config: Evaluation, name: str) -> list[VerificationResult]:
+    """All pairs of a labelled set, and 10 folds of drawn pairs where there are enough people for them."""
+    every = verify(embeddings, view=config.views, fars=config.fars, name=f"{name}, all pairs")
+    try:
+        pairs = draw_pairs(np.asarray(embeddings.labels), seed=PAIRS_SEED)
+    except EvaluationError:
+        return [every]
+    drawn = verify(embeddings, pairs, view=config.views, fars=config.fars, name=f"{name}, 10 folds of drawn pairs")
+    return [every, drawn]
+
+
+def figures_of(results: Sequence[VerificationResult], prefix: str) -> dict[str, float]:
+    """Flat figures by name: TAR, EER and AUC from all pairs, accuracy from the folds."""
+    every = results[0]
+    figures = {f"{prefix}/tar@{point.target:g}": point.tar for point in every.points}
+    figures |= {f"{prefix}/eer": every.eer.rate, f"{prefix}/auc": every.auc}
+    for result in results[1:]:
+        if result.accuracy is not None:
+            figures[f"{prefix}/accuracy"] = result.accuracy.mean
+    return figures
+
+
+def is_better(figures: dict[str, float], best: float | None, config: Evaluation) -> tuple[bool, float]:
+    """Whether the held-out figure that the recipe names improved, and its value (greater is better)."""
+    if config.best_by == "eer":
+        value = -figures["held-out/eer"]
+    elif config.best_by == "auc":
+        value = figures["held-out/auc"]
+    else:
+        value = figures[f"held-out/tar@{min(config.fars):g}"]
+    return best is None or value > best, value

@@ -1,0 +1,440 @@
+"""A whole run from recipe to report, readable in the order in which it happens."""
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from angulus.data import Batch, EpochSampler, batches, fingerprint
+from angulus.errors import ConfigError
+from angulus.evaluation import VerificationResult
+from angulus.evaluation.report import write_report
+from angulus.heads import MarginHead, expected_initial_loss
+from angulus.margins import Margin, Schedule
+from angulus.models import EmbeddingModel, ModelConfig, import_weights, load_model, save_model
+from angulus.training import judge
+from angulus.training.checkpoint import Checkpoint, Checkpoints
+from angulus.training.defaults import choose_device, filled, plain_augment, with_model
+from angulus.training.distributed import (
+    Processes,
+    batch_norm_synchronised,
+    freeze_batch_norm,
+    local_device,
+    processes,
+)
+from angulus.training.experiment import Experiment
+from angulus.training.files import write_json
+from angulus.training.finite import FiniteGuard
+from angulus.training.optimization import build_optimizer, learning_rate
+from angulus.training.record import record
+from angulus.training.run import Metrics, RunResult, environment, start_folder
+from angulus.training.sources import Sources, open_sources
+from angulus.training.step import Recogniser, StepOutput, gradients, update
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is: for a progress bar. loss is None until the first log interval."""
+
+    step: int
+    total: int
+    epoch: int
+    loss: float | None
+    images_per_second: float
+
+
+@dataclass
+class TrainState:
+    """What changes while a run goes on, and what a checkpoint holds besides weights and optimizer."""
+
+    step: int = 0
+    best: float | None = None
+
+
+def train(
+    experiment: Experiment,
+    *,
+    resume: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> RunResult:
+    """Train, verify held-out identities, write the run folder.
+
+    resume: go on from the newest checkpoint in the run folder, if there is one.
+    progress: called now and then, in the first process only.
+
+    Raises an AngulusError that says what to do: ConfigError, DataError, ModelError, CheckpointError, NonFiniteError.
+    """
+    device = local_device(choose_device(experiment.device))
+    with ExitStack() as stack:
+        group = stack.enter_context(processes(device))
+        torch.manual_seed(experiment.seed)
+        experiment = with_model(experiment, device)
+        model, config = build_model(experiment)
+        experiment = replace(experiment, model=config)
+        sources = open_sources(experiment, model.input)
+        experiment = filled(experiment, len(sources.train), len(sources.train.identities), device)
+        folder = run_folder(experiment)
+        if group.is_first:
+            start_folder(folder, record(experiment), resume)
+            write_json(folder / "environment.json", environment(device, fingerprint(sources.train)))
+        group.wait()
+        run = Run(experiment, model, config, sources, folder, device, group, progress)
+        if experiment.train.batch_norm == "synchronised":
+            stack.enter_context(batch_norm_synchronised(model, group.group))
+        return run.go(resume)
+
+
+class Run:
+    """One training run with everything it needs at hand."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        model: EmbeddingModel,
+        config: ModelConfig,
+        sources: Sources,
+        folder: Path,
+        device: torch.device,
+        group: Processes,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.experiment, self.config, self.sources = experiment, config, sources
+        self.folder, self.device, self.group = folder, device, group
+        self.report_progress = progress if group.is_first else None
+        self.model = model.to(device).to(memory_format=torch.channels_last)
+        self.sampler = EpochSampler(
+            num_examples=len(sources.train),
+            batch_size=experiment.train.batch_size,
+            seed=experiment.seed,
+            balanced=experiment.train.sampling == "balanced",
+            labels=sources.train.labels,
+        )
+        self.epoch_steps = self.sampler.batches_per_epoch
+        self.total = self.epoch_steps * (experiment.train.epochs or 1)
+        self.head = MarginHead(
+            model.embedding_dim,
+            len(sources.train.identities),
+            in_steps(experiment.margin or Margin(), self.epoch_steps, self.total),
+            subcenters=experiment.head.subcenters,
+            strategy=experiment.head.strategy,
+            process_group=group.group,
+        ).to(device)
+        self.optimizer = build_optimizer(experiment.optim, self.model, self.head)
+        self.guard = FiniteGuard({"backbone": self.model, "head": self.head}, device)
+        self.augment = plain_augment(experiment)
+        self.checkpoints = Checkpoints(folder / "checkpoints", experiment.train.keep_last)
+        self.metrics = Metrics(folder / "metrics.jsonl")
+        self.state = TrainState()
+        self.loss: float | None = None
+        self.waited = 0.0
+
+    def go(self, resume: bool) -> RunResult:
+        if resume:
+            self.restore()
+        self.announce()
+        recogniser = self.wrapped()
+        board = tensorboard(self.experiment, self.folder) if self.group.is_first else None
+        started, first_step = time.perf_counter(), self.state.step
+        for batch in self.remaining():
+            output = gradients(
+                recogniser,
+                self.model,
+                batch,
+                augment=self.augment,
+                config=self.experiment.train,
+                seed=self.experiment.seed,
+                step=self.state.step,
+                device=self.device,
+            )
+            self.guard.look(self.state.step, output.losses, batch.indices)
+            if self.device.type == "cpu":
+                self.guard.raise_if_bad(self.sources.train.keys)
+            rate = self.rate()
+            norm = update(self.optimizer, self.model, rate, self.experiment.train.clip_norm)
+            self.state.step += 1
+            if self.is_log_step():
+                seconds = time.perf_counter() - started
+                row = self.row(output, norm, rate, seconds, self.state.step - first_step)
+                self.write(row, board)
+            if self.ends_epoch() and self.evaluates():
+                self.evaluate()
+            if self.saves():
+                self.save()
+        self.guard.raise_if_bad(self.sources.train.keys)
+        self.head.raise_for_labels()
+        return self.finish(time.perf_counter() - started)
+
+    # Where the run stands
+
+    @property
+    def epoch(self) -> int:
+        return self.state.step // self.epoch_steps
+
+    def ends_epoch(self) -> bool:
+        return self.state.step % self.epoch_steps == 0
+
+    def evaluates(self) -> bool:
+        every = self.experiment.evaluation.every
+        return every is not None and self.epoch % every == 0 and self.state.step < self.total
+
+    def saves(self) -> bool:
+        every = self.experiment.train.checkpoint_every
+        return self.state.step == self.total or (
+            self.ends_epoch() if every is None else self.state.step % every == 0
+        )
+
+    def is_log_step(self) -> bool:
+        return self.state.step % self.experiment.train.log_every == 0 or self.state.step in (1, self.total)
+
+    def rate(self) -> float:
+        peak = self.experiment.optim.lr or 0.0
+        return learning_rate(
+            self.experiment.learning_rate, peak, self.state.step, self.epoch_steps, self.total
+        )
+
+    # Parts of the loop
+
+    def wrapped(self) -> nn.Module:
+        """The module that is called: compiled and distributed as the recipe says, in training mode."""
+        self.model.train()
+        self.head.train()
+        if self.experiment.train.batch_norm == "frozen":
+            freeze_batch_norm(self.model)
+        backbone: Any = torch.compile(self.model) if self.experiment.train.compile else self.model
+        recogniser = Recogniser(backbone, self.head)
+        if self.group.group is None:
+            return recogniser
+        devices = [self.device] if self.device.type == "cuda" else None
+        return DistributedDataParallel(recogniser, device_ids=devices, broadcast_buffers=False)
+
+    def remaining(self) -> Any:
+        """The batches from the current step to the end; the time spent waiting for them is counted."""
+        epoch, start = divmod(self.state.step, self.epoch_steps)
+        stream = batches(
+            self.sources.train,
+            self.sampler,
+            epoch=epoch,
+            start=start,
+            end_epoch=self.experiment.train.epochs,
+            rank=self.group.rank,
+            world_size=self.group.world,
+            num_workers=self.experiment.train.workers,
+        )
+        while self.state.step < self.total:
+            asked = time.perf_counter()
+            batch: Batch | None = next(stream, None)
+            self.waited += time.perf_counter() - asked
+            if batch is None:
+                return
+            yield batch
+
+    def row(self, output: StepOutput, norm: torch.Tensor, rate: float, seconds: float, steps: int) -> dict[str, Any]:
+        """A line of metrics. Reads the device, and looks whether all was finite."""
+        self.guard.raise_if_bad(self.sources.train.keys)
+        self.head.raise_for_labels()
+        self.loss = float(output.loss)
+        return {
+            "step": self.state.step,
+            "epoch": self.state.step / self.epoch_steps,
+            "loss": self.loss,
+            "cos_target": float(output.cos_target.mean()),
+            "gradient_norm": float(norm),
+            "lr": rate,
+            "images_per_second": round(steps * self.experiment.train.batch_size / seconds, 1),
+            "waiting_for_data": round(self.waited / seconds, 4),
+        }
+
+    def write(self, row: dict[str, Any], board: Any) -> None:
+        if not self.group.is_first:
+            return
+        self.metrics.append(row)
+        if board is not None:
+            for name in ("loss", "cos_target", "gradient_norm", "lr", "images_per_second"):
+                board.add_scalar(f"train/{name}", row[name], row["step"])
+        log.info(
+            "step %d/%d  epoch %.2f  loss %.4f  own cosine %.3f  lr %.2g  %.0f images/s  waiting for data %.0f %%",
+            *(row["step"], self.total, row["epoch"], row["loss"], row["cos_target"], row["lr"]),
+            *(row["images_per_second"], 100 * row["waiting_for_data"]),
+        )
+        if self.report_progress is not None:
+            self.report_progress(
+                Progress(self.state.step, self.total, self.epoch, self.loss, row["images_per_second"])
+            )
+
+    def evaluate(self) -> None:
+        """Verify the held-out identities in the first process and keep the network if it is the best so far."""
+        if self.group.is_first:
+            embeddings = judge.embeddings_of(
+                self.model, self.sources.held_out, self.experiment.evaluation, self.device
+            )
+            results = judge.judge(embeddings, self.experiment.evaluation, "held-out")
+            figures = judge.figures_of(results, "held-out")
+            self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
+            log.info("held-out after epoch %d: %s", self.epoch, shown(figures))
+            self.keep_if_best(figures)
+        self.group.wait()
+
+    def keep_if_best(self, figures: dict[str, float]) -> None:
+        better, value = judge.is_better(figures, self.state.best, self.experiment.evaluation)
+        if better and self.experiment.train.keep_best:
+            self.state.best = value
+            save_model(self.folder / "best", self.model, self.config, extra={"step": self.state.step, **figures})
+
+    # Checkpoints
+
+    def save(self) -> None:
+        self.guard.raise_if_bad(self.sources.train.keys)
+        if self.group.is_first:
+            self.checkpoints.save(Checkpoint(self.state.step, self.architecture(), self.tensors()))
+        self.group.wait()
+
+    def architecture(self) -> str:
+        head = f"{self.head.num_classes} classes x {self.head.subcenters} centers"
+        return f"{record(self.config)} with {head}"
+
+    def tensors(self) -> dict[str, Any]:
+        cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+        return {
+            "backbone": self.model.state_dict(),
+            "head": self.head.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "best": self.state.best,
+            "random": {"cpu": torch.get_rng_state(), "cuda": cuda},
+        }
+
+    def restore(self) -> None:
+        found = self.checkpoints.latest(self.architecture(), self.device)
+        if found is None:
+            log.info("no checkpoint in %s: the run starts at its beginning", self.folder)
+            self.metrics.cut(0)
+            return
+        self.model.load_state_dict(found.tensors["backbone"])
+        self.head.load_state_dict(found.tensors["head"])
+        self.optimizer.load_state_dict(found.tensors["optimizer"])
+        self.state = TrainState(found.step, found.tensors["best"])
+        torch.set_rng_state(found.tensors["random"]["cpu"].cpu())
+        if self.device.type == "cuda" and found.tensors["random"]["cuda"] is not None:
+            torch.cuda.set_rng_state(found.tensors["random"]["cuda"].cpu(), self.device)
+        if self.group.is_first:
+            self.metrics.cut(found.step)
+            log.info("resumed at step %d of %d", found.step, self.total)
+
+    # Beginning and end
+
+    def announce(self) -> None:
+        if not self.group.is_first:
+            return
+        for note in self.sources.notes:
+            log.info(note)
+        classes = self.head.num_classes
+        loss = expected_initial_loss(self.head.margin, classes, self.model.embedding_dim)
+        log.info(
+            "%d steps in %d epochs of %d images on %s; a random network has a loss near %.2f with this margin, "
+            "scale and %d classes",
+            *(self.total, self.experiment.train.epochs, len(self.sources.train), self.device, loss, classes),
+        )
+
+    def finish(self, seconds: float) -> RunResult:
+        """Verify every set with the network as it is at the end, and write model, figures and report."""
+        figures: dict[str, float] = {}
+        if self.group.is_first:
+            results: list[VerificationResult] = []
+            for name, source in {"held-out": self.sources.held_out, **self.sources.also}.items():
+                embeddings = judge.embeddings_of(self.model, source, self.experiment.evaluation, self.device)
+                judged = judge.judge(embeddings, self.experiment.evaluation, name)
+                figures |= judge.figures_of(judged, name)
+                results += judged
+            self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
+            self.keep_if_best(figures)
+            if self.loss is not None:
+                figures["loss"] = self.loss
+            figures["seconds"] = round(seconds, 2)
+            save_model(self.folder / "model", self.model, self.config, extra=figures)
+            write_report(
+                self.folder / "report.html",
+                f"Run {self.folder.name}",
+                results,
+                notes=self.sources.notes,
+                curves={self.folder.name: self.metrics.rows()},
+                facts=facts(self.experiment, self.head),
+            )
+            write_json(self.folder / "evaluation.json", [result.as_dict() for result in results])
+            write_json(self.folder / "result.json", {"figures": figures, "recipe": record(self.experiment)})
+            log.info("finished: %s", shown(figures))
+        self.group.wait()
+        return RunResult(self.folder, figures, self.folder / "report.html")
+
+
+def build_model(experiment: Experiment) -> tuple[EmbeddingModel, ModelConfig]:
+    """The network of an experiment with fresh weights, or with those of `init`."""
+    config = experiment.model
+    if config is None:
+        raise ConfigError("model must be chosen before it is built")
+    if experiment.init is None:
+        return config.build(), config
+    model = load_model(experiment.init) if is_saved_model(experiment.init) else import_weights(experiment.init, config)
+    if model.input != config.input or model.embedding_dim != config.embedding_dim:
+        raise ConfigError(
+            f"init: {experiment.init} holds a network for {model.input.height}x{model.input.width} images with "
+            f"{model.embedding_dim} dimensions, but the recipe's model differs; set model to match it"
+        )
+    return model, config
+
+
+def is_saved_model(path: Path) -> bool:
+    """Whether a path is a model that Angulus saved (a folder or one of its two files), not foreign weights."""
+    return path.is_dir() or path.suffix in (".json", ".safetensors")
+
+
+def run_folder(experiment: Experiment) -> Path:
+    """Where a run is kept: `out`, or a name made of data and margin under runs/."""
+    if experiment.out is not None:
+        return experiment.out
+    data, margin = record(experiment.data)["name"], record(experiment.margin)["name"]
+    return Path("runs") / f"{data}_{margin}_{experiment.seed}"
+
+
+def in_steps(margin: Margin, epoch: int, run: int) -> Margin:
+    """The margin with every schedule counted in steps."""
+    changed = {
+        name: value.in_steps(epoch, run) for name, value in vars(margin).items() if isinstance(value, Schedule)
+    }
+    return replace(margin, **changed) if changed else margin
+
+
+def tensorboard(experiment: Experiment, folder: Path) -> Any:
+    """A TensorBoard writer where the recipe asks for one, else None."""
+    if not experiment.train.tensorboard:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ConfigError("train.tensorboard needs TensorBoard: pip install 'angulus[tensorboard]'") from None
+    return SummaryWriter(str(folder / "tensorboard"))
+
+
+def facts(experiment: Experiment, head: MarginHead) -> dict[str, str]:
+    """What a reader of the report wants to know about the run."""
+    model, margin = record(experiment.model), record(experiment.margin)
+    return {
+        "data": str(record(experiment.data).get("path", record(experiment.data)["name"])),
+        "training identities": str(head.num_classes),
+        "network": str(model["name"]),
+        "loss": ", ".join(f"{name}={value}" for name, value in margin.items()),
+        "epochs": str(experiment.train.epochs),
+        "seed": str(experiment.seed),
+    }
+
+
+def shown(figures: dict[str, float]) -> str:
+    """Figures for a log line."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in figures.items())

@@ -1,0 +1,47 @@
+"""Optimizers and learning rates: which parameter decays, and how the rate moves with the step."""
+
+import math
+
+import torch
+from torch import nn
+
+from angulus.training.experiment import SGD, AdamW, LearningRate
+
+
+def parameter_groups(backbone: nn.Module, head: nn.Module, decay: float, decay_all: bool) -> list[dict[str, object]]:
+    """Two groups, with and without weight decay.
+
+    Without: everything with fewer than two dimensions (biases, norms, PReLU slopes, learned scales), unless
+    decay_all; the class weights do decay, since it bounds their growth.
+    """
+    named = [*backbone.named_parameters(), *head.named_parameters()]
+    trained = [parameter for _, parameter in named if parameter.requires_grad]
+    shrinking = [parameter for parameter in trained if decay_all or parameter.ndim >= 2]
+    kept = {id(parameter) for parameter in shrinking}
+    free = [parameter for parameter in trained if id(parameter) not in kept]
+    groups: list[dict[str, object]] = [{"params": shrinking, "weight_decay": decay}]
+    return [*groups, {"params": free, "weight_decay": 0.0}] if free else groups
+
+
+def build_optimizer(config: SGD | AdamW, backbone: nn.Module, head: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer of a recipe over backbone and head."""
+    groups = parameter_groups(backbone, head, config.weight_decay, config.decay_all)
+    lr = 0.0 if config.lr is None else config.lr
+    if isinstance(config, SGD):
+        return torch.optim.SGD(groups, lr=lr, momentum=config.momentum, nesterov=config.nesterov)
+    return torch.optim.AdamW(groups, lr=lr, betas=config.betas, eps=config.eps)
+
+
+def learning_rate(config: LearningRate, peak: float, step: int, steps_per_epoch: int, total: int) -> float:
+    """The learning rate at a step counted from 0; the first warm-up step has peak / warm-up steps."""
+    warmup = min(round(config.warmup_epochs * steps_per_epoch), max(total - 1, 0))
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    progress = (step - warmup) / max(total - warmup, 1)
+    if config.decay == "polynomial":
+        return peak * (1.0 - progress) ** config.power
+    if config.decay == "cosine":
+        return peak * (1.0 + math.cos(math.pi * progress)) / 2.0
+    if config.decay == "step":
+        return peak * config.factor ** sum(step >= milestone * total for milestone in config.milestones)
+    return peak

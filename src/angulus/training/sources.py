@@ -1,0 +1,138 @@
+"""From the data of a recipe to images in memory or on disk: which identities train, which are held out."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from angulus.data import (
+    FolderSource,
+    InMemory,
+    OmniglotSource,
+    Source,
+    SyntheticFaces,
+    account_of,
+    bytes_needed,
+    split_identities,
+    subset,
+)
+from angulus.errors import DataError
+from angulus.models import InputSpec
+from angulus.training.experiment import Data, Experiment, FolderData, Identities, OmniglotData, SyntheticData
+
+
+@dataclass(frozen=True)
+class Sources:
+    """train: what is learned.  held_out: identities never learned.  also: further sets to verify, by name.
+
+    notes: what was kept and what was dropped and why, lines for the log.
+    """
+
+    train: Source
+    held_out: Source
+    also: dict[str, Source]
+    notes: tuple[str, ...]
+
+
+def open_sources(experiment: Experiment, spec: InputSpec) -> Sources:
+    """Open every data set of an experiment at the size of the model's input.
+
+    Raises DataError for missing or damaged data.
+    """
+    whole = open_data(experiment.data, spec)
+    parts = split_identities(whole, used_parts(experiment.data.identities), seed=experiment.data.identities.split_seed)
+    names = [name for part in experiment.data.identities.train_on for name in parts[part].identities]
+    train = subset(whole, identities=names, seed=experiment.seed)
+    held_out = held_out_of(experiment, parts[experiment.data.identities.evaluate_on])
+    also = {name: open_evaluated(experiment, data, spec) for name, data in experiment.evaluation.also.items()}
+    notes = [
+        *account_of(whole).lines(),
+        f"training on {len(train.identities)} identities with {len(train)} images, "
+        f"{len(held_out.identities)} identities with {len(held_out)} images held out",
+        *(f"{name}: {len(source.identities)} identities with {len(source)} images" for name, source in also.items()),
+    ]
+    return Sources(
+        train=cached(train, experiment),
+        held_out=cached(held_out, experiment),
+        also={name: cached(source, experiment) for name, source in also.items()},
+        notes=tuple(notes),
+    )
+
+
+def open_data(data: Data, spec: InputSpec) -> Source:
+    """One data set with its rules about identities applied, before it is split."""
+    size = (spec.height, spec.width)
+    rules = data.identities
+    if isinstance(data, FolderData):
+        source: Source = FolderSource.open(
+            data.path, size=size, fit=data.fit, on_unreadable=data.on_unreadable, on_empty=data.on_empty
+        )
+    elif isinstance(data, OmniglotData):
+        source = OmniglotSource.open(data.path, size=size, invert=data.invert)
+    elif isinstance(data, SyntheticData):
+        source = SyntheticFaces(
+            num_identities=data.num_identities,
+            images_per_identity=data.images_per_identity,
+            height=spec.height,
+            width=spec.width,
+            seed=data.seed,
+            first_identity=data.first_identity,
+            nuisance=data.nuisance,
+        )
+    else:
+        raise DataError(f"data must be a folder, omniglot or synthetic, got {type(data).__name__}")
+    return subset(
+        source,
+        exclude=excluded(rules),
+        min_images=rules.min_images,
+        max_images_per_identity=rules.max_images,
+        seed=rules.split_seed,
+    )
+
+
+def excluded(rules: Identities) -> tuple[str, ...]:
+    """All names that a data set leaves out."""
+    if rules.exclude_from is None:
+        return rules.exclude
+    return (*rules.exclude, *read_names(rules.exclude_from))
+
+
+def read_names(path: Path) -> tuple[str, ...]:
+    """Names of identities: the sub-folders of a folder, or the lines of a text file."""
+    if path.is_dir():
+        return tuple(sorted(entry.name for entry in path.iterdir() if entry.is_dir()))
+    if not path.exists():
+        raise DataError(f"exclude_from must be a folder of identities or a text file of names; {path} does not exist")
+    return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+
+
+def used_parts(rules: Identities) -> dict[str, float]:
+    # a part with the share 0 has no identity, which splitting refuses
+    return {name: share for name, share in rules.parts.items() if share > 0}
+
+
+def open_evaluated(experiment: Experiment, data: Data, spec: InputSpec) -> Source:
+    """The part of a further data set that is verified."""
+    whole = open_data(data, spec)
+    rules = data.identities
+    return held_out_of(experiment, split_identities(whole, used_parts(rules), seed=rules.split_seed)[rules.evaluate_on])
+
+
+def held_out_of(experiment: Experiment, source: Source) -> Source:
+    limit = experiment.evaluation.max_images
+    return source if limit is None else subset(source, max_images_per_identity=limit)
+
+
+def cached(source: Source, experiment: Experiment) -> Source:
+    """The same images decoded once and kept in memory, as the recipe says."""
+    choice = experiment.train.cache
+    if choice == "none" or (choice == "auto" and bytes_needed(source) > memory_bytes() // 4):
+        return source
+    return InMemory.load(source, most_bytes=memory_bytes())
+
+
+def memory_bytes() -> int:
+    """The memory of this machine in bytes, or 8 GiB where it cannot be read."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 8 * 2**30

@@ -1,0 +1,95 @@
+"""From images to embeddings: order, mirroring, modes, and what is refused."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from angulus.errors import DataError, EvaluationError, ModelError
+from angulus.extract import embed
+from angulus.models import InputSpec
+
+
+class Average(nn.Module):
+    """Mean of the left and right half of each channel; dropout and batch norm would show a wrong mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.input = InputSpec(height=8, width=6)
+        self.embedding_dim = 6
+        self.dropout = nn.Dropout(0.5)
+        self.weight = nn.Parameter(torch.ones(6))
+
+    def forward(self, images):
+        halves = torch.stack([images[..., :3].mean((2, 3)), images[..., 3:].mean((2, 3))], dim=1)
+        return self.dropout(halves.flatten(1)) * self.weight
+
+
+class Photos:
+    """Five images in memory as a source."""
+
+    def __init__(self, height=8, width=6, odd_one=None):
+        random = np.random.default_rng(0)
+        self.images = [random.integers(0, 256, (height, width, 3), dtype=np.uint8) for _ in range(5)]
+        if odd_one is not None:
+            self.images[odd_one] = self.images[odd_one][:, :4]
+        self.labels = np.array([0, 0, 1, 1, 1])
+        self.identities = ("Ada", "Bea")
+        self.keys = tuple(f"photo {index}" for index in range(5))
+
+    def __len__(self):
+        return len(self.images)
+
+    def read(self, index):
+        return self.images[index]
+
+
+def test_embeddings_keep_order_labels_and_keys():
+    source, model = Photos(), Average()
+    found = embed(model, source, batch_size=2)
+    pixels = (np.stack(source.images).astype(np.float64) - 127.5) / 127.5
+    expected = np.concatenate([pixels[:, :, :3].mean((1, 2)), pixels[:, :, 3:].mean((1, 2))], axis=1)
+    np.testing.assert_allclose(found.embeddings, expected, atol=1e-6)
+    np.testing.assert_allclose(found.flipped, np.roll(expected, 3, axis=1), atol=1e-6)
+    assert (found.keys, found.identities) == (source.keys, source.identities)
+    np.testing.assert_array_equal(found.labels, source.labels)
+
+
+def test_batches_of_tensors_give_the_same_embeddings():
+    source, model = Photos(), Average()
+    batch = torch.from_numpy(np.stack(source.images)).permute(0, 3, 1, 2)
+    found = embed(model, iter([batch[:3], batch[3:]]), flip=False)
+    np.testing.assert_array_equal(found.embeddings, embed(model, source).embeddings)
+    assert (found.flipped, found.labels, found.keys) == (None, None, None)
+
+
+def test_the_model_is_left_as_it_was():
+    model = Average().train()
+    model.dropout.eval()
+    embed(model, Photos())
+    assert (model.training, model.dropout.training) == (True, False)
+    assert model.weight.requires_grad
+    with pytest.raises(ModelError):
+        embed(model, Photos(height=9))
+    assert model.training
+
+
+def test_progress_counts_images():
+    seen = []
+    embed(Average(), Photos(), batch_size=2, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(2, 5), (4, 5), (5, 5)]
+
+
+def test_what_is_refused():
+    with pytest.raises(DataError, match="at least one image"):
+        embed(Average(), [])
+    with pytest.raises(DataError, match="batch_size must be at least 1, got 0"):
+        embed(Average(), Photos(), batch_size=0)
+    with pytest.raises(DataError, match="photo 2"):
+        embed(Average(), Photos(odd_one=2))
+    with pytest.raises(ModelError, match="112"):
+        embed(Average(), Photos(height=112, width=112))
+    broken = Average()
+    nn.init.constant_(broken.weight, float("nan"))
+    with pytest.raises(EvaluationError, match=r'row 0 \("photo 0"\)'):
+        embed(broken, Photos())
