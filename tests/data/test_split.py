@@ -1,12 +1,10 @@
 import numpy as np
 import pytest
-from real_data import SHARED, needs_shared
 from small_sets import array_source, write_folder
 
 from angulus.data import (
     FolderSource,
     InMemory,
-    draw_pairs,
     drop_shared,
     fingerprint,
     read_images,
@@ -146,61 +144,3 @@ def check_pairs(pairs, labels):
         assert inside.sum() * 2 == len(inside)
 
 
-def test_pairs_are_balanced_distinct_and_in_disjoint_folds():
-    labels = array_source([4] * 60 + [1] * 30 + [40] * 10).labels
-    pairs = draw_pairs(labels, num_pairs=600, seed=2)
-    check_pairs(pairs, labels)
-    assert len(pairs) == 600
-    assert pairs.disjoint
-    seen = [set(labels[np.r_[pairs.first, pairs.second]][np.tile(pairs.fold == fold, 2)]) for fold in range(10)]
-    assert not any(seen[a] & seen[b] for a in range(10) for b in range(a))
-    again = draw_pairs(labels, num_pairs=600, seed=2)
-    assert np.array_equal(pairs.first, again.first)
-    assert np.array_equal(pairs.fold, again.fold)
-    assert not np.array_equal(pairs.first, draw_pairs(labels, num_pairs=600, seed=3).first)
-
-
-def test_a_person_with_many_images_does_not_fill_the_list():
-    labels = array_source([3] * 100 + [200]).labels
-    pairs = draw_pairs(labels, num_pairs=600)
-    assert np.bincount(labels[pairs.first[pairs.same]]).max() <= 10
-
-
-def test_few_identities_share_the_folds():
-    labels = array_source([8] * 5).labels
-    pairs = draw_pairs(labels, num_pairs=100)
-    check_pairs(pairs, labels)
-    assert not pairs.disjoint
-    assert np.bincount(pairs.fold).tolist() == [10] * 10
-
-
-def test_every_possible_pair_can_be_asked_for():
-    labels = np.array([0, 0, 0, 1, 1, 1])
-    pairs = draw_pairs(labels, num_pairs=12, folds=1)
-    check_pairs(pairs, labels)
-    assert draw_pairs(np.array([0, 0, 1, 1, 2, 2, 3, 3]), folds=2).fold.tolist() == [0] * 4 + [1] * 4
-
-
-def test_pairs_that_cannot_be_drawn():
-    with pytest.raises(DataError, match=r"at most 12 \(6 genuine"):
-        draw_pairs(np.array([0, 0, 0, 1, 1, 1]), num_pairs=14, folds=1)
-    with pytest.raises(DataError, match="positive multiple of 2 \\* folds = 20, got 30"):
-        draw_pairs(np.repeat(np.arange(40), 3), num_pairs=30)
-    with pytest.raises(DataError, match="cannot give a genuine and an impostor pair"):
-        draw_pairs(np.arange(40))
-    with pytest.raises(DataError, match="folds must be at least 1"):
-        draw_pairs(np.arange(40), folds=0)
-
-
-@needs_shared
-def test_faces_split_and_freed_of_shared_names():
-    source = subset(FolderSource.open(SHARED / "lfw112"), min_images=2)
-    parts = split_identities(source, {"train": 0.7, "test": 0.3})
-    pairs = draw_pairs(parts["test"].labels)
-    assert len(pairs) == 6000
-    assert pairs.disjoint
-    check_pairs(pairs, parts["test"].labels)
-    every = FolderSource.open(SHARED / "lfw112")
-    others = FolderSource.open(SHARED / "glint24").identities
-    view = drop_shared(every, others)
-    assert (len(every) - len(view), len(every.identities) - len(view.identities)) == (119, 18)

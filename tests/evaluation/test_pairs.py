@@ -63,6 +63,7 @@ def test_bad_folds():
         draw_pairs(LABELS, folds=0)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**12))
 def test_numbering_of_pairs_is_exact(index):
     low, high = _pair_of_index(index)

@@ -26,6 +26,7 @@ from angulus.evaluation.scores import Scores
 tied = st.lists(st.sampled_from([-0.5, -0.25, 0.0, 0.125, 0.25, 0.5, 0.75]), min_size=1, max_size=30)
 spread = st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=30)
 some_scores = st.tuples(tied | spread, tied | spread)
+quick = settings(max_examples=60, deadline=None)
 some_far = st.sampled_from([0.0, 1e-3, 0.01, 0.1, 0.29, 1 / 3, 0.5, 0.9, 0.999])
 
 
@@ -43,6 +44,7 @@ def labelled(scores):
     return truth, np.r_[scores.genuine, scores.impostor]
 
 
+@quick
 @given(some_scores, some_far)
 def test_tar_at_far_is_the_loop(pair, far):
     scores = scores_of(pair)
@@ -52,6 +54,7 @@ def test_tar_at_far_is_the_loop(pair, far):
     assert point.target == far
 
 
+@quick
 @given(some_scores)
 def test_eer_is_the_loop(pair):
     found = equal_error_rate(scores_of(pair))
@@ -61,6 +64,7 @@ def test_eer_is_the_loop(pair):
     assert min(found.far, found.frr) - 1e-12 <= found.rate <= max(found.far, found.frr) + 1e-12
 
 
+@quick
 @given(some_scores)
 def test_auc_is_the_loop_and_scikit_learn(pair):
     scores = scores_of(pair)
@@ -69,6 +73,7 @@ def test_auc_is_the_loop_and_scikit_learn(pair):
     assert found == pytest.approx(metrics.roc_auc_score(*labelled(scores)), abs=1e-9)
 
 
+@quick
 @given(some_scores)
 def test_curve_is_scikit_learns(pair):
     scores = scores_of(pair)
@@ -78,6 +83,7 @@ def test_curve_is_scikit_learns(pair):
     np.testing.assert_allclose(curve.tar, tar, atol=1e-12)
 
 
+@quick
 @given(some_scores, st.randoms())
 def test_order_of_pairs_changes_nothing(pair, random):
     shuffled = tuple(random.sample(values, len(values)) for values in pair)
@@ -87,6 +93,7 @@ def test_order_of_pairs_changes_nothing(pair, random):
     assert area_under_roc(one) == area_under_roc(other)
 
 
+@quick
 @given(some_scores)
 def test_rates_are_monotone(pair):
     scores = scores_of(pair)
@@ -101,6 +108,7 @@ def test_rates_are_monotone(pair):
     assert (np.diff(curve.tar) >= 0).all()
 
 
+@quick
 @given(some_scores)
 def test_an_increasing_map_of_the_scores_changes_no_rate(pair):
     mapped = Scores(*(np.array(values, np.float32) * 2 + 1 for values in pair))
@@ -176,7 +184,7 @@ def test_dicts_are_strict_json_with_both_names():
     json.dumps([roc_curve(scores).as_dict(), equal_error_rate(scores).as_dict()], allow_nan=False)
 
 
-@settings(max_examples=50)
+@quick
 @given(some_scores, st.integers(1, 20))
 def test_histogram_counts_every_score_once(pair, bins):
     found = score_histogram(scores_of(pair), bins=bins)

@@ -7,7 +7,6 @@ from angulus.data.folder import FolderSource
 from angulus.data.loader import Batch, batches, sequential
 from angulus.data.montage import montage
 from angulus.data.omniglot import OmniglotSource
-from angulus.data.pairs import Pairs, draw_pairs
 from angulus.data.sampling import EpochSampler
 from angulus.data.split import Subset, drop_shared, select, split_identities, subset
 from angulus.data.synthetic import SyntheticFaces
@@ -22,7 +21,6 @@ __all__ = [
     "FolderSource",
     "InMemory",
     "OmniglotSource",
-    "Pairs",
     "Size",
     "Source",
     "Subset",
@@ -31,7 +29,6 @@ __all__ = [
     "batches",
     "bytes_needed",
     "decode_image",
-    "draw_pairs",
     "drop_shared",
     "fingerprint",
     "fit_image",

@@ -20,7 +20,7 @@ from angulus.errors import DataError
 Size = tuple[int, int]
 """Height and width in pixels, always in this order."""
 
-Fit = Literal["resize", "crop", "error"]
+Fit = Literal["proportional", "resize", "crop", "error"]
 
 MAX_EXAMPLES_SHOWN = 5
 _EXIF_ORIENTATION = 0x0112
@@ -158,23 +158,27 @@ def decode_image(content: bytes | Path, *, name: str | None = None) -> NDArray[n
 def fit_image(image: NDArray[np.uint8], size: Size, fit: Fit, *, name: str = "image") -> NDArray[np.uint8]:
     """The image [h, w, 3] at `size` (height, width); an image that has this size already is returned as it is.
 
-    resize: antialiased bilinear; the sides are scaled independently. crop: the centre, so that 112x112 to 112x96
-    keeps columns 8 to 103. error: nothing but `size` is accepted. Raises DataError naming the image.
+    proportional: antialiased bilinear scaling, refused where it would distort. resize: the same, the sides scaled
+    independently. crop: the centre, so that 112x112 to 112x96 keeps columns 8 to 103. error: nothing but `size` is
+    accepted. Raises DataError naming the image.
     """
     height, width = image.shape[:2]
     if (height, width) == tuple(size):
         return image
-    if fit == "resize":
+    # a size that rounding alone explains counts as proportional
+    undistorted = abs(height * size[1] - width * size[0]) <= max(size)
+    if fit == "resize" or (fit == "proportional" and undistorted):
         resized = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR)
         return np.asarray(resized)
     if fit == "crop" and height >= size[0] and width >= size[1]:
         top, left = (height - size[0]) // 2, (width - size[1]) // 2
         return np.ascontiguousarray(image[top : top + size[0], left : left + size[1]])
-    raise DataError(
-        f"{name} is {height}x{width} (height x width), not {size[0]}x{size[1]}"
-        + (": too small to crop" if fit == "crop" else "")
-        + "; set data.fit=resize, or data.size to the size of the images"
-    )
+    remedy = {
+        "crop": "it is too small to crop; set data.fit=resize",
+        "proportional": "another shape, which scaling would distort; set data.fit=crop (keeps the centre), "
+        "data.fit=resize (stretches), or model.input to the size of the images",
+    }.get(fit, "set data.fit=proportional, or model.input to the size of the images")
+    raise DataError(f"{name} is {height}x{width} (height x width), the model takes {size[0]}x{size[1]}: {remedy}")
 
 
 def read_images(source: Source, indices: NDArray[np.int64]) -> NDArray[np.uint8]:

@@ -68,9 +68,9 @@ def det_plot(results: Sequence[VerificationResult]) -> str:
     """FRR over FAR, both on normal-deviate axes, where normally distributed scores give a straight line."""
     low = min(_smallest_far(result) for result in results)
     edges = [_upper_edge(result) for result in results]
-    seen = np.concatenate([1 - tar[tar < 1] for _, tar in edges])
     rates = [result.eer.rate for result in results]
     x = _deviate_axis("FAR (FMR)", low, max(0.4, *rates))
+    seen = np.concatenate([1 - tar[(tar < 1) & (far <= x.high)] for far, tar in edges])
     y = _deviate_axis("FRR (FNMR)", float(seen.min(initial=0.01)), max(float(seen.max(initial=0.01)), *rates))
     lines = []
     for index, (result, (far, tar)) in enumerate(zip(results, edges, strict=True)):

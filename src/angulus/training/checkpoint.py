@@ -61,7 +61,8 @@ def read_checkpoint(path: Path, architecture: str, device: torch.device) -> Chec
         raise CheckpointError(f"there is no checkpoint at {path}") from None
     except Exception as error:  # a damaged zip raises half a dozen types
         raise CheckpointError(
-            f"{path} is not a readable checkpoint ({str(error).splitlines()[0]}); remove it to resume from the one before"
+            f"{path} is not a readable checkpoint ({str(error).splitlines()[0]}); "
+            "remove it to resume from the one before"
         ) from error
     if found.architecture != architecture:
         raise CheckpointError(

@@ -55,12 +55,13 @@ class Identities:
 class FolderData:
     """Images in a folder with one sub-folder for each identity.
 
-    fit: how an image of another size is brought to the size of the model's input.
+    fit: how an image of another size is brought to the size of the model's input: scaled, unless that would
+        distort it ("proportional"), scaled in any case, its centre cropped, or not at all ("error").
     on_unreadable: stop at a damaged image, or skip and list it.
     """
 
     path: Path
-    fit: Literal["resize", "crop", "error"] = "resize"
+    fit: Literal["proportional", "resize", "crop", "error"] = "proportional"
     on_unreadable: Literal["error", "skip"] = "error"
     on_empty: Literal["error", "skip"] = "error"
     identities: Identities = field(default_factory=Identities)

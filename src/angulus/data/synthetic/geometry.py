@@ -5,7 +5,7 @@ outline, so both directions of the map have a closed form. The five landmarks ar
 ArcFace template by least squares over similarities, as a face aligner would do.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,6 +49,7 @@ def mouth_corner(people: People, views: Views) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _turned(people: People, views: Views) -> Pose:
+    """The turn alone: the crop not placed yet, landmarks empty."""
     sin_yaw, sin_pitch = np.clip(views.yaw, -0.7, 0.7), np.clip(views.pitch, -0.45, 0.45)
     cos_yaw, cos_pitch = np.sqrt(1.0 - sin_yaw * sin_yaw), np.sqrt(1.0 - sin_pitch * sin_pitch)
     one, none = np.ones(len(sin_yaw), complex), np.zeros((len(sin_yaw), 5, 2))
@@ -72,7 +73,7 @@ def pose_of(people: People, views: Views) -> Pose:
     scale, shift = scale * change, shift * change + (views.shift_x + 1j * views.shift_y)
     places = np.stack([scale * point + shift for point in points], axis=1)
     landmarks = np.stack([places.real, places.imag], axis=2) + ORIGIN
-    return Pose(pose.sin_yaw, pose.cos_yaw, pose.sin_pitch, pose.cos_pitch, pose.across, scale, shift, landmarks)
+    return replace(pose, scale=scale, shift=shift, landmarks=landmarks)
 
 
 def _similarity(points: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -63,7 +63,7 @@ class Outline:
 def outline_of(canvas: Canvas, people: People, views: Views, pose: Pose) -> Outline:
     """The border of the face as it is seen: an ellipse above, a jaw between round, square and pointed below."""
     turn = canvas.lift_x
-    nod = np.float32(1.0) * pose.sin_pitch.astype(np.float32)[:, None, None]
+    nod = pose.sin_pitch.astype(np.float32)[:, None, None]
     chin = people.chin + 3.0 * views.mouth_open + 20.0 * nod
     top = people.head_top - 6.0 * nod
     y = canvas.plane_y

@@ -3,6 +3,7 @@
 import numpy as np
 
 from angulus.data.synthetic.canvas import Canvas, hue, palette
+from angulus.data.synthetic.geometry import HEAD_HEIGHT
 from angulus.data.synthetic.head import Colours, Outline
 from angulus.data.synthetic.parameters import People, Views
 from angulus.data.synthetic.shapes import capsule, edge, rounded_box, wave
@@ -14,7 +15,7 @@ def light(canvas: Canvas, views: Views, relief: np.ndarray, across: np.ndarray) 
     slope_x[:, :, 1:-1] = (relief[:, :, 2:] - relief[:, :, :-2]) * (0.5 * canvas.unit)
     slope_y[:, 1:-1] = (relief[:, 2:] - relief[:, :-2]) * (0.5 * canvas.unit)
     normal_x = canvas.plane_x / across - slope_x
-    normal_y = canvas.plane_y * (1.0 / 62.0) - slope_y
+    normal_y = canvas.plane_y * (1.0 / HEAD_HEIGHT) - slope_y
     normal_z = canvas.depth + 0.12
     length = np.sqrt(normal_x * normal_x + normal_y * normal_y + normal_z * normal_z)
     light_z = np.float32(0.75)

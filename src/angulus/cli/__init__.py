@@ -1,0 +1,8 @@
+"""The command line: `angulus train`, `embed`, `evaluate`, `study`, `config`.
+
+Nothing heavy is imported here or at the top of a command's file, so that `--help` answers at once.
+"""
+
+from angulus.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,31 @@
+"""`angulus config`: what do these recipes and settings come to, and what may a recipe hold?"""
+
+from typing import Annotated
+
+from angulus.cli.options import Flag, Json, check_output, save_json, split_arguments
+
+
+def config(*arguments: str, schema: Annotated[bool, Flag] = False, json: Json = None) -> None:
+    """Show the recipe that results from files and settings, or everything a recipe may hold.
+
+    Parameters
+    ----------
+    arguments
+        Recipes (YAML files or folders of runs; later ones are laid over earlier ones) and key=value settings.
+    schema
+        Show every key with its type, its default and what it means instead.
+    json
+        Write the resolved recipe to this file as well.
+    """
+    check_output(json)
+    from angulus.config import load, to_dict, to_yaml
+    from angulus.config import schema as schema_text
+
+    if schema:
+        print(schema_text(), end="")
+        return
+    recipes, settings = split_arguments(arguments)
+    experiment = load(recipes, settings)
+    print("# null: chosen from the data and the device when the run starts")
+    print(to_yaml(experiment), end="")
+    save_json(json, to_dict(experiment))

@@ -1,0 +1,68 @@
+"""From the words of a command line to an exit status: 0 done, 1 some runs of a study failed, 2 an error with a sentence."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, UnknownOptionError
+
+import angulus
+from angulus.errors import AngulusError
+
+ERROR = 2
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+app = App(
+    name="angulus",
+    version=f"angulus {angulus.__version__}",
+    help="Train, evaluate and compare open-set recognition models with margin-softmax losses.",
+    help_epilogue=(
+        "A first run: angulus train data.path=FOLDER, where FOLDER has one sub-folder of images for each person."
+    ),
+)
+# By name, so that only the command that is asked for is imported.
+for _command, _help in {
+    "train": "Train a model from recipes and settings, and verify it on people it has not seen.",
+    "embed": "Turn a folder of images into embeddings.",
+    "evaluate": "Verify embeddings, or a model on a folder of images: accuracy, TAR at FAR, EER, AUC.",
+    "study": "Run a grid of recipes and seeds and put them into one table.",
+    "config": "Show the recipe that results from files and settings, or everything a recipe may hold.",
+}.items():
+    app.command(f"angulus.cli.{_command}:{_command}", name=_command, help=_help)
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run one command; print errors as sentences on stderr and return the exit status."""
+    try:
+        status = app(
+            sys.argv[1:] if tokens is None else list(tokens),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except CycloptsError as error:
+        return fail(usage_sentence(error))
+    except AngulusError as error:
+        return fail(str(error))
+    except KeyboardInterrupt as interrupt:
+        print(f"\ninterrupted{''.join(f'; {part}' for part in interrupt.args)}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # the reader of our output is gone (`| head`): Python would complain once more when it closes stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    return status if isinstance(status, int) else 0
+
+
+def fail(sentence: str) -> int:
+    print(f"error: {sentence}", file=sys.stderr)
+    return ERROR
+
+
+def usage_sentence(error: CycloptsError) -> str:
+    """What is wrong with the words of the command line."""
+    text = str(error).strip()
+    if isinstance(error, UnknownOptionError) and "." in text.partition(":")[2].partition(". ")[0].rstrip("."):
+        return f"{text} Settings are written without dashes: margin.m=0.4"
+    return text

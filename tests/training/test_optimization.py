@@ -1,0 +1,59 @@
+import pytest
+import torch
+from torch import nn
+
+from angulus.margins import L2Softmax, Learned
+from angulus.heads import MarginHead
+from angulus.models import InputSpec, TinyNet
+from angulus.training.defaults import epochs_for, margin_scale
+from angulus.training.experiment import LearningRate, SGD, AdamW
+from angulus.training.optimization import build_optimizer, learning_rate
+
+
+def rates(config, peak=1.0, epoch=10, total=100):
+    return [learning_rate(config, peak, step, epoch, total) for step in range(total)]
+
+
+@pytest.mark.parametrize("decay", ["polynomial", "cosine", "step", "constant"])
+def test_warm_up_starts_low_and_reaches_the_peak_once(decay):
+    values = rates(LearningRate(decay=decay, warmup_epochs=2))
+    assert values[0] == pytest.approx(1 / 20)
+    assert values[19] == pytest.approx(1.0)
+    assert values[:20] == sorted(values[:20])
+    assert all(late <= early + 1e-12 for early, late in zip(values[20:], values[21:], strict=False))
+
+
+def test_decay_ends_where_its_formula_says():
+    assert rates(LearningRate(decay="cosine", warmup_epochs=0))[-1] < 1e-3
+    assert rates(LearningRate(decay="polynomial", power=1.0, warmup_epochs=0))[50] == pytest.approx(0.5)
+    steps = rates(LearningRate(decay="step", milestones=(0.5, 0.75), factor=0.1, warmup_epochs=0))
+    assert [steps[0], steps[50], steps[75]] == pytest.approx([1.0, 0.1, 0.01])
+    assert set(rates(LearningRate(decay="constant", warmup_epochs=0))) == {1.0}
+
+
+def test_norms_biases_slopes_and_learned_scalars_do_not_decay():
+    backbone = TinyNet(channels=(8, 8), units=(1, 0), embedding_dim=16, input=InputSpec(height=16, width=16)).build()
+    head = MarginHead(16, 5, L2Softmax(scale=Learned(8.0)))
+    optimizer = build_optimizer(SGD(weight_decay=0.1), backbone, head)
+    decaying, free = optimizer.param_groups
+    assert decaying["weight_decay"] == 0.1
+    assert free["weight_decay"] == 0.0
+    assert all(parameter.ndim >= 2 for parameter in decaying["params"])
+    assert any(parameter is head.weight for parameter in decaying["params"])
+    assert any(parameter is head.bias for parameter in free["params"])
+    assert len(decaying["params"]) + len(free["params"]) == sum(
+        parameter.requires_grad for parameter in [*backbone.parameters(), *head.parameters()]
+    )
+
+
+def test_decay_all_puts_everything_into_one_group():
+    optimizer = build_optimizer(AdamW(decay_all=True), nn.Linear(3, 3), nn.Linear(3, 3))
+    assert len(optimizer.param_groups) == 1
+
+
+def test_defaults_follow_size():
+    assert margin_scale(10) == 16
+    assert margin_scale(1000) == 23
+    assert margin_scale(10**9) == 64
+    assert epochs_for(100, torch.device("cpu")) == 40
+    assert epochs_for(10**7, torch.device("cpu")) == 6
