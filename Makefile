@@ -15,7 +15,7 @@ $(VENV)/.installed: pyproject.toml
 install: $(VENV)/.installed
 
 demo: install
-	$(BIN)/angulus train recipes/synthetic_tiny_arcface.yaml out=runs/demo --restart
+	$(BIN)/angulus train recipes/synthetic_tiny_arcface.yaml out=runs/demo --resume
 
 test: lint types layers unit
 

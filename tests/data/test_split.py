@@ -142,5 +142,3 @@ def check_pairs(pairs, labels):
     for fold in np.unique(pairs.fold):
         inside = pairs.same[pairs.fold == fold]
         assert inside.sum() * 2 == len(inside)
-
-

@@ -85,6 +85,16 @@ def test_the_head_computes_the_margin_softmax_of_its_weights(margin: Margin, sub
     assert not out.cos_target.requires_grad
 
 
+@BOTH
+def test_own_cosines_stay_between_minus_one_and_one(strategy) -> None:
+    head = head_of(ArcFace(), embedding_dim=19, num_classes=200, strategy=strategy)
+    labels = torch.arange(200)
+    embeddings = 3.7 * head.weight.detach() * torch.where(labels % 2 == 0, 1.0, -1.0)[:, None]
+    cos = head(embeddings, labels).cos_target
+    assert cos.abs().max() <= 1.0
+    assert cos.abs().min() >= 1.0 - 1e-6
+
+
 def unit(vectors: Tensor) -> Tensor:
     return vectors / vectors.norm(dim=-1, keepdim=True)
 
@@ -196,6 +206,23 @@ def test_lagged_adacos_uses_the_scale_of_the_step_before() -> None:
     )
 
 
+@pytest.mark.parametrize("ignored", [0, 3])
+def test_lagged_adacos_takes_the_lower_median_of_the_angles(ignored: int) -> None:
+    head = head_of(AdaCos(mode="lagged"), embedding_dim=7)
+    with torch.no_grad():
+        head.weight.copy_(torch.eye(7))
+    theta = torch.tensor([0.1, 0.6, 0.2, 0.4, *[1.5] * ignored])
+    embeddings = torch.zeros(len(theta), 7)
+    embeddings[:, 0], embeddings[:, 1] = theta.cos(), theta.sin()
+    labels = torch.tensor([0, 0, 0, 0, *[-1] * ignored])
+    head(embeddings, labels)
+    rows = embeddings[:4].double().tolist()
+    expected = oracle.adacos_scale(math.sqrt(2) * math.log(6), rows, [0] * 4)
+    total = sum(math.exp(math.sqrt(2) * math.log(6) * math.sin(t)) + 5 for t in theta[:4].tolist())
+    assert expected == pytest.approx(math.log(total / 4) / math.cos(0.2), rel=1e-6)
+    assert head.state["scale"].item() == pytest.approx(expected, rel=1e-5)
+
+
 @BOTH
 @pytest.mark.parametrize("margin", MARGINS, ids=lambda margin: margin.kind)
 def test_backward_after_the_statistics_changed_is_the_gradient_of_the_loss_seen(margin: Margin, strategy) -> None:
@@ -297,8 +324,7 @@ def test_sizes_below_one(options: dict[str, int], words: tuple[str, ...]) -> Non
 
 def test_adacos_needs_three_classes() -> None:
     with pytest.raises(ValueError, match="3 classes"):
-        head = head_of(AdaCos(), num_classes=2)
-        head(*batch(classes=2))
+        head_of(AdaCos(), num_classes=2)(*batch(classes=2))
 
 
 @pytest.mark.parametrize("label", [7, 100, -2])
@@ -461,7 +487,9 @@ STREAMED_MARGINS = [
 @pytest.mark.parametrize("margin", STREAMED_MARGINS, ids=lambda margin: margin.kind)
 def test_streamed_never_makes_or_keeps_a_matrix_of_all_classes(margin: Margin, subcenters: int) -> None:
     n, classes, dim, chunk = 128, 600, 4, 20
-    head = head_of(margin, embedding_dim=dim, num_classes=classes, subcenters=subcenters, strategy=Streamed(chunk=chunk))
+    head = head_of(
+        margin, embedding_dim=dim, num_classes=classes, subcenters=subcenters, strategy=Streamed(chunk=chunk)
+    )
     embeddings, labels = batch(n=n, dim=dim, classes=classes)
     embeddings.requires_grad_()
     kept: dict[int, int] = {}
@@ -491,7 +519,15 @@ def test_the_matrix_of_all_classes_would_be_noticed() -> None:
 
 @pytest.mark.parametrize(
     "margin",
-    [NormFace(scale=20.0), AMSoftmax(), ArcFace(scale=24.0, m=0.3), SphereFace(), CurricularFace(), AdaFace(), MagFace()],
+    [
+        NormFace(scale=20.0),
+        AMSoftmax(),
+        ArcFace(scale=24.0, m=0.3),
+        SphereFace(),
+        CurricularFace(),
+        AdaFace(),
+        MagFace(),
+    ],
     ids=lambda margin: margin.kind,
 )
 def test_the_expected_first_loss_is_that_of_random_directions(margin: Margin) -> None:

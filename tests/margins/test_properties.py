@@ -431,7 +431,9 @@ VALUED = {
     "combined-m1": (CombinedMargin, "m1", 1.1),
     "combined-m2": (CombinedMargin, "m2", 0.4),
     "combined-m3": (CombinedMargin, "m3", 0.2),
-    **{f"combined-{rule}": (lambda rule=rule, **o: CombinedMargin(overflow=rule, **o), "m2", 0.4) for rule in OVERFLOWS},
+    **{
+        f"combined-{rule}": (lambda rule=rule, **o: CombinedMargin(overflow=rule, **o), "m2", 0.4) for rule in OVERFLOWS
+    },
     "sphereface": (SphereFace, "m", 1.5),
     "sphereface-whole": (lambda **o: SphereFace(annealing=None, **o), "m", 4.0),
     **{f"sphereface-r-{v}": (lambda v=v, **o: SphereFaceR(version=v, **o), "m", 1.4) for v in ("v0", "v1", "v2")},

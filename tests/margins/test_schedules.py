@@ -1,5 +1,6 @@
 """Schedules of margins, scales and annealing weights: the published curves and their use inside a margin."""
 
+import itertools
 import math
 
 import pytest
@@ -52,7 +53,7 @@ def test_ramps_go_from_start_to_end_without_turning(kind, start: float, end: flo
     values = [schedule.at(step) for step in range(begin + length + 20)]
     assert values[: begin + 1] == [pytest.approx(start)] * (begin + 1)
     assert values[-1] == pytest.approx(end)
-    changes = [b - a for a, b in zip(values, values[1:], strict=False)]
+    changes = [b - a for a, b in itertools.pairwise(values)]
     assert all(change * (end - start) >= -1e-12 for change in changes)
     assert min(schedule.extremes()) - 1e-12 <= min(values)
     assert max(values) <= max(schedule.extremes()) + 1e-12

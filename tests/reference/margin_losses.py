@@ -132,9 +132,7 @@ def sphereface(
     return (annealing * cos[y] + psi(cos[y], m)) / (1 + annealing), rest(cos, y)
 
 
-def sphereface_r(
-    cos: list[Tensor], y: int, norm: Tensor, *, version: str, m: float
-) -> tuple[Tensor, list[Tensor]]:
+def sphereface_r(cos: list[Tensor], y: int, norm: Tensor, *, version: str, m: float) -> tuple[Tensor, list[Tensor]]:
     if version == "v0":
         return psi(cos[y], m), rest(cos, y)
     if version == "v1":
@@ -247,9 +245,7 @@ def circle(cos: list[Tensor], y: int, norm: Tensor, *, m: float) -> tuple[Tensor
 # ---- running statistics and constants
 
 
-def adaface_statistics(
-    mean: float, std: float, norms: Sequence[float], momentum: float
-) -> tuple[float, float]:
+def adaface_statistics(mean: float, std: float, norms: Sequence[float], momentum: float) -> tuple[float, float]:
     clipped = [min(max(v, 1e-3), 100.0) for v in norms]
     average = sum(clipped) / len(clipped)
     spread = math.sqrt(sum((v - average) ** 2 for v in clipped) / (len(clipped) - 1))
@@ -263,10 +259,7 @@ def running_cosine(t: float, own_cosines: Sequence[float], momentum: float) -> f
 
 def adacos_scale(scale: float, rows: Sequence[Sequence[float]], labels: Sequence[int]) -> float:
     """The dynamic scale that one batch of cosines [n][c] gives, from the scale before it."""
-    sums = [
-        sum(math.exp(scale * c) for j, c in enumerate(row) if j != y)
-        for row, y in zip(rows, labels, strict=True)
-    ]
+    sums = [sum(math.exp(scale * c) for j, c in enumerate(row) if j != y) for row, y in zip(rows, labels, strict=True)]
     angles = sorted(math.acos(row[y]) for row, y in zip(rows, labels, strict=True))
     lower_median = angles[(len(angles) - 1) // 2]
     return math.log(sum(sums) / len(sums)) / math.cos(min(math.pi / 4, lower_median))

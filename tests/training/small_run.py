@@ -19,9 +19,7 @@ def small(out: Path, **changes) -> Experiment:
             images_per_identity=5,
             identities=Identities(parts={"train": 0.65, "test": 0.35}),
         ),
-        model=TinyNet(
-            channels=(8, 8), units=(1, 0), embedding_dim=16, input=InputSpec(height=24, width=24)
-        ),
+        model=TinyNet(channels=(8, 8), units=(1, 0), embedding_dim=16, input=InputSpec(height=24, width=24)),
         margin=ArcFace(scale=16.0, m=Linear(end=0.2, until=0.5, unit="run")),
         optim=SGD(lr=0.05),
         learning_rate=LearningRate(warmup_epochs=1),

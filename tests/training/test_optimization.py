@@ -1,12 +1,14 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
 
-from angulus.margins import L2Softmax, Learned
 from angulus.heads import MarginHead
+from angulus.margins import L2Softmax, Learned
 from angulus.models import InputSpec, TinyNet
 from angulus.training.defaults import epochs_for, margin_scale
-from angulus.training.experiment import LearningRate, SGD, AdamW
+from angulus.training.experiment import SGD, AdamW, LearningRate
 from angulus.training.optimization import build_optimizer, learning_rate
 
 
@@ -20,7 +22,7 @@ def test_warm_up_starts_low_and_reaches_the_peak_once(decay):
     assert values[0] == pytest.approx(1 / 20)
     assert values[19] == pytest.approx(1.0)
     assert values[:20] == sorted(values[:20])
-    assert all(late <= early + 1e-12 for early, late in zip(values[20:], values[21:], strict=False))
+    assert all(late <= early + 1e-12 for early, late in pairwise(values[20:]))
 
 
 def test_decay_ends_where_its_formula_says():

@@ -89,7 +89,7 @@ def test_a_damaged_checkpoint_is_named(finished, tmp_path):
     folder = tmp_path / "damaged"
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "checkpoints" / "step-00000003.pt").write_bytes(b"PK\x03\x04 nothing")
-    with pytest.raises(CheckpointError, match="step-00000003.pt is not a readable checkpoint"):
+    with pytest.raises(CheckpointError, match=r"step-00000003\.pt is not a readable checkpoint"):
         train(small(folder), resume=True)
 
 
@@ -146,7 +146,7 @@ def test_a_gradient_that_is_not_finite_names_its_tensor(tmp_path, monkeypatch):
         return output
 
     monkeypatch.setattr("angulus.training.loop.gradients", poisoned)
-    with pytest.raises(NonFiniteError, match="step 4: the gradient of head.weight is not finite"):
+    with pytest.raises(NonFiniteError, match=r"step 4: the gradient of head\.weight is not finite"):
         train(small(tmp_path / "inf"))
 
 

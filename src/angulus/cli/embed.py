@@ -39,7 +39,7 @@ def embed(
         Embed the mirrored images as well.
     fit
         How images of another size are brought to the model's. auto: as the model's run did, or else cut off what is
-        too wide or too high, and resize where the shape is the same.
+        too wide or too high, or scale where the shape is the same.
     network
         What foreign weights are of, or "module:Class" of your own network.
     batch_size

@@ -33,9 +33,6 @@ def evaluate(
 ) -> None:
     """Verify embeddings, or a model on a folder of images: accuracy, TAR at FAR, EER, AUC.
 
-    angulus evaluate embeddings.npz --pairs pairs.txt --protocol mean-centred
-    angulus evaluate runs/x FOLDER
-
     Parameters
     ----------
     what
@@ -52,7 +49,7 @@ def evaluate(
         A false accept rate at which to report the true accept rate; may be given several times.
     fit
         How images of another size are brought to the model's. auto: as the model's run did, or else cut off what is
-        too wide or too high, and resize where the shape is the same.
+        too wide or too high, or scale where the shape is the same.
     network
         What foreign weights are of, or "module:Class" of your own network.
     batch_size
@@ -86,7 +83,7 @@ def evaluate(
         embeddings, listed, used = embedded(what, images, pairs, fit, network, batch_size, device, quiet)
         facts |= {"model": used, "images": str(images)}
     facts |= {"pairs": "all" if pairs is None else str(pairs)}
-    title = name or (pairs or images or what).stem
+    title = name or (f"{what.stem} on {(pairs or images or what).stem}" if pairs or images else what.stem)
     fars = tuple(sorted(set(far), reverse=True)) if far else DEFAULT_FARS
     result = verify(embeddings, listed, protocol=protocol, view=views, fars=fars, name=title)
     seconds = time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""From the words of a command line to an exit status: 0 done, 1 some runs of a study failed, 2 an error with a sentence."""
+"""From the words of a command line to an exit status: 0 done, 1 a run of a study failed, 2 an error, as a sentence."""
 
 import os
 import sys
@@ -21,15 +21,20 @@ app = App(
         "A first run: angulus train data.path=FOLDER, where FOLDER has one sub-folder of images for each person."
     ),
 )
-# By name, so that only the command that is asked for is imported.
+# By name, so that only the command that is asked for is imported; the second lines are shown by its own --help.
 for _command, _help in {
-    "train": "Train a model from recipes and settings, and verify it on people it has not seen.",
+    "train": "Train a model from recipes and settings, and verify it on people it has not seen.\n\n"
+    "angulus train data.path=FOLDER, with one sub-folder of images for each person, is enough for a first run; "
+    "angulus train recipe.yaml more.yaml margin.m=0.4 optim.lr=0.05 lays settings over recipes; "
+    "angulus train --resume runs/x goes on with a run that was interrupted.",
     "embed": "Turn a folder of images into embeddings.",
-    "evaluate": "Verify embeddings, or a model on a folder of images: accuracy, TAR at FAR, EER, AUC.",
+    "evaluate": "Verify embeddings, or a model on a folder of images: accuracy, TAR at FAR, EER, AUC.\n\n"
+    "angulus evaluate embeddings.npz --pairs pairs.txt --protocol mean-centred takes stored embeddings; "
+    "angulus evaluate runs/x FOLDER embeds the images first and compares all pairs.",
     "study": "Run a grid of recipes and seeds and put them into one table.",
     "config": "Show the recipe that results from files and settings, or everything a recipe may hold.",
 }.items():
-    app.command(f"angulus.cli.{_command}:{_command}", name=_command, help=_help)
+    app.command(f"angulus.cli.{_command}:{_command}", name=_command, help=_help, help_epilogue="")
 
 
 def main(tokens: Sequence[str] | None = None) -> int:

@@ -53,9 +53,7 @@ def open_model(path: str | Path, *, network: str | None = None) -> OpenModel:
     """
     path = Path(path)
     if not path.exists():
-        raise ModelError(
-            f"there is no model {path}: it must be the folder of a run or of a model, or a file of weights"
-        )
+        raise ModelError(f"there is no model {path}: name the folder of a run or of a model, or a file of weights")
     if path.is_file() and path.suffix in _FOREIGN:
         return OpenModel(import_weights(path, network), path)
     if not is_run(path):
@@ -85,7 +83,7 @@ def fit_of_run(path: Path) -> "DataFit | None":
     """How the images that a run was trained on were brought to size; None where that is not known."""
     recipe = json.loads((path / "recipe.json").read_text(encoding="utf-8"))
     fit = recipe.get("data", {}).get("fit")
-    return fit if fit in ("resize", "crop", "error") else None
+    return fit if fit in ("proportional", "resize", "crop", "error") else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +138,7 @@ def loose_images(path: Path) -> list[str]:
 
 
 def choose_fit(example: Path, size: tuple[int, int], fit: Fit) -> "DataFit":
-    """`fit`, or where it is "auto" what suits a set of crops: cut the sides off, or resize where the shape is the same.
+    """`fit`, or where it is "auto" what suits a set of crops: cut the sides off, or scale where the shape is the same.
 
     A 112x112 crop for a 112x96 network is cut (columns 8 to 103, as SphereFace's crops are made).
     """
@@ -154,7 +152,7 @@ def choose_fit(example: Path, size: tuple[int, int], fit: Fit) -> "DataFit":
     if (height == size[0] and width > size[1]) or (width == size[1] and height > size[0]):
         return "crop"
     if (height, width) == size or abs(height / width - size[0] / size[1]) < 0.02:
-        return "resize"
+        return "proportional"
     raise DataError(
         f"{example} is {height}x{width} (height x width) and the model takes {size[0]}x{size[1]}, another shape; "
         "say how to bring it there with --fit resize or --fit crop"

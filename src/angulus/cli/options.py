@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 Json = Annotated[Path | None, Parameter(name="--json")]
-Flag = Parameter(negative=())
-Fit = Literal["auto", "resize", "crop", "error"]
+Flag = Parameter(negative=(), show_default=False)
+Fit = Literal["auto", "proportional", "resize", "crop", "error"]
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

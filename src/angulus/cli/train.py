@@ -13,10 +13,6 @@ def train(
 ) -> None:
     """Train a model from recipes and settings, and verify it on people it has not seen.
 
-    angulus train data.path=FOLDER                          (one sub-folder of images for each person)
-    angulus train recipe.yaml more.yaml margin.m=0.4 optim.lr=0.05
-    angulus train --resume runs/folder_arcface_0
-
     Parameters
     ----------
     arguments
@@ -45,6 +41,8 @@ def train(
             result = run(experiment, resume=resume, progress=progress)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(how_to_resume(arguments)) from None
+    if not result.figures:
+        return  # not the first of several processes
     print_figures(result.figures)
     print(f"run folder  {result.folder}\nreport      {result.report}")
     save_json(json, {"folder": str(result.folder), "report": str(result.report), "figures": result.figures})

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.examples import Account, Source, account_of, different_sizes, stamp_of
+from angulus.data.examples import Account, Source, account_of, different_sizes, read_images, stamp_of
 from angulus.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -136,11 +136,10 @@ def _decode(source: Source, threads: int | None, progress: Callable[[int, int], 
 
     def fill(begin: int) -> int:
         end = min(begin + _IMAGES_PER_TASK, len(source))
-        for index in range(begin, end):
-            image = source.read(index)
-            if image.shape != first.shape:
-                raise different_sizes(source, 0, first.shape, index, image.shape)
-            pixels[index] = image.transpose(2, 0, 1)
+        images = read_images(source, np.arange(begin, end))
+        if images.shape[2:] != first.shape[:2]:
+            raise different_sizes(source, 0, first.shape, begin, (*images.shape[2:], 3))
+        pixels[begin:end] = images
         return end
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:

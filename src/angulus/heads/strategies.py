@@ -134,11 +134,10 @@ class StreamedSweep:
 
     @torch.no_grad()
     def hardest(self) -> Tensor:
-        best = [
-            self.problem.without_own(self.problem.cosines(weight), classes).amax(dim=1)
-            for classes, weight in self.chunks()
-        ]
-        return torch.stack(best).amax(dim=0)
+        best = torch.full_like(self.problem.unit[:, 0], torch.finfo(self.problem.unit.dtype).min)
+        for classes, weight in self.chunks():
+            best = torch.maximum(best, self.problem.without_own(self.problem.cosines(weight), classes).amax(dim=1))
+        return best
 
     def rest(self, logits: Logits) -> Tensor:
         def part(weight: Tensor, classes: slice) -> Tensor:

@@ -74,8 +74,8 @@ class MagFace(Margin):
     """MagFace (Meng et al. 2021, arXiv 2103.06627): the margin grows with the embedding's norm.
 
     With a = clip(|x|, lower_norm, upper_norm), m(a) goes linearly from lower_m to upper_m (radians) and
-    t = cos(theta + m(a)); the penalty norm_weight (1/a + a/upper_norm^2) draws norms up. The gradient
-    flows through m(a). The released code uses overflow="easy".
+    t = cos(theta + m(a)); the penalty norm_weight (1/a + a/upper_norm^2) draws norms up. With gradient="exact" the
+    gradient flows through m(a), with "straight_through" it does not. The released code uses overflow="easy".
     """
 
     lower_norm: float = 10.0
@@ -142,7 +142,8 @@ class ElasticFace(Margin):
         draws = torch.randn(len(seen.all_cos_target), generator=generator, dtype=torch.float64) * self.sigma
         draws = draws.to(seen.all_cos_target)
         if self.ordered:
-            farthest_last = torch.argsort(seen.all_cos_target, descending=True, stable=True)
+            nearest_first = torch.where(seen.all_valid, seen.all_cos_target, 2.0)  # without a class: no say
+            farthest_last = torch.argsort(nearest_first, descending=True, stable=True)
             draws = torch.zeros_like(draws).scatter(0, farthest_last, draws.sort().values)
         return draws[seen.offset : seen.offset + len(seen.labels)]
 

@@ -76,6 +76,9 @@ class CombinedMargin(Margin):
         check_value(self.kind, "m2", self.m2, 0.0, math.pi)
         check_value(self.kind, "m3", self.m3, 0.0, 2.0)
         check_overflow(self.kind, self.overflow)
+        m1, m2 = self.m1, self.m2
+        if self.overflow == "mirror" and isinstance(m1, (int, float)) and isinstance(m2, (int, float)):
+            check_mirror(m1, m2)
 
     def target(self, cos: Tensor, seen: Seen) -> Tensor:
         m1, m2, m3 = (resolve(value, seen) for value in (self.m1, self.m2, self.m3))
@@ -83,3 +86,12 @@ class CombinedMargin(Margin):
 
     def reference(self, cos: Tensor, seen: Seen) -> Tensor:
         return raw_margin(cos, *(resolve(value, seen) for value in (self.m1, self.m2, self.m3)))
+
+
+def check_mirror(m1: float, m2: float) -> None:
+    """Raise ValueError where the rule "mirror" would turn round as well."""
+    if m1 * math.pi + m2 > 2 * math.pi + 1e-9:
+        raise ValueError(
+            f'CombinedMargin: overflow "mirror" rises again where m1 pi + m2 exceeds 2 pi, got m1 {m1:g} and '
+            f"m2 {m2:g}; use overflow=continuous"
+        )

@@ -1,8 +1,8 @@
 """Angles on the hypersphere without NaN: cosines to angles and back, finite at both ends.
 
 d arccos(c) / dc = -1 / sqrt(1 - c^2) has no bound as c approaches 1 or -1, although the gradient with respect
-to the embedding stays bounded there. So values are exact everywhere, and slopes stop growing where
-1 - c^2 falls below a floor: 1e-7 in float32, 1e-12 in float64.
+to the embedding stays bounded there. So values are exact everywhere, and no gradient flows through the sine (nor,
+therefore, through the angle) where 1 - c^2 is below a floor: 1e-7 in float32, 1e-12 in float64.
 """
 
 import torch

@@ -3,7 +3,7 @@
 With edge = cos((pi - m2) / m1), for cosines below the edge the target is, by name:
 
     continuous  c - edge - 1 - m3            monotone, continuous, slope 1 (the default)
-    mirror      -cos(m1 theta + m2) - 2 - m3 monotone and smooth, as in SphereFace
+    mirror      -cos(m1 theta + m2) - 2 - m3 monotone and smooth, as in SphereFace, up to m1 pi + m2 = 2 pi
     clip        -1 - m3                      flat: no gradient there with gradient="exact"
     linear      c - m2 sin(m2) - m3          jumps at the edge; CurricularFace's code and many ArcFace ports
     none        cos(m1 theta + m2) - m3      turns around: pushes a sample away from its own class
@@ -36,9 +36,9 @@ def raw_margin(cos: Tensor, m1: Number, m2: Number, m3: Number) -> Tensor:
 
 
 def edge_of(cos: Tensor, m1: Number, m2: Number) -> Tensor:
-    """The cosine below which m1 theta + m2 exceeds pi; -1 where it never does."""
+    """The cosine below which m1 theta + m2 exceeds pi; -2, below every cosine, where it never does."""
     last = (math.pi - torch.as_tensor(m2, dtype=cos.dtype, device=cos.device)) / m1
-    return torch.cos(last.clamp(max=math.pi))
+    return torch.where(last > math.pi, -2.0, torch.cos(last))
 
 
 def margin_with_overflow(cos: Tensor, m1: Number, m2: Number, m3: Number, overflow: Overflow) -> Tensor:

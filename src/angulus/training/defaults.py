@@ -15,7 +15,7 @@ from angulus.training.experiment import SGD, Experiment, OmniglotData
 
 
 def choose_device(name: str) -> torch.device:
-    """"auto" is the first CUDA device where there is one, else the CPU."""
+    """ "auto" is the first CUDA device where there is one, else the CPU."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

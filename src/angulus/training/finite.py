@@ -42,7 +42,7 @@ class FiniteGuard:
     def gradient_norms(self) -> Tensor:
         """[p] the largest absolute gradient of each parameter, 0 where it has none."""
         present = [k for k, parameter in enumerate(self.parameters) if parameter.grad is not None]
-        norms = torch.zeros(len(self.names), device=self.device)
+        norms = torch.zeros(len(self.names), dtype=torch.float32, device=self.device)
         gradients = [gradient for parameter in self.parameters if (gradient := parameter.grad) is not None]
         if gradients:
             largest = torch.stack([norm.float() for norm in torch._foreach_norm(gradients, torch.inf)])

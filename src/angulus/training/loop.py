@@ -110,7 +110,7 @@ class Run:
         self.experiment, self.config, self.sources = experiment, config, sources
         self.folder, self.device, self.group = folder, device, group
         self.report_progress = progress if group.is_first else None
-        self.model = model.to(device).to(memory_format=torch.channels_last)
+        self.model = model.to(device, memory_format=torch.channels_last)
         self.sampler = EpochSampler(
             num_examples=len(sources.train),
             batch_size=experiment.train.batch_size,
@@ -188,18 +188,14 @@ class Run:
 
     def saves(self) -> bool:
         every = self.experiment.train.checkpoint_every
-        return self.state.step == self.total or (
-            self.ends_epoch() if every is None else self.state.step % every == 0
-        )
+        return self.state.step == self.total or (self.ends_epoch() if every is None else self.state.step % every == 0)
 
     def is_log_step(self) -> bool:
         return self.state.step % self.experiment.train.log_every == 0 or self.state.step in (1, self.total)
 
     def rate(self) -> float:
         peak = self.experiment.optim.lr or 0.0
-        return learning_rate(
-            self.experiment.learning_rate, peak, self.state.step, self.epoch_steps, self.total
-        )
+        return learning_rate(self.experiment.learning_rate, peak, self.state.step, self.epoch_steps, self.total)
 
     # Parts of the loop
 
@@ -266,16 +262,12 @@ class Run:
             *(row["images_per_second"], 100 * row["waiting_for_data"]),
         )
         if self.report_progress is not None:
-            self.report_progress(
-                Progress(self.state.step, self.total, self.epoch, self.loss, row["images_per_second"])
-            )
+            self.report_progress(Progress(self.state.step, self.total, self.epoch, self.loss, row["images_per_second"]))
 
     def evaluate(self) -> None:
         """Verify the held-out identities in the first process and keep the network if it is the best so far."""
         if self.group.is_first:
-            embeddings = judge.embeddings_of(
-                self.model, self.sources.held_out, self.experiment.evaluation, self.device
-            )
+            embeddings = judge.embeddings_of(self.model, self.sources.held_out, self.experiment.evaluation, self.device)
             results = judge.judge(embeddings, self.experiment.evaluation, "held-out")
             figures = judge.figures_of(results, "held-out")
             self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
@@ -405,7 +397,7 @@ def run_folder(experiment: Experiment) -> Path:
 
 def in_steps(margin: Margin, epoch: int, run: int) -> Margin:
     """The margin with every schedule counted in steps."""
-    changed = {
+    changed: dict[str, Any] = {
         name: value.in_steps(epoch, run) for name, value in vars(margin).items() if isinstance(value, Schedule)
     }
     return replace(margin, **changed) if changed else margin

@@ -1,12 +1,12 @@
 """The folder of a run: its recipe, its surroundings, its metrics, and what came out.
 
-    recipe.json        the experiment with nothing left open
-    environment.json   versions, commit, device, fingerprint of the data
-    metrics.jsonl      one line each for a log interval and an evaluation
-    checkpoints/       to resume from
-    model/, best/      the network at the end, and where the held-out figure was best
-    result.json        figures by name
-    report.html        for a reader
+recipe.json        the experiment with nothing left open
+environment.json   versions, commit, device, fingerprint of the data
+metrics.jsonl      one line each for a log interval and an evaluation
+checkpoints/       to resume from
+model/, best/      the network at the end, and where the held-out figure was best
+result.json        figures by name
+report.html        for a reader
 """
 
 import json
@@ -64,7 +64,9 @@ class Metrics:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
         except OSError as error:
-            raise CheckpointError(f"{self.path} could not be written: {error.strerror}; resume the run later") from error
+            raise CheckpointError(
+                f"{self.path} could not be written: {error.strerror}; resume the run later"
+            ) from error
 
 
 def environment(device: torch.device, data_fingerprint: str) -> dict[str, Any]:
@@ -109,7 +111,9 @@ def start_folder(folder: Path, recipe: dict[str, Any], resume: bool) -> None:
         write_json(path, recipe)
         return
     if not resume:
-        raise CheckpointError(f"{folder} already holds a run: resume it with --resume, or choose another folder with out=")
+        raise CheckpointError(
+            f"{folder} already holds a run: resume it with --resume, or choose another folder with out="
+        )
     before = json.loads(path.read_text(encoding="utf-8"))
     different = differences(before, recipe)
     if different:

@@ -1,0 +1,61 @@
+"""`angulus study`: a grid of recipes and seeds in, one table out."""
+
+import signal
+from pathlib import Path
+from typing import Annotated
+
+from angulus.cli.options import Flag, Json, check_output, save_json, split_arguments
+
+SOME_FAILED = 1
+
+
+def study(
+    *arguments: str,
+    out: Path | None = None,
+    jobs: int = 1,
+    threads: int | None = None,
+    table_only: Annotated[bool, Flag] = False,
+    quiet: Annotated[bool, Flag] = False,
+    json: Json = None,
+) -> int:
+    """Run a grid of recipes and seeds and put them into one table.
+
+    Parameters
+    ----------
+    arguments
+        The study's YAML file, and key=value settings that are laid over every run.
+    out
+        The folder for the runs and the table, instead of the one that the file names.
+    jobs
+        How many runs at a time.
+    threads
+        CPU threads of each run; as a rule the cores are shared out.
+    table_only
+        Run nothing; write the table of what is there.
+    quiet
+        Show warnings only.
+    json
+        Write the table with every run to this file as well.
+    """
+    check_output(json)
+    from angulus.cli.terminal import log_lines
+    from angulus.errors import ConfigError
+    from angulus.study import read_plan, run_study
+
+    files, settings = split_arguments(arguments)
+    if len(files) != 1:
+        raise ConfigError(f"name one file of a study, such as studies/losses.yaml; got {len(files)}: {' '.join(files)}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no training is left behind
+    with log_lines(quiet=quiet):
+        plan = read_plan(files[0], settings, out=out)
+        try:
+            outcomes = run_study(plan, jobs=jobs, threads=threads, table_only=table_only)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the same command again goes on with what is missing") from None
+    print((plan.out / "table.md").read_text(encoding="utf-8"), end="")
+    print(f"\nwritten: {plan.out}/table.md, study.json, plot.svg")
+    if json is not None:
+        import json as json_format
+
+        save_json(json, json_format.loads((plan.out / "study.json").read_text(encoding="utf-8")))
+    return SOME_FAILED if any(outcome.error is not None for outcome in outcomes.values()) else 0

@@ -1,0 +1,6 @@
+"""Studies: a grid of recipes and seeds, trained as far as it is missing, in one table with mean and spread."""
+
+from angulus.study.plan import Job, Plan, StudyFile, read_plan
+from angulus.study.run import Outcome, run_study
+
+__all__ = ["Job", "Outcome", "Plan", "StudyFile", "read_plan", "run_study"]

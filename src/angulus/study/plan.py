@@ -1,0 +1,152 @@
+"""What a study compares: a grid of runs and seeds in one YAML file, and the list of trainings that it comes to.
+
+title: Losses on small data
+base: [lfw_tiny.yaml]              # recipes that all runs share, relative to this file
+overrides: [train.epochs=12]       # settings that all runs share
+runs:                              # one row of the table each: what is laid over the base
+  plain softmax: {margin: softmax}
+  ArcFace: {margin: {name: arcface, m: 0.3}, optim: {lr: 0.05}}
+grid: {margin.scale: [16, 32]}     # optional: every run once for each combination of these values
+seeds: [0, 1, 2]
+columns: [held-out/accuracy, held-out/tar@0.01]
+out: ../studies/losses             # relative to this file
+"""
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from angulus.config import check, merge, parse_overrides, read_layer, read_layers, resolve, to_dict
+from angulus.errors import ConfigError
+from angulus.training.experiment import Experiment
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFile:
+    """The content of a study's file.
+
+    runs: what is laid over the base, by the name of its row; grid: values by key, crossed with every run.
+    columns: figures of a run by name; empty takes all of the first finished run.
+    """
+
+    title: str = ""
+    base: tuple[Path, ...] = ()
+    overrides: tuple[str, ...] = ()
+    runs: dict[str, Any]
+    seeds: tuple[int, ...] = (0,)
+    grid: dict[str, Any] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    out: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.runs:
+            raise ValueError("runs must hold at least one run by name, got none")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds must be whole numbers, each once, got {list(self.seeds)}")
+        for name, changes in self.runs.items():
+            if not (changes is None or isinstance(changes, Mapping)):
+                raise ValueError(f"runs must be mappings such as {{margin: arcface}}, got {changes!r} for {name}")
+        for key, values in self.grid.items():
+            if not isinstance(values, list) or not values:
+                raise ValueError(f"grid must give a list of values for each key, got {values!r} for {key}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Job:
+    """One training: a row of the table with one seed.
+
+    fingerprint: of the whole resolved recipe, so that a changed recipe is another job in another folder.
+    """
+
+    row: str
+    seed: int
+    experiment: Experiment
+    fingerprint: str
+    folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A study, ready to be run. rows: names in the order of the table."""
+
+    title: str
+    out: Path
+    columns: tuple[str, ...]
+    rows: tuple[str, ...]
+    seeds: tuple[int, ...]
+    jobs: tuple[Job, ...]
+
+
+def read_plan(path: str | Path, settings: Sequence[str] = (), *, out: str | Path | None = None) -> Plan:
+    """Read a study and resolve the recipe of every run.
+
+    settings: `key=value`, laid over every run.  out: another folder than the file says.
+    Raises ConfigError with the problems of all runs at once, each with the name of its row.
+    """
+    path = Path(path)
+    if path.is_dir() or not path.exists():
+        raise ConfigError(f"there is no study {path}; name its YAML file")
+    study: StudyFile = check(StudyFile, read_layer(path))
+    home = path.parent
+    folder = Path(out) if out is not None else home / (study.out or Path("studies") / path.stem)
+    shared = read_layers([home / base for base in study.base], study.overrides)
+    changes = parse_overrides(settings)
+    problems: list[str] = []
+    rows: dict[str, dict[str, Any]] = {}
+    for name, own in rows_of(study).items():
+        rows[name] = merge(merge(shared, own), changes)
+    jobs = [job for name, recipe in rows.items() for job in jobs_of(name, recipe, study.seeds, folder, problems)]
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    return Plan(
+        title=study.title or path.stem,
+        out=folder,
+        columns=study.columns,
+        rows=tuple(rows),
+        seeds=study.seeds,
+        jobs=tuple(jobs),
+    )
+
+
+def rows_of(study: StudyFile) -> dict[str, dict[str, Any]]:
+    """Every run crossed with every combination of the grid: "ArcFace, margin.m=0.2" and what it lays over the base."""
+    rows: dict[str, dict[str, Any]] = {}
+    for name, own in study.runs.items():
+        for values in itertools.product(*study.grid.values()):
+            chosen = [f"{key}={json.dumps(value)}" for key, value in zip(study.grid, values, strict=True)]
+            # a grid beside a run belongs to the same layer: its values never drop what the run says
+            rows[", ".join([name, *chosen])] = merge(merge({}, own or {}), parse_overrides(chosen))
+    return rows
+
+
+def jobs_of(row: str, recipe: Mapping[str, Any], seeds: Sequence[int], out: Path, problems: list[str]) -> list[Job]:
+    """One job for each seed; what is wrong with the recipe is added to `problems`."""
+    jobs = []
+    for seed in seeds:
+        try:
+            experiment = resolve(merge(recipe, {"seed": seed}))
+        except ConfigError as error:
+            problems += [f"{row}: {problem}" for problem in error.problems]
+            continue
+        mark = fingerprint(experiment)
+        folder = out / "runs" / f"{slug(row)}-seed{seed}-{mark[:8]}"
+        jobs.append(
+            Job(row=row, seed=seed, experiment=replace(experiment, out=folder), fingerprint=mark, folder=folder)
+        )
+    return jobs
+
+
+def fingerprint(experiment: Experiment) -> str:
+    """A hash of everything in a recipe but where its run is kept."""
+    recipe = {**to_dict(experiment), "out": None}
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+
+
+def slug(name: str) -> str:
+    """A name as part of a path: small letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9.=]+", "-", name.lower()).strip("-") or "run"

@@ -1,0 +1,168 @@
+"""Runs what is missing of a study, several trainings at a time, and keeps the table up to date after each of them.
+
+Every training is a process of its own (`angulus train`), so that one that fails takes nothing with it. A run is done
+when its folder holds result.json; the folder's name carries the fingerprint of the recipe, so a changed recipe is
+another run. What was interrupted is resumed from its last checkpoint.
+"""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from angulus.config import to_yaml
+from angulus.errors import AngulusError
+from angulus.study.plan import Job, Plan
+from angulus.study.table import write_outputs
+from angulus.training.files import write_text
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: its figures, or why there are none. Both are empty for one that has not run yet."""
+
+    figures: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.error is None and bool(self.figures)
+
+
+Runner = Callable[[Job, int], Outcome]
+
+
+def run_study(
+    plan: Plan, *, jobs: int = 1, threads: int | None = None, run: Runner | None = None, table_only: bool = False
+) -> dict[Job, Outcome]:
+    """Run the missing jobs and write table.md, study.json and plot.svg after each; returns the outcome of every job.
+
+    jobs: trainings at a time.  threads: CPU threads of each; None shares the cores.
+    run: what runs one job with so many threads; None starts a process for each.
+    table_only: run nothing, write the table of what is there.
+    """
+    if jobs < 1 or (threads is not None and threads < 1):
+        raise AngulusError(f"jobs and threads must be at least 1, got {jobs} and {threads}")
+    threads = threads or max(1, (os.cpu_count() or 1) // jobs)
+    outcomes = {job: stored_outcome(job) for job in plan.jobs}
+    missing = [job for job in plan.jobs if not outcomes[job].is_done]
+    log.info("%s: %d runs, %d of them done", plan.title, len(plan.jobs), len(plan.jobs) - len(missing))
+    write_outputs(plan, outcomes)
+    if missing and not table_only:
+        run_all(plan, missing, outcomes, jobs, threads, run)
+    return outcomes
+
+
+def run_all(
+    plan: Plan, missing: list[Job], outcomes: dict[Job, Outcome], jobs: int, threads: int, run: Runner | None
+) -> None:
+    """Run jobs in order, so many at a time; a failed one becomes an outcome like any other."""
+    processes = Processes()
+    runner = run or processes.run
+    pool = ThreadPoolExecutor(jobs)
+    waiting: dict[Future[Outcome], Job] = {pool.submit(runner, job, threads): job for job in missing}
+    total, started = len(missing), time.monotonic()
+    try:
+        while waiting:
+            finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in finished:
+                job = waiting.pop(future)
+                outcomes[job] = outcome_of(future)
+                write_outputs(plan, outcomes)
+                announce(job, outcomes[job], total - len(waiting), total, time.monotonic() - started)
+    except BaseException:
+        for future in waiting:
+            future.cancel()
+        processes.stop()
+        raise
+    finally:
+        pool.shutdown(wait=True)
+
+
+def outcome_of(future: "Future[Outcome]") -> Outcome:
+    try:
+        return future.result()
+    except Exception as error:  # whatever a run raises is a row of the table
+        return Outcome(error=str(error) or type(error).__name__)
+
+
+def announce(job: Job, outcome: Outcome, number: int, total: int, seconds: float) -> None:
+    remaining = seconds / number * (total - number)
+    text = "done" if outcome.is_done else f"FAILED: {outcome.error}"
+    log.info("%d/%d  %s, seed %d: %s (about %.0f min left)", number, total, job.row, job.seed, text, remaining / 60)
+
+
+def stored_outcome(job: Job) -> Outcome:
+    """The figures of a run that was finished before; an empty outcome where there is none."""
+    try:
+        content = json.loads((job.folder / "result.json").read_text(encoding="utf-8"))
+        return Outcome(figures={name: float(value) for name, value in content["figures"].items()})
+    except FileNotFoundError:
+        return Outcome()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return Outcome(error=f"{job.folder / 'result.json'} cannot be read: {error}")
+
+
+class Processes:
+    """The trainings that are running; `stop` ends them, so that nothing is left behind."""
+
+    def __init__(self) -> None:
+        self.running: set[subprocess.Popen[str]] = set()
+        self.stopped = False
+        self.lock = threading.Lock()
+
+    def run(self, job: Job, threads: int) -> Outcome:
+        """One training as a process: its recipe in a file, its output in a log beside its folder."""
+        recipe = job.folder.with_name(f"{job.folder.name}.yaml")
+        write_text(recipe, to_yaml(job.experiment))
+        record = job.folder.with_name(f"{job.folder.name}.log")
+        limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        with record.open("a", encoding="utf-8") as output:
+            with self.lock:
+                if self.stopped:
+                    return Outcome(error="the study was interrupted before this run began")
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "angulus.cli", "train", str(recipe), "--resume"],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    env={**os.environ, **limits},
+                    start_new_session=True,  # Ctrl-C is for the study, which then stops its trainings itself
+                )
+                self.running.add(process)
+            try:
+                status = process.wait()
+            finally:
+                self.running.discard(process)
+        return stored_outcome(job) if status == 0 else Outcome(error=last_words(record, status))
+
+    def stop(self) -> None:
+        with self.lock:
+            self.stopped = True
+        for process in list(self.running):
+            process.terminate()
+        for process in list(self.running):
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def last_words(record: Path, status: int) -> str:
+    """Why a training ended: the sentence after "error:" in its log, or its last line."""
+    lines = [line.strip() for line in record.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    for index in range(len(lines) - 1, -1, -1):
+        if lines[index].startswith("error: "):
+            return " ".join([lines[index].removeprefix("error: "), *lines[index + 1 :]])
+    ended = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
+    return f"{ended}: {lines[-1]}" if lines else f"{ended} without a word"
