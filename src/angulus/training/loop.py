@@ -110,6 +110,7 @@ class Run:
         self.experiment, self.config, self.sources = experiment, config, sources
         self.folder, self.device, self.group = folder, device, group
         self.report_progress = progress if group.is_first else None
+        # pyrefly: ignore[no-matching-overload]  (its stub of Module.to does not know memory_format)
         self.model = model.to(device, memory_format=torch.channels_last)
         self.sampler = EpochSampler(
             num_examples=len(sources.train),
@@ -397,9 +398,8 @@ def run_folder(experiment: Experiment) -> Path:
 
 def in_steps(margin: Margin, epoch: int, run: int) -> Margin:
     """The margin with every schedule counted in steps."""
-    changed: dict[str, Any] = {
-        name: value.in_steps(epoch, run) for name, value in vars(margin).items() if isinstance(value, Schedule)
-    }
+    schedules = {name: value for name, value in vars(margin).items() if isinstance(value, Schedule)}
+    changed: dict[str, Any] = {name: schedule.in_steps(epoch, run) for name, schedule in schedules.items()}
     return replace(margin, **changed) if changed else margin
 
 
