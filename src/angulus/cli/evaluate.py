@@ -77,9 +77,7 @@ def evaluate(
         embeddings, listed = stored(what, pairs)
     else:
         if images is None:
-            raise EvaluationError(
-                f"to evaluate the model {what}, name a folder of images too: angulus evaluate MODEL IMAGES"
-            )
+            raise EvaluationError(f"to evaluate the model {what}, name a folder of images after it")
         embeddings, listed, used = embedded(what, images, pairs, fit, network, batch_size, device, quiet)
         facts |= {"model": used, "images": str(images)}
     facts |= {"pairs": "all" if pairs is None else str(pairs)}

@@ -15,6 +15,7 @@ PIPE_CLOSED = 141
 
 app = App(
     name="angulus",
+    suppress_keyboard_interrupt=False,  # `main` says how to go on
     version=f"angulus {angulus.__version__}",
     help="Train, evaluate and compare open-set recognition models with margin-softmax losses.",
     help_epilogue=(

@@ -1,5 +1,6 @@
 """`angulus study`: a grid of recipes and seeds in, one table out."""
 
+import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -53,7 +54,7 @@ def study(
         except KeyboardInterrupt:
             raise KeyboardInterrupt("the same command again goes on with what is missing") from None
     print((plan.out / "table.md").read_text(encoding="utf-8"), end="")
-    print(f"\nwritten: {plan.out}/table.md, study.json, plot.svg")
+    print(f"\nwritten: {os.path.normpath(plan.out)}/table.md, study.json, plot.svg")
     if json is not None:
         import json as json_format
 

@@ -60,7 +60,7 @@ def parse_yaml(text: str, where: str) -> Any:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark and "\n" in text else ""
         raise ConfigError(f"{where}{place}: not valid YAML: {error.problem or error.context}") from error
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{where}: not valid YAML: {str(error).splitlines()[0]}") from error
@@ -97,14 +97,10 @@ def recipe_path(path: Path) -> Path:
 
 
 def missing_file(path: Path) -> str:
-    near = sorted(str(found) for found in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
-    if Path("recipes").is_dir():
-        near += sorted(str(found) for found in Path("recipes").glob("*.y*ml"))
-    # compare names alone: a recipe is often looked for in the wrong folder
-    names = {Path(found).name: found for found in near}
+    # names alone are compared: a recipe is often looked for in the wrong folder; one beside it comes first
+    names = {found.name: found for folder in (Path("recipes"), path.parent) for found in sorted(folder.glob("*.y*ml"))}
     found = closest(path.name, names) or closest(f"{path.name}.yaml", names)
-    hint = f"; did you mean {names[found]}?" if found else ""
-    return f"there is no recipe {path}{hint}"
+    return f"there is no recipe {path}" + (f"; did you mean {names[found]}?" if found else "")
 
 
 def check_keys(value: Any, where: str) -> None:

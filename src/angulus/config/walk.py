@@ -168,7 +168,7 @@ class Walk:
             value = trial.build(member, raw, path)
             if not trial.problems:
                 return value
-            if len(candidates) == 1:
+            if len(candidates) == 1 and not isinstance(raw, str | bool):
                 self.problems += trial.problems
                 return _BAD
         return self.complain(path, f"must be {phrase(hint)}, got {shown(raw)}")

@@ -134,6 +134,9 @@ def stamp_of(source: Source, index: int, *, times: bool) -> str | None:
     return source.stamp(index, times=times) if isinstance(source, HasStamp) else None
 
 
+_REMEDY = "replace or remove it, or set data.on_unreadable=skip to leave out and list what is damaged"
+
+
 def decode_image(content: bytes | Path, *, name: str | None = None) -> NDArray[np.uint8]:
     """Pixels [height, width, 3] (uint8, RGB) of an encoded image, turned upright as its EXIF orientation says.
 
@@ -150,9 +153,9 @@ def decode_image(content: bytes | Path, *, name: str | None = None) -> NDArray[n
     except (DataError, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        raise DataError(f"cannot read {shown}: its content is not an image of a known format") from error
+        raise DataError(f"cannot read {shown}: its content is not an image of a known format; {_REMEDY}") from error
     except Exception as error:  # decoders raise a dozen types on damaged bytes
-        raise DataError(f"cannot read {shown}: {_reason(error)}") from error
+        raise DataError(f"cannot read {shown}: {_reason(error)}; {_REMEDY}") from error
 
 
 def fit_image(image: NDArray[np.uint8], size: Size, fit: Fit, *, name: str = "image") -> NDArray[np.uint8]:

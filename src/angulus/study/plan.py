@@ -93,7 +93,7 @@ def read_plan(path: str | Path, settings: Sequence[str] = (), *, out: str | Path
         raise ConfigError(f"there is no study {path}; name its YAML file")
     study: StudyFile = check(StudyFile, read_layer(path))
     home = path.parent
-    folder = Path(out) if out is not None else home / (study.out or Path("studies") / path.stem)
+    folder = Path(out) if out is not None else home / (study.out or path.stem)
     shared = read_layers([home / base for base in study.base], study.overrides)
     changes = parse_overrides(settings)
     problems: list[str] = []

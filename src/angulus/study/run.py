@@ -5,6 +5,7 @@ when its folder holds result.json; the folder's name carries the fingerprint of 
 another run. What was interrupted is resumed from its last checkpoint.
 """
 
+import itertools
 import json
 import logging
 import os
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,7 +55,9 @@ def run_study(
         raise AngulusError(f"jobs and threads must be at least 1, got {jobs} and {threads}")
     threads = threads or max(1, (os.cpu_count() or 1) // jobs)
     outcomes = {job: stored_outcome(job) for job in plan.jobs}
-    missing = [job for job in plan.jobs if not outcomes[job].is_done]
+    # by seed: a table of all rows stands early, and fills up from there
+    by_seed = sorted(plan.jobs, key=lambda job: plan.seeds.index(job.seed))
+    missing = [job for job in by_seed if not outcomes[job].is_done]
     log.info("%s: %d runs, %d of them done", plan.title, len(plan.jobs), len(plan.jobs) - len(missing))
     write_outputs(plan, outcomes)
     if missing and not table_only:
@@ -68,19 +71,24 @@ def run_all(
     """Run jobs in order, so many at a time; a failed one becomes an outcome like any other."""
     processes = Processes()
     runner = run or processes.run
+    numbers, lock, started = itertools.count(1), threading.Lock(), time.monotonic()
+
+    def run_one(job: Job) -> None:
+        outcome = outcome_of(runner, job, threads)
+        with lock:
+            if processes.stopped:
+                return  # the study was interrupted: this run is missing, not failed
+            outcomes[job] = outcome
+            write_outputs(plan, outcomes)
+            announce(job, outcome, next(numbers), len(missing), time.monotonic() - started)
+
     pool = ThreadPoolExecutor(jobs)
-    waiting: dict[Future[Outcome], Job] = {pool.submit(runner, job, threads): job for job in missing}
-    total, started = len(missing), time.monotonic()
+    futures = [pool.submit(run_one, job) for job in missing]
     try:
-        while waiting:
-            finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in finished:
-                job = waiting.pop(future)
-                outcomes[job] = outcome_of(future)
-                write_outputs(plan, outcomes)
-                announce(job, outcomes[job], total - len(waiting), total, time.monotonic() - started)
+        for future in as_completed(futures):
+            future.result()
     except BaseException:
-        for future in waiting:
+        for future in futures:
             future.cancel()
         processes.stop()
         raise
@@ -88,10 +96,10 @@ def run_all(
         pool.shutdown(wait=True)
 
 
-def outcome_of(future: "Future[Outcome]") -> Outcome:
+def outcome_of(run: Runner, job: Job, threads: int) -> Outcome:
     try:
-        return future.result()
-    except Exception as error:  # whatever a run raises is a row of the table
+        return run(job, threads)
+    except Exception as error:  # whatever a run raises is a line of the table
         return Outcome(error=str(error) or type(error).__name__)
 
 

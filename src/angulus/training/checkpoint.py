@@ -9,6 +9,7 @@ import torch
 
 from angulus.errors import CheckpointError
 from angulus.training.files import write_atomic
+from angulus.training.record import differences
 
 FORMAT = 1
 NAME = re.compile(r"step-(\d{8})\.pt")
@@ -16,10 +17,10 @@ NAME = re.compile(r"step-(\d{8})\.pt")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """step: optimizer steps done.  architecture: what the weights belong to.  tensors: states by part."""
+    """step: optimizer steps done.  architecture: what the weights belong to, JSON-ready.  tensors: by part."""
 
     step: int
-    architecture: str
+    architecture: dict[str, Any]
     tensors: dict[str, Any]
 
 
@@ -46,17 +47,17 @@ class Checkpoints:
             old.unlink(missing_ok=True)
         return path
 
-    def latest(self, architecture: str, device: torch.device) -> Checkpoint | None:
+    def latest(self, architecture: dict[str, Any], device: torch.device) -> Checkpoint | None:
         """The newest checkpoint, or None when there is none."""
         paths = self.paths()
         return read_checkpoint(paths[-1], architecture, device) if paths else None
 
 
-def read_checkpoint(path: Path, architecture: str, device: torch.device) -> Checkpoint:
+def read_checkpoint(path: Path, architecture: dict[str, Any], device: torch.device) -> Checkpoint:
     """Read one checkpoint. Raises CheckpointError when it is damaged or belongs to another architecture."""
     try:
         content = torch.load(path, map_location=device, weights_only=True)
-        found = Checkpoint(int(content["step"]), str(content["architecture"]), dict(content["tensors"]))
+        found = Checkpoint(int(content["step"]), dict(content["architecture"]), dict(content["tensors"]))
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint at {path}") from None
     except Exception as error:  # a damaged zip raises half a dozen types
@@ -64,9 +65,10 @@ def read_checkpoint(path: Path, architecture: str, device: torch.device) -> Chec
             f"{path} is not a readable checkpoint ({str(error).splitlines()[0]}); "
             "remove it to resume from the one before"
         ) from error
-    if found.architecture != architecture:
+    different = differences(found.architecture, architecture)
+    if different:
         raise CheckpointError(
-            f"{path} belongs to another architecture: it holds {found.architecture}, the recipe builds {architecture}; "
-            "resume with the recipe of the run, or start a new run in another folder"
+            f"{path} belongs to another architecture: {'; '.join(different[:5])}. "
+            "Resume with the recipe of the run, or start a new run in another folder"
         )
     return found

@@ -10,8 +10,9 @@ import torch
 
 from angulus.data.augment import Augment
 from angulus.margins import ArcFace, Linear
-from angulus.models import IResNet18, ModelConfig, TinyNet
+from angulus.models import InputSpec, IResNet18, ModelConfig, TinyNet
 from angulus.training.experiment import SGD, Experiment, OmniglotData
+from angulus.training.sources import image_shape
 
 
 def choose_device(name: str) -> torch.device:
@@ -27,9 +28,15 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_model(device: torch.device) -> ModelConfig:
-    """A network that the device can train in reasonable time."""
-    return IResNet18() if device.type == "cuda" else TinyNet()
+def choose_model(device: torch.device, image: tuple[int, int]) -> ModelConfig:
+    """A network that the device can train in reasonable time, for images of this shape (height, width).
+
+    TinyNet with sides of 64 on a CPU, IResNet-18 with 112 on a GPU; the shorter side follows the images.
+    """
+    longest = 112 if device.type == "cuda" else 64
+    height, width = (max(16, round(longest * side / max(image))) for side in image)
+    spec = InputSpec(height=height, width=width)
+    return IResNet18(input=spec) if device.type == "cuda" else TinyNet(input=spec)
 
 
 def margin_scale(num_classes: int) -> float:
@@ -47,10 +54,10 @@ def epochs_for(num_images: int, device: torch.device) -> int:
 
 
 def with_model(experiment: Experiment, device: torch.device) -> Experiment:
-    """The experiment with its model chosen, which must happen before the data is opened."""
+    """The experiment with its model chosen, which must happen before the data is opened at the model's size."""
     if experiment.model is not None:
         return experiment
-    return replace(experiment, model=choose_model(device))
+    return replace(experiment, model=choose_model(device, image_shape(experiment.data)))
 
 
 def filled(experiment: Experiment, num_images: int, num_classes: int, device: torch.device) -> Experiment:

@@ -26,8 +26,9 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
         flush_folder(path.parent)
     except (OSError, RuntimeError) as error:
         # torch.save reports a full disk as a RuntimeError of its zip writer
+        sentence = unwritable(path, error)  # before the half-written file gives its place back
         partial.unlink(missing_ok=True)
-        raise CheckpointError(unwritable(path, error)) from error
+        raise CheckpointError(sentence) from error
     except BaseException:
         partial.unlink(missing_ok=True)
         raise

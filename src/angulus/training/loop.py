@@ -290,9 +290,9 @@ class Run:
             self.checkpoints.save(Checkpoint(self.state.step, self.architecture(), self.tensors()))
         self.group.wait()
 
-    def architecture(self) -> str:
-        head = f"{self.head.num_classes} classes x {self.head.subcenters} centers"
-        return f"{record(self.config)} with {head}"
+    def architecture(self) -> dict[str, Any]:
+        head = {"classes": self.head.num_classes, "subcenters": self.head.subcenters}
+        return {"model": record(self.config), "head": head}
 
     def tensors(self) -> dict[str, Any]:
         cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None

@@ -40,3 +40,17 @@ def name_of(kind: type) -> str | None:
     if kind in KINDS:
         return KINDS[kind]
     return None if kind.__module__.startswith("angulus.") else f"{kind.__module__}:{kind.__qualname__}"
+
+
+def differences(before: Any, now: Any, path: str = "") -> list[str]:
+    """Where two nested values differ: "train.epochs was 10, now 20"."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        names = list(dict.fromkeys([*before, *now]))
+        return [
+            line
+            for name in names
+            for line in differences(before.get(name), now.get(name), f"{path}.{name}" if path else name)
+        ]
+    if isinstance(before, list) and isinstance(now, (list, tuple)):
+        now = list(now)
+    return [] if before == now else [f"{path} was {before}, now {now}"]

@@ -23,6 +23,7 @@ import torch
 import angulus
 from angulus.errors import CheckpointError
 from angulus.training.files import write_json, write_text
+from angulus.training.record import differences
 
 log = logging.getLogger(__name__)
 
@@ -121,17 +122,3 @@ def start_folder(folder: Path, recipe: dict[str, Any], resume: bool) -> None:
             f"{folder} holds a run with another recipe; resume it unchanged or choose another folder with out=. "
             f"Different: {'; '.join(different[:5])}"
         )
-
-
-def differences(before: Any, now: Any, path: str = "") -> list[str]:
-    """Where two nested values differ: "train.epochs was 10, now 20"."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        names = list(dict.fromkeys([*before, *now]))
-        return [
-            line
-            for name in names
-            for line in differences(before.get(name), now.get(name), f"{path}.{name}" if path else name)
-        ]
-    if isinstance(before, list) and isinstance(now, (list, tuple)):
-        now = list(now)
-    return [] if before == now else [f"{path} was {before}, now {now}"]

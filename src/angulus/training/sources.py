@@ -89,6 +89,14 @@ def open_data(data: Data, spec: InputSpec) -> Source:
     )
 
 
+def image_shape(data: Data) -> tuple[int, int]:
+    """Height and width of the first image of a data set."""
+    if isinstance(data, FolderData):
+        height, width, _ = FolderSource.open(data.path, on_empty=data.on_empty).read(0).shape
+        return height, width
+    return 1, 1  # drawings and drawn faces are square and come in any size
+
+
 def excluded(rules: Identities) -> tuple[str, ...]:
     """All names that a data set leaves out."""
     if rules.exclude_from is None:
