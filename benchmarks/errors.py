@@ -1,6 +1,6 @@
 """Makes the mistakes that users make and writes down what Angulus says: docs/errors.md.
 
-    python benchmarks/errors.py          (a disk that fills up needs root, to mount a small one; else it is simulated)
+python benchmarks/errors.py          (a disk that fills up needs root, to mount a small one; else it is simulated)
 """
 
 import os
@@ -55,9 +55,12 @@ def full_disk(home: Path) -> str:
     """A run whose folder lies on a disk of two megabytes."""
     disk = home / "disk"
     disk.mkdir()
-    mounted = os.geteuid() == 0 and not subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, check=False
-    ).returncode
+    mounted = (
+        os.geteuid() == 0
+        and not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, check=False
+        ).returncode
+    )
     if not mounted:
         return "(not run: mounting a small disk needs root)"
     big = TINY.replace("[8, 8]", "[64, 128]").replace("embedding_dim: 16", "embedding_dim: 64")
@@ -97,7 +100,9 @@ def mistakes(home: Path) -> dict[str, str]:
         ),
         "a disk that fills up during a checkpoint": full_disk(home),
         "a run that is there already": said(*RUN, "data.path=people", "out=first", home=home),
-        "another recipe on resume": said(*RUN, "train.epochs=3", "data.path=people", "out=first", "--resume", home=home),
+        "another recipe on resume": said(
+            *RUN, "train.epochs=3", "data.path=people", "out=first", "--resume", home=home
+        ),
     }
 
 

@@ -17,7 +17,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class HeadOutput:
-    """loss: the mean over the examples that have a class.  losses: [n].  cos_target: [n], detached."""
+    """loss: the mean over the examples that have a class.  losses: [n].
+
+    cos_target: [n], detached: the cosine to the own class, or the product with its weight where weights are free.
+    """
 
     loss: Tensor
     losses: Tensor

@@ -31,7 +31,8 @@ class StudyFile:
     """The content of a study's file.
 
     runs: what is laid over the base, by the name of its row; grid: values by key, crossed with every run.
-    columns: figures of a run by name; empty takes all of the first finished run.
+    columns: figures of a run by name; empty takes all that there are.
+    out: the folder for runs and table, relative to the file; None takes the file's name without its ending.
     """
 
     title: str = ""

@@ -9,6 +9,8 @@ from angulus.data import Source
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
 from angulus.evaluation import VerificationResult, draw_pairs, verify
+from angulus.evaluation.report import Gallery, PairImages
+from angulus.evaluation.scores import ScoredPair, hardest_pairs
 from angulus.extract import embed
 from angulus.models import EmbeddingModel
 from angulus.training.experiment import Evaluation
@@ -52,3 +54,26 @@ def is_better(figures: dict[str, float], best: float | None, config: Evaluation)
     else:
         value = figures[f"held-out/tar@{min(config.fars):g}"]
     return best is None or value > best, value
+
+
+def galleries(embeddings: EmbeddingSet, source: Source, config: Evaluation, count: int = 8) -> list[Gallery]:
+    """The held-out pairs that the network gets most wrong, as pictures for the report."""
+    genuine, impostor = hardest_pairs(embeddings.unit(config.views), labels=np.asarray(source.labels), count=count)
+    return [
+        Gallery(
+            title="Hardest genuine pairs",
+            text="One person, lowest scores. Wrong labels show up here first.",
+            pairs=[pictured(pair, source) for pair in genuine],
+        ),
+        Gallery(
+            title="Hardest impostor pairs",
+            text="Two people, highest scores. One person under two names shows up here.",
+            pairs=[pictured(pair, source) for pair in impostor],
+        ),
+    ]
+
+
+def pictured(pair: ScoredPair, source: Source) -> PairImages:
+    names = [source.identities[int(source.labels[row])] for row in (pair.left, pair.right)]
+    who = names[0] if names[0] == names[1] else " / ".join(names)
+    return PairImages(left=source.read(pair.left), right=source.read(pair.right), caption=f"{pair.score:.3f}  {who}")

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from angulus.data import Batch, EpochSampler, batches, fingerprint
 from angulus.errors import ConfigError
 from angulus.evaluation import VerificationResult
-from angulus.evaluation.report import write_report
+from angulus.evaluation.report import Gallery, write_report
 from angulus.heads import MarginHead, expected_initial_loss
 from angulus.margins import Margin, Schedule
 from angulus.models import EmbeddingModel, ModelConfig, import_weights, load_model, save_model
@@ -341,11 +341,13 @@ class Run:
         figures: dict[str, float] = {}
         if self.group.is_first:
             results: list[VerificationResult] = []
+            hardest: list[Gallery] = []
             for name, source in {"held-out": self.sources.held_out, **self.sources.also}.items():
                 embeddings = judge.embeddings_of(self.model, source, self.experiment.evaluation, self.device)
                 judged = judge.judge(embeddings, self.experiment.evaluation, name)
                 figures |= judge.figures_of(judged, name)
                 results += judged
+                hardest = hardest or judge.galleries(embeddings, source, self.experiment.evaluation)
             self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
             self.keep_if_best(figures)
             if self.loss is not None:
@@ -356,6 +358,7 @@ class Run:
                 self.folder / "report.html",
                 f"Run {self.folder.name}",
                 results,
+                galleries=hardest,
                 notes=self.sources.notes,
                 curves={self.folder.name: self.metrics.rows()},
                 facts=facts(self.experiment, self.head),
@@ -421,10 +424,23 @@ def facts(experiment: Experiment, head: MarginHead) -> dict[str, str]:
         "data": str(record(experiment.data).get("path", record(experiment.data)["name"])),
         "training identities": str(head.num_classes),
         "network": str(model["name"]),
-        "loss": ", ".join(f"{name}={value}" for name, value in margin.items()),
+        "loss": in_words(margin),
         "epochs": str(experiment.train.epochs),
         "seed": str(experiment.seed),
     }
+
+
+def in_words(settings: dict[str, Any]) -> str:
+    """Nested settings on one line: "arcface, scale 24, m (linear, start 0, end 0.3)"."""
+    parts = [
+        str(value)
+        if name == "name"
+        else f"{name} ({in_words(value)})"
+        if isinstance(value, dict)
+        else f"{name} {value}"
+        for name, value in settings.items()
+    ]
+    return ", ".join(parts)
 
 
 def shown(figures: dict[str, float]) -> str:
