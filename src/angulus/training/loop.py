@@ -17,9 +17,10 @@ from angulus.errors import ConfigError
 from angulus.evaluation import VerificationResult
 from angulus.evaluation.report import Gallery, write_report
 from angulus.heads import MarginHead, expected_initial_loss
-from angulus.margins import Margin, Schedule
-from angulus.models import EmbeddingModel, ModelConfig, import_weights, load_model, save_model
+from angulus.margins import Margin
+from angulus.models import EmbeddingModel, ModelConfig, save_model
 from angulus.training import judge
+from angulus.training.build import build_model, in_steps, run_folder
 from angulus.training.checkpoint import Checkpoint, Checkpoints
 from angulus.training.defaults import choose_device, filled, plain_augment, with_model
 from angulus.training.distributed import (
@@ -37,6 +38,7 @@ from angulus.training.record import record
 from angulus.training.run import Metrics, RunResult, environment, start_folder
 from angulus.training.sources import Sources, open_sources
 from angulus.training.step import Recogniser, StepOutput, gradients, update
+from angulus.training.words import facts, shown
 
 log = logging.getLogger(__name__)
 
@@ -370,42 +372,6 @@ class Run:
         return RunResult(self.folder, figures, self.folder / "report.html")
 
 
-def build_model(experiment: Experiment) -> tuple[EmbeddingModel, ModelConfig]:
-    """The network of an experiment with fresh weights, or with those of `init`."""
-    config = experiment.model
-    if config is None:
-        raise ConfigError("model must be chosen before it is built")
-    if experiment.init is None:
-        return config.build(), config
-    model = load_model(experiment.init) if is_saved_model(experiment.init) else import_weights(experiment.init, config)
-    if model.input != config.input or model.embedding_dim != config.embedding_dim:
-        raise ConfigError(
-            f"init: {experiment.init} holds a network for {model.input.height}x{model.input.width} images with "
-            f"{model.embedding_dim} dimensions, but the recipe's model differs; set model to match it"
-        )
-    return model, config
-
-
-def is_saved_model(path: Path) -> bool:
-    """Whether a path is a model that Angulus saved (a folder or one of its two files), not foreign weights."""
-    return path.is_dir() or path.suffix in (".json", ".safetensors")
-
-
-def run_folder(experiment: Experiment) -> Path:
-    """Where a run is kept: `out`, or a name made of data and margin under runs/."""
-    if experiment.out is not None:
-        return experiment.out
-    data, margin = record(experiment.data)["name"], record(experiment.margin)["name"]
-    return Path("runs") / f"{data}_{margin}_{experiment.seed}"
-
-
-def in_steps(margin: Margin, epoch: int, run: int) -> Margin:
-    """The margin with every schedule counted in steps."""
-    schedules = {name: value for name, value in vars(margin).items() if isinstance(value, Schedule)}
-    changed: dict[str, Any] = {name: schedule.in_steps(epoch, run) for name, schedule in schedules.items()}
-    return replace(margin, **changed) if changed else margin
-
-
 def tensorboard(experiment: Experiment, folder: Path) -> Any:
     """A TensorBoard writer where the recipe asks for one, else None."""
     if not experiment.train.tensorboard:
@@ -415,34 +381,3 @@ def tensorboard(experiment: Experiment, folder: Path) -> Any:
     except ImportError:
         raise ConfigError("train.tensorboard needs TensorBoard: pip install 'angulus[tensorboard]'") from None
     return SummaryWriter(str(folder / "tensorboard"))
-
-
-def facts(experiment: Experiment, head: MarginHead) -> dict[str, str]:
-    """What a reader of the report wants to know about the run."""
-    model, margin = record(experiment.model), record(experiment.margin)
-    return {
-        "data": str(record(experiment.data).get("path", record(experiment.data)["name"])),
-        "training identities": str(head.num_classes),
-        "network": str(model["name"]),
-        "loss": in_words(margin),
-        "epochs": str(experiment.train.epochs),
-        "seed": str(experiment.seed),
-    }
-
-
-def in_words(settings: dict[str, Any]) -> str:
-    """Nested settings on one line: "arcface, scale 24, m (linear, start 0, end 0.3)"."""
-    parts = [
-        str(value)
-        if name == "name"
-        else f"{name} ({in_words(value)})"
-        if isinstance(value, dict)
-        else f"{name} {value}"
-        for name, value in settings.items()
-    ]
-    return ", ".join(parts)
-
-
-def shown(figures: dict[str, float]) -> str:
-    """Figures for a log line."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in figures.items())

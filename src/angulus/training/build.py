@@ -1,0 +1,47 @@
+"""From an experiment to the things of a run: its network, its margin counted in steps, its folder."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from angulus.errors import ConfigError
+from angulus.margins import Margin, Schedule
+from angulus.models import EmbeddingModel, ModelConfig, import_weights, load_model
+from angulus.training.experiment import Experiment
+from angulus.training.record import record
+
+
+def build_model(experiment: Experiment) -> tuple[EmbeddingModel, ModelConfig]:
+    """The network of an experiment with fresh weights, or with those of `init`."""
+    config = experiment.model
+    if config is None:
+        raise ConfigError("model must be chosen before it is built")
+    if experiment.init is None:
+        return config.build(), config
+    model = load_model(experiment.init) if is_saved_model(experiment.init) else import_weights(experiment.init, config)
+    if model.input != config.input or model.embedding_dim != config.embedding_dim:
+        raise ConfigError(
+            f"init: {experiment.init} holds a network for {model.input.height}x{model.input.width} images with "
+            f"{model.embedding_dim} dimensions, but the recipe's model differs; set model to match it"
+        )
+    return model, config
+
+
+def is_saved_model(path: Path) -> bool:
+    """Whether a path is a model that Angulus saved (a folder or one of its two files), not foreign weights."""
+    return path.is_dir() or path.suffix in (".json", ".safetensors")
+
+
+def run_folder(experiment: Experiment) -> Path:
+    """Where a run is kept: `out`, or a name made of data and margin under runs/."""
+    if experiment.out is not None:
+        return experiment.out
+    data, margin = record(experiment.data)["name"], record(experiment.margin)["name"]
+    return Path("runs") / f"{data}_{margin}_{experiment.seed}"
+
+
+def in_steps(margin: Margin, epoch: int, run: int) -> Margin:
+    """The margin with every schedule counted in steps."""
+    schedules = {name: value for name, value in vars(margin).items() if isinstance(value, Schedule)}
+    changed: dict[str, Any] = {name: schedule.in_steps(epoch, run) for name, schedule in schedules.items()}
+    return replace(margin, **changed) if changed else margin

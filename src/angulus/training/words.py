@@ -1,0 +1,38 @@
+"""A run in words: for the log and for the reader of its report."""
+
+from typing import Any
+
+from angulus.heads import MarginHead
+from angulus.training.experiment import Experiment
+from angulus.training.record import record
+
+
+def facts(experiment: Experiment, head: MarginHead) -> dict[str, str]:
+    """What a reader of the report wants to know about the run."""
+    model, margin = record(experiment.model), record(experiment.margin)
+    return {
+        "data": str(record(experiment.data).get("path", record(experiment.data)["name"])),
+        "training identities": str(head.num_classes),
+        "network": str(model["name"]),
+        "loss": in_words(margin),
+        "epochs": str(experiment.train.epochs),
+        "seed": str(experiment.seed),
+    }
+
+
+def in_words(settings: dict[str, Any]) -> str:
+    """Nested settings on one line: "arcface, scale 24, m (linear, start 0, end 0.3)"."""
+    parts = [
+        str(value)
+        if name == "name"
+        else f"{name} ({in_words(value)})"
+        if isinstance(value, dict)
+        else f"{name} {value}"
+        for name, value in settings.items()
+    ]
+    return ", ".join(parts)
+
+
+def shown(figures: dict[str, float]) -> str:
+    """Figures for a log line."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
