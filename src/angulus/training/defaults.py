@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 
 from angulus.data.augment import Augment
+from angulus.errors import ConfigError
 from angulus.margins import ArcFace, Linear
 from angulus.models import InputSpec, IResNet18, ModelConfig, TinyNet
 from angulus.training.experiment import SGD, Experiment, OmniglotData
@@ -22,9 +23,9 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}") from None
+        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {name} was asked for, but no CUDA device is here; set device=cpu or device=auto")
+        raise ConfigError(f"device {name} was asked for, but no CUDA device is here; set device=cpu or device=auto")
     return device
 
 

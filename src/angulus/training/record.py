@@ -23,7 +23,7 @@ def record(value: Any) -> Any:
     if isinstance(value, Learned):
         return {"learned": value.initial}
     if isinstance(value, (PerClass, PerSample)):
-        return torch.as_tensor(value.values).tolist()
+        return torch.as_tensor(value.values, dtype=torch.float64).tolist()
     if is_dataclass(value) and not isinstance(value, type):
         content = {field.name: record(getattr(value, field.name)) for field in fields(value) if field.init}
         name = name_of(type(value))

@@ -116,7 +116,7 @@ def start_folder(folder: Path, recipe: dict[str, Any], resume: bool) -> None:
             f"{folder} already holds a run: resume it with --resume, or choose another folder with out="
         )
     before = json.loads(path.read_text(encoding="utf-8"))
-    different = differences(before, recipe)
+    different = differences({**before, "out": None}, {**recipe, "out": None})  # a folder may be moved
     if different:
         raise CheckpointError(
             f"{folder} holds a run with another recipe; resume it unchanged or choose another folder with out=. "

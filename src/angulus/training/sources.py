@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from angulus.data import (
     FolderSource,
     InMemory,
@@ -43,7 +45,10 @@ def open_sources(experiment: Experiment, spec: InputSpec) -> Sources:
     names = [name for part in experiment.data.identities.train_on for name in parts[part].identities]
     train = subset(whole, identities=names, seed=experiment.seed)
     held_out = held_out_of(experiment, parts[experiment.data.identities.evaluate_on])
+    check_comparable(held_out, "the held-out part")
     also = {name: open_evaluated(experiment, data, spec) for name, data in experiment.evaluation.also.items()}
+    for name, source in also.items():
+        check_comparable(source, f"evaluation.also.{name}")
     notes = [
         *account_of(whole).lines(),
         f"training on {len(train.identities)} identities with {len(train)} images, "
@@ -128,6 +133,16 @@ def open_evaluated(experiment: Experiment, data: Data, spec: InputSpec) -> Sourc
 def held_out_of(experiment: Experiment, source: Source) -> Source:
     limit = experiment.evaluation.max_images
     return source if limit is None else subset(source, max_images_per_identity=limit)
+
+
+def check_comparable(source: Source, name: str) -> None:
+    """Raise DataError now, not after hours of training, where there is nothing to verify."""
+    counts = np.bincount(source.labels)
+    if len(counts) < 2 or counts.max() < 2:
+        raise DataError(
+            f"{name} has {len(counts)} identities with at most {counts.max()} images each; verification needs two "
+            "identities, and one with two images. Give it a larger share in data.identities.parts, or more data"
+        )
 
 
 def cached(source: Source, experiment: Experiment) -> Source:
