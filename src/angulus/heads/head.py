@@ -8,8 +8,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from angulus.heads.dense import Dense
+from angulus.heads.problem import Strategy
 from angulus.heads.softmax import as_float, check_labels, check_shapes, finish, start
-from angulus.heads.strategies import Dense, Strategy
 from angulus.margins.base import Margin, PerSample, Seen
 
 log = logging.getLogger(__name__)
@@ -141,7 +142,7 @@ class MarginHead(nn.Module):
         if self.training and self.state_names:
             rest = gather(summed.rest.detach(), self.process_group)[0]
             self.keep(margin.update_after(self.state, rest, seen))
-        return HeadOutput(self.mean(summed.losses, batch.valid), summed.losses, batch.cos.detach())
+        return HeadOutput(self.mean(summed.losses, batch.valid), summed.losses, batch.seen.cos_target)
 
     def checked(self, labels: Tensor) -> Tensor:
         if labels.device.type == "cpu":
