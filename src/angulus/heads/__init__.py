@@ -6,6 +6,7 @@ from angulus.heads.head import HeadOutput, MarginHead
 from angulus.heads.problem import Strategy
 from angulus.heads.softmax import margin_softmax
 from angulus.heads.streamed import Streamed
+from angulus.heads.updates import RowAdaGrad, RowAdamW, RowSGD
 
 STRATEGIES: dict[str, type] = {"dense": Dense, "streamed": Streamed}
 
@@ -14,6 +15,9 @@ __all__ = [
     "Dense",
     "HeadOutput",
     "MarginHead",
+    "RowAdaGrad",
+    "RowAdamW",
+    "RowSGD",
     "Strategy",
     "Streamed",
     "expected_initial_loss",

@@ -18,6 +18,8 @@ class Dense:
 
 class DenseSweep:
     def __init__(self, problem: Problem) -> None:
+        if problem.move is not None:
+            raise ValueError("Dense forms the whole gradient; update inside backward needs the strategy Streamed")
         self.problem = problem
         rows = problem.weight.flatten(0, 1)
         products = best_center(problem.unit @ (rows if problem.free else unit(rows)).T, problem.weight.shape[1])

@@ -14,12 +14,15 @@ class Problem:
 
     unit: [n, d] unit embeddings.  weight: [c, k, d] as stored.  labels: [n] in [0, c), or -1 for no class.
     free: True leaves the weights unnormalised (plain and L2-constrained softmax).
+    move: called in the backward pass with a range of weight rows (of [c * k, d]) and their gradient, which it moves at
+        once; the whole gradient is then never formed. None gives the gradient as usual.
     """
 
     unit: Tensor
     weight: Tensor
     labels: Tensor
     free: bool
+    move: Callable[[slice, Tensor], None] | None = None
 
     def detached(self) -> "Problem":
         return replace(self, unit=self.unit.detach(), weight=self.weight.detach())

@@ -1,6 +1,6 @@
 """The margin softmax itself: loss_i = logaddexp(s_i t_i, rest_i) - s_i t_i for any margin and any strategy."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -74,10 +74,17 @@ class Summed:
     rest: Tensor
 
 
-def start(embeddings: Tensor, weight: Tensor, labels: Tensor, margin: Margin, strategy: Strategy) -> Batch:
-    """Everything before the sum over the classes."""
+def start(
+    embeddings: Tensor,
+    weight: Tensor,
+    labels: Tensor,
+    margin: Margin,
+    strategy: Strategy,
+    move: Callable[[slice, Tensor], None] | None = None,
+) -> Batch:
+    """Everything before the sum over the classes. move: see `Problem`."""
     blocks = weight if weight.ndim == 3 else weight[:, None]
-    problem = Problem(unit(embeddings), blocks, labels, margin.free_weights)
+    problem = Problem(unit(embeddings), blocks, labels, margin.free_weights, move)
     sweep = strategy.sweep(problem)
     seen = Seen.of(
         sweep.own(),

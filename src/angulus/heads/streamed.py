@@ -159,11 +159,11 @@ class StreamedSums(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph=True
             raise RuntimeError("Streamed has no second derivative; use the strategy Dense where one is needed")
         job: Job = ctx.job
-        unit, weight, bias, scale, rest = ctx.saved_tensors
+        unit, _, bias, scale, rest = ctx.saved_tensors
         problem, logits = job.problem.detached(), job.logits.detached()
         wants_scale = ctx.needs_input_grad[3]
         grad_unit = torch.zeros_like(unit)
-        grad_weight = torch.empty_like(weight)
+        grad_weight = WeightGradient(problem, job.chunk, grad_own)
         grad_bias = None if bias is None else torch.empty_like(bias)
         grad_scale = torch.zeros_like(rest) if wants_scale else None
         kept = iter(ctx.kept)
@@ -178,10 +178,53 @@ class StreamedSums(torch.autograd.Function):
             inner = shares.mul_(column(scale))
             inner = inner if slopes is None else inner.mul_(slopes)
             gradients_of_chunk(problem, classes, inner, cos, center, inverse, grad_unit, grad_weight)
-        add_own(problem, grad_own, grad_unit, grad_weight)
+        grad_unit.addcmul_(grad_weight.own_rows, grad_own[:, None])
         if grad_scale is not None and scale.ndim == 0:
             grad_scale = grad_scale.sum()
-        return grad_unit, grad_weight, grad_bias, grad_scale, None
+        return grad_unit, grad_weight.whole, grad_bias, grad_scale, None
+
+
+class WeightGradient:
+    """Where a chunk's weight gradient goes: into one tensor of the whole, or to the rule that moves the rows at once.
+
+    The part of the own classes, example by example, is added to each chunk that holds them.
+    """
+
+    def __init__(self, problem: Problem, chunk: int, grad_own: Tensor) -> None:
+        self.problem = problem
+        self.subcenters = problem.weight.shape[1]
+        own, self.places, inverse = own_cosines(problem)
+        rows = problem.weight.flatten(0, 1)[self.places]
+        self.own_rows = rows * inverse[:, None]
+        pull = problem.unit if problem.free else problem.unit - own[:, None] * self.own_rows
+        self.own_part = pull * (grad_own * inverse)[:, None]
+        dim = problem.weight.shape[2]
+        if problem.move is None:
+            self.whole: Tensor | None = torch.empty_like(problem.weight)
+        else:
+            self.whole = None
+            self.buffer = problem.weight.new_empty(min(chunk, len(problem.weight)) * self.subcenters + 1, dim)
+
+    def rows(self, classes: slice) -> Tensor:
+        """Where the gradient of a range of classes is to be written, [c' * k, d]."""
+        if self.whole is not None:
+            return self.whole[classes].flatten(0, 1)
+        return self.buffer[: (classes.stop - classes.start) * self.subcenters]
+
+    def finish(self, classes: slice) -> None:
+        """Add the own part, and hand the rows to the rule where there is one."""
+        start, stop = classes.start * self.subcenters, classes.stop * self.subcenters
+        if self.whole is not None:
+            if classes.stop == len(self.problem.weight):
+                self.whole.flatten(0, 1).index_add_(0, self.places, self.own_part)
+            return
+        # examples of other chunks add to the row behind the last, which nobody reads
+        count = stop - start
+        inside = (self.places >= start) & (self.places < stop)
+        self.buffer[count] = 0.0
+        self.buffer.index_add_(0, torch.where(inside, self.places - start, count), self.own_part)
+        assert self.problem.move is not None
+        self.problem.move(slice(start, stop), self.buffer[:count])
 
 
 def gradients_of_chunk(
@@ -192,14 +235,14 @@ def gradients_of_chunk(
     center: Tensor | None,
     inverse: Tensor | None,
     grad_unit: Tensor,
-    grad_weight: Tensor,
+    grad_weight: WeightGradient,
 ) -> None:
-    """Add a chunk's part to grad_unit [n, d] and write its rows of grad_weight [c, k, d].
+    """Add a chunk's part to grad_unit [n, d] and give the gradient of its rows.
 
     inner: [n, c'] gradients of the cosines.  center: [n, c'] which sub-center was nearest, None for one.
     """
     rows = problem.weight[classes].flatten(0, 1)
-    target = grad_weight[classes].flatten(0, 1)
+    target = grad_weight.rows(classes)
     if center is not None:
         subcenters = problem.weight.shape[1]
         spread = inner.new_zeros(*inner.shape, subcenters)
@@ -212,15 +255,7 @@ def gradients_of_chunk(
         target.mul_(inverse[:, None]).addcmul_(rows, (projected * inverse.square())[:, None], value=-1.0)
         inner = inner * inverse
     grad_unit.addmm_(inner, rows)
-
-
-def add_own(problem: Problem, grad_own: Tensor, grad_unit: Tensor, grad_weight: Tensor) -> None:
-    """Add the part of the own class, example by example."""
-    own, places, inverse = own_cosines(problem)
-    rows = problem.weight.flatten(0, 1)[places] * inverse[:, None]
-    grad_unit.addcmul_(rows, grad_own[:, None])
-    pull = problem.unit if problem.free else problem.unit - own[:, None] * rows
-    grad_weight.flatten(0, 1).index_add_(0, places, pull * (grad_own * inverse)[:, None])
+    grad_weight.finish(classes)
 
 
 def constant_shift(limit: float | None) -> float | None:
