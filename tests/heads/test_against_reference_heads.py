@@ -13,10 +13,10 @@ from angulus.margins import ArcFace, L2Softmax, Learned, MVSoftmax, NormFace, Pe
 
 STRATEGIES = {
     "dense": Dense(),
-    "chunk1": Streamed(chunk=1),
-    "chunk3": Streamed(chunk=3),
-    "chunk7": Streamed(chunk=7),
-    "chunk-all": Streamed(chunk=CLASSES),
+    "chunk1": Streamed(chunk=1, mode="recompute"),
+    "chunk3": Streamed(chunk=3, mode="stash"),
+    "chunk7": Streamed(chunk=7, mode="recompute"),
+    "chunk-all": Streamed(chunk=CLASSES, mode="stash"),
 }
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 # Duplicates, an ignored example and classes without examples.

@@ -439,8 +439,15 @@ def test_gradients_of_parts_of_a_batch_add_up(margin: Margin, strategy) -> None:
         torch.testing.assert_close(b.grad, a.grad, rtol=1e-4, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}")
 
 
-@BOTH
-def test_second_derivatives_are_those_of_the_loss(strategy) -> None:
+def test_streamed_refuses_second_derivatives() -> None:
+    x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    w = torch.randn(5, 4, dtype=torch.float64)
+    losses = margin_softmax(x, w, torch.tensor([0, 3, 4]), ArcFace(scale=4.0), strategy=Streamed(chunk=2))
+    with pytest.raises(RuntimeError, match="Streamed has no second derivative"):
+        torch.autograd.grad(losses.sum(), x, create_graph=True)
+
+
+def test_second_derivatives_are_those_of_the_loss() -> None:
     """A gradient penalty or an inversion may differentiate twice."""
     generator = torch.Generator().manual_seed(3)
     x = torch.randn(3, 4, generator=generator, dtype=torch.float64, requires_grad=True)
@@ -448,7 +455,7 @@ def test_second_derivatives_are_those_of_the_loss(strategy) -> None:
     labels = torch.tensor([0, 3, 4])
 
     def loss(embeddings: Tensor) -> Tensor:
-        return margin_softmax(embeddings, w, labels, ArcFace(scale=4.0), strategy=strategy)
+        return margin_softmax(embeddings, w, labels, ArcFace(scale=4.0), strategy=Dense())
 
     assert torch.autograd.gradcheck(loss, (x,))
     assert torch.autograd.gradgradcheck(loss, (x,))
@@ -538,3 +545,40 @@ def test_the_expected_first_loss_is_that_of_random_directions(margin: Margin) ->
     labels = torch.randint(0, 300, (2000,), generator=generator)
     measured = margin_softmax(embeddings, weight, labels, margin).mean().item()
     assert expected_initial_loss(margin, 300, 64, norm=8.0) == pytest.approx(measured, rel=0.05)
+
+
+# ---- the streamed strategy's own choices
+
+
+@pytest.mark.parametrize("mode", ["recompute", "stash"])
+@pytest.mark.parametrize("scale", [30.0, 66.0, 70.0, 100.0, 400.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_scale_overflows_and_all_agree_with_dense(dtype: torch.dtype, scale: float, mode: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(6, 5, generator=generator, dtype=dtype, requires_grad=True)
+    w = torch.randn(9, 5, generator=generator, dtype=dtype, requires_grad=True)
+    labels = torch.tensor([0, 8, 3, 3, -1, 5])
+    results = []
+    for strategy in (Dense(), Streamed(chunk=4, mode=mode)):
+        losses = margin_softmax(x, w, labels, ArcFace(scale=scale), strategy=strategy)
+        results.append([losses, *torch.autograd.grad(losses.sum(), (x, w))])
+    for dense, streamed in zip(*results, strict=True):
+        assert torch.isfinite(streamed).all()
+        assert torch.allclose(dense, streamed, rtol=1e-4 if dtype == torch.float32 else 1e-10, atol=1e-5 * scale)
+
+
+def test_auto_stashes_where_the_buffer_is_no_larger_than_the_gradient_and_fits() -> None:
+    from angulus.heads.problem import Problem
+
+    problem = Problem(torch.zeros(8, 16), torch.zeros(100, 1, 16), torch.zeros(8, dtype=torch.int64), free=False)
+    wide = Problem(torch.zeros(32, 16), torch.zeros(100, 1, 16), torch.zeros(32, dtype=torch.int64), free=False)
+    assert Streamed().stashes(problem)
+    assert not Streamed().stashes(wide)
+    assert not Streamed(budget=100).stashes(problem)
+    assert Streamed(mode="stash").stashes(wide)
+
+
+@pytest.mark.parametrize("options", [{"mode": "fast"}, {"budget": -1}])
+def test_streamed_options_out_of_range(options) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        Streamed(**options)

@@ -188,3 +188,22 @@ def test_missing_data_is_an_error_with_the_path(tmp_path):
     experiment = small(tmp_path / "run", data=FolderData(path=tmp_path / "nowhere"))
     with pytest.raises(DataError, match=re.escape(str(tmp_path / "nowhere"))):
         train(experiment)
+
+
+def test_update_inside_backward_trains_like_the_optimizer_and_resumes(tmp_path, monkeypatch):
+    from angulus.heads import Streamed
+    from angulus.training import Head
+
+    plain = train(small(tmp_path / "plain", head=Head(strategy=Streamed(chunk=8))))
+    experiment = small(tmp_path / "moved", head=Head(strategy=Streamed(chunk=8), update_in_backward=True))
+    with monkeypatch.context() as patch:
+        stop_at(patch, 7)
+        with pytest.raises(KeyboardInterrupt):
+            train(experiment)
+    moved = train(experiment, resume=True)
+    for (_, loss, _), (_, other, _) in zip(losses(plain.folder), losses(moved.folder), strict=True):
+        assert loss == pytest.approx(other, rel=2e-2)
+    with pytest.raises(ValueError, match="cannot add up micro-batches"):
+        small(tmp_path / "no", head=experiment.head, accumulate=2)
+    with pytest.raises(ValueError, match="needs strategy=streamed"):
+        Head(update_in_backward=True)

@@ -1,9 +1,12 @@
 """Heads: class weights and the softmax over them, one call for every margin and every strategy."""
 
+from angulus.heads.dense import Dense
 from angulus.heads.expectation import expected_initial_loss
 from angulus.heads.head import HeadOutput, MarginHead
+from angulus.heads.problem import Strategy
 from angulus.heads.softmax import margin_softmax
-from angulus.heads.strategies import Dense, Strategy, Streamed
+from angulus.heads.streamed import Streamed
+from angulus.heads.updates import RowAdaGrad, RowAdamW, RowSGD
 
 STRATEGIES: dict[str, type] = {"dense": Dense, "streamed": Streamed}
 
@@ -12,6 +15,9 @@ __all__ = [
     "Dense",
     "HeadOutput",
     "MarginHead",
+    "RowAdaGrad",
+    "RowAdamW",
+    "RowSGD",
     "Strategy",
     "Streamed",
     "expected_initial_loss",

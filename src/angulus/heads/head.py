@@ -8,8 +8,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from angulus.heads.dense import Dense
+from angulus.heads.problem import Strategy
 from angulus.heads.softmax import as_float, check_labels, check_shapes, finish, start
-from angulus.heads.strategies import Dense, Strategy
+from angulus.heads.streamed import Streamed
+from angulus.heads.updates import RowRule
 from angulus.margins.base import Margin, PerSample, Seen
 
 log = logging.getLogger(__name__)
@@ -36,6 +39,9 @@ class MarginHead(nn.Module):
       margin: which loss; see `angulus.margins`.
       subcenters: k, class weights per identity, of which the nearest counts (sub-center ArcFace).
       strategy: how the classes are summed; default `Dense()`.
+      update: a rule that moves the class weights inside the backward pass (`angulus.heads.updates`), so that their
+        gradient is never whole; needs the strategy Streamed. Set `learning_rate` before each backward pass, and
+        leave `weight` out of the optimizer. Its state is in buffers.
       process_group: processes that hold copies of this head and see parts of one global batch; running
         statistics and the mean of the loss are then those of the global batch.
 
@@ -50,6 +56,7 @@ class MarginHead(nn.Module):
         margin: Margin,
         subcenters: int = 1,
         strategy: Strategy | None = None,
+        update: RowRule | None = None,
         process_group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
@@ -75,12 +82,42 @@ class MarginHead(nn.Module):
             self.register_buffer(f"state_{name}", value)
         self.register_buffer("labels_outside", torch.zeros((), dtype=torch.int64), persistent=False)
         self.reset_parameters()
+        self.update = update
+        self.learning_rate: float | None = None
+        self.update_steps = 0
+        self.update_names: tuple[str, ...] = ()
+        if update is not None:
+            self.prepare_update(update)
         for sentence in margin.advice(num_classes):
             log.warning(sentence)
 
     def reset_parameters(self) -> None:
         """Draw the class weights anew: normal, with standard deviation 0.01, or 1 / sqrt(d) for free weights."""
         nn.init.normal_(self.weight, std=self.embedding_dim**-0.5 if self.margin.free_weights else 0.01)
+
+    def prepare_update(self, update: RowRule) -> None:
+        if self.process_group is not None:
+            raise ValueError("update inside backward needs the whole gradient of a process: shard the head instead")
+        if not isinstance(self.strategy, Streamed):
+            raise ValueError(f"update inside backward needs the strategy Streamed, got {self.strategy}")
+        state = update.initial(self.rows())
+        self.update_names = tuple(state)
+        for name, value in state.items():
+            self.register_buffer(f"update_{name}", value)
+
+    def rows(self) -> Tensor:
+        """The class weights as rows [c * k, d], detached."""
+        return self.weight.detach().flatten(0, -2)
+
+    def move(self, rows: slice, gradient: Tensor) -> None:
+        """Move some rows of the weights by their gradient; called inside the backward pass."""
+        assert self.update is not None
+        if self.learning_rate is None:
+            raise ValueError("set head.learning_rate before a backward pass that updates the class weights")
+        if rows.start == 0:
+            self.update_steps += 1
+        state = {name: self.get_buffer(f"update_{name}")[rows] for name in self.update_names}
+        self.update.apply(self.rows()[rows], gradient, state, self.learning_rate, self.update_steps - 1)
 
     def extra_repr(self) -> str:
         return (
@@ -94,10 +131,11 @@ class MarginHead(nn.Module):
         return {name: self.get_buffer(f"state_{name}") for name in self.state_names}
 
     def get_extra_state(self) -> dict[str, int]:
-        return {"step": self.step}
+        return {"step": self.step, "update_steps": self.update_steps}
 
     def set_extra_state(self, state: dict[str, int]) -> None:
         self.step = int(state["step"])
+        self.update_steps = int(state.get("update_steps", 0))
 
     def forward(
         self,
@@ -131,7 +169,8 @@ class MarginHead(nn.Module):
         return output
 
     def compute(self, embeddings: Tensor, labels: Tensor, margin: Margin, step: int) -> HeadOutput:
-        batch = start(embeddings, as_float(self.weight), labels, margin, self.strategy)
+        move = self.move if self.training and self.update is not None else None
+        batch = start(embeddings, as_float(self.weight), labels, margin, self.strategy, move)
         seen = replace(batch.seen, step=step, learned=dict(self.learned.items()), state=self.state)
         seen = self.whole_batch(seen)
         if self.training and self.state_names:
@@ -141,7 +180,7 @@ class MarginHead(nn.Module):
         if self.training and self.state_names:
             rest = gather(summed.rest.detach(), self.process_group)[0]
             self.keep(margin.update_after(self.state, rest, seen))
-        return HeadOutput(self.mean(summed.losses, batch.valid), summed.losses, batch.cos.detach())
+        return HeadOutput(self.mean(summed.losses, batch.valid), summed.losses, batch.seen.cos_target)
 
     def checked(self, labels: Tensor) -> Tensor:
         if labels.device.type == "cpu":

@@ -1,13 +1,15 @@
 """The margin softmax itself: loss_i = logaddexp(s_i t_i, rest_i) - s_i t_i for any margin and any strategy."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from angulus.heads.cosine import unit
-from angulus.heads.strategies import Dense, Problem, Strategy, Sweep
+from angulus.heads.dense import Dense
+from angulus.heads.problem import Logits, Problem, Strategy, Sweep
+from angulus.heads.streamed import bound_of
 from angulus.margins.base import Margin, Seen
 
 BATCH_AXES = "embeddings [n, d], weight [c, d] or [c, k, d], labels [n]"
@@ -60,7 +62,6 @@ class Batch:
     """A batch whose own cosines are known."""
 
     sweep: Sweep
-    cos: Tensor
     valid: Tensor
     seen: Seen
 
@@ -73,41 +74,56 @@ class Summed:
     rest: Tensor
 
 
-def start(embeddings: Tensor, weight: Tensor, labels: Tensor, margin: Margin, strategy: Strategy) -> Batch:
-    """Everything before the sum over the classes."""
+def start(
+    embeddings: Tensor,
+    weight: Tensor,
+    labels: Tensor,
+    margin: Margin,
+    strategy: Strategy,
+    move: Callable[[slice, Tensor], None] | None = None,
+) -> Batch:
+    """Everything before the sum over the classes. move: see `Problem`."""
     blocks = weight if weight.ndim == 3 else weight[:, None]
-    problem = Problem(unit(embeddings), blocks, labels, margin.free_weights)
+    problem = Problem(unit(embeddings), blocks, labels, margin.free_weights, move)
     sweep = strategy.sweep(problem)
-    cos = sweep.own()
     seen = Seen.of(
-        cos,
+        sweep.own(),
         norms=torch.linalg.vector_norm(embeddings, dim=-1),
         labels=labels,
         num_classes=weight.shape[0],
         hardest=sweep.hardest() if margin.needs_hardest else None,
     )
-    return Batch(sweep, cos, labels >= 0, seen)
+    return Batch(sweep, labels >= 0, seen)
 
 
 def finish(batch: Batch, margin: Margin, bias: Tensor | None) -> Summed:
     """The sum over the classes and the losses."""
-    seen, cos = batch.seen, batch.cos
-    scale = torch.as_tensor(margin.temperature(seen), dtype=cos.dtype, device=cos.device)
-    reference = margin.reference(seen.cos_target, seen).detach()[:, None]
-
-    def logits(block: Tensor, classes: slice) -> Tensor:
-        others = margin.others(block, reference, seen) if margin.reshapes_others else block
-        scaled = (scale[:, None] if scale.ndim else scale) * shaped(block, others, margin)
-        return scaled if bias is None else scaled + bias[classes]
-
-    own = scale * shaped(cos, margin.target(cos, seen), margin)
+    seen = batch.seen
+    logits = logits_of(margin, seen, bias)
+    cos, rest = batch.sweep.sums(logits)
+    own = logits.scale * shaped(cos, margin.target(cos, seen), margin)
     if bias is not None:
         own = own + bias[seen.labels]
-    rest = batch.sweep.rest(logits)
     losses = torch.logaddexp(rest - own, torch.zeros_like(own)) * margin.factor(seen)
     penalty = margin.penalty(seen)
     losses = losses if penalty is None else losses + penalty
     return Summed(torch.where(batch.valid, losses, 0.0), rest)
+
+
+def logits_of(margin: Margin, seen: Seen, bias: Tensor | None) -> Logits:
+    """How a margin turns the cosines of other classes into logits."""
+    temperature = margin.temperature(seen)
+    reference = margin.reference(seen.cos_target, seen).detach()[:, None]
+
+    def emphasis(cos: Tensor) -> Tensor:
+        return shaped(cos, margin.others(cos, reference, seen), margin)
+
+    return Logits(
+        scale=torch.as_tensor(temperature, dtype=reference.dtype, device=reference.device),
+        bias=bias,
+        emphasis=emphasis if margin.reshapes_others else None,
+        limit=None if margin.free_weights or margin.reshapes_others else bound_of(temperature, 1.0),
+    )
 
 
 def shaped(cos: Tensor, value: Tensor, margin: Margin) -> Tensor:

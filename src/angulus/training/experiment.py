@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from angulus.data.augment import Augment
-from angulus.heads import Dense, Strategy
+from angulus.heads import Dense, Strategy, Streamed
 from angulus.margins import Margin
 from angulus.models import ModelConfig
 
@@ -94,14 +94,22 @@ DATA: dict[str, type] = {"folder": FolderData, "omniglot": OmniglotData, "synthe
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """subcenters: class weights per identity.  strategy: how the classes are summed."""
+    """subcenters: class weights per identity.  strategy: how the classes are summed.
+
+    update_in_backward: move the class weights inside the backward pass with the rule of `optim`, so that their gradient
+        is never whole (saves as much memory as the weights take). Needs the strategy `streamed`, one process and no
+        accumulation.
+    """
 
     subcenters: int = 1
     strategy: Strategy = field(default_factory=Dense)
+    update_in_backward: bool = False
 
     def __post_init__(self) -> None:
         if self.subcenters < 1:
             raise ValueError(f"subcenters must be at least 1, got {self.subcenters}")
+        if self.update_in_backward and not isinstance(self.strategy, Streamed):
+            raise ValueError("update_in_backward needs strategy=streamed: the dense one forms the whole gradient")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,3 +279,10 @@ class Experiment:
     out: Path | None = None
     seed: int = 0
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.head.update_in_backward and self.train.accumulate > 1:
+            raise ValueError(
+                "head.update_in_backward moves the weights in every backward pass and cannot add up micro-batches, "
+                f"got train.accumulate {self.train.accumulate}; set it to 1 or turn update_in_backward off"
+            )

@@ -33,7 +33,7 @@ from angulus.training.distributed import (
 from angulus.training.experiment import Experiment
 from angulus.training.files import write_json
 from angulus.training.finite import FiniteGuard
-from angulus.training.optimization import build_optimizer, learning_rate
+from angulus.training.optimization import build_optimizer, learning_rate, row_rule
 from angulus.training.record import record
 from angulus.training.run import Metrics, RunResult, environment, start_folder
 from angulus.training.sources import Sources, open_sources
@@ -129,6 +129,7 @@ class Run:
             in_steps(experiment.margin or Margin(), self.epoch_steps, self.total),
             subcenters=experiment.head.subcenters,
             strategy=experiment.head.strategy,
+            update=row_rule(experiment.optim) if experiment.head.update_in_backward else None,
             process_group=group.group,
         ).to(device)
         self.optimizer = build_optimizer(experiment.optim, self.model, self.head)
@@ -148,6 +149,8 @@ class Run:
         board = tensorboard(self.experiment, self.folder) if self.group.is_first else None
         started, first_step = time.perf_counter(), self.state.step
         for batch in self.remaining():
+            if self.head.update is not None:
+                self.head.learning_rate = self.rate()
             output = gradients(
                 recogniser,
                 self.model,

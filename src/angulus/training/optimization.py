@@ -5,6 +5,8 @@ import math
 import torch
 from torch import nn
 
+from angulus.heads import RowAdamW, RowSGD
+from angulus.heads.updates import RowRule
 from angulus.training.experiment import SGD, AdamW, LearningRate
 
 
@@ -14,13 +16,21 @@ def parameter_groups(backbone: nn.Module, head: nn.Module, decay: float, decay_a
     Without: everything with fewer than two dimensions (biases, norms, PReLU slopes, learned scales), unless
     decay_all; the class weights do decay, since it bounds their growth.
     """
-    named = [*backbone.named_parameters(), *head.named_parameters()]
-    trained = [parameter for _, parameter in named if parameter.requires_grad]
+    moved_elsewhere = head.weight if getattr(head, "update", None) is not None else None
+    parameters = [*backbone.parameters(), *head.parameters()]
+    trained = [parameter for parameter in parameters if parameter.requires_grad and parameter is not moved_elsewhere]
     shrinking = [parameter for parameter in trained if decay_all or parameter.ndim >= 2]
     kept = {id(parameter) for parameter in shrinking}
     free = [parameter for parameter in trained if id(parameter) not in kept]
     groups: list[dict[str, object]] = [{"params": shrinking, "weight_decay": decay}]
     return [*groups, {"params": free, "weight_decay": 0.0}] if free else groups
+
+
+def row_rule(config: SGD | AdamW) -> RowRule:
+    """The rule that does inside the backward pass what the optimizer of a recipe would do to the class weights."""
+    if isinstance(config, SGD):
+        return RowSGD(momentum=config.momentum, weight_decay=config.weight_decay, nesterov=config.nesterov)
+    return RowAdamW(betas=config.betas, eps=config.eps, weight_decay=config.weight_decay)
 
 
 def build_optimizer(config: SGD | AdamW, backbone: nn.Module, head: nn.Module) -> torch.optim.Optimizer:

@@ -1,0 +1,40 @@
+"""All classes at once: plain autograd over one [n, c] matrix of cosines. Fast for few classes, and the simplest."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from angulus.heads.cosine import best_center, bounded, unit
+from angulus.heads.problem import Logits, Problem
+
+
+@dataclass(frozen=True)
+class Dense:
+    """All classes at once: one [n, c] matrix of cosines, kept for the backward pass."""
+
+    def sweep(self, problem: Problem) -> "DenseSweep":
+        return DenseSweep(problem)
+
+
+class DenseSweep:
+    def __init__(self, problem: Problem) -> None:
+        if problem.move is not None:
+            raise ValueError("Dense forms the whole gradient; update inside backward needs the strategy Streamed")
+        self.problem = problem
+        rows = problem.weight.flatten(0, 1)
+        products = best_center(problem.unit @ (rows if problem.free else unit(rows)).T, problem.weight.shape[1])
+        self.cos = products if problem.free else bounded(products)
+        self.classes = slice(0, problem.weight.shape[0])
+
+    def own_with_gradient(self) -> Tensor:
+        return self.cos.gather(1, self.problem.labels.clamp(min=0)[:, None]).squeeze(1)
+
+    def own(self) -> Tensor:
+        return self.own_with_gradient().detach()
+
+    def hardest(self) -> Tensor:
+        return self.problem.without_own(self.cos.detach(), self.classes).amax(dim=1)
+
+    def sums(self, logits: Logits) -> tuple[Tensor, Tensor]:
+        values = self.problem.without_own(logits(self.cos, self.classes), self.classes)
+        return self.own_with_gradient(), values.logsumexp(dim=1)

@@ -1,0 +1,113 @@
+"""One batch against all classes: what every strategy is given, and the questions that it answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One batch against all classes.
+
+    unit: [n, d] unit embeddings.  weight: [c, k, d] as stored.  labels: [n] in [0, c), or -1 for no class.
+    free: True leaves the weights unnormalised (plain and L2-constrained softmax).
+    move: called in the backward pass with a range of weight rows (of [c * k, d]) and their gradient, which it moves at
+        once; the whole gradient is then never formed. None gives the gradient as usual.
+    """
+
+    unit: Tensor
+    weight: Tensor
+    labels: Tensor
+    free: bool
+    move: Callable[[slice, Tensor], None] | None = None
+
+    def detached(self) -> "Problem":
+        return replace(self, unit=self.unit.detach(), weight=self.weight.detach())
+
+    def cosines(self, classes: slice) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Without gradient: [n, c'] cosines to a range of classes, the nearest sub-center of each [n, c'] (None for
+        one), and one over the length of each weight row [c' * k] (None for free weights, whose product is given)."""
+        rows = self.weight[classes].flatten(0, 1)
+        products = self.unit @ rows.T
+        inverse = None
+        if not self.free:
+            lengths = torch.linalg.vector_norm(rows, dim=-1)
+            inverse = torch.where(lengths > 0, lengths, torch.ones_like(lengths)).reciprocal_()
+            products.mul_(inverse).clamp_(-1.0, 1.0)
+        if self.weight.shape[1] == 1:
+            return products, None, inverse
+        best, center = products.unflatten(1, (-1, self.weight.shape[1])).max(dim=2)
+        return best, center, inverse
+
+    def is_own(self, classes: slice) -> Tensor:
+        """[n, c'] True where the class is the example's own."""
+        return self.labels[:, None] == torch.arange(classes.start, classes.stop, device=self.labels.device)
+
+    def without_own(self, values: Tensor, classes: slice) -> Tensor:
+        # The dtype's minimum instead of -inf: a chunk that holds only the own class would give NaN gradients.
+        return values.masked_fill(self.is_own(classes), torch.finfo(values.dtype).min)
+
+
+@dataclass(frozen=True)
+class Logits:
+    """How cosines become logits: scale x emphasis(cosine) + bias.
+
+    scale: a number [] or [n].  bias: [c] or None.
+    emphasis: maps cosines [n, c'] to [n, c'], elementwise, with the gradient that the margin asks for; None leaves
+        them as they are.
+    limit: the largest absolute logit where it is known without reading a device, else None.
+    """
+
+    scale: Tensor
+    bias: Tensor | None
+    emphasis: Callable[[Tensor], Tensor] | None
+    limit: float | None
+
+    def detached(self) -> "Logits":
+        return replace(self, scale=self.scale.detach(), bias=None if self.bias is None else self.bias.detach())
+
+    def others(self, cos: Tensor) -> Tensor:
+        return cos if self.emphasis is None else self.emphasis(cos)
+
+    def __call__(self, cos: Tensor, classes: slice) -> Tensor:
+        """[n, c'] logits of a range of classes; a new tensor."""
+        return self.finished(self.others(cos), classes)
+
+    def finished(self, others: Tensor, classes: slice) -> Tensor:
+        scaled = others * (self.scale[:, None] if self.scale.ndim else self.scale)
+        return scaled if self.bias is None else scaled + self.bias[classes]
+
+    def with_slopes(self, cos: Tensor, classes: slice) -> tuple[Tensor, Tensor | None]:
+        """Logits and the slope of the emphasis [n, c'], None where it is 1 everywhere."""
+        if self.emphasis is None:
+            return self(cos, classes), None
+        with torch.enable_grad():
+            variable = cos.detach().requires_grad_()
+            others = self.emphasis(variable)
+            (slopes,) = torch.autograd.grad(others.sum(), variable)
+        return self.finished(others.detach(), classes), slopes
+
+
+class Sweep(Protocol):
+    """One pass over the classes for one batch."""
+
+    def own(self) -> Tensor:
+        """[n] cosines to the own class, without gradient (class 0 where the label is -1)."""
+        ...
+
+    def hardest(self) -> Tensor:
+        """[n] the largest cosine to another class, without gradient."""
+        ...
+
+    def sums(self, logits: Logits) -> tuple[Tensor, Tensor]:
+        """[n] cosines to the own class and [n] log-sums of exp(logit) over the other classes, with gradient."""
+        ...
+
+
+class Strategy(Protocol):
+    """A way of summing over the classes."""
+
+    def sweep(self, problem: Problem) -> Sweep: ...

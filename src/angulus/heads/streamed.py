@@ -1,0 +1,277 @@
+"""The exact softmax over classes in chunks: no matrix of examples times classes unless it is asked for.
+
+One autograd function computes, for every example, the cosine to the own class and rest_i = logsumexp over the
+other classes, and in its backward pass the gradients of embeddings, weights, bias and scale:
+
+    P_ij  = exp(logit_ij - rest_i)                     j != y
+    G_ij  = grad_rest_i s_i P_ij dN/dc_ij              plus grad_own_i for the own class
+    dx_i  = sum_j G_ij w_j / |w_j|
+    dw_j  = (sum_i G_ij x_i - w_j / |w_j| sum_i G_ij c_ij) / |w_j|
+
+"recompute" looks at every chunk twice (four matrix products in all); "stash" keeps the cosines of the forward pass
+in one [n, c] buffer and needs three. Where logits have a known bound no running maximum is needed.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from angulus.heads.problem import Logits, Problem
+
+Mode = Literal["auto", "recompute", "stash"]
+
+# exp(66) x 1e8 classes is below the largest float32; with a shift of up to 9, exp(-66 - 2 x 9) is above the smallest.
+LARGEST_EXPONENT = 66.0
+LARGEST_SHIFT = 9.0
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Classes in chunks; the exact loss and gradient of `Dense` without its memory.
+
+    chunk: how many classes are looked at together.
+    mode: "recompute" keeps nothing of n x c; "stash" keeps one float32 [n, c] buffer and saves a matrix product;
+        "auto" stashes where the buffer is no larger than the weight gradient and fits `budget`.
+    budget: bytes that a stash may take.
+
+    Second derivatives are not available: use `Dense` for a gradient penalty.
+    """
+
+    chunk: int = 2048
+    mode: Mode = "auto"
+    budget: int = 2**30
+
+    def __post_init__(self) -> None:
+        if self.chunk < 1:
+            raise ValueError(f"Streamed: chunk must be at least 1, got {self.chunk}")
+        if self.mode not in ("auto", "recompute", "stash"):
+            raise ValueError(f'Streamed: mode must be "auto", "recompute" or "stash", got {self.mode!r}')
+        if self.budget < 0:
+            raise ValueError(f"Streamed: budget must be at least 0 bytes, got {self.budget}")
+
+    def sweep(self, problem: Problem) -> "StreamedSweep":
+        return StreamedSweep(problem, self)
+
+    def stashes(self, problem: Problem) -> bool:
+        """Whether the cosines of the forward pass are kept."""
+        if self.mode != "auto":
+            return self.mode == "stash"
+        examples, dim = problem.unit.shape
+        size = examples * problem.weight[..., 0].numel() * problem.unit.element_size()
+        return examples <= dim and size <= self.budget
+
+
+class StreamedSweep:
+    """One pass over the classes for one batch."""
+
+    def __init__(self, problem: Problem, strategy: Streamed) -> None:
+        self.problem = problem
+        self.strategy = strategy
+
+    @torch.no_grad()
+    def own(self) -> Tensor:
+        return own_cosines(self.problem)[0]
+
+    @torch.no_grad()
+    def hardest(self) -> Tensor:
+        best = torch.full_like(self.problem.unit[:, 0], torch.finfo(self.problem.unit.dtype).min)
+        for classes in chunks(self.problem, self.strategy.chunk):
+            cos, _, _ = self.problem.cosines(classes)
+            best = torch.maximum(best, self.problem.without_own(cos, classes).amax(dim=1))
+        return best
+
+    def sums(self, logits: Logits) -> tuple[Tensor, Tensor]:
+        problem = self.problem
+        stash = self.strategy.stashes(problem)
+        job = Job(problem, logits, self.strategy.chunk, stash)
+        return StreamedSums.apply(problem.unit, problem.weight, logits.bias, logits.scale, job)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the function below needs besides the tensors that it differentiates."""
+
+    problem: Problem
+    logits: Logits
+    chunk: int
+    stash: bool
+
+
+def chunks(problem: Problem, size: int) -> Iterator[slice]:
+    """Ranges of classes."""
+    count = problem.weight.shape[0]
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+
+
+def own_cosines(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
+    """Own cosines [n], the weight rows they belong to [n] (of [c * k, d]), and one over their lengths [n]."""
+    subcenters = problem.weight.shape[1]
+    labels = problem.labels.clamp(min=0)
+    rows = problem.weight[labels]
+    products = torch.einsum("nd,nkd->nk", problem.unit, rows)
+    inverse = torch.ones_like(products) if problem.free else inverse_lengths(rows)
+    best, center = (products * inverse).max(dim=1)
+    best = best if problem.free else best.clamp(-1.0, 1.0)
+    return best, labels * subcenters + center, inverse.gather(1, center[:, None]).squeeze(1)
+
+
+def inverse_lengths(rows: Tensor) -> Tensor:
+    """One over the length of each row; 1 for a zero row, whose cosine is 0 to everything."""
+    lengths = torch.linalg.vector_norm(rows, dim=-1)
+    return torch.where(lengths > 0, lengths, torch.ones_like(lengths)).reciprocal()
+
+
+class StreamedSums(torch.autograd.Function):
+    """(unit, weight, bias, scale) -> (own cosines [n], log-sums over the other classes [n])."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, unit: Tensor, weight: Tensor, bias: Tensor | None, scale: Tensor, job: Job
+    ) -> tuple[Tensor, Tensor]:
+        problem, logits = job.problem.detached(), job.logits.detached()
+        own, _, _ = own_cosines(problem)
+        shift = constant_shift(logits.limit)
+        peak = unit.new_full((len(unit),), torch.finfo(unit.dtype).min if shift is None else shift)
+        total = torch.zeros_like(peak)
+        kept: list[tuple[Tensor, Tensor | None, Tensor | None]] = []
+        for classes in chunks(problem, job.chunk):
+            cos, center, inverse = problem.cosines(classes)
+            values = problem.without_own(logits(cos, classes), classes)
+            if shift is None:
+                higher = torch.maximum(peak, values.amax(dim=1))
+                total.mul_((peak - higher).exp_())
+                peak = higher
+            total.add_(values.sub_(peak[:, None]).exp_().sum(dim=1))
+            if job.stash:
+                kept.append((cos, center, inverse))
+        rest = peak + total.clamp(min=torch.finfo(total.dtype).tiny).log_()
+        ctx.job, ctx.kept = job, kept
+        ctx.save_for_backward(unit, weight, bias, scale, rest)
+        return own, rest
+
+    @staticmethod
+    def backward(ctx: Any, grad_own: Tensor, grad_rest: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # create_graph=True
+            raise RuntimeError("Streamed has no second derivative; use the strategy Dense where one is needed")
+        job: Job = ctx.job
+        unit, _, bias, scale, rest = ctx.saved_tensors
+        problem, logits = job.problem.detached(), job.logits.detached()
+        wants_scale = ctx.needs_input_grad[3]
+        grad_unit = torch.zeros_like(unit)
+        grad_weight = WeightGradient(problem, job.chunk, grad_own)
+        grad_bias = None if bias is None else torch.empty_like(bias)
+        grad_scale = torch.zeros_like(rest) if wants_scale else None
+        kept = iter(ctx.kept)
+        for classes in chunks(problem, job.chunk):
+            cos, center, inverse = next(kept) if job.stash else problem.cosines(classes)
+            values, slopes = logits.with_slopes(cos, classes)
+            shares = problem.without_own(values, classes).sub_(rest[:, None]).exp_().mul_(grad_rest[:, None])
+            if grad_bias is not None:
+                grad_bias[classes] = shares.sum(dim=0)
+            if grad_scale is not None:
+                grad_scale += (shares * logits.others(cos)).sum(dim=1)
+            inner = shares.mul_(column(scale))
+            inner = inner if slopes is None else inner.mul_(slopes)
+            gradients_of_chunk(problem, classes, inner, cos, center, inverse, grad_unit, grad_weight)
+        grad_unit.addcmul_(grad_weight.own_rows, grad_own[:, None])
+        if grad_scale is not None and scale.ndim == 0:
+            grad_scale = grad_scale.sum()
+        return grad_unit, grad_weight.whole, grad_bias, grad_scale, None
+
+
+class WeightGradient:
+    """Where a chunk's weight gradient goes: into one tensor of the whole, or to the rule that moves the rows at once.
+
+    The part of the own classes, example by example, is added to each chunk that holds them.
+    """
+
+    def __init__(self, problem: Problem, chunk: int, grad_own: Tensor) -> None:
+        self.problem = problem
+        self.subcenters = problem.weight.shape[1]
+        own, self.places, inverse = own_cosines(problem)
+        rows = problem.weight.flatten(0, 1)[self.places]
+        self.own_rows = rows * inverse[:, None]
+        pull = problem.unit if problem.free else problem.unit - own[:, None] * self.own_rows
+        self.own_part = pull * (grad_own * inverse)[:, None]
+        dim = problem.weight.shape[2]
+        if problem.move is None:
+            self.whole: Tensor | None = torch.empty_like(problem.weight)
+        else:
+            self.whole = None
+            self.buffer = problem.weight.new_empty(min(chunk, len(problem.weight)) * self.subcenters + 1, dim)
+
+    def rows(self, classes: slice) -> Tensor:
+        """Where the gradient of a range of classes is to be written, [c' * k, d]."""
+        if self.whole is not None:
+            return self.whole[classes].flatten(0, 1)
+        return self.buffer[: (classes.stop - classes.start) * self.subcenters]
+
+    def finish(self, classes: slice) -> None:
+        """Add the own part, and hand the rows to the rule where there is one."""
+        start, stop = classes.start * self.subcenters, classes.stop * self.subcenters
+        if self.whole is not None:
+            if classes.stop == len(self.problem.weight):
+                self.whole.flatten(0, 1).index_add_(0, self.places, self.own_part)
+            return
+        # examples of other chunks add to the row behind the last, which nobody reads
+        count = stop - start
+        inside = (self.places >= start) & (self.places < stop)
+        self.buffer[count] = 0.0
+        self.buffer.index_add_(0, torch.where(inside, self.places - start, count), self.own_part)
+        assert self.problem.move is not None
+        self.problem.move(slice(start, stop), self.buffer[:count])
+
+
+def gradients_of_chunk(
+    problem: Problem,
+    classes: slice,
+    inner: Tensor,
+    cos: Tensor,
+    center: Tensor | None,
+    inverse: Tensor | None,
+    grad_unit: Tensor,
+    grad_weight: WeightGradient,
+) -> None:
+    """Add a chunk's part to grad_unit [n, d] and give the gradient of its rows.
+
+    inner: [n, c'] gradients of the cosines.  center: [n, c'] which sub-center was nearest, None for one.
+    """
+    rows = problem.weight[classes].flatten(0, 1)
+    target = grad_weight.rows(classes)
+    if center is not None:
+        subcenters = problem.weight.shape[1]
+        spread = inner.new_zeros(*inner.shape, subcenters)
+        projected = spread.clone().scatter_(2, center[..., None], (inner * cos)[..., None]).sum(dim=0).flatten()
+        inner = spread.scatter_(2, center[..., None], inner[..., None]).flatten(1)
+    else:
+        projected = (inner * cos).sum(dim=0)
+    torch.mm(inner.T, problem.unit, out=target)
+    if inverse is not None:
+        target.mul_(inverse[:, None]).addcmul_(rows, (projected * inverse.square())[:, None], value=-1.0)
+        inner = inner * inverse
+    grad_unit.addmm_(inner, rows)
+    grad_weight.finish(classes)
+
+
+def constant_shift(limit: float | None) -> float | None:
+    """What to take off every logit so that no exponential leaves float32; None where that needs a running maximum."""
+    if limit is None or limit > LARGEST_EXPONENT + LARGEST_SHIFT:
+        return None
+    return max(0.0, limit - LARGEST_EXPONENT)
+
+
+def column(scale: Tensor) -> Tensor:
+    """A scale [n] as [n, 1]; a single number as it is."""
+    return scale[:, None] if scale.ndim else scale
+
+
+def bound_of(scale: float | Tensor, largest: float | None) -> float | None:
+    """The largest absolute logit where scale and the largest emphasised cosine are known without reading a device."""
+    if largest is None or isinstance(scale, Tensor) or not math.isfinite(largest):
+        return None
+    return float(scale) * largest
