@@ -155,7 +155,8 @@ class StreamedSums(torch.autograd.Function):
         return own, rest
 
     @staticmethod
-    def backward(ctx: Any, grad_own: Tensor, grad_rest: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        grad_own, grad_rest = gradients
         if torch.is_grad_enabled():  # create_graph=True
             raise RuntimeError("Streamed has no second derivative; use the strategy Dense where one is needed")
         job: Job = ctx.job
@@ -252,7 +253,8 @@ def gradients_of_chunk(
         projected = (inner * cos).sum(dim=0)
     torch.mm(inner.T, problem.unit, out=target)
     if inverse is not None:
-        target.mul_(inverse[:, None]).addcmul_(rows, (projected * inverse.square())[:, None], value=-1.0)
+        # in this order no product leaves float32, however short a row is
+        target.addcmul_(rows, (projected * inverse)[:, None], value=-1.0).mul_(inverse[:, None])
         inner = inner * inverse
     grad_unit.addmm_(inner, rows)
     grad_weight.finish(classes)
