@@ -4,6 +4,7 @@ from angulus.heads.dense import Dense
 from angulus.heads.expectation import expected_initial_loss
 from angulus.heads.head import HeadOutput, MarginHead
 from angulus.heads.problem import Strategy
+from angulus.heads.sharded import ShardedHead
 from angulus.heads.softmax import margin_softmax
 from angulus.heads.streamed import Streamed
 from angulus.heads.updates import RowAdaGrad, RowAdamW, RowSGD
@@ -18,6 +19,7 @@ __all__ = [
     "RowAdaGrad",
     "RowAdamW",
     "RowSGD",
+    "ShardedHead",
     "Strategy",
     "Streamed",
     "expected_initial_loss",

@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.distributed as dist
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from angulus.heads.dense import Dense
 from angulus.heads.problem import Strategy
-from angulus.heads.softmax import as_float, check_labels, check_shapes, finish, start
+from angulus.heads.softmax import Batch, Summed, as_float, check_labels, check_shapes, finish, start
 from angulus.heads.streamed import Streamed
 from angulus.heads.updates import RowRule
 from angulus.margins.base import Margin, PerSample, Seen
@@ -49,6 +49,9 @@ class MarginHead(nn.Module):
     Running statistics of the margin are buffers, so that a checkpoint holds them.
     """
 
+    # Whether the gradient of the weights is complete in each process, also where there are several.
+    holds_whole_gradient: ClassVar[bool] = False
+
     def __init__(
         self,
         embedding_dim: int,
@@ -72,9 +75,10 @@ class MarginHead(nn.Module):
         self.strategy = Dense() if strategy is None else strategy
         self.process_group = process_group
         self.step = 0
-        shape = (num_classes, embedding_dim) if subcenters == 1 else (num_classes, subcenters, embedding_dim)
+        rows = len(self.classes)
+        shape = (rows, embedding_dim) if subcenters == 1 else (rows, subcenters, embedding_dim)
         self.weight = nn.Parameter(torch.empty(shape))
-        self.bias = nn.Parameter(torch.zeros(num_classes)) if margin.has_bias else None
+        self.bias = nn.Parameter(torch.zeros(rows)) if margin.has_bias else None
         initial = margin.initial_learned(num_classes)
         self.learned = nn.ParameterDict({name: nn.Parameter(torch.tensor(float(x))) for name, x in initial.items()})
         self.state_names = tuple(margin.initial_state(num_classes))
@@ -93,10 +97,20 @@ class MarginHead(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw the class weights anew: normal, with standard deviation 0.01, or 1 / sqrt(d) for free weights."""
-        nn.init.normal_(self.weight, std=self.embedding_dim**-0.5 if self.margin.free_weights else 0.01)
+        nn.init.normal_(self.weight, std=self.initial_spread)
+
+    @property
+    def initial_spread(self) -> float:
+        """The standard deviation of the first class weights."""
+        return self.embedding_dim**-0.5 if self.margin.free_weights else 0.01
+
+    @property
+    def classes(self) -> range:
+        """The classes whose weights this process holds."""
+        return range(self.num_classes)
 
     def prepare_update(self, update: RowRule) -> None:
-        if self.process_group is not None:
+        if self.process_group is not None and not self.holds_whole_gradient:
             raise ValueError("update inside backward needs the whole gradient of a process: shard the head instead")
         if not isinstance(self.strategy, Streamed):
             raise ValueError(f"update inside backward needs the strategy Streamed, got {self.strategy}")
@@ -171,16 +185,20 @@ class MarginHead(nn.Module):
     def compute(self, embeddings: Tensor, labels: Tensor, margin: Margin, step: int) -> HeadOutput:
         move = self.move if self.training and self.update is not None else None
         batch = start(embeddings, as_float(self.weight), labels, margin, self.strategy, move)
+        batch = replace(batch, seen=self.whole_batch(batch.seen))
+        summed = self.summed(batch, margin, step)
+        return HeadOutput(self.mean(summed.losses, batch.valid), summed.losses, batch.seen.cos_target)
+
+    def summed(self, batch: Batch, margin: Margin, step: int, own_bias: Tensor | None = None) -> Summed:
+        """The losses of a batch; in training the running statistics move."""
         seen = replace(batch.seen, step=step, learned=dict(self.learned.items()), state=self.state)
-        seen = self.whole_batch(seen)
         if self.training and self.state_names:
             self.keep(margin.update(self.state, seen))
             seen = replace(seen, state={name: value.clone() for name, value in self.state.items()})
-        summed = finish(replace(batch, seen=seen), margin, self.bias)
+        summed = finish(replace(batch, seen=seen), margin, self.bias, own_bias)
         if self.training and self.state_names:
-            rest = gather(summed.rest.detach(), self.process_group)[0]
-            self.keep(margin.update_after(self.state, rest, seen))
-        return HeadOutput(self.mean(summed.losses, batch.valid), summed.losses, batch.seen.cos_target)
+            self.keep(margin.update_after(self.state, self.of_all(summed.rest.detach()), seen))
+        return summed
 
     def checked(self, labels: Tensor) -> Tensor:
         if labels.device.type == "cpu":
@@ -212,6 +230,10 @@ class MarginHead(nn.Module):
         norms, _ = gather(seen.all_norms, self.process_group)
         valid, _ = gather(seen.all_valid, self.process_group)
         return replace(seen, all_cos_target=cos, all_norms=norms, all_valid=valid, offset=offset)
+
+    def of_all(self, values: Tensor) -> Tensor:
+        """values [n] of the examples of all processes."""
+        return gather(values, self.process_group)[0]
 
     def mean(self, losses: Tensor, valid: Tensor) -> Tensor:
         """The mean over the examples with a class; over the global batch where there are several processes.

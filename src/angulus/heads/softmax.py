@@ -83,27 +83,41 @@ def start(
     move: Callable[[slice, Tensor], None] | None = None,
 ) -> Batch:
     """Everything before the sum over the classes. move: see `Problem`."""
+    norms = torch.linalg.vector_norm(embeddings, dim=-1)
+    return begin(unit(embeddings), norms, weight, labels, margin, strategy, weight.shape[0], move)
+
+
+def begin(
+    units: Tensor,
+    norms: Tensor,
+    weight: Tensor,
+    labels: Tensor,
+    margin: Margin,
+    strategy: Strategy,
+    num_classes: int,
+    move: Callable[[slice, Tensor], None] | None = None,
+) -> Batch:
+    """`start` for embeddings that are already split into directions [n, d] and lengths [n]."""
     blocks = weight if weight.ndim == 3 else weight[:, None]
-    problem = Problem(unit(embeddings), blocks, labels, margin.free_weights, move)
-    sweep = strategy.sweep(problem)
+    sweep = strategy.sweep(Problem(units, blocks, labels, margin.free_weights, move))
     seen = Seen.of(
         sweep.own(),
-        norms=torch.linalg.vector_norm(embeddings, dim=-1),
+        norms=norms,
         labels=labels,
-        num_classes=weight.shape[0],
+        num_classes=num_classes,
         hardest=sweep.hardest() if margin.needs_hardest else None,
     )
     return Batch(sweep, labels >= 0, seen)
 
 
-def finish(batch: Batch, margin: Margin, bias: Tensor | None) -> Summed:
-    """The sum over the classes and the losses."""
+def finish(batch: Batch, margin: Margin, bias: Tensor | None, own_bias: Tensor | None = None) -> Summed:
+    """The sum over the classes and the losses. own_bias: [n], where `bias` is not that of all classes."""
     seen = batch.seen
     logits = logits_of(margin, seen, bias)
     cos, rest = batch.sweep.sums(logits)
     own = logits.scale * shaped(cos, margin.target(cos, seen), margin)
     if bias is not None:
-        own = own + bias[seen.labels]
+        own = own + (bias[seen.labels] if own_bias is None else own_bias)
     losses = torch.logaddexp(rest - own, torch.zeros_like(own)) * margin.factor(seen)
     penalty = margin.penalty(seen)
     losses = losses if penalty is None else losses + penalty
