@@ -60,6 +60,7 @@ class TrainState:
 
     step: int = 0
     best: float | None = None
+    seconds: float = 0.0  # of training before this process took over
 
 
 def train(
@@ -140,6 +141,7 @@ class Run:
         self.state = TrainState()
         self.loss: float | None = None
         self.waited = 0.0
+        self.started = time.perf_counter()
 
     def go(self, resume: bool) -> RunResult:
         if resume:
@@ -147,7 +149,7 @@ class Run:
         self.announce()
         recogniser = self.wrapped()
         board = tensorboard(self.experiment, self.folder) if self.group.is_first else None
-        started, first_step = time.perf_counter(), self.state.step
+        self.started, first_step = time.perf_counter(), self.state.step
         for batch in self.remaining():
             if self.head.update is not None:
                 self.head.learning_rate = self.rate()
@@ -168,7 +170,7 @@ class Run:
             norm = update(self.optimizer, self.model, rate, self.experiment.train.clip_norm)
             self.state.step += 1
             if self.is_log_step():
-                seconds = time.perf_counter() - started
+                seconds = time.perf_counter() - self.started
                 row = self.row(output, norm, rate, seconds, self.state.step - first_step)
                 self.write(row, board)
             if self.ends_epoch() and self.evaluates():
@@ -177,13 +179,17 @@ class Run:
                 self.save()
         self.guard.raise_if_bad(self.sources.train.keys)
         self.head.raise_for_labels()
-        return self.finish(time.perf_counter() - started)
+        return self.finish()
 
     # Where the run stands
 
     @property
     def epoch(self) -> int:
         return self.state.step // self.epoch_steps
+
+    def seconds(self) -> float:
+        """Time spent in this run so far, interruptions left out."""
+        return self.state.seconds + time.perf_counter() - self.started
 
     def ends_epoch(self) -> bool:
         return self.state.step % self.epoch_steps == 0
@@ -306,6 +312,7 @@ class Run:
             "head": self.head.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "best": self.state.best,
+            "seconds": self.seconds(),
             "random": {"cpu": torch.get_rng_state(), "cuda": cuda},
         }
 
@@ -318,7 +325,7 @@ class Run:
         self.model.load_state_dict(found.tensors["backbone"])
         self.head.load_state_dict(found.tensors["head"])
         self.optimizer.load_state_dict(found.tensors["optimizer"])
-        self.state = TrainState(found.step, found.tensors["best"])
+        self.state = TrainState(found.step, found.tensors["best"], found.tensors.get("seconds", 0.0))
         torch.set_rng_state(found.tensors["random"]["cpu"].cpu())
         if self.device.type == "cuda" and found.tensors["random"]["cuda"] is not None:
             torch.cuda.set_rng_state(found.tensors["random"]["cuda"].cpu(), self.device)
@@ -341,7 +348,7 @@ class Run:
             *(self.total, self.experiment.train.epochs, len(self.sources.train), self.device, loss, classes),
         )
 
-    def finish(self, seconds: float) -> RunResult:
+    def finish(self) -> RunResult:
         """Verify every set with the network as it is at the end, and write model, figures and report."""
         figures: dict[str, float] = {}
         if self.group.is_first:
@@ -357,7 +364,7 @@ class Run:
             self.keep_if_best(figures)
             if self.loss is not None:
                 figures["loss"] = self.loss
-            figures["seconds"] = round(seconds, 2)
+            figures["seconds"] = round(self.seconds(), 2)
             save_model(self.folder / "model", self.model, self.config, extra=figures)
             write_report(
                 self.folder / "report.html",
