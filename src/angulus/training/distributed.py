@@ -26,6 +26,14 @@ class Processes:
     def is_first(self) -> bool:
         return self.rank == 0
 
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a number over the processes."""
+        if self.group is None:
+            return value
+        total = value.detach().clone()
+        dist.all_reduce(total, group=self.group)
+        return total / self.world
+
     def wait(self) -> None:
         if self.group is not None:
             dist.barrier(group=self.group)

@@ -249,12 +249,13 @@ class Run:
         """A line of metrics. Reads the device, and looks whether all was finite."""
         self.guard.raise_if_bad(self.sources.train.keys)
         self.head.raise_for_labels()
-        self.loss = float(output.loss)
+        loss, cos_target = (float(self.group.mean(value)) for value in (output.loss, output.cos_target.mean()))
+        self.loss = loss
         return {
             "step": self.state.step,
             "epoch": self.state.step / self.epoch_steps,
-            "loss": self.loss,
-            "cos_target": float(output.cos_target.mean()),
+            "loss": loss,
+            "cos_target": cos_target,
             "gradient_norm": float(norm),
             "lr": rate,
             "images_per_second": round(steps * self.experiment.train.batch_size / seconds, 1),
