@@ -27,20 +27,24 @@ class Problem:
     def detached(self) -> "Problem":
         return replace(self, unit=self.unit.detach(), weight=self.weight.detach())
 
-    def cosines(self, classes: slice) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Without gradient: [n, c'] cosines to a range of classes, the nearest sub-center of each [n, c'] (None for
-        one), and one over the length of each weight row [c' * k] (None for free weights, whose product is given)."""
+    def inverse_lengths(self, classes: slice) -> Tensor | None:
+        """One over the length of each weight row [c' * k], 1 for a zero row; None for free weights."""
+        if self.free:
+            return None
+        lengths = torch.linalg.vector_norm(self.weight[classes].flatten(0, 1), dim=-1)
+        return torch.where(lengths > 0, lengths, torch.ones_like(lengths)).reciprocal_()
+
+    def cosines(self, classes: slice, inverse: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Without gradient: [n, c'] cosines to a range of classes (the products, for free weights), and the nearest
+        sub-center of each [n, c'] (None where there is one). inverse: what `inverse_lengths` gives."""
         rows = self.weight[classes].flatten(0, 1)
         products = self.unit @ rows.T
-        inverse = None
-        if not self.free:
-            lengths = torch.linalg.vector_norm(rows, dim=-1)
-            inverse = torch.where(lengths > 0, lengths, torch.ones_like(lengths)).reciprocal_()
+        if inverse is not None:
             products.mul_(inverse).clamp_(-1.0, 1.0)
         if self.weight.shape[1] == 1:
-            return products, None, inverse
+            return products, None
         best, center = products.unflatten(1, (-1, self.weight.shape[1])).max(dim=2)
-        return best, center, inverse
+        return best, center
 
     def is_own(self, classes: slice) -> Tensor:
         """[n, c'] True where the class is the example's own."""
@@ -49,6 +53,13 @@ class Problem:
     def without_own(self, values: Tensor, classes: slice) -> Tensor:
         # The dtype's minimum instead of -inf: a chunk that holds only the own class would give NaN gradients.
         return values.masked_fill(self.is_own(classes), torch.finfo(values.dtype).min)
+
+    def drop_own_(self, values: Tensor, classes: slice) -> Tensor:
+        """`without_own` in place, touching one entry a row; no gradient. values: [n, c'], not shared."""
+        inside = (self.labels >= classes.start) & (self.labels < classes.stop)
+        columns = (self.labels - classes.start).clamp(0, classes.stop - classes.start - 1)[:, None]
+        kept = torch.where(inside[:, None], torch.finfo(values.dtype).min, values.gather(1, columns))
+        return values.scatter_(1, columns, kept)
 
 
 @dataclass(frozen=True)

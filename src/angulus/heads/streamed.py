@@ -80,8 +80,8 @@ class StreamedSweep:
     def hardest(self) -> Tensor:
         best = torch.full_like(self.problem.unit[:, 0], torch.finfo(self.problem.unit.dtype).min)
         for classes in chunks(self.problem, self.strategy.chunk):
-            cos, _, _ = self.problem.cosines(classes)
-            best = torch.maximum(best, self.problem.without_own(cos, classes).amax(dim=1))
+            cos, _ = self.problem.cosines(classes, self.problem.inverse_lengths(classes))
+            best = torch.maximum(best, self.problem.drop_own_(cos, classes).amax(dim=1))
         return best
 
     def sums(self, logits: Logits) -> tuple[Tensor, Tensor]:
@@ -138,19 +138,21 @@ class StreamedSums(torch.autograd.Function):
         shift = constant_shift(logits.limit)
         peak = unit.new_full((len(unit),), torch.finfo(unit.dtype).min if shift is None else shift)
         total = torch.zeros_like(peak)
-        kept: list[tuple[Tensor, Tensor | None, Tensor | None]] = []
+        kept: list[tuple[Tensor, Tensor | None]] = []
+        inverses: list[Tensor | None] = []
         for classes in chunks(problem, job.chunk):
-            cos, center, inverse = problem.cosines(classes)
-            values = problem.without_own(logits(cos, classes), classes)
+            inverses.append(problem.inverse_lengths(classes))
+            cos, center = problem.cosines(classes, inverses[-1])
+            values = problem.drop_own_(logits(cos, classes), classes)
             if shift is None:
                 higher = torch.maximum(peak, values.amax(dim=1))
                 total.mul_((peak - higher).exp_())
                 peak = higher
             total.add_(values.sub_(peak[:, None]).exp_().sum(dim=1))
             if job.stash:
-                kept.append((cos, center, inverse))
+                kept.append((cos, center))
         rest = peak + total.clamp(min=torch.finfo(total.dtype).tiny).log_()
-        ctx.job, ctx.kept = job, kept
+        ctx.job, ctx.kept, ctx.inverses = job, kept, inverses
         ctx.save_for_backward(unit, weight, bias, scale, rest)
         return own, rest
 
@@ -168,10 +170,10 @@ class StreamedSums(torch.autograd.Function):
         grad_bias = None if bias is None else torch.empty_like(bias)
         grad_scale = torch.zeros_like(rest) if wants_scale else None
         kept = iter(ctx.kept)
-        for classes in chunks(problem, job.chunk):
-            cos, center, inverse = next(kept) if job.stash else problem.cosines(classes)
+        for classes, inverse in zip(chunks(problem, job.chunk), ctx.inverses, strict=True):
+            cos, center = next(kept) if job.stash else problem.cosines(classes, inverse)
             values, slopes = logits.with_slopes(cos, classes)
-            shares = problem.without_own(values, classes).sub_(rest[:, None]).exp_().mul_(grad_rest[:, None])
+            shares = problem.drop_own_(values, classes).sub_(rest[:, None]).exp_().mul_(grad_rest[:, None])
             if grad_bias is not None:
                 grad_bias[classes] = shares.sum(dim=0)
             if grad_scale is not None:
