@@ -578,7 +578,25 @@ def test_auto_stashes_where_the_buffer_is_no_larger_than_the_gradient_and_fits()
     assert Streamed(mode="stash").stashes(wide)
 
 
-@pytest.mark.parametrize("options", [{"mode": "fast"}, {"budget": -1}])
+@pytest.mark.parametrize("options", [{"mode": "fast"}, {"budget": -1}, {"products": "float16"}])
 def test_streamed_options_out_of_range(options) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         Streamed(**options)
+
+
+@pytest.mark.parametrize("mode", ["recompute", "stash"])
+@pytest.mark.parametrize("subcenters", [1, 3])
+@pytest.mark.parametrize("margin", [ArcFace(scale=32.0), MVSoftmax(), SphereFace(), L2Softmax()], ids=lambda m: m.kind)
+def test_bfloat16_products_stay_within_a_hundredth(margin: Margin, subcenters: int, mode: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.randn(32, 64, generator=generator) * 3).requires_grad_()
+    shape = (200, 64) if subcenters == 1 else (200, subcenters, 64)
+    w = (torch.randn(shape, generator=generator) / 8).requires_grad_()  # about unit length, as free weights begin
+    bias = torch.zeros(200) if margin.has_bias else None
+    labels = torch.randint(0, 200, (32,), generator=generator)
+    found = []
+    for strategy in (Dense(), Streamed(chunk=64, mode=mode, products="bfloat16")):
+        losses = margin_softmax(x, w, labels, margin, bias=bias, strategy=strategy)
+        found.append([losses.detach(), *torch.autograd.grad(losses.mean(), (x, w))])
+    for exact, rounded in zip(*found, strict=True):
+        assert torch.linalg.vector_norm(exact - rounded) <= 1e-2 * torch.linalg.vector_norm(exact)

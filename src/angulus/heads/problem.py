@@ -16,6 +16,7 @@ class Problem:
     free: True leaves the weights unnormalised (plain and L2-constrained softmax).
     move: called in the backward pass with a range of weight rows (of [c * k, d]) and their gradient, which it moves at
         once; the whole gradient is then never formed. None gives the gradient as usual.
+    half: matrix products of bfloat16 operands, rounded to bfloat16.
     """
 
     unit: Tensor
@@ -23,6 +24,7 @@ class Problem:
     labels: Tensor
     free: bool
     move: Callable[[slice, Tensor], None] | None = None
+    half: bool = False
 
     def detached(self) -> "Problem":
         return replace(self, unit=self.unit.detach(), weight=self.weight.detach())
@@ -34,11 +36,15 @@ class Problem:
         lengths = torch.linalg.vector_norm(self.weight[classes].flatten(0, 1), dim=-1)
         return torch.where(lengths > 0, lengths, torch.ones_like(lengths)).reciprocal_()
 
-    def cosines(self, classes: slice, inverse: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Without gradient: [n, c'] cosines to a range of classes (the products, for free weights), and the nearest
-        sub-center of each [n, c'] (None where there is one). inverse: what `inverse_lengths` gives."""
+    def products(self, classes: slice) -> Tensor:
+        """[n, c' * k] products with the weight rows of a range of classes, without gradient; bfloat16 where half."""
         rows = self.weight[classes].flatten(0, 1)
-        products = self.unit @ rows.T
+        return self.unit.bfloat16() @ rows.bfloat16().T if self.half else self.unit @ rows.T
+
+    def cosines(self, products: Tensor, inverse: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """[n, c'] cosines (for free weights the products), and the nearest sub-center of each [n, c'] (None where
+        there is one). products: what `products` gave, overwritten.  inverse: what `inverse_lengths` gave."""
+        products = products.to(self.unit.dtype)
         if inverse is not None:
             products.mul_(inverse).clamp_(-1.0, 1.0)
         if self.weight.shape[1] == 1:

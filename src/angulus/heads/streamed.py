@@ -14,7 +14,7 @@ in one [n, c] buffer and needs three. Where logits have a known bound no running
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -37,6 +37,10 @@ class Streamed:
     mode: "recompute" keeps nothing of n x c; "stash" keeps one float32 [n, c] buffer and saves a matrix product;
         "auto" stashes where the buffer is no larger than the weight gradient and fits `budget`.
     budget: bytes that a stash may take.
+    products: "float32", or "bfloat16" for the three large products: operands and results are rounded to bfloat16, which
+        changes gradients by some thousandths of their norm (more for free weights longer than 1, whose logits
+        have no bound). The own cosine, its margin and its gradient, and
+        everything between the products stay in float32; a stash takes half the memory.
 
     Second derivatives are not available: use `Dense` for a gradient penalty.
     """
@@ -44,24 +48,28 @@ class Streamed:
     chunk: int = 2048
     mode: Mode = "auto"
     budget: int = 2**30
+    products: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         if self.chunk < 1:
             raise ValueError(f"Streamed: chunk must be at least 1, got {self.chunk}")
         if self.mode not in ("auto", "recompute", "stash"):
             raise ValueError(f'Streamed: mode must be "auto", "recompute" or "stash", got {self.mode!r}')
+        if self.products not in ("float32", "bfloat16"):
+            raise ValueError(f'Streamed: products must be "float32" or "bfloat16", got {self.products!r}')
         if self.budget < 0:
             raise ValueError(f"Streamed: budget must be at least 0 bytes, got {self.budget}")
 
     def sweep(self, problem: Problem) -> "StreamedSweep":
-        return StreamedSweep(problem, self)
+        return StreamedSweep(replace(problem, half=self.products == "bfloat16"), self)
 
     def stashes(self, problem: Problem) -> bool:
         """Whether the cosines of the forward pass are kept."""
         if self.mode != "auto":
             return self.mode == "stash"
         examples, dim = problem.unit.shape
-        size = examples * problem.weight[..., 0].numel() * problem.unit.element_size()
+        element = 2 if self.products == "bfloat16" else problem.unit.element_size()
+        size = examples * problem.weight[..., 0].numel() * element
         return examples <= dim and size <= self.budget
 
 
@@ -80,7 +88,8 @@ class StreamedSweep:
     def hardest(self) -> Tensor:
         best = torch.full_like(self.problem.unit[:, 0], torch.finfo(self.problem.unit.dtype).min)
         for classes in chunks(self.problem, self.strategy.chunk):
-            cos, _ = self.problem.cosines(classes, self.problem.inverse_lengths(classes))
+            products = self.problem.products(classes)
+            cos, _ = self.problem.cosines(products, self.problem.inverse_lengths(classes))
             best = torch.maximum(best, self.problem.drop_own_(cos, classes).amax(dim=1))
         return best
 
@@ -138,11 +147,12 @@ class StreamedSums(torch.autograd.Function):
         shift = constant_shift(logits.limit)
         peak = unit.new_full((len(unit),), torch.finfo(unit.dtype).min if shift is None else shift)
         total = torch.zeros_like(peak)
-        kept: list[tuple[Tensor, Tensor | None]] = []
+        kept: list[Tensor | tuple[Tensor, Tensor | None]] = []
         inverses: list[Tensor | None] = []
         for classes in chunks(problem, job.chunk):
             inverses.append(problem.inverse_lengths(classes))
-            cos, center = problem.cosines(classes, inverses[-1])
+            products = problem.products(classes)
+            cos, center = problem.cosines(products, inverses[-1])
             values = problem.drop_own_(logits(cos, classes), classes)
             if shift is None:
                 higher = torch.maximum(peak, values.amax(dim=1))
@@ -150,7 +160,7 @@ class StreamedSums(torch.autograd.Function):
                 peak = higher
             total.add_(values.sub_(peak[:, None]).exp_().sum(dim=1))
             if job.stash:
-                kept.append((cos, center))
+                kept.append(products if problem.half else (cos, center))
         rest = peak + total.clamp(min=torch.finfo(total.dtype).tiny).log_()
         ctx.job, ctx.kept, ctx.inverses = job, kept, inverses
         ctx.save_for_backward(unit, weight, bias, scale, rest)
@@ -171,7 +181,8 @@ class StreamedSums(torch.autograd.Function):
         grad_scale = torch.zeros_like(rest) if wants_scale else None
         kept = iter(ctx.kept)
         for classes, inverse in zip(chunks(problem, job.chunk), ctx.inverses, strict=True):
-            cos, center = next(kept) if job.stash else problem.cosines(classes, inverse)
+            stashed = next(kept) if job.stash else problem.products(classes)
+            cos, center = stashed if isinstance(stashed, tuple) else problem.cosines(stashed, inverse)
             values, slopes = logits.with_slopes(cos, classes)
             shares = problem.drop_own_(values, classes).sub_(rest[:, None]).exp_().mul_(grad_rest[:, None])
             if grad_bias is not None:
@@ -253,12 +264,18 @@ def gradients_of_chunk(
         inner = spread.scatter_(2, center[..., None], inner[..., None]).flatten(1)
     else:
         projected = (inner * cos).sum(dim=0)
-    torch.mm(inner.T, problem.unit, out=target)
+    if problem.half:
+        target.copy_(inner.T.bfloat16() @ problem.unit.bfloat16())
+    else:
+        torch.mm(inner.T, problem.unit, out=target)
     if inverse is not None:
         # in this order no product leaves float32, however short a row is
         target.addcmul_(rows, (projected * inverse)[:, None], value=-1.0).mul_(inverse[:, None])
         inner = inner * inverse
-    grad_unit.addmm_(inner, rows)
+    if problem.half:
+        grad_unit.add_(inner.bfloat16() @ rows.bfloat16())
+    else:
+        grad_unit.addmm_(inner, rows)
     grad_weight.finish(classes)
 
 
