@@ -76,7 +76,7 @@ def test_the_state_of_a_rule_is_saved_with_the_head():
     for head in (moved, other):
         head(x, labels).loss.backward()
     assert torch.equal(moved.weight, other.weight)
-    assert other.update_steps == 2
+    assert other.mover.steps == 2
 
 
 def test_what_cannot_work_is_refused():

@@ -4,12 +4,13 @@ from angulus.heads.dense import Dense
 from angulus.heads.expectation import expected_initial_loss
 from angulus.heads.head import HeadOutput, MarginHead
 from angulus.heads.problem import Strategy
+from angulus.heads.sampled import Sampled
 from angulus.heads.sharded import ShardedHead
 from angulus.heads.softmax import margin_softmax
 from angulus.heads.streamed import Streamed
 from angulus.heads.updates import RowAdaGrad, RowAdamW, RowSGD
 
-STRATEGIES: dict[str, type] = {"dense": Dense, "streamed": Streamed}
+STRATEGIES: dict[str, type] = {"dense": Dense, "streamed": Streamed, "sampled": Sampled}
 
 __all__ = [
     "STRATEGIES",
@@ -19,6 +20,7 @@ __all__ = [
     "RowAdaGrad",
     "RowAdamW",
     "RowSGD",
+    "Sampled",
     "ShardedHead",
     "Strategy",
     "Streamed",

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from angulus.heads.dense import Dense
 from angulus.heads.problem import Strategy
+from angulus.heads.sampled import Sampled
 from angulus.heads.softmax import Batch, Summed, as_float, check_labels, check_shapes, finish, start
 from angulus.heads.streamed import Streamed
-from angulus.heads.updates import RowRule
+from angulus.heads.updates import Mover, RowRule
 from angulus.margins.base import Margin, PerSample, Seen
 
 log = logging.getLogger(__name__)
@@ -88,10 +89,9 @@ class MarginHead(nn.Module):
         self.reset_parameters()
         self.update = update
         self.learning_rate: float | None = None
-        self.update_steps = 0
-        self.update_names: tuple[str, ...] = ()
-        if update is not None:
-            self.prepare_update(update)
+        self.mover = None if update is None else self.prepare_update(update)
+        if self.mover is not None:
+            self.register_state_dict_pre_hook(lambda module, prefix, keep_vars: module.settle())
         for sentence in margin.advice(num_classes):
             log.warning(sentence)
 
@@ -109,29 +109,38 @@ class MarginHead(nn.Module):
         """The classes whose weights this process holds."""
         return range(self.num_classes)
 
-    def prepare_update(self, update: RowRule) -> None:
+    def prepare_update(self, update: RowRule) -> Mover:
         if self.process_group is not None and not self.holds_whole_gradient:
             raise ValueError("update inside backward needs the whole gradient of a process: shard the head instead")
-        if not isinstance(self.strategy, Streamed):
-            raise ValueError(f"update inside backward needs the strategy Streamed, got {self.strategy}")
-        state = update.initial(self.rows())
-        self.update_names = tuple(state)
+        if not isinstance(self.strategy, (Streamed, Sampled)):
+            raise ValueError(f"update inside backward needs the strategy Streamed or Sampled, got {self.strategy}")
+        rows = self.weight.detach().flatten(0, -2)
+        state = update.initial(rows)
         for name, value in state.items():
             self.register_buffer(f"update_{name}", value)
+        return Mover(update, rows, state, lagging=isinstance(self.strategy, Sampled))
 
-    def rows(self) -> Tensor:
-        """The class weights as rows [c * k, d], detached."""
-        return self.weight.detach().flatten(0, -2)
-
-    def move(self, rows: slice, gradient: Tensor) -> None:
-        """Move some rows of the weights by their gradient; called inside the backward pass."""
-        assert self.update is not None
+    def mover_now(self) -> Mover | None:
+        """The mover, looking at the weights where they are now; None where nothing is moved in this call."""
+        if self.mover is None or not self.training:
+            return None
         if self.learning_rate is None:
-            raise ValueError("set head.learning_rate before a backward pass that updates the class weights")
-        if rows.start == 0:
-            self.update_steps += 1
-        state = {name: self.get_buffer(f"update_{name}")[rows] for name in self.update_names}
-        self.update.apply(self.rows()[rows], gradient, state, self.learning_rate, self.update_steps - 1)
+            raise ValueError("set head.learning_rate before a step that updates the class weights")
+        self.attach()
+        return self.mover
+
+    def attach(self) -> None:
+        """Let the mover look at the weights and state where they are now (a module may be moved or cast)."""
+        assert self.mover is not None
+        self.mover.rows = self.weight.detach().flatten(0, -2)
+        self.mover.state = {name: self.get_buffer(f"update_{name}") for name in self.mover.state}
+        self.mover.touched = self.mover.touched.to(self.weight.device)
+
+    def settle(self) -> None:
+        """Bring class weights that were sampled out up to date; saving does it by itself."""
+        if self.mover is not None:
+            self.attach()
+            self.mover.settle()
 
     def extra_repr(self) -> str:
         return (
@@ -145,11 +154,12 @@ class MarginHead(nn.Module):
         return {name: self.get_buffer(f"state_{name}") for name in self.state_names}
 
     def get_extra_state(self) -> dict[str, int]:
-        return {"step": self.step, "update_steps": self.update_steps}
+        return {"step": self.step, "update_steps": 0 if self.mover is None else self.mover.steps}
 
     def set_extra_state(self, state: dict[str, int]) -> None:
         self.step = int(state["step"])
-        self.update_steps = int(state.get("update_steps", 0))
+        if self.mover is not None:
+            self.mover.restart(int(state.get("update_steps", 0)))
 
     def forward(
         self,
@@ -183,8 +193,10 @@ class MarginHead(nn.Module):
         return output
 
     def compute(self, embeddings: Tensor, labels: Tensor, margin: Margin, step: int) -> HeadOutput:
-        move = self.move if self.training and self.update is not None else None
-        batch = start(embeddings, as_float(self.weight), labels, margin, self.strategy, move)
+        mover = self.mover_now()
+        batch = start(embeddings, as_float(self.weight), labels, margin, self.strategy, step, mover)
+        if mover is not None and self.learning_rate is not None:
+            mover.begin(self.learning_rate)
         batch = replace(batch, seen=self.whole_batch(batch.seen))
         summed = self.summed(batch, margin, step)
         return HeadOutput(self.mean(summed.losses, batch.valid), summed.losses, batch.seen.cos_target)

@@ -14,8 +14,10 @@ class Problem:
 
     unit: [n, d] unit embeddings.  weight: [c, k, d] as stored.  labels: [n] in [0, c), or -1 for no class.
     free: True leaves the weights unnormalised (plain and L2-constrained softmax).
-    move: called in the backward pass with a range of weight rows (of [c * k, d]) and their gradient, which it moves at
-        once; the whole gradient is then never formed. None gives the gradient as usual.
+    step: the optimizer step, for strategies that draw.
+    move: called in the backward pass with weight rows (of [c * k, d]: a range, or their numbers) and their gradient; it
+        moves them at once, and the whole gradient is never formed. None gives the gradient as usual.
+    refresh: called with the numbers of rows before they are read, where rows may have missed updates.
     half: matrix products of bfloat16 operands, rounded to bfloat16.
     """
 
@@ -23,7 +25,9 @@ class Problem:
     weight: Tensor
     labels: Tensor
     free: bool
-    move: Callable[[slice, Tensor], None] | None = None
+    step: int = 0
+    move: Callable[[slice | Tensor, Tensor], None] | None = None
+    refresh: Callable[[Tensor], None] | None = None
     half: bool = False
 
     def detached(self) -> "Problem":

@@ -149,8 +149,10 @@ class ShardedHead(MarginHead):
         sweeping = Part(self.strategy, self.classes, self.group)
         units = spread(unit(embeddings), rows)
         norms = gathered(torch.linalg.vector_norm(embeddings, dim=-1), rows)
-        move = self.move if self.training and self.update is not None else None
-        batch = begin(units, norms, as_float(self.weight), labels, margin, sweeping, self.num_classes, move)
+        mover = self.mover_now()
+        batch = begin(units, norms, as_float(self.weight), labels, margin, sweeping, self.num_classes, step, mover)
+        if mover is not None and self.learning_rate is not None:
+            mover.begin(self.learning_rate)
         summed = self.summed(batch, margin, step, self.own_bias(labels))
         loss = summed.losses.sum() / batch.valid.sum().clamp(min=1)
         return HeadOutput(loss, summed.losses[rows.own].detach(), batch.seen.cos_target[rows.own])

@@ -1,6 +1,6 @@
 """The margin softmax itself: loss_i = logaddexp(s_i t_i, rest_i) - s_i t_i for any margin and any strategy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +10,7 @@ from angulus.heads.cosine import unit
 from angulus.heads.dense import Dense
 from angulus.heads.problem import Logits, Problem, Strategy, Sweep
 from angulus.heads.streamed import bound_of
+from angulus.heads.updates import Mover
 from angulus.margins.base import Margin, Seen
 
 BATCH_AXES = "embeddings [n, d], weight [c, d] or [c, k, d], labels [n]"
@@ -52,7 +53,7 @@ def margin_softmax(
     if state is None:
         state = {name: value.to(embeddings.device) for name, value in margin.initial_state(num_classes).items()}
     with torch.autocast(embeddings.device.type, enabled=False):
-        batch = start(embeddings, weight, labels, margin, strategy or Dense())
+        batch = start(embeddings, weight, labels, margin, strategy or Dense(), step)
         seen = replace(batch.seen, step=step, state=state, learned=learned)
         return finish(replace(batch, seen=seen), margin, bias).losses
 
@@ -80,11 +81,12 @@ def start(
     labels: Tensor,
     margin: Margin,
     strategy: Strategy,
-    move: Callable[[slice, Tensor], None] | None = None,
+    step: int = 0,
+    mover: Mover | None = None,
 ) -> Batch:
-    """Everything before the sum over the classes. move: see `Problem`."""
+    """Everything before the sum over the classes."""
     norms = torch.linalg.vector_norm(embeddings, dim=-1)
-    return begin(unit(embeddings), norms, weight, labels, margin, strategy, weight.shape[0], move)
+    return begin(unit(embeddings), norms, weight, labels, margin, strategy, weight.shape[0], step, mover)
 
 
 def begin(
@@ -95,11 +97,15 @@ def begin(
     margin: Margin,
     strategy: Strategy,
     num_classes: int,
-    move: Callable[[slice, Tensor], None] | None = None,
+    step: int = 0,
+    mover: Mover | None = None,
 ) -> Batch:
     """`start` for embeddings that are already split into directions [n, d] and lengths [n]."""
     blocks = weight if weight.ndim == 3 else weight[:, None]
-    sweep = strategy.sweep(Problem(units, blocks, labels, margin.free_weights, move))
+    problem = Problem(units, blocks, labels, margin.free_weights, step)
+    if mover is not None:
+        problem = replace(problem, move=mover.move, refresh=mover.refresh)
+    sweep = strategy.sweep(problem)
     seen = Seen.of(
         sweep.own(),
         norms=norms,

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -22,6 +24,10 @@ class RowRule(Protocol):
 
     def apply(self, rows: Tensor, gradient: Tensor, state: Mapping[str, Tensor], lr: float, step: int) -> None:
         """Move rows [b, d] in place. gradient: [b, d], may be overwritten.  step: from 0, of this optimizer."""
+        ...
+
+    def idle(self, lr: float) -> NDArray[np.float64] | None:
+        """What a step without gradient does to (momentum, row), as a matrix [2, 2]; None where it is no such map."""
         ...
 
 
@@ -53,6 +59,11 @@ class RowSGD:
             gradient = gradient.add_(average, alpha=self.momentum) if self.nesterov else average
         rows.add_(gradient, alpha=-lr)
 
+    def idle(self, lr: float) -> NDArray[np.float64]:
+        average = np.array([self.momentum, self.weight_decay])
+        step = np.array([0.0, self.weight_decay]) + self.momentum * average if self.nesterov else average
+        return np.stack([average, np.array([0.0, 1.0]) - lr * step])
+
 
 @dataclass(frozen=True, kw_only=True)
 class RowAdamW:
@@ -78,6 +89,9 @@ class RowAdamW:
         spread = square.sqrt().div_((1.0 - second ** (step + 1)) ** 0.5).add_(self.eps)
         rows.addcdiv_(mean, spread, value=-lr / (1.0 - first ** (step + 1)))
 
+    def idle(self, lr: float) -> None:
+        return None  # the running moments enter through a root
+
 
 @dataclass(frozen=True, kw_only=True)
 class RowAdaGrad:
@@ -97,3 +111,89 @@ class RowAdaGrad:
             gradient.add_(rows, alpha=self.weight_decay)
         total = state["square"].add_(gradient.square().mean(dim=1, keepdim=True))
         rows.addcdiv_(gradient, (total.sqrt() + self.eps).expand_as(gradient), value=-lr)
+
+    def idle(self, lr: float) -> NDArray[np.float64] | None:
+        return None if self.weight_decay else np.eye(2)
+
+
+# After so many steps all rows are brought up to date, so that the history of steps stays short.
+LONGEST_HISTORY = 4096
+
+
+class Mover:
+    """Class weights with the rule that moves them: all rows at once, or some of them, the others made up later.
+
+    A row that is not touched for some steps misses its momentum and weight decay. For rules whose step without gradient
+    is linear in (momentum, row) the missed steps are one 2 x 2 matrix, the product over the learning rates of those
+    steps, so that a row that is brought up to date is, to rounding, where the rule on a dense gradient with zeros for
+    it would have brought it.
+
+    lagging: whether some rows may be left out of a step.
+    """
+
+    def __init__(self, rule: RowRule, rows: Tensor, state: Mapping[str, Tensor], *, lagging: bool) -> None:
+        if lagging and rule.idle(1.0) is None:
+            raise ValueError(
+                f"{type(rule).__name__} cannot make up the steps that a sampled-out class misses; use RowSGD, or "
+                "RowAdaGrad without weight decay"
+            )
+        self.rule, self.rows, self.state, self.lagging = rule, rows, dict(state), lagging
+        self.steps = 0
+        self.rate = 0.0
+        self.missed = np.eye(2)[None]  # [a]: what the last a steps do to a row without gradient
+        self.touched = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
+
+    def begin(self, rate: float) -> None:
+        """Begin a step, after the rows that it reads were refreshed. rate: its learning rate."""
+        self.rate = rate
+        idle = self.rule.idle(rate) if self.lagging else None
+        if idle is not None:
+            if len(self.missed) > LONGEST_HISTORY:
+                self.settle()
+            self.missed = np.concatenate([np.eye(2)[None], idle @ self.missed])
+        self.steps += 1
+
+    def move(self, part: slice | Tensor, gradient: Tensor) -> None:
+        """Move rows, a range or numbers [b], by their gradient [b, d]; called inside the backward pass."""
+        if isinstance(part, slice):
+            state = {name: value[part] for name, value in self.state.items()}
+            self.rule.apply(self.rows[part], gradient, state, self.rate, self.steps - 1)
+            return
+        rows, state = self.rows[part], {name: value[part] for name, value in self.state.items()}
+        self.rule.apply(rows, gradient, state, self.rate, self.steps - 1)
+        self.store(part, rows, state)
+
+    def store(self, part: Tensor, rows: Tensor, state: Mapping[str, Tensor]) -> None:
+        self.rows.index_copy_(0, part, rows)
+        for name, value in state.items():
+            self.state[name].index_copy_(0, part, value)
+        self.touched.index_fill_(0, part, self.steps)
+
+    @torch.no_grad()
+    def refresh(self, part: Tensor) -> None:
+        """Make up what rows, by number [b], have missed."""
+        ages = self.steps - self.touched[part]
+        table = torch.as_tensor(self.missed, device=self.rows.device)[ages].to(self.rows.dtype)
+        rows = self.rows[part]
+        if "momentum" not in self.state:
+            self.store(part, rows * table[:, 1, 1, None], {})
+            return
+        momentum = self.state["momentum"][part]
+        moved = table[:, 1, 0, None] * momentum + table[:, 1, 1, None] * rows
+        momentum = table[:, 0, 0, None] * momentum + table[:, 0, 1, None] * rows
+        self.store(part, moved, {"momentum": momentum})
+
+    def settle(self, block: int = 65536) -> None:
+        """Bring every row up to date, as before saving or reading the weights."""
+        if len(self.missed) == 1:
+            return
+        for start in range(0, len(self.rows), block):
+            self.refresh(torch.arange(start, min(start + block, len(self.rows)), device=self.rows.device))
+        self.missed = self.missed[:1]
+        # with the history gone, only ages of 0 may be looked up, and all of them are 0 now
+
+    def restart(self, steps: int) -> None:
+        """Go on after so many steps with rows that are all up to date."""
+        self.steps = steps
+        self.touched.fill_(steps)
+        self.missed = self.missed[:1]

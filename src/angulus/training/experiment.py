@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from angulus.data.augment import Augment
-from angulus.heads import Dense, Strategy, Streamed
+from angulus.heads import Dense, Sampled, Strategy, Streamed
 from angulus.margins import Margin
 from angulus.models import ModelConfig
 
@@ -97,8 +97,8 @@ class Head:
     """subcenters: class weights per identity.  strategy: how the classes are summed.
 
     update_in_backward: move the class weights inside the backward pass with the rule of `optim`, so that their gradient
-        is never whole (saves as much memory as the weights take). Needs the strategy `streamed`, one process and no
-        accumulation.
+        is never whole (saves as much memory as the weights take). Needs the strategy `streamed` or
+        `sampled`, one process and no accumulation.
     """
 
     subcenters: int = 1
@@ -108,8 +108,10 @@ class Head:
     def __post_init__(self) -> None:
         if self.subcenters < 1:
             raise ValueError(f"subcenters must be at least 1, got {self.subcenters}")
-        if self.update_in_backward and not isinstance(self.strategy, Streamed):
-            raise ValueError("update_in_backward needs strategy=streamed: the dense one forms the whole gradient")
+        if self.update_in_backward and not isinstance(self.strategy, (Streamed, Sampled)):
+            raise ValueError(
+                "update_in_backward needs strategy=streamed or sampled: the dense one forms the whole gradient"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,3 +288,5 @@ class Experiment:
                 "head.update_in_backward moves the weights in every backward pass and cannot add up micro-batches, "
                 f"got train.accumulate {self.train.accumulate}; set it to 1 or turn update_in_backward off"
             )
+        if self.head.update_in_backward and isinstance(self.head.strategy, Sampled) and isinstance(self.optim, AdamW):
+            raise ValueError("AdamW cannot make up the steps that a sampled-out class misses; use optim=sgd")
