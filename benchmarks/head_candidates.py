@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from angulus.heads import Dense, Strategy, Streamed, margin_softmax
+from angulus.heads import Dense, MarginHead, RowSGD, Sampled, Strategy, Streamed, margin_softmax
 from angulus.margins import AMSoftmax, ArcFace, Margin
 
 SCALE, M = 64.0, 0.5
@@ -115,6 +115,29 @@ def angulus(strategy: Strategy, margin: Margin = ARCFACE) -> Build:
             return margin_softmax(batch.embeddings, batch.weight, batch.labels, margin, strategy=strategy).mean()
 
         return stepping(loss, batch.embeddings, batch.weight)
+
+    return build
+
+
+def moved(strategy: Strategy) -> Build:
+    """Angulus with SGD (momentum and weight decay) inside the backward pass, on weights of its own."""
+
+    def build(batch: Batch) -> Step:
+        classes, dim = batch.weight.shape[0], batch.weight.shape[-1]
+        head = MarginHead(dim, classes, ARCFACE, strategy=strategy, update=RowSGD()).to(batch.weight.device)
+        with torch.no_grad():
+            head.weight.copy_(batch.weight)
+        head.learning_rate = 0.01
+
+        def step() -> Found:
+            value = head(batch.embeddings, batch.labels).loss
+            value.backward()
+            assert batch.embeddings.grad is not None
+            found = value.detach(), batch.embeddings.grad, None
+            batch.embeddings.grad = None
+            return found
+
+        return step
 
     return build
 
@@ -290,6 +313,16 @@ CANDIDATES: dict[str, Candidate] = {
     "streamed-recompute": Candidate(recompute, ARCFACE, subcenters=ANY, gradients=1.1, logits=0.0),
     "streamed-stash": Candidate(stash, ARCFACE, subcenters=ANY, gradients=1.1, logits=1.1),
     "streamed-recompute-sgd": Candidate(with_sgd(recompute), ARCFACE, gradients=3.1, logits=0.0),
+    "streamed-recompute-bf16": Candidate(
+        angulus(Streamed(mode="recompute", products="bfloat16")), ARCFACE, tolerance=0.1, gradients=1.1, logits=0.0
+    ),
+    "streamed-stash-bf16": Candidate(
+        angulus(Streamed(mode="stash", products="bfloat16")), ARCFACE, tolerance=0.1, gradients=1.1, logits=0.6
+    ),
+    "moved-recompute": Candidate(moved(Streamed(mode="recompute")), ARCFACE, gradients=2.1, logits=0.0),
+    "moved-stash": Candidate(moved(Streamed(mode="stash")), ARCFACE, gradients=2.1, logits=1.1),
+    "sampled-0.1": Candidate(angulus(Sampled(rate=0.1)), gradients=1.3, logits=0.2),
+    "sampled-0.1-moved": Candidate(moved(Sampled(rate=0.1)), gradients=2.3, logits=0.2),
     "plain": Candidate(plain(), ARCFACE, subcenters=ANY),
     "plain-sgd": Candidate(with_sgd(plain()), ARCFACE, gradients=6.1, logits=5.1),
     "plain-compiled": compiled(plain(compiled=True), subcenters=ANY),
