@@ -600,3 +600,31 @@ def test_bfloat16_products_stay_within_a_hundredth(margin: Margin, subcenters: i
         found.append([losses.detach(), *torch.autograd.grad(losses.mean(), (x, w))])
     for exact, rounded in zip(*found, strict=True):
         assert torch.linalg.vector_norm(exact - rounded) <= 1e-2 * torch.linalg.vector_norm(exact)
+
+
+@pytest.mark.parametrize("strategy", [Dense(), Streamed(chunk=3, mode="recompute"), Streamed(chunk=3, mode="stash")])
+def test_filtered_classes_count_as_cosine_zero_and_get_no_gradient(strategy) -> None:
+    generator = torch.Generator().manual_seed(0)
+    head = MarginHead(4, 9, ArcFace(scale=8.0, m=0.3), strategy=strategy, filter_above=0.3).double()
+    with torch.no_grad():
+        head.weight.copy_(torch.randn(9, 4, generator=generator))
+    x = torch.randn(5, 4, generator=generator, dtype=torch.float64)
+    labels = torch.tensor([0, 1, 2, 3, 8])
+    losses = head(x, labels).losses
+    cos = unit(x) @ unit(head.weight.detach()).T
+    own = cos.gather(1, labels[:, None])
+    others = torch.where(cos > 0.3, 0.0, cos).scatter(1, labels[:, None], torch.cos(own.acos() + 0.3))
+    expected = torch.nn.functional.cross_entropy(8.0 * others, labels, reduction="none")
+    assert torch.allclose(losses, expected, rtol=1e-10)
+    (gradient,) = torch.autograd.grad(losses[0], head.weight)
+    filtered = (cos[0] > 0.3) & (torch.arange(9) != 0)
+    assert filtered.any()
+    assert (gradient[filtered] == 0).all()
+    assert (gradient[~filtered] != 0).any(dim=1).all()
+
+
+def test_a_filter_is_a_cosine_of_normalised_weights() -> None:
+    with pytest.raises(ValueError, match="filter_above must be a cosine between -1 and 1"):
+        MarginHead(4, 5, ArcFace(), filter_above=2.0)
+    with pytest.raises(ValueError, match="for normalised weights"):
+        MarginHead(4, 5, L2Softmax(), filter_above=0.4)

@@ -43,6 +43,8 @@ class MarginHead(nn.Module):
       update: a rule that moves the class weights inside the backward pass (`angulus.heads.updates`), so that their
         gradient is never whole; needs the strategy Streamed. Set `learning_rate` before each backward pass, and
         leave `weight` out of the optimizer. Its state is in buffers.
+      filter_above: for noisy labels: other classes whose cosine exceeds this count as cosine 0 and get no gradient,
+        since they may be the same person (inter-class filtering of arcface_torch).
       process_group: processes that hold copies of this head and see parts of one global batch; running
         statistics and the mean of the loss are then those of the global batch.
 
@@ -62,8 +64,15 @@ class MarginHead(nn.Module):
         strategy: Strategy | None = None,
         update: RowRule | None = None,
         process_group: dist.ProcessGroup | None = None,
+        filter_above: float | None = None,
     ) -> None:
         super().__init__()
+        if filter_above is not None and (margin.free_weights or not -1.0 <= filter_above <= 1.0):
+            raise ValueError(
+                f"filter_above must be a cosine between -1 and 1, for normalised weights, got {filter_above} "
+                f"with {margin.kind}"
+            )
+        self.filter_above = filter_above
         for name, value in (
             ("embedding_dim", embedding_dim),
             ("num_classes", num_classes),
@@ -207,7 +216,7 @@ class MarginHead(nn.Module):
         if self.training and self.state_names:
             self.keep(margin.update(self.state, seen))
             seen = replace(seen, state={name: value.clone() for name, value in self.state.items()})
-        summed = finish(replace(batch, seen=seen), margin, self.bias, own_bias)
+        summed = finish(replace(batch, seen=seen), margin, self.bias, own_bias, self.filter_above)
         if self.training and self.state_names:
             self.keep(margin.update_after(self.state, self.of_all(summed.rest.detach()), seen))
         return summed

@@ -34,7 +34,7 @@ class ShardedHead(MarginHead):
     (the batches of all processes in order of rank; their sizes may differ, and a batch may be empty).
 
     Args:
-      embedding_dim, num_classes, margin, subcenters: as for `MarginHead`; the same on all processes.
+      embedding_dim, num_classes, margin, subcenters, filter_above: as for `MarginHead`; the same on all processes.
       strategy: how each process sums over its own classes; default `Dense()`.
       update: moves the weights of this process's classes inside the backward pass, as for `MarginHead`.
       process_group: the processes that divide the classes.
@@ -64,8 +64,9 @@ class ShardedHead(MarginHead):
         *,
         process_group: dist.ProcessGroup,
         data_parallel: bool = False,
+        filter_above: float | None = None,
     ) -> None:
-        super().__init__(embedding_dim, num_classes, margin, subcenters, strategy, update, process_group)
+        super().__init__(embedding_dim, num_classes, margin, subcenters, strategy, update, process_group, filter_above)
         self.data_parallel = data_parallel
 
     holds_whole_gradient: ClassVar[bool] = True

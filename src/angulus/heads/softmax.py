@@ -116,10 +116,19 @@ def begin(
     return Batch(sweep, labels >= 0, seen)
 
 
-def finish(batch: Batch, margin: Margin, bias: Tensor | None, own_bias: Tensor | None = None) -> Summed:
-    """The sum over the classes and the losses. own_bias: [n], where `bias` is not that of all classes."""
+def finish(
+    batch: Batch,
+    margin: Margin,
+    bias: Tensor | None,
+    own_bias: Tensor | None = None,
+    filter_above: float | None = None,
+) -> Summed:
+    """The sum over the classes and the losses.
+
+    own_bias: [n], where `bias` is not that of all classes.  filter_above: see `MarginHead`.
+    """
     seen = batch.seen
-    logits = logits_of(margin, seen, bias)
+    logits = logits_of(margin, seen, bias, filter_above)
     cos, rest = batch.sweep.sums(logits)
     own = logits.scale * shaped(cos, margin.target(cos, seen), margin)
     if bias is not None:
@@ -130,18 +139,19 @@ def finish(batch: Batch, margin: Margin, bias: Tensor | None, own_bias: Tensor |
     return Summed(torch.where(batch.valid, losses, 0.0), rest)
 
 
-def logits_of(margin: Margin, seen: Seen, bias: Tensor | None) -> Logits:
+def logits_of(margin: Margin, seen: Seen, bias: Tensor | None, filter_above: float | None = None) -> Logits:
     """How a margin turns the cosines of other classes into logits."""
     temperature = margin.temperature(seen)
     reference = margin.reference(seen.cos_target, seen).detach()[:, None]
 
     def emphasis(cos: Tensor) -> Tensor:
-        return shaped(cos, margin.others(cos, reference, seen), margin)
+        others = shaped(cos, margin.others(cos, reference, seen), margin)
+        return others if filter_above is None else torch.where(cos.detach() > filter_above, 0.0, others)
 
     return Logits(
         scale=torch.as_tensor(temperature, dtype=reference.dtype, device=reference.device),
         bias=bias,
-        emphasis=emphasis if margin.reshapes_others else None,
+        emphasis=emphasis if margin.reshapes_others or filter_above is not None else None,
         limit=None if margin.free_weights or margin.reshapes_others else bound_of(temperature, 1.0),
     )
 

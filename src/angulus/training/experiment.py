@@ -96,6 +96,7 @@ DATA: dict[str, type] = {"folder": FolderData, "omniglot": OmniglotData, "synthe
 class Head:
     """subcenters: class weights per identity.  strategy: how the classes are summed.
 
+    filter_above: for noisy labels: other classes whose cosine exceeds this are left alone.
     update_in_backward: move the class weights inside the backward pass with the rule of `optim`, so that their gradient
         is never whole (saves as much memory as the weights take). Needs the strategy `streamed` or
         `sampled`, one process and no accumulation.
@@ -104,6 +105,7 @@ class Head:
     subcenters: int = 1
     strategy: Strategy = field(default_factory=Dense)
     update_in_backward: bool = False
+    filter_above: float | None = None
 
     def __post_init__(self) -> None:
         if self.subcenters < 1:

@@ -124,15 +124,7 @@ class Run:
         )
         self.epoch_steps = self.sampler.batches_per_epoch
         self.total = self.epoch_steps * (experiment.train.epochs or 1)
-        self.head = MarginHead(
-            model.embedding_dim,
-            len(sources.train.identities),
-            in_steps(experiment.margin or Margin(), self.epoch_steps, self.total),
-            subcenters=experiment.head.subcenters,
-            strategy=experiment.head.strategy,
-            update=row_rule(experiment.optim) if experiment.head.update_in_backward else None,
-            process_group=group.group,
-        ).to(device)
+        self.head = self.build_head().to(device)
         self.optimizer = build_optimizer(experiment.optim, self.model, self.head)
         self.guard = FiniteGuard({"backbone": self.model, "head": self.head}, device)
         self.augment = plain_augment(experiment)
@@ -142,6 +134,21 @@ class Run:
         self.loss: float | None = None
         self.waited = 0.0
         self.started = time.perf_counter()
+
+    def build_head(self) -> MarginHead:
+        try:
+            return MarginHead(
+                self.model.embedding_dim,
+                len(self.sources.train.identities),
+                in_steps(self.experiment.margin or Margin(), self.epoch_steps, self.total),
+                subcenters=self.experiment.head.subcenters,
+                strategy=self.experiment.head.strategy,
+                update=row_rule(self.experiment.optim) if self.experiment.head.update_in_backward else None,
+                process_group=self.group.group,
+                filter_above=self.experiment.head.filter_above,
+            )
+        except ValueError as error:
+            raise ConfigError(f"the head cannot be built: {error}") from error
 
     def go(self, resume: bool) -> RunResult:
         if resume:
