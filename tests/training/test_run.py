@@ -207,3 +207,12 @@ def test_update_inside_backward_trains_like_the_optimizer_and_resumes(tmp_path, 
         small(tmp_path / "no", head=experiment.head, accumulate=2)
     with pytest.raises(ValueError, match="needs strategy=streamed or sampled"):
         Head(update_in_backward=True)
+
+
+def test_fine_tuning_begins_at_the_class_means(finished, tmp_path):
+    from angulus.training import Head
+
+    start = finished.folder / "model"
+    cold = train(small(tmp_path / "cold", init=start, epochs=1))
+    warm = train(small(tmp_path / "warm", init=start, epochs=1, head=Head(from_data=True)))
+    assert losses(warm.folder)[0][1] < 0.7 * losses(cold.folder)[0][1]

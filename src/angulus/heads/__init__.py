@@ -7,6 +7,7 @@ from angulus.heads.problem import Strategy
 from angulus.heads.sampled import Sampled
 from angulus.heads.sharded import ShardedHead
 from angulus.heads.softmax import margin_softmax
+from angulus.heads.starting import start_from
 from angulus.heads.streamed import Streamed
 from angulus.heads.updates import RowAdaGrad, RowAdamW, RowSGD
 
@@ -26,4 +27,5 @@ __all__ = [
     "Streamed",
     "expected_initial_loss",
     "margin_softmax",
+    "start_from",
 ]

@@ -97,6 +97,8 @@ class Head:
     """subcenters: class weights per identity.  strategy: how the classes are summed.
 
     filter_above: for noisy labels: other classes whose cosine exceeds this are left alone.
+    from_data: begin with class weights at the mean embedding of each identity under the first network; for a trained
+        backbone (`init`) and new identities.
     update_in_backward: move the class weights inside the backward pass with the rule of `optim`, so that their gradient
         is never whole (saves as much memory as the weights take). Needs the strategy `streamed` or
         `sampled`, one process and no accumulation.
@@ -106,6 +108,7 @@ class Head:
     strategy: Strategy = field(default_factory=Dense)
     update_in_backward: bool = False
     filter_above: float | None = None
+    from_data: bool = False
 
     def __post_init__(self) -> None:
         if self.subcenters < 1:

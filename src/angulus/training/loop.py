@@ -16,7 +16,8 @@ from angulus.data import Batch, EpochSampler, batches, fingerprint
 from angulus.errors import ConfigError
 from angulus.evaluation import VerificationResult
 from angulus.evaluation.report import Gallery, write_report
-from angulus.heads import MarginHead, expected_initial_loss
+from angulus.extract import embed
+from angulus.heads import MarginHead, expected_initial_loss, start_from
 from angulus.margins import Margin
 from angulus.models import EmbeddingModel, ModelConfig, save_model
 from angulus.training import judge
@@ -135,6 +136,13 @@ class Run:
         self.waited = 0.0
         self.started = time.perf_counter()
 
+    def start_from_data(self) -> None:
+        """Put the class weights at the mean embeddings of the training identities."""
+        found = embed(self.model, self.sources.train, batch_size=256, flip=False, device=self.device)
+        labels = torch.from_numpy(self.sources.train.labels)
+        count = start_from(self.head, torch.from_numpy(found.embeddings).to(self.device), labels.to(self.device))
+        log.info("the class weights of %d identities begin at their mean embeddings", count)
+
     def build_head(self) -> MarginHead:
         try:
             return MarginHead(
@@ -154,6 +162,8 @@ class Run:
         if resume:
             self.restore()
         self.announce()
+        if self.experiment.head.from_data and self.state.step == 0:
+            self.start_from_data()
         recogniser = self.wrapped()
         board = tensorboard(self.experiment, self.folder) if self.group.is_first else None
         self.started, first_step = time.perf_counter(), self.state.step
