@@ -118,6 +118,7 @@ class RowAdaGrad:
 
 # After so many steps all rows are brought up to date, so that the history of steps stays short.
 LONGEST_HISTORY = 4096
+REFRESHED_TOGETHER = 4096
 
 
 class Mover:
@@ -171,7 +172,11 @@ class Mover:
 
     @torch.no_grad()
     def refresh(self, part: Tensor) -> None:
-        """Make up what rows, by number [b], have missed."""
+        """Make up what rows, by number [b], have missed; a block at a time, so that no copy of all is made."""
+        for block in part.split(REFRESHED_TOGETHER):
+            self.refresh_block(block)
+
+    def refresh_block(self, part: Tensor) -> None:
         ages = self.steps - self.touched[part]
         table = torch.as_tensor(self.missed, device=self.rows.device)[ages].to(self.rows.dtype)
         rows = self.rows[part]
@@ -183,12 +188,14 @@ class Mover:
         momentum = table[:, 0, 0, None] * momentum + table[:, 0, 1, None] * rows
         self.store(part, moved, {"momentum": momentum})
 
-    def settle(self, block: int = 65536) -> None:
+    @torch.no_grad()
+    def settle(self) -> None:
         """Bring every row up to date, as before saving or reading the weights."""
         if len(self.missed) == 1:
             return
-        for start in range(0, len(self.rows), block):
-            self.refresh(torch.arange(start, min(start + block, len(self.rows)), device=self.rows.device))
+        for start in range(0, len(self.rows), REFRESHED_TOGETHER):
+            stop = min(start + REFRESHED_TOGETHER, len(self.rows))
+            self.refresh_block(torch.arange(start, stop, device=self.rows.device))
         self.missed = self.missed[:1]
         # with the history gone, only ages of 0 may be looked up, and all of them are 0 now
 
