@@ -8,7 +8,7 @@ from reference import margin_losses as oracle
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from angulus.heads import Dense, MarginHead, Streamed, expected_initial_loss, margin_softmax
+from angulus.heads import Dense, MarginHead, Sampled, Streamed, expected_initial_loss, margin_softmax
 from angulus.margins import (
     AdaCos,
     AdaFace,
@@ -628,3 +628,19 @@ def test_a_filter_is_a_cosine_of_normalised_weights() -> None:
         MarginHead(4, 5, ArcFace(), filter_above=2.0)
     with pytest.raises(ValueError, match="for normalised weights"):
         MarginHead(4, 5, L2Softmax(), filter_above=0.4)
+
+
+@pytest.mark.parametrize("strategy", [Streamed(chunk=2), Sampled(rate=0.5)])
+def test_a_trained_value_whose_gradient_would_be_incomplete_is_refused(strategy) -> None:
+    x, labels = torch.randn(4, 3), torch.tensor([0, 1, 2, 3])
+    t = torch.full((4,), 0.2, requires_grad=True)
+    head = MarginHead(3, 5, MVSoftmax(), strategy=strategy)
+    with pytest.raises(ValueError, match="'t' of MVSoftmax must not require a gradient"):
+        head(x, labels, per_sample={"t": t})
+    head(x, labels, per_sample={"t": t.detach()}).loss.backward()
+    m = torch.full((4,), 0.2, requires_grad=True)
+    MarginHead(3, 5, ArcFace(), strategy=strategy)(x, labels, per_sample={"m": m}).loss.backward()
+    assert m.grad is not None
+    dense = MarginHead(3, 5, MVSoftmax())
+    dense(x, labels, per_sample={"t": t}).loss.backward()
+    assert t.grad is not None

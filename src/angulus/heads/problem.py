@@ -8,6 +8,12 @@ import torch
 from torch import Tensor
 
 
+def inverse_of(rows: Tensor) -> Tensor:
+    """One over the length of each row; 1 for a zero row, whose cosine is 0 to everything."""
+    lengths = torch.linalg.vector_norm(rows, dim=-1)
+    return torch.where(lengths > 0, lengths, torch.ones_like(lengths)).reciprocal_()
+
+
 @dataclass(frozen=True)
 class Problem:
     """One batch against all classes.
@@ -37,8 +43,7 @@ class Problem:
         """One over the length of each weight row [c' * k], 1 for a zero row; None for free weights."""
         if self.free:
             return None
-        lengths = torch.linalg.vector_norm(self.weight[classes].flatten(0, 1), dim=-1)
-        return torch.where(lengths > 0, lengths, torch.ones_like(lengths)).reciprocal_()
+        return inverse_of(self.weight[classes].flatten(0, 1))
 
     def products(self, classes: slice) -> Tensor:
         """[n, c' * k] products with the weight rows of a range of classes, without gradient; bfloat16 where half."""

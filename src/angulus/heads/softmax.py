@@ -11,7 +11,7 @@ from angulus.heads.dense import Dense
 from angulus.heads.problem import Logits, Problem, Strategy, Sweep
 from angulus.heads.streamed import bound_of
 from angulus.heads.updates import Mover
-from angulus.margins.base import Margin, Seen
+from angulus.margins.base import Margin, PerClass, PerSample, Seen
 
 BATCH_AXES = "embeddings [n, d], weight [c, d] or [c, k, d], labels [n]"
 
@@ -101,6 +101,7 @@ def begin(
     mover: Mover | None = None,
 ) -> Batch:
     """`start` for embeddings that are already split into directions [n, d] and lengths [n]."""
+    check_trained_values(margin, strategy)
     blocks = weight if weight.ndim == 3 else weight[:, None]
     problem = Problem(units, blocks, labels, margin.free_weights, step)
     if mover is not None:
@@ -168,6 +169,19 @@ def as_float(tensor: Tensor | None) -> Tensor:
     if tensor is None or tensor.dtype in (torch.float32, torch.float64):
         return tensor  # pyrefly: ignore[bad-return]
     return tensor.float()
+
+
+def check_trained_values(margin: Margin, strategy: Strategy) -> None:
+    """Raise ValueError where the gradient of a margin's own values would miss its part through the other classes."""
+    if isinstance(strategy, Dense) or not margin.reshapes_others:
+        return
+    for name, value in vars(margin).items():
+        values = value.values if isinstance(value, (PerClass, PerSample)) else None
+        if isinstance(values, Tensor) and values.requires_grad:
+            raise ValueError(
+                f"{name!r} of {margin.kind} must not require a gradient unless the strategy is Dense, because the "
+                "margin also changes the other classes with it; detach it"
+            )
 
 
 def check_shapes(embeddings: Tensor, weight: Tensor, labels: Tensor, bias: Tensor | None) -> None:

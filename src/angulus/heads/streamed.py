@@ -20,7 +20,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from angulus.heads.problem import Logits, Problem
+from angulus.heads.problem import Logits, Problem, inverse_of
 
 Mode = Literal["auto", "recompute", "stash"]
 
@@ -123,16 +123,10 @@ def own_cosines(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
     labels = problem.labels.clamp(min=0)
     rows = problem.weight[labels]
     products = torch.einsum("nd,nkd->nk", problem.unit, rows)
-    inverse = torch.ones_like(products) if problem.free else inverse_lengths(rows)
+    inverse = torch.ones_like(products) if problem.free else inverse_of(rows)
     best, center = (products * inverse).max(dim=1)
     best = best if problem.free else best.clamp(-1.0, 1.0)
     return best, labels * subcenters + center, inverse.gather(1, center[:, None]).squeeze(1)
-
-
-def inverse_lengths(rows: Tensor) -> Tensor:
-    """One over the length of each row; 1 for a zero row, whose cosine is 0 to everything."""
-    lengths = torch.linalg.vector_norm(rows, dim=-1)
-    return torch.where(lengths > 0, lengths, torch.ones_like(lengths)).reciprocal()
 
 
 class StreamedSums(torch.autograd.Function):

@@ -50,19 +50,20 @@ def gradients(
     recogniser: a `Recogniser` or its DistributedDataParallel.  model: the backbone, for its preprocessing.
     """
     outputs: list[HeadOutput] = []
-    rows = torch.arange(len(batch)).chunk(config.accumulate)
-    for number, part in enumerate(rows):
-        last = number == len(rows) - 1
-        images = batch.images[part].to(device, non_blocking=True)
-        labels = batch.labels[part].to(device, non_blocking=True)
-        start = batch.start + int(part[0])
+    parts = list(zip(batch.images.chunk(config.accumulate), batch.labels.chunk(config.accumulate), strict=True))
+    start = batch.start
+    for number, (some_images, some_labels) in enumerate(parts):
+        last = number == len(parts) - 1
+        images = some_images.to(device, non_blocking=True)
+        labels = some_labels.to(device, non_blocking=True)
         changed = augment.apply(images, seed=seed, step=step, start=start, total=batch.total)
         with local_only(recogniser, not last):
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
                 output: HeadOutput = recogniser(prepared(model, changed), labels, step)
-            (output.loss * (len(part) / len(batch))).backward()
+            (output.loss * (len(labels) / len(batch))).backward()
+        start += len(labels)
         outputs.append(output)
-    shares = [len(part) / len(batch) for part in rows]
+    shares = [len(labels) / len(batch) for _, labels in parts]
     loss = sum(
         (output.loss.detach() * share for output, share in zip(outputs, shares, strict=True)),
         torch.zeros((), device=device),
