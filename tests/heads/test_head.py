@@ -568,17 +568,24 @@ def test_no_scale_overflows_and_all_agree_with_dense(dtype: torch.dtype, scale: 
 
 
 def test_auto_stashes_where_the_buffer_is_no_larger_than_the_gradient_and_fits() -> None:
-    from angulus.heads.problem import Problem
+    from angulus.heads.problem import Logits, Problem
 
     problem = Problem(torch.zeros(8, 16), torch.zeros(100, 1, 16), torch.zeros(8, dtype=torch.int64), free=False)
     wide = Problem(torch.zeros(32, 16), torch.zeros(100, 1, 16), torch.zeros(32, dtype=torch.int64), free=False)
-    assert Streamed().stashes(problem)
-    assert not Streamed().stashes(wide)
-    assert not Streamed(budget=100).stashes(problem)
-    assert Streamed(mode="stash").stashes(wide)
+    plain = Logits(torch.tensor(1.0), None, None, 1.0)
+    emphasised = Logits(torch.tensor(1.0), None, lambda cos: cos, None)
+    assert Streamed().keeps(problem, plain) == "cosines"
+    assert Streamed(products="bfloat16").keeps(problem, plain) == "products"
+    assert Streamed(stash="bfloat16").keeps(problem, plain) == "exponentials"
+    assert Streamed(stash="bfloat16").keeps(problem, emphasised) == "cosines"
+    assert Streamed().keeps(wide, plain) == "nothing"
+    assert Streamed(budget=100).keeps(problem, plain) == "nothing"
+    assert Streamed(mode="stash").keeps(wide, plain) == "cosines"
+    assert Streamed(budget=3000).keeps(problem, plain) == "nothing"  # 3200 bytes
+    assert Streamed(budget=3000, stash="bfloat16").keeps(problem, plain) == "exponentials"
 
 
-@pytest.mark.parametrize("options", [{"mode": "fast"}, {"budget": -1}, {"products": "float16"}])
+@pytest.mark.parametrize("options", [{"mode": "fast"}, {"budget": -1}, {"products": "float16"}, {"stash": "int8"}])
 def test_streamed_options_out_of_range(options) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         Streamed(**options)

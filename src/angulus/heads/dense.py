@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from angulus.heads.cosine import best_center, bounded, unit
-from angulus.heads.problem import Logits, Problem
+from angulus.heads.problem import Logits, Problem, Sums
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class DenseSweep:
     def hardest(self) -> Tensor:
         return self.problem.without_own(self.cos.detach(), self.classes).amax(dim=1)
 
-    def sums(self, logits: Logits) -> tuple[Tensor, Tensor]:
-        values = self.problem.without_own(logits(self.cos, self.classes), self.classes)
-        return self.own_with_gradient(), values.logsumexp(dim=1)
+    def sums(self, logits: Logits, total: bool = False) -> Sums:
+        values = logits(self.cos, self.classes)
+        rest = self.problem.without_own(values, self.classes).logsumexp(dim=1)
+        plain = values.masked_fill(self.problem.is_own(self.classes), 0.0).sum(dim=1) if total else None
+        return Sums(self.own_with_gradient(), rest, plain, self.classes.stop)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from angulus.heads.dense import Dense
 from angulus.heads.problem import Strategy
 from angulus.heads.sampled import Sampled
-from angulus.heads.softmax import Batch, Summed, as_float, check_labels, check_shapes, finish, start
+from angulus.heads.softmax import Batch, Summed, as_float, check_labels, check_shapes, check_smoothing, finish, start
 from angulus.heads.streamed import Streamed
 from angulus.heads.updates import Mover, RowRule
 from angulus.margins.base import Margin, PerSample, Seen
@@ -45,6 +45,7 @@ class MarginHead(nn.Module):
         leave `weight` out of the optimizer. Its state is in buffers.
       filter_above: for noisy labels: other classes whose cosine exceeds this count as cosine 0 and get no gradient,
         since they may be the same person (inter-class filtering of arcface_torch).
+      label_smoothing: share of the target that is spread evenly over all classes (Szegedy et al. 2016, section 7).
       process_group: processes that hold copies of this head and see parts of one global batch; running
         statistics and the mean of the loss are then those of the global batch.
 
@@ -65,14 +66,16 @@ class MarginHead(nn.Module):
         update: RowRule | None = None,
         process_group: dist.ProcessGroup | None = None,
         filter_above: float | None = None,
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
+        check_smoothing(label_smoothing)
         if filter_above is not None and (margin.free_weights or not -1.0 <= filter_above <= 1.0):
             raise ValueError(
                 f"filter_above must be a cosine between -1 and 1, for normalised weights, got {filter_above} "
                 f"with {margin.kind}"
             )
-        self.filter_above = filter_above
+        self.filter_above, self.label_smoothing = filter_above, label_smoothing
         for name, value in (
             ("embedding_dim", embedding_dim),
             ("num_classes", num_classes),
@@ -216,7 +219,8 @@ class MarginHead(nn.Module):
         if self.training and self.state_names:
             self.keep(margin.update(self.state, seen))
             seen = replace(seen, state={name: value.clone() for name, value in self.state.items()})
-        summed = finish(replace(batch, seen=seen), margin, self.bias, own_bias, self.filter_above)
+        whole = replace(batch, seen=seen)
+        summed = finish(whole, margin, self.bias, own_bias, self.filter_above, self.label_smoothing)
         if self.training and self.state_names:
             self.keep(margin.update_after(self.state, self.of_all(summed.rest.detach()), seen))
         return summed

@@ -14,6 +14,13 @@ def inverse_of(rows: Tensor) -> Tensor:
     return torch.where(lengths > 0, lengths, torch.ones_like(lengths)).reciprocal_()
 
 
+def half_product(left: Tensor, right: Tensor) -> Tensor:
+    """The product of two matrices rounded to bfloat16: in float32 on CUDA, rounded to bfloat16 elsewhere."""
+    if left.is_cuda:
+        return torch.mm(left.bfloat16(), right.bfloat16(), out_dtype=torch.float32)
+    return left.bfloat16() @ right.bfloat16()
+
+
 @dataclass(frozen=True)
 class Problem:
     """One batch against all classes.
@@ -24,7 +31,7 @@ class Problem:
     move: called in the backward pass with weight rows (of [c * k, d]: a range, or their numbers) and their gradient; it
         moves them at once, and the whole gradient is never formed. None gives the gradient as usual.
     refresh: called with the numbers of rows before they are read, where rows may have missed updates.
-    half: matrix products of bfloat16 operands, rounded to bfloat16.
+    half: matrix products of bfloat16 operands; see `half_product`.
     """
 
     unit: Tensor
@@ -46,9 +53,9 @@ class Problem:
         return inverse_of(self.weight[classes].flatten(0, 1))
 
     def products(self, classes: slice) -> Tensor:
-        """[n, c' * k] products with the weight rows of a range of classes, without gradient; bfloat16 where half."""
+        """[n, c' * k] products with the weight rows of a range of classes, without gradient; see `half_product`."""
         rows = self.weight[classes].flatten(0, 1)
-        return self.unit.bfloat16() @ rows.bfloat16().T if self.half else self.unit @ rows.T
+        return half_product(self.unit, rows.T) if self.half else self.unit @ rows.T
 
     def cosines(self, products: Tensor, inverse: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """[n, c'] cosines (for free weights the products), and the nearest sub-center of each [n, c'] (None where
@@ -71,9 +78,13 @@ class Problem:
 
     def drop_own_(self, values: Tensor, classes: slice) -> Tensor:
         """`without_own` in place, touching one entry a row; no gradient. values: [n, c'], not shared."""
+        return self.put_own_(values, classes, torch.finfo(values.dtype).min)
+
+    def put_own_(self, values: Tensor, classes: slice, value: float) -> Tensor:
+        """`value` at the example's own class, in place; no gradient. values: [n, c'], not shared."""
         inside = (self.labels >= classes.start) & (self.labels < classes.stop)
         columns = (self.labels - classes.start).clamp(0, classes.stop - classes.start - 1)[:, None]
-        kept = torch.where(inside[:, None], torch.finfo(values.dtype).min, values.gather(1, columns))
+        kept = torch.where(inside[:, None], value, values.gather(1, columns))
         return values.scatter_(1, columns, kept)
 
 
@@ -117,6 +128,21 @@ class Logits:
         return self.finished(others.detach(), classes), slopes
 
 
+@dataclass(frozen=True)
+class Sums:
+    """What a sweep finds, with gradient.
+
+    own: [n] cosines to the own class.  rest: [n] log-sums of exp(logit) over the other classes.
+    total: [n] sums of the logits of the other classes, where they were asked for.
+    count: over how many classes was summed, the own one included.
+    """
+
+    own: Tensor
+    rest: Tensor
+    total: Tensor | None
+    count: int
+
+
 class Sweep(Protocol):
     """One pass over the classes for one batch."""
 
@@ -128,8 +154,8 @@ class Sweep(Protocol):
         """[n] the largest cosine to another class, without gradient."""
         ...
 
-    def sums(self, logits: Logits) -> tuple[Tensor, Tensor]:
-        """[n] cosines to the own class and [n] log-sums of exp(logit) over the other classes, with gradient."""
+    def sums(self, logits: Logits, total: bool = False) -> Sums:
+        """The sums over the classes. total: also the plain sum of the logits, which label smoothing needs."""
         ...
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from angulus.heads.problem import Logits, Problem, Sweep
+from angulus.heads.problem import Logits, Problem, Sums, Sweep
 from angulus.heads.streamed import Streamed
 
 Move = Callable[[slice | Tensor, Tensor], None]
@@ -76,9 +76,9 @@ class SampledSweep:
     def hardest(self) -> Tensor:
         return self.inner.hardest()
 
-    def sums(self, logits: Logits) -> tuple[Tensor, Tensor]:
+    def sums(self, logits: Logits, total: bool = False) -> Sums:
         bias = None if logits.bias is None else logits.bias[self.drawn]
-        return self.inner.sums(replace(logits, bias=bias))
+        return self.inner.sums(replace(logits, bias=bias), total)
 
 
 def rows_of(classes: Tensor, subcenters: int) -> Tensor:

@@ -15,7 +15,7 @@ from angulus.errors import CheckpointError
 from angulus.heads.cosine import unit
 from angulus.heads.exchange import Amplified, Rows, entering, gathered, known_by_one, rows_of, spread, with_gradient_of
 from angulus.heads.head import HeadOutput, MarginHead, with_values
-from angulus.heads.problem import Logits, Problem, Strategy
+from angulus.heads.problem import Logits, Problem, Strategy, Sums
 from angulus.heads.softmax import as_float, begin, check_shapes
 from angulus.heads.updates import RowRule
 from angulus.margins.base import Margin
@@ -34,7 +34,8 @@ class ShardedHead(MarginHead):
     (the batches of all processes in order of rank; their sizes may differ, and a batch may be empty).
 
     Args:
-      embedding_dim, num_classes, margin, subcenters, filter_above: as for `MarginHead`; the same on all processes.
+      embedding_dim, num_classes, margin, subcenters, filter_above, label_smoothing: as for `MarginHead`; the same on
+        all processes.
       strategy: how each process sums over its own classes; default `Dense()`.
       update: moves the weights of this process's classes inside the backward pass, as for `MarginHead`.
       process_group: the processes that divide the classes.
@@ -65,8 +66,13 @@ class ShardedHead(MarginHead):
         process_group: dist.ProcessGroup,
         data_parallel: bool = False,
         filter_above: float | None = None,
+        label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(embedding_dim, num_classes, margin, subcenters, strategy, update, process_group, filter_above)
+        super().__init__(
+            *(embedding_dim, num_classes, margin, subcenters, strategy, update, process_group),
+            filter_above=filter_above,
+            label_smoothing=label_smoothing,
+        )
         self.data_parallel = data_parallel
 
     holds_whole_gradient: ClassVar[bool] = True
@@ -205,13 +211,20 @@ class PartSweep:
         dist.all_reduce(hardest, dist.ReduceOp.MAX, group=self.group)
         return hardest
 
-    def sums(self, logits: Logits) -> tuple[Tensor, Tensor]:
-        own, rest = self.inner.sums(replace(logits, scale=entering(logits.scale, self.group)))
+    def sums(self, logits: Logits, total: bool = False) -> Sums:
+        sums = self.inner.sums(replace(logits, scale=entering(logits.scale, self.group)), total)
+        rest = sums.rest
         if self.alone is not None:
             rest = rest.masked_fill(self.alone, torch.finfo(rest.dtype).min)
         world = dist.get_world_size(self.group)
-        rests = gathered(rest, Rows(self.group, dist.get_rank(self.group), (len(rest),) * world))
-        return with_gradient_of(self.own(), own, self.owned), rests.unflatten(0, (world, -1)).logsumexp(dim=0)
+        parts = Rows(self.group, dist.get_rank(self.group), (len(rest),) * world)
+        rests = gathered(rest, parts).unflatten(0, (world, -1)).logsumexp(dim=0)
+        own = with_gradient_of(self.own(), sums.own, self.owned)
+        if sums.total is None:
+            return Sums(own, rests, None, sums.count)
+        count = torch.tensor(sums.count, device=rest.device)
+        dist.all_reduce(count, group=self.group)
+        return Sums(own, rests, gathered(sums.total, parts).unflatten(0, (world, -1)).sum(dim=0), int(count))
 
 
 def shard(num_classes: int, world: int, rank: int) -> range:

@@ -27,6 +27,7 @@ def margin_softmax(
     state: Mapping[str, Tensor] | None = None,
     step: int = 0,
     strategy: Strategy | None = None,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Per-example losses [n] of a margin softmax; 0 where the label is -1.
 
@@ -40,10 +41,12 @@ def margin_softmax(
       state: running statistics of the margin by name; default: their first values. They are used as they are.
       step: the optimizer step, for schedules.
       strategy: how the classes are summed; default `Dense()`.
+      label_smoothing: share of the target that is spread evenly over all classes (Szegedy et al. 2016).
 
     Half-precision inputs are computed in float32. Raises ValueError for shapes or labels that do not fit.
     """
     check_shapes(embeddings, weight, labels, bias)
+    check_smoothing(label_smoothing)
     num_classes = weight.shape[0]
     if labels.device.type == "cpu":
         check_labels(labels, num_classes)
@@ -55,7 +58,7 @@ def margin_softmax(
     with torch.autocast(embeddings.device.type, enabled=False):
         batch = start(embeddings, weight, labels, margin, strategy or Dense(), step)
         seen = replace(batch.seen, step=step, state=state, learned=learned)
-        return finish(replace(batch, seen=seen), margin, bias).losses
+        return finish(replace(batch, seen=seen), margin, bias, label_smoothing=label_smoothing).losses
 
 
 @dataclass(frozen=True)
@@ -123,18 +126,26 @@ def finish(
     bias: Tensor | None,
     own_bias: Tensor | None = None,
     filter_above: float | None = None,
+    label_smoothing: float = 0.0,
 ) -> Summed:
     """The sum over the classes and the losses.
 
-    own_bias: [n], where `bias` is not that of all classes.  filter_above: see `MarginHead`.
+    own_bias: [n], where `bias` is not that of all classes.  filter_above, label_smoothing: see `MarginHead`.
+
+    With smoothing e the target is 1 - e + e / C on the own class and e / C on every other, so that the loss is
+    logsumexp(all) - (1 - e + e / C) own - e / C total; C is the number of classes that are summed over.
     """
     seen = batch.seen
     logits = logits_of(margin, seen, bias, filter_above)
-    cos, rest = batch.sweep.sums(logits)
+    sums = batch.sweep.sums(logits, total=label_smoothing > 0)
+    cos, rest = sums.own, sums.rest
     own = logits.scale * shaped(cos, margin.target(cos, seen), margin)
     if bias is not None:
         own = own + (bias[seen.labels] if own_bias is None else own_bias)
-    losses = torch.logaddexp(rest - own, torch.zeros_like(own)) * margin.factor(seen)
+    losses = torch.logaddexp(rest - own, torch.zeros_like(own))
+    if sums.total is not None:
+        losses = losses + label_smoothing * (own - (own + sums.total) / sums.count)
+    losses = losses * margin.factor(seen)
     penalty = margin.penalty(seen)
     losses = losses if penalty is None else losses + penalty
     return Summed(torch.where(batch.valid, losses, 0.0), rest)
@@ -182,6 +193,11 @@ def check_trained_values(margin: Margin, strategy: Strategy) -> None:
                 f"{name!r} of {margin.kind} must not require a gradient unless the strategy is Dense, because the "
                 "margin also changes the other classes with it; detach it"
             )
+
+
+def check_smoothing(value: float) -> None:
+    if not 0.0 <= value < 1.0:
+        raise ValueError(f"label_smoothing must be at least 0 and below 1, got {value}")
 
 
 def check_shapes(embeddings: Tensor, weight: Tensor, labels: Tensor, bias: Tensor | None) -> None:

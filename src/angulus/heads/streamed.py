@@ -8,8 +8,9 @@ other classes, and in its backward pass the gradients of embeddings, weights, bi
     dx_i  = sum_j G_ij w_j / |w_j|
     dw_j  = (sum_i G_ij x_i - w_j / |w_j| sum_i G_ij c_ij) / |w_j|
 
-"recompute" looks at every chunk twice (four matrix products in all); "stash" keeps the cosines of the forward pass
-in one [n, c] buffer and needs three. Where logits have a known bound no running maximum is needed.
+"recompute" looks at every chunk twice (four matrix products in all); "stash" keeps the cosines of the forward pass, or
+their exponentials in bfloat16, in one [n, c] buffer and needs three. Where logits have a known bound no running
+maximum is needed.
 """
 
 import math
@@ -20,9 +21,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from angulus.heads.problem import Logits, Problem, inverse_of
+from angulus.heads.problem import Logits, Problem, Sums, half_product, inverse_of
 
 Mode = Literal["auto", "recompute", "stash"]
+Keep = Literal["nothing", "cosines", "products", "exponentials"]
 
 # exp(66) x 1e8 classes is below the largest float32; with a shift of up to 9, exp(-66 - 2 x 9) is above the smallest.
 LARGEST_EXPONENT = 66.0
@@ -34,9 +36,11 @@ class Streamed:
     """Classes in chunks; the exact loss and gradient of `Dense` without its memory.
 
     chunk: how many classes are looked at together.
-    mode: "recompute" keeps nothing of n x c; "stash" keeps one float32 [n, c] buffer and saves a matrix product;
+    mode: "recompute" keeps nothing of n x c; "stash" keeps one [n, c] buffer and saves a matrix product;
         "auto" stashes where the buffer is no larger than the weight gradient and fits `budget`.
     budget: bytes that a stash may take.
+    stash: "float32" keeps cosines; "bfloat16" keeps exp(logit) in half the memory, which changes gradients by less
+        than a thousandth of their norm. Margins that reshape other classes or learn their scale keep float32.
     products: "float32", or "bfloat16" for the three large products: operands and results are rounded to bfloat16, which
         changes gradients by some thousandths of their norm (more for free weights longer than 1, whose logits
         have no bound). The own cosine, its margin and its gradient, and
@@ -49,28 +53,37 @@ class Streamed:
     mode: Mode = "auto"
     budget: int = 2**30
     products: Literal["float32", "bfloat16"] = "float32"
+    stash: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         if self.chunk < 1:
             raise ValueError(f"Streamed: chunk must be at least 1, got {self.chunk}")
         if self.mode not in ("auto", "recompute", "stash"):
             raise ValueError(f'Streamed: mode must be "auto", "recompute" or "stash", got {self.mode!r}')
-        if self.products not in ("float32", "bfloat16"):
-            raise ValueError(f'Streamed: products must be "float32" or "bfloat16", got {self.products!r}')
+        for name, value in (("products", self.products), ("stash", self.stash)):
+            if value not in ("float32", "bfloat16"):
+                raise ValueError(f'Streamed: {name} must be "float32" or "bfloat16", got {value!r}')
         if self.budget < 0:
             raise ValueError(f"Streamed: budget must be at least 0 bytes, got {self.budget}")
 
     def sweep(self, problem: Problem) -> "StreamedSweep":
         return StreamedSweep(replace(problem, half=self.products == "bfloat16"), self)
 
-    def stashes(self, problem: Problem) -> bool:
-        """Whether the cosines of the forward pass are kept."""
+    def keeps(self, problem: Problem, logits: Logits) -> "Keep":
+        """What is kept of the forward pass."""
+        subcenters = problem.weight.shape[1]
+        small = self.stash == "bfloat16" and logits.emphasis is None and not logits.scale.requires_grad
+        keep: Keep = "exponentials" if small else "products" if self.products == "bfloat16" else "cosines"
         if self.mode != "auto":
-            return self.mode == "stash"
+            return keep if self.mode == "stash" else "nothing"
         examples, dim = problem.unit.shape
-        element = 2 if self.products == "bfloat16" else problem.unit.element_size()
-        size = examples * problem.weight[..., 0].numel() * element
-        return examples <= dim and size <= self.budget
+        element = {
+            "exponentials": 2 + (subcenters > 1),
+            "products": subcenters * (4 if problem.unit.is_cuda else 2),
+            "cosines": problem.unit.element_size() + (subcenters > 1),
+        }[keep]
+        size = examples * len(problem.weight) * element
+        return keep if examples <= dim and size <= self.budget else "nothing"
 
 
 class StreamedSweep:
@@ -93,11 +106,11 @@ class StreamedSweep:
             best = torch.maximum(best, self.problem.drop_own_(cos, classes).amax(dim=1))
         return best
 
-    def sums(self, logits: Logits) -> tuple[Tensor, Tensor]:
+    def sums(self, logits: Logits, total: bool = False) -> Sums:
         problem = self.problem
-        stash = self.strategy.stashes(problem)
-        job = Job(problem, logits, self.strategy.chunk, stash)
-        return StreamedSums.apply(problem.unit, problem.weight, logits.bias, logits.scale, job)
+        job = Job(problem, logits, self.strategy.chunk, self.strategy.keeps(problem, logits), total)
+        own, rest, plain = StreamedSums.apply(problem.unit, problem.weight, logits.bias, logits.scale, job)
+        return Sums(own, rest, plain if total else None, problem.weight.shape[0])
 
 
 @dataclass(frozen=True)
@@ -107,7 +120,21 @@ class Job:
     problem: Problem
     logits: Logits
     chunk: int
-    stash: bool
+    keep: Keep
+    total: bool
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of one chunk.
+
+    values: [n, c'] cosines; or their products with the rows [n, c' * k]; or exp(logit - peak), 0 for the own class.
+    center: [n, c'] uint8, the nearest sub-center; None for one, and beside products.  peak: [n], beside exponentials.
+    """
+
+    values: Tensor
+    center: Tensor | None
+    peak: Tensor | None = None
 
 
 def chunks(problem: Problem, size: int) -> Iterator[slice]:
@@ -130,58 +157,80 @@ def own_cosines(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class StreamedSums(torch.autograd.Function):
-    """(unit, weight, bias, scale) -> (own cosines [n], log-sums over the other classes [n])."""
+    """(unit, weight, bias, scale) -> (own cosines, log-sums over the other classes, sums of their logits), each [n].
+
+    The last is zero unless the job asks for it.
+    """
 
     @staticmethod
     def forward(
         ctx: Any, unit: Tensor, weight: Tensor, bias: Tensor | None, scale: Tensor, job: Job
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         problem, logits = job.problem.detached(), job.logits.detached()
         own, _, _ = own_cosines(problem)
         shift = constant_shift(logits.limit)
         peak = unit.new_full((len(unit),), torch.finfo(unit.dtype).min if shift is None else shift)
-        total = torch.zeros_like(peak)
-        kept: list[Tensor | tuple[Tensor, Tensor | None]] = []
+        summed, plain = torch.zeros_like(peak), torch.zeros_like(peak)
+        kept: list[Kept] = []
         inverses: list[Tensor | None] = []
         for classes in chunks(problem, job.chunk):
             inverses.append(problem.inverse_lengths(classes))
             products = problem.products(classes)
             cos, center = problem.cosines(products, inverses[-1])
-            values = problem.drop_own_(logits(cos, classes), classes)
+            values = logits(cos, classes)
+            if job.total:
+                plain.add_(problem.put_own_(values, classes, 0.0).sum(dim=1))
+            problem.drop_own_(values, classes)
             if shift is None:
                 higher = torch.maximum(peak, values.amax(dim=1))
-                total.mul_((peak - higher).exp_())
+                summed.mul_((peak - higher).exp_())
                 peak = higher
-            total.add_(values.sub_(peak[:, None]).exp_().sum(dim=1))
-            if job.stash:
-                kept.append(products if problem.half else (cos, center))
-        rest = peak + total.clamp(min=torch.finfo(total.dtype).tiny).log_()
+            summed.add_(values.sub_(peak[:, None]).exp_().sum(dim=1))
+            if job.keep != "nothing":
+                small = None if center is None else center.to(torch.uint8)
+                if job.keep == "exponentials":
+                    kept.append(Kept(values.bfloat16(), small, peak))
+                else:
+                    kept.append(Kept(products, None) if job.keep == "products" else Kept(cos, small))
+        rest = peak + summed.clamp(min=torch.finfo(summed.dtype).tiny).log_()
         ctx.job, ctx.kept, ctx.inverses = job, kept, inverses
         ctx.save_for_backward(unit, weight, bias, scale, rest)
-        return own, rest
+        return own, rest, plain
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        grad_own, grad_rest = gradients
+        grad_own, grad_rest, grad_total = gradients
         if torch.is_grad_enabled():  # create_graph=True
             raise RuntimeError("Streamed has no second derivative; use the strategy Dense where one is needed")
         job: Job = ctx.job
         unit, _, bias, scale, rest = ctx.saved_tensors
         problem, logits = job.problem.detached(), job.logits.detached()
-        wants_scale = ctx.needs_input_grad[3]
         grad_unit = torch.zeros_like(unit)
         grad_weight = WeightGradient(problem, job.chunk, grad_own)
         grad_bias = None if bias is None else torch.empty_like(bias)
-        grad_scale = torch.zeros_like(rest) if wants_scale else None
+        grad_scale = torch.zeros_like(rest) if ctx.needs_input_grad[3] else None
         kept = iter(ctx.kept)
         for classes, inverse in zip(chunks(problem, job.chunk), ctx.inverses, strict=True):
-            stashed = next(kept) if job.stash else problem.products(classes)
-            cos, center = stashed if isinstance(stashed, tuple) else problem.cosines(stashed, inverse)
-            values, slopes = logits.with_slopes(cos, classes)
-            shares = problem.drop_own_(values, classes).sub_(rest[:, None]).exp_().mul_(grad_rest[:, None])
+            stashed = next(kept) if job.keep != "nothing" else Kept(problem.products(classes), None)
+            slopes: Tensor | None = None
+            cos: Tensor | None = None
+            if job.keep == "exponentials":
+                assert stashed.peak is not None
+                center = None if stashed.center is None else stashed.center.long()
+                shares = stashed.values.to(rest.dtype).mul_(((stashed.peak - rest).exp_() * grad_rest)[:, None])
+            else:
+                if job.keep == "cosines":
+                    cos, center = stashed.values, None if stashed.center is None else stashed.center.long()
+                else:
+                    cos, center = problem.cosines(stashed.values, inverse)
+                values, slopes = logits.with_slopes(cos, classes)
+                shares = problem.drop_own_(values, classes).sub_(rest[:, None]).exp_().mul_(grad_rest[:, None])
+            if job.total:
+                problem.put_own_(shares.add_(grad_total[:, None]), classes, 0.0)
             if grad_bias is not None:
                 grad_bias[classes] = shares.sum(dim=0)
             if grad_scale is not None:
+                assert cos is not None
                 grad_scale += (shares * logits.others(cos)).sum(dim=1)
             inner = shares.mul_(column(scale))
             inner = inner if slopes is None else inner.mul_(slopes)
@@ -239,7 +288,7 @@ def gradients_of_chunk(
     problem: Problem,
     classes: slice,
     inner: Tensor,
-    cos: Tensor,
+    cos: Tensor | None,
     center: Tensor | None,
     inverse: Tensor | None,
     grad_unit: Tensor,
@@ -247,27 +296,29 @@ def gradients_of_chunk(
 ) -> None:
     """Add a chunk's part to grad_unit [n, d] and give the gradient of its rows.
 
-    inner: [n, c'] gradients of the cosines.  center: [n, c'] which sub-center was nearest, None for one.
+    inner: [n, c'] gradients of the cosines.  cos: [n, c'], None where they are not known any more.
+    center: [n, c'] which sub-center was nearest, None for one.
     """
     rows = problem.weight[classes].flatten(0, 1)
     target = grad_weight.rows(classes)
+    projected = None if cos is None else inner * cos
     if center is not None:
-        subcenters = problem.weight.shape[1]
-        spread = inner.new_zeros(*inner.shape, subcenters)
-        projected = spread.clone().scatter_(2, center[..., None], (inner * cos)[..., None]).sum(dim=0).flatten()
+        spread = inner.new_zeros(*inner.shape, problem.weight.shape[1])
+        if projected is not None:
+            projected = spread.clone().scatter_(2, center[..., None], projected[..., None]).flatten(1)
         inner = spread.scatter_(2, center[..., None], inner[..., None]).flatten(1)
-    else:
-        projected = (inner * cos).sum(dim=0)
     if problem.half:
-        target.copy_(inner.T.bfloat16() @ problem.unit.bfloat16())
+        target.copy_(half_product(inner.T, problem.unit))
     else:
         torch.mm(inner.T, problem.unit, out=target)
     if inverse is not None:
+        # what the rows' own direction takes of the gradient: sum_i G_ij c_ij, or the same by way of the row
+        along = (target * rows).sum(dim=1).mul_(inverse) if projected is None else projected.sum(dim=0)
         # in this order no product leaves float32, however short a row is
-        target.addcmul_(rows, (projected * inverse)[:, None], value=-1.0).mul_(inverse[:, None])
+        target.addcmul_(rows, (along * inverse)[:, None], value=-1.0).mul_(inverse[:, None])
         inner = inner * inverse
     if problem.half:
-        grad_unit.add_(inner.bfloat16() @ rows.bfloat16())
+        grad_unit.add_(half_product(inner, rows))
     else:
         grad_unit.addmm_(inner, rows)
     grad_weight.finish(classes)

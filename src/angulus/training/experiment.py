@@ -97,6 +97,7 @@ class Head:
     """subcenters: class weights per identity.  strategy: how the classes are summed.
 
     filter_above: for noisy labels: other classes whose cosine exceeds this are left alone.
+    label_smoothing: share of the target that is spread evenly over all classes.
     from_data: begin with class weights at the mean embedding of each identity under the first network; for a trained
         backbone (`init`) and new identities.
     update_in_backward: move the class weights inside the backward pass with the rule of `optim`, so that their gradient
@@ -108,6 +109,10 @@ class Head:
     strategy: Strategy = field(default_factory=Dense)
     update_in_backward: bool = False
     filter_above: float | None = None
+    label_smoothing: float = 0.0
+    sharded: bool = False
+    weights_from: Path | None = None
+    merged: dict[str, tuple[str, ...]] = field(default_factory=dict)
     from_data: bool = False
 
     def __post_init__(self) -> None:

@@ -154,6 +154,7 @@ class Run:
                 update=row_rule(self.experiment.optim) if self.experiment.head.update_in_backward else None,
                 process_group=self.group.group,
                 filter_above=self.experiment.head.filter_above,
+                label_smoothing=self.experiment.head.label_smoothing,
             )
         except ValueError as error:
             raise ConfigError(f"the head cannot be built: {error}") from error
