@@ -1,5 +1,6 @@
-"""Embeddings in, numbers out: scores, error rates, verification protocols and reports (numpy only)."""
+"""Embeddings in, numbers out: scores, error rates, verification protocols and reports (numpy, torch for products)."""
 
+from angulus.evaluation.all_pairs import AllPairs, all_pairs
 from angulus.evaluation.evaluate import DEFAULT_FARS, VerificationResult, verify
 from angulus.evaluation.pairs import Pairs, draw_pairs
 from angulus.evaluation.protocols import NamedPairs, match, read_csv_pairs, read_lfw_pairs, read_pairs
@@ -22,6 +23,7 @@ from angulus.evaluation.verification import PROTOCOLS, FoldAccuracy, FoldedAccur
 __all__ = [
     "DEFAULT_FARS",
     "PROTOCOLS",
+    "AllPairs",
     "EqualErrorRate",
     "FoldAccuracy",
     "FoldedAccuracy",
@@ -35,6 +37,7 @@ __all__ = [
     "Scores",
     "VerificationResult",
     "all_pair_scores",
+    "all_pairs",
     "area_under_roc",
     "draw_pairs",
     "equal_error_rate",
