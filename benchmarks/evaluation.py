@@ -158,7 +158,8 @@ def line(name: str, row: dict[str, Any]) -> str:
     if "error" in row:
         return f"| {name} | {row['error'][:60]} | | | | |"
     tars = [f"{row['tar'][f'{far:g}']:.4%}" for far in (1e-3, 1e-6)] if "tar" in row else ["", ""]
-    return f"| {name} | {row['seconds']:,.2f} | {row['ratio']:.2f} | {row['memory'] / 2**20:,.0f} | {tars[0]} | {tars[1]} |"
+    figures = [f"{row['seconds']:,.2f}", f"{row['ratio']:.2f}", f"{row['memory'] / 2**20:,.0f}", *tars]
+    return f"| {name} | {' | '.join(figures)} |"
 
 
 def parsed() -> argparse.Namespace:
