@@ -2,9 +2,9 @@
 
 A `.bin` is a pickle of (images, same): 2 p encoded images, pair i being images 2 i and 2 i + 1, and p truth values. A
 pickle is a program for a small machine that can call any function of Python, so that a file from the internet must not
-be given to `pickle.load`. Here the machine knows lists, tuples, bytes, numbers, and a few names that numpy arrays of bytes and
-truth values are written with, none of which leads to numpy or to anything else that acts: they build plain records
-of what the file says. Any other name ends the reading with an error, before anything is called.
+be given to `pickle.load`. Here the machine knows lists, tuples, bytes, numbers, and a few names that numpy arrays of
+bytes and truth values are written with, none of which leads to numpy or to anything else that acts: they build plain
+records of what the file says. Any other name ends the reading with an error, before anything is called.
 
 Files of Python 2 (text strings as bytes) and 3, pickle protocols 0 to 5, are read; one of protocol 4 is written.
 """
