@@ -34,7 +34,8 @@ def parse_trials(text: str, path: str | Path) -> NamedPairs:
     words, place = (_WORDS, 2) if by_word else (_NUMBERS, 0)
     for number, fields in lines:
         if len(fields) != 3 or fields[place] not in words:
-            raise EvaluationError(f"{path}: line {number} must be {_FORMS}, one form in the whole file, got {' '.join(fields)!r}")
+            got = " ".join(fields)
+            raise EvaluationError(f"{path}: line {number} must be {_FORMS}, one form in the whole file, got {got!r}")
     start = 0 if by_word else 1
     return NamedPairs(
         left=tuple(fields[start] for _, fields in lines),
