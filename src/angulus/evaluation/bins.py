@@ -11,6 +11,7 @@ Files of Python 2 (text strings as bytes) and 3, pickle protocols 0 to 5, are re
 
 import os
 import pickle
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -25,7 +26,7 @@ from angulus.evaluation.pairs import Pairs
 
 _BROKEN = (
     *(pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError),
-    *(MemoryError, OverflowError, RecursionError, ImportError, AssertionError),
+    *(MemoryError, OverflowError, RecursionError, ImportError, AssertionError, struct.error),
 )
 
 
@@ -127,13 +128,20 @@ _NAMES = {
 }
 
 
-class _Restricted(pickle.Unpickler):
-    def find_class(self, module: str, name: str, /) -> Any:
+class _Restricted(pickle._Unpickler):
+    """The machine of the standard library that is written in Python, whose memory grows with what it reads.
+
+    The one written in C reserves a table as long as the file says, so that ten bytes can ask for all memory there is.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        if not module or not name:
+            raise pickle.UnpicklingError("it ends within a name")
         if (module, name) not in _NAMES:
             raise _Refused(f"{module}.{name}")
         return _Allowed(_NAMES[module, name])
 
-    def persistent_load(self, pid: Any, /) -> Any:
+    def persistent_load(self, pid: Any) -> Any:
         raise _Refused(f"the external object {str(pid)[:60]!r}")
 
 
