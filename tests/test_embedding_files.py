@@ -48,6 +48,8 @@ def test_everything_survives_a_file(tmp_path, suffix):
     saved = small_set()
     assert_equal_sets(saved, EmbeddingSet.load(saved.save(tmp_path / "deep" / f"set{suffix}")))
     assert [path.name for path in (tmp_path / "deep").iterdir()] == [f"set{suffix}"]
+    odd = small_set(columns={"file": CAMERAS, "allow_pickle": SEX, "skin tone/2": CAMERAS})
+    assert_equal_sets(odd, EmbeddingSet.load(odd.save(tmp_path / f"odd{suffix}")))
     bare = EmbeddingSet(embeddings=np.eye(3))
     assert_equal_sets(bare, EmbeddingSet.load(bare.save(tmp_path / f"bare{suffix}")))
 
@@ -169,6 +171,7 @@ def test_names_as_labels():
     [
         ({"camera": [1, 2]}, r"column 'camera' must have one entry for each of the 3 embeddings, got \[2\]"),
         ({"camera": [[1], [2], [3]]}, r"got \[3, 1\]"),
+        ({"__metadata__": [1, 2, 3]}, "a column needs a name of its own, got '__metadata__'"),
         ({"emb": [1, 2, 3]}, "a column needs a name of its own, got 'emb'"),
         ({"": [1, 2, 3]}, "a name of its own, got ''"),
         ({"what": np.array([1, None, "x"], dtype=object)}, "must hold numbers, truth values or text, got object"),

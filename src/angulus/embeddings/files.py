@@ -34,7 +34,7 @@ STORED_NAMES = {
     "keys": ("keys", "names", "paths", "filenames"),
     "identities": ("identities", "identity"),
 }
-RESERVED = frozenset(name for names in STORED_NAMES.values() for name in names) | {"columns"}
+RESERVED = frozenset(name for names in STORED_NAMES.values() for name in names) | {"columns", "__metadata__"}
 SUFFIXES = (".npz", ".safetensors", ".npy")
 
 _COLUMN_NAMES = {"cameras": "camera", "camid": "camera", "camids": "camera"}
@@ -180,8 +180,11 @@ def _save_npy(partial: Path, array: NDArray) -> None:
 
 
 def _save_npz(partial: Path, arrays: dict[str, NDArray]) -> None:
-    with partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    # as numpy.savez does, which takes no array named "file"
+    with zipfile.ZipFile(partial, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def _save_safetensors(partial: Path, fields: Mapping[str, Any], columns: Mapping[str, NDArray]) -> None:
