@@ -15,6 +15,8 @@ from angulus.evaluation.attributes import probe_attributes
 from angulus.evaluation.logistic import fit_probe
 
 
+# its solver gives up where rounding hides further progress; what it found is compared below all the same
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 40), st.integers(1, 6), st.sampled_from([1e-3, 1.0, 100.0]))
 def test_the_probe_is_that_of_scikit_learn(seed, rows, dim, strength):
