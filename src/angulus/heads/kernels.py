@@ -5,6 +5,10 @@
 A panel is a range of classes whose weight rows lie ready for matrix products, [k, room, width]: rounded to the
 operand type, at unit length unless weights are free, and zero beyond the range and beyond the embedding's size, so that
 the inner loops load without masks. Offsets into what may hold more than 2^31 numbers are int64. No atomics.
+
+BRANCH puts the first product of a loop under a condition that always holds. Of two products in a row Triton (3.9, for
+Hopper) gives every warp the whole width of the first, so that warps that have no rows of their own repeat those of
+others; a branch hides the second product from it.
 """
 
 import triton
@@ -70,6 +74,7 @@ def sum_classes(
     BIAS: tl.constexpr,
     GRADIENT: tl.constexpr,
     PRECISION: tl.constexpr,
+    BRANCH: tl.constexpr,
     OWNED: tl.constexpr,
     STREAMED: tl.constexpr,
 ):
@@ -92,7 +97,12 @@ def sum_classes(
         source = panel + tile * STREAMED * wide + inner
         if CENTERS == 1:
             weight = tl.load(source)
-            cos = tl.dot(unit, tl.trans(weight), input_precision=PRECISION)
+            if BRANCH:
+                cos = tl.zeros([OWNED, STREAMED], tl.float32)
+                if room > 0:  # always
+                    cos = tl.dot(unit, tl.trans(weight), input_precision=PRECISION)
+            else:
+                cos = tl.dot(unit, tl.trans(weight), input_precision=PRECISION)
         else:
             cos = tl.full([OWNED, STREAMED], EXCLUDED, tl.float32)
             nearest = tl.zeros([OWNED, STREAMED], tl.int32)
@@ -173,6 +183,7 @@ def move_rows(
     MOMENTUM: tl.constexpr,
     NESTEROV: tl.constexpr,
     PRECISION: tl.constexpr,
+    BRANCH: tl.constexpr,
     OWNED: tl.constexpr,
     STREAMED: tl.constexpr,
 ):
@@ -193,7 +204,12 @@ def move_rows(
         some = block * STREAMED + tl.arange(0, STREAMED)
         unit = tl.load(units + block * STREAMED * wide + inner)
         if CENTERS == 1:
-            cos = tl.dot(weight, tl.trans(unit), input_precision=PRECISION)
+            if BRANCH:
+                cos = tl.zeros([OWNED, STREAMED], tl.float32)
+                if room > 0:  # always
+                    cos = tl.dot(weight, tl.trans(unit), input_precision=PRECISION)
+            else:
+                cos = tl.dot(weight, tl.trans(unit), input_precision=PRECISION)
         else:
             cos = tl.full([OWNED, STREAMED], EXCLUDED, tl.float32)
             nearest = tl.zeros([OWNED, STREAMED], tl.int32)

@@ -33,6 +33,10 @@ class Operand:
     dtype: torch.dtype
     precision: str
 
+    @property
+    def tensor_cores(self) -> bool:
+        return self.dtype != torch.float32 or self.precision != "ieee"
+
 
 OPERANDS = {
     "float32": Operand(torch.float32, "ieee"),
@@ -49,6 +53,11 @@ class Tiles:
     streamed: int
     warps: int
     stages: int
+
+    @property
+    def repeats(self) -> bool:
+        """Whether there are warps without rows of their own (a warp multiplies 16); see `angulus.heads.kernels`."""
+        return self.owned < 16 * self.warps
 
 
 # By the bytes of an operand and the width. The float32 sums [owned, width] of a program stay in its registers: 128 KiB
@@ -124,6 +133,7 @@ class Ready:
             "FREE": self.problem.free,
             "BIAS": self.logits.bias is not None,
             "PRECISION": self.operand.precision,
+            "BRANCH": self.tiles.repeats and self.operand.tensor_cores,
             "OWNED": self.tiles.owned,
             "STREAMED": self.tiles.streamed,
             "num_warps": self.tiles.warps,
