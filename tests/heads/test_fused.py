@@ -4,10 +4,13 @@ The interpreter multiplies bfloat16 wrongly, so that operands of two bytes are f
 """
 
 import contextlib
+import json
 import logging
 import mmap
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -402,6 +405,16 @@ def test_tiles_divide_what_is_padded(size: int, width: int) -> None:
     tiles = launches.TILES[size, width]
     assert launches.STEP % tiles.owned == 0
     assert launches.STEP % tiles.streamed == 0
+
+
+@pytest.mark.slow
+def test_compiled_for_hopper_the_kernels_fit_its_shared_memory() -> None:
+    settings = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    script = Path(__file__).with_name("compiled_kernels.py")
+    done = subprocess.run([sys.executable, script], env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert max(found.values()) <= 227 * 1024, found
 
 
 # ---- on a GPU only: real tiles, real operands

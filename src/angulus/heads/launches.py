@@ -63,7 +63,7 @@ class Tiles:
 # By the bytes of an operand and the width. The float32 sums [owned, width] of a program stay in its registers: 128 KiB
 # of a Hopper processor's 256 in the largest case, so one program of 8 warps with 128 registers a thread for them. Its
 # 227 KiB of shared memory hold the owned operands and `stages` streamed tiles: at width 512 in bfloat16 64 + 2 x 64.
-# Compiled for sm_90a all of them fit; not yet tuned, nor run, on a GPU.
+# tests/heads/compiled_kernels.py shows that they fit; not yet tuned, nor run, on a GPU.
 TILES = {
     (2, 128): Tiles(128, 128, 8, 3),
     (2, 256): Tiles(128, 64, 8, 3),
@@ -74,8 +74,11 @@ TILES = {
 }
 
 
-def tiles_for(operand: Operand, width: int, centers: int) -> Tiles:
+def tiles_for(operand: Operand, width: int, centers: int, online: bool) -> Tiles:
     tiles = TILES[operand.dtype.itemsize, max(width, 128)]
+    if online and operand.dtype.itemsize == 2 and width == 512:
+        # sums that are rescaled wait for the product before: Triton keeps a streamed tile more
+        tiles = replace(tiles, streamed=tiles.streamed // 2)
     # with sub-centers rows are streamed twice, each time through shared memory of their own
     return tiles if centers == 1 else replace(tiles, stages=min(tiles.stages, 2))
 
@@ -146,16 +149,17 @@ def ready(problem: Problem, logits: Logits, products: str) -> Ready:
     operand = OPERANDS[products]
     examples, dim = problem.unit.shape
     width, beyond = width_of(dim), whole_steps(examples) - examples
+    # a bias moves logits out of what is known of them
+    shift = constant_shift(logits.limit) if logits.bias is None else None
     return Ready(
         problem,
         logits,
         operand,
-        tiles_for(operand, width, problem.weight.shape[1]),
+        tiles_for(operand, width, problem.weight.shape[1], shift is None),
         units=pad(problem.unit.to(operand.dtype), (0, width - dim, 0, beyond)),
         labels=pad(problem.labels, (0, beyond), value=-1),
         scales=pad(logits.scale.expand(examples), (0, beyond)),
-        # a bias moves logits out of what is known of them
-        shift=constant_shift(logits.limit) if logits.bias is None else None,
+        shift=shift,
     )
 
 
