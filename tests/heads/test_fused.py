@@ -35,7 +35,7 @@ pytest.importorskip("triton")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 GPU = pytest.mark.skipif(DEVICE == "cpu", reason="needs a CUDA device")
 EXACT = Fused(products="float32")
-# Relative to the largest entry of each gradient. Measured in the interpreter: 1.5e-5 at scale 200, 4e-6 below.
+# Relative to the largest entry of each gradient. Measured in the interpreter: up to 1.2e-5, the losses 2e-7.
 FLOAT32 = 2e-5
 
 MARGINS = {
@@ -219,7 +219,7 @@ def test_two_runs_are_equal_to_the_bit() -> None:
 
 
 def test_rows_at_distances_beyond_2_to_the_31() -> None:
-    """Weights whose rows lie 2^30 numbers apart in address space that is reserved and hardly used."""
+    """Rows 2^30 numbers apart in address space that is hardly used: an offset of 32 bits would end the process."""
     if DEVICE == "cuda":
         pytest.skip("the host's address space is no device memory")
     count, dim, apart = 5, 6, 2**30
