@@ -1,6 +1,31 @@
-"""Embeddings in, numbers out: scores, error rates, verification protocols and reports (numpy only)."""
+"""Embeddings in, numbers out: scores, error rates, protocols and reports (numpy, and torch for large products)."""
 
+from angulus.evaluation.blufr import BLUFR_FARS, BLUFR_FPIR, BlufrResult, TrialMean, TrialResult, evaluate_blufr
+from angulus.evaluation.distractors import MEGAFACE_SIZES, DistractorPoint, DistractorResult, megaface
 from angulus.evaluation.evaluate import DEFAULT_FARS, VerificationResult, verify
+from angulus.evaluation.identification import (
+    DEFAULT_FPIRS,
+    DEFAULT_RANKS,
+    Identification,
+    IdentificationPoint,
+    RankPoint,
+    cmc,
+    first_image_gallery,
+    identify,
+    rate_search,
+    tpir_at_fpir,
+)
+from angulus.evaluation.ijb import (
+    DetectedFaces,
+    TemplateImages,
+    TemplateRows,
+    read_comparisons,
+    read_detected_faces,
+    read_template_csv,
+    read_template_images,
+    read_template_pairs,
+)
+from angulus.evaluation.listed import listed_scores
 from angulus.evaluation.pairs import Pairs, draw_pairs
 from angulus.evaluation.protocols import NamedPairs, match, read_csv_pairs, read_lfw_pairs, read_pairs
 from angulus.evaluation.roc import (
@@ -17,38 +42,100 @@ from angulus.evaluation.roc import (
     tars_at_fars,
 )
 from angulus.evaluation.scores import ScoredPair, Scores, all_pair_scores, hardest_pairs, pair_scores
+from angulus.evaluation.search import SearchResult, search_gallery
+from angulus.evaluation.template_protocols import (
+    IJB_FARS,
+    TemplateGallery,
+    TemplatePairs,
+    TemplateVerification,
+    TwoGalleries,
+    search_two_galleries,
+    subject_pairs,
+    verify_templates,
+)
+from angulus.evaluation.templates import Templates, pool_templates
+from angulus.evaluation.tracks import match_tracks, pool_tracks, read_track_pairs
+from angulus.evaluation.trials import Trial, Trials, draw_trials, read_trials
 from angulus.evaluation.verification import PROTOCOLS, FoldAccuracy, FoldedAccuracy, Protocol, folded_accuracy
 
 __all__ = [
+    "BLUFR_FARS",
+    "BLUFR_FPIR",
     "DEFAULT_FARS",
+    "DEFAULT_FPIRS",
+    "DEFAULT_RANKS",
+    "IJB_FARS",
+    "MEGAFACE_SIZES",
     "PROTOCOLS",
+    "BlufrResult",
+    "DetectedFaces",
+    "DistractorPoint",
+    "DistractorResult",
     "EqualErrorRate",
     "FoldAccuracy",
     "FoldedAccuracy",
+    "Identification",
+    "IdentificationPoint",
     "NamedPairs",
     "OperatingPoint",
     "Pairs",
     "Protocol",
+    "RankPoint",
     "RocCurve",
     "ScoreHistogram",
     "ScoredPair",
     "Scores",
+    "SearchResult",
+    "TemplateGallery",
+    "TemplateImages",
+    "TemplatePairs",
+    "TemplateRows",
+    "TemplateVerification",
+    "Templates",
+    "Trial",
+    "TrialMean",
+    "TrialResult",
+    "Trials",
+    "TwoGalleries",
     "VerificationResult",
     "all_pair_scores",
     "area_under_roc",
+    "cmc",
     "draw_pairs",
+    "draw_trials",
     "equal_error_rate",
+    "evaluate_blufr",
+    "first_image_gallery",
     "folded_accuracy",
     "hardest_pairs",
+    "identify",
+    "listed_scores",
     "match",
+    "match_tracks",
+    "megaface",
     "pair_scores",
+    "pool_templates",
+    "pool_tracks",
+    "rate_search",
     "rates_at",
+    "read_comparisons",
     "read_csv_pairs",
+    "read_detected_faces",
     "read_lfw_pairs",
     "read_pairs",
+    "read_template_csv",
+    "read_template_images",
+    "read_template_pairs",
+    "read_track_pairs",
+    "read_trials",
     "roc_curve",
     "score_histogram",
+    "search_gallery",
+    "search_two_galleries",
+    "subject_pairs",
     "tar_at_far",
     "tars_at_fars",
+    "tpir_at_fpir",
     "verify",
+    "verify_templates",
 ]
