@@ -60,7 +60,9 @@ def pool_tracks(
         sorted_labels = labels[order]
         mixed = np.flatnonzero(np.maximum.reduceat(sorted_labels, starts) != np.minimum.reduceat(sorted_labels, starts))
         if len(mixed):
-            raise EvaluationError(f"frames of one track must have one label, got several in track {keys[mixed[0]]!r}")
+            raise EvaluationError(
+                f"frames of one track must have one label, got several in track {str(keys[mixed[0]])!r}"
+            )
         labels = sorted_labels[starts]
     plain, flipped = (
         None if part is None else _means(embeddings, part, order, starts, keep_norms)
