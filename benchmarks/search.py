@@ -117,7 +117,7 @@ def streamed(dim: int, distractors: int) -> dict[str, Any]:
 
 def matrix(dim: int, distractors: int) -> dict[str, Any]:
     """All scores at once, sorted: ranks by argsort, thresholds by heapq."""
-    probes, labels, gallery, gallery_labels = people(dim)
+    probes, labels, gallery, _ = people(dim)
     crowd = Crowd(distractors, dim)
     entries = np.concatenate([gallery, *crowd])
     begin = time.process_time()
@@ -130,7 +130,7 @@ def matrix(dim: int, distractors: int) -> dict[str, Any]:
     for target in (0.1, 0.01):
         threshold = heapq.nlargest(int(target * len(tops)) + 1, tops)[-1]
         mates = [scores[row, row] for row in np.flatnonzero(known)]
-        points.append([sum(s > threshold and r <= 1 for s, r in zip(mates, ranks, strict=True)), threshold])
+        points.append([int(sum(s > threshold and r <= 1 for s, r in zip(mates, ranks, strict=True))), threshold])
     rank1 = sum(rank == 1 for rank in ranks)
     return {"seconds": time.process_time() - begin, "ranks": sum(ranks), "rank1": rank1, "points": points}
 

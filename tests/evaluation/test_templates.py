@@ -105,6 +105,7 @@ def test_listed_scores_are_the_loop(problem, products, dense):
         patch.setattr(listed_module, "_PRODUCTS", products)
         patch.setattr(listed_module, "_DENSE", dense)
         patch.setattr(listed_module, "_SLICE", 7)
+        patch.setattr(listed_module, "_PART_PAIRS", 9)
         patch.setattr(listed_module, "_GATHERED", 5)
         found = listed_scores(vectors, pairs[:, 0], pairs[:, 1])
     expected = [oracle.cosine(vectors[i], vectors[j]) for i, j in pairs]
@@ -152,8 +153,11 @@ def test_verification_is_the_loop(problem, data):
 
 def test_an_unknown_template_is_named():
     pairs = TemplatePairs(left=np.array([0, 1]), right=np.array([1, 8]), same=np.array([True, False]))
-    with pytest.raises(EvaluationError, match=r"template 8 \(entry 1 of the list\) has no images"):
+    with pytest.raises(EvaluationError, match="template 8 has no images among the 3 templates"):
         verify_templates(templates_of(random_units(3, 4)), pairs)
+    with pytest.raises(EvaluationError, match="template 70 has no images"):
+        templates_of(random_units(2, 4), [2**40, 2**41]).rows([70])
+    assert templates_of(random_units(3, 4), [3, 2**40, 2**41]).rows([2**41, 3]).tolist() == [2, 0]
     with pytest.raises(EvaluationError, match="one entry for each pair of templates, got 2, 2 and 1"):
         TemplatePairs(left=np.array([0, 1]), right=np.array([1, 8]), same=np.array([True]))
 

@@ -149,11 +149,8 @@ def verify_templates(
     device: str | torch.device = "cpu",
 ) -> TemplateVerification:
     """TAR at FAR, EER and AUC of listed pairs of templates; raises EvaluationError for an unknown template id."""
-    left, right = templates.rows(pairs.left), templates.rows(pairs.right)
-    cosines = listed_scores(templates.vectors, left, right, device=device)
-    del left, right
-    genuine, impostor = cosines[pairs.same], cosines[~pairs.same]
-    del cosines
+    cosines = listed_scores(templates.vectors, pairs.left, pairs.right, find=templates.rows, device=device)
+    genuine, impostor = _parted(cosines, pairs.same)
     genuine.sort()  # in place: Scores keeps a sorted array as it is
     impostor.sort()
     scores = Scores(genuine, impostor)
@@ -219,6 +216,16 @@ def subject_pairs(left: ArrayLike, right: ArrayLike, subjects: TemplateGallery) 
             raise EvaluationError(f"template {side[missing[0]]} of pair {missing[0]} has no subject in the metadata")
         sides.append(subjects.subjects[order[places]])
     return TemplatePairs(left=np.asarray(left), right=np.asarray(right), same=sides[0] == sides[1])
+
+
+def _parted(cosines: NDArray[np.float32], same: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Genuine and impostor scores; the latter move to the front of `cosines`, so that no second copy is made."""
+    genuine, filled = cosines[same], 0
+    for start in range(0, len(cosines), 2**20):
+        part = cosines[start : start + 2**20][~same[start : start + 2**20]]
+        cosines[filled : filled + len(part)] = part
+        filled += len(part)
+    return genuine, cosines[:filled]
 
 
 def _distinct(part: TemplateGallery) -> TemplateGallery:

@@ -59,8 +59,9 @@ def unit_blocks(
 
 
 def on_device(vectors: NDArray[np.float32], device: str | torch.device) -> Tensor:
-    """A contiguous tensor of its own, so that read-only and memory-mapped arrays can be given."""
-    return torch.from_numpy(np.array(vectors, dtype=np.float32, order="C")).to(device)
+    """A contiguous tensor to read from; a copy where the array is read-only, memory-mapped or in another order."""
+    usable = vectors.flags.writeable and vectors.flags.c_contiguous and not isinstance(vectors, np.memmap)
+    return torch.from_numpy(vectors if usable else np.array(vectors, order="C")).to(device)
 
 
 def exact_cosines(left: Tensor, left_rows: Tensor, right: Tensor, right_rows: Tensor) -> Tensor:
