@@ -114,6 +114,7 @@ def test_what_is_refused():
         ((unit, unit), {"probe_labels": labels, "gallery_labels": labels[:5]}, "gallery_labels must be whole numbers"),
         ((unit, unit), {"probe_labels": labels - 1, "gallery_labels": labels}, "probe_labels must be at least 0"),
         ((unit, unit), {"top": 0}, "top must be at least 1"),
+        ((unit, unit), {"device": "meta"}, "runs on cpu or cuda, got the device 'meta'"),
     ]
     for arrays, options, message in cases:
         with pytest.raises(EvaluationError, match=message):

@@ -22,7 +22,7 @@ from torch import Tensor
 from angulus.errors import EvaluationError
 from angulus.evaluation.identification import allowed_count
 from angulus.evaluation.roc import OperatingPoint
-from angulus.evaluation.search import BLOCKS, Stream
+from angulus.evaluation.search import Stream, block_sizes
 from angulus.evaluation.vectors import (
     VectorBlocks,
     checked_unit,
@@ -181,7 +181,7 @@ class Tail:
 def _fill(stream: Stream, distractors: VectorBlocks, sizes: list[int], width: int) -> Iterator[int]:
     """Feed the stream, stopping at every size."""
     waiting = list(sizes)
-    rows = BLOCKS[stream.probes.device.type][1]
+    rows = block_sizes(stream.probes.device)[1]
     for _, block in unit_blocks("distractors", distractors, rows, width=width):
         while waiting and len(block):
             taken = block[: waiting[0] - stream.seen]

@@ -9,7 +9,10 @@ from angulus.evaluation.vectors import exact_cosines
 
 
 class Mates:
-    """The best k mates of each probe: rows int64 [p, k] (-1 for none) and scores float32 [p, k] (-inf), best first."""
+    """The best k mates of each probe: rows int64 [p, k] (-1 for none) and scores float32 [p, k] (-inf), best first.
+
+    The pairs of one gallery block are listed: a person with a probes and b rows in a block costs a x b numbers.
+    """
 
     def __init__(self, labels: NDArray[np.int64], top: int) -> None:
         self.order = np.argsort(labels, kind="stable")

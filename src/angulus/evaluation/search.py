@@ -92,7 +92,7 @@ def search_gallery(
     labels = _checked_labels(probe_labels, len(unit), gallery_labels, len(gallery))
     mates = Mates(labels[0], top)
     queries = on_device(unit, device)
-    size = BLOCKS[queries.device.type][1]
+    size = block_sizes(queries.device)[1]
     for start, block in unit_blocks("gallery", gallery, size, width=unit.shape[1]):
         mates.add(queries, on_device(block, device), labels[1][start : start + size], start)
     stream = Stream(queries, top=top, mate_scores=mates.scores[:, 0] if labels[2] else None)
@@ -133,7 +133,7 @@ class Stream:
         self, block: Tensor, first_row: int, hidden: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
     ) -> None:
         """Take in entries [m, d]. hidden: (probe, column) of mates, sorted by probe, which this block leaves out."""
-        step = BLOCKS[block.device.type][0]
+        step = block_sizes(block.device)[0]
         for start in range(0, len(self.probes), step):
             part = slice(start, min(start + step, len(self.probes)))
             screened = self.probes[part] @ block.T
@@ -180,6 +180,13 @@ class Stream:
         exact = exact_cosines(self.probes, probes[near], block, columns)
         for counts, hit in ((self.above, exact > mate[near, 0]), (self.tied, exact == mate[near, 0])):
             counts.index_add_(0, probes[near], hit.to(torch.int64))
+
+
+def block_sizes(device: torch.device) -> tuple[int, int]:
+    """How many probes and gallery rows one product takes; raises EvaluationError for a device without float64."""
+    if device.type not in BLOCKS:
+        raise EvaluationError(f"a search runs on {' or '.join(BLOCKS)}, got the device {str(device)!r}")
+    return BLOCKS[device.type]
 
 
 def _checked_labels(
