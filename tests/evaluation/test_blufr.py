@@ -14,7 +14,7 @@ from reference import verification
 
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
-from angulus.evaluation import Trial, Trials, draw_trials, evaluate_blufr, read_trials
+from angulus.evaluation import BlufrTrial, BlufrTrials, draw_blufr_trials, evaluate_blufr, read_blufr_trials
 
 NAMES = [f"Person_{row // 2}_{row % 2 + 1:04d}.jpg" for row in range(8)]
 GALLERY = [[1, 3], [5, 7]]
@@ -55,10 +55,10 @@ def write_mat(path):
 
 @pytest.mark.parametrize("form", ["lists", "mat", "npz"])
 def test_the_same_trials_in_every_form(tmp_path, form):
-    found = read_trials(write_mat(tmp_path / "blufr_lfw_config.mat") if form == "mat" else write_lists(tmp_path))
+    found = read_blufr_trials(write_mat(tmp_path / "blufr_lfw_config.mat") if form == "mat" else write_lists(tmp_path))
     if form == "npz":
         found.save(tmp_path / "trials.npz")
-        found = read_trials(tmp_path / "trials.npz")
+        found = read_blufr_trials(tmp_path / "trials.npz")
     assert found.names == tuple(NAMES)
     assert [trial.gallery.tolist() for trial in found.trials] == [[0, 2], [4, 6]]
     assert [trial.probe.tolist() for trial in found.trials] == [[1, 3, 4, 5], [5, 7, 0, 1]]
@@ -80,7 +80,7 @@ def test_without_scipy_a_sentence(tmp_path, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(EvaluationError, match="needs scipy, which is not installed"):
-        read_trials(tmp_path / "blufr.mat")
+        read_blufr_trials(tmp_path / "blufr.mat")
 
 
 def test_files_that_are_wrong(tmp_path):
@@ -96,7 +96,7 @@ def test_files_that_are_wrong(tmp_path):
         if name == "broken.mat":
             pytest.importorskip("scipy.io")
         with pytest.raises(EvaluationError, match=message):
-            read_trials(tmp_path / name)
+            read_blufr_trials(tmp_path / name)
     for file, text, message in (
         ("gallery_set.txt", "2\n1\nx, a.jpg\n", "line 3 must begin with the row of an image, got 'x, a.jpg'"),
         ("gallery_set.txt", "2\n1\n1, a\n", "line 4 must begin with the number of images of a trial"),
@@ -108,7 +108,7 @@ def test_files_that_are_wrong(tmp_path):
         write_lists(tmp_path)
         (tmp_path / file).write_text(text)
         with pytest.raises(EvaluationError, match=message):
-            read_trials(tmp_path)
+            read_blufr_trials(tmp_path)
 
 
 @settings(max_examples=30, deadline=None)
@@ -116,7 +116,7 @@ def test_files_that_are_wrong(tmp_path):
 def test_drawn_trials_are_of_the_published_kind(seed, counts):
     labels = np.repeat(np.arange(len(counts)), counts)
     assume(sum(count > 1 for count in counts) >= 7)  # four of them may be drawn for training
-    trials = draw_trials(labels, trials=3, train_people=4, gallery_people=3, seed=seed)
+    trials = draw_blufr_trials(labels, trials=3, train_people=4, gallery_people=3, seed=seed)
     for trial in trials.trials:
         people = labels[trial.gallery]
         assert len(set(people.tolist())) == 3
@@ -125,13 +125,13 @@ def test_drawn_trials_are_of_the_published_kind(seed, counts):
         assert set(people.tolist()) <= set(labels[trial.probe].tolist())
         for person in set(labels[trial.test].tolist()):  # all images of a person, or none
             assert np.isin(np.flatnonzero(labels == person), trial.test).all()
-    again = draw_trials(labels, trials=3, train_people=4, gallery_people=3, seed=seed)
+    again = draw_blufr_trials(labels, trials=3, train_people=4, gallery_people=3, seed=seed)
     assert [t.gallery.tolist() for t in again.trials] == [t.gallery.tolist() for t in trials.trials]
 
 
 def test_figures_are_the_loops():
     embeddings = blufr_set()
-    trials = draw_trials(embeddings.labels, trials=3, train_people=5, gallery_people=8, seed=1)
+    trials = draw_blufr_trials(embeddings.labels, trials=3, train_people=5, gallery_people=8, seed=1)
     found = evaluate_blufr(embeddings, trials, fars=(0.1, 0.01), fpir=0.1)
     unit, labels = embeddings.unit(), embeddings.labels
     for result, trial in zip(found.trials, trials.trials, strict=True):
@@ -151,25 +151,25 @@ def test_figures_are_the_loops():
 
 def test_what_is_refused():
     embeddings = blufr_set()
-    double = Trials(trials=(Trial(gallery=np.array([0, 1]), probe=np.array([2, 30])),))
+    double = BlufrTrials(trials=(BlufrTrial(gallery=np.array([0, 1]), probe=np.array([2, 30])),))
     with pytest.raises(EvaluationError, match="must have one image, got 2 of label 0 in trial 1"):
         evaluate_blufr(embeddings, double)
     with pytest.raises(EvaluationError, match="names row 99, and there are 60 embeddings"):
-        evaluate_blufr(embeddings, Trials(trials=(Trial(gallery=np.array([0]), probe=np.array([99])),)))
+        evaluate_blufr(embeddings, BlufrTrials(trials=(BlufrTrial(gallery=np.array([0]), probe=np.array([99])),)))
     with pytest.raises(EvaluationError, match="needs labels"):
         evaluate_blufr(EmbeddingSet(embeddings=embeddings.embeddings), double)
     with pytest.raises(EvaluationError, match="train_people at least 0"):
-        draw_trials(embeddings.labels, gallery_people=0)
+        draw_blufr_trials(embeddings.labels, gallery_people=0)
     with pytest.raises(
         EvaluationError, match="trial 0 needs 16 people with two or more images and somebody unknown, got"
     ):
-        draw_trials(embeddings.labels, train_people=4, gallery_people=16)
+        draw_blufr_trials(embeddings.labels, train_people=4, gallery_people=16)
 
 
 @needs_shared
 def test_lfw_gives_trials_of_the_published_sizes():
     stored = EmbeddingSet.load(SHARED / "lfw_embeddings" / "lfw_mobilefacenet128.npz")
-    trials = draw_trials(stored.labels)
+    trials = draw_blufr_trials(stored.labels)
     assert {len(trial.gallery) for trial in trials.trials} == {1000}
     assert 9000 < np.mean([len(trial.test) for trial in trials.trials]) < 10_400  # as published: 9,708
     assert len(set(stored.labels[trials.trials[0].test].tolist())) == 4249

@@ -1,6 +1,7 @@
 """Embeddings in, numbers out: scores, error rates, protocols and reports (numpy, and torch for large products)."""
 
 from angulus.evaluation.blufr import BLUFR_FARS, BLUFR_FPIR, BlufrResult, TrialMean, TrialResult, evaluate_blufr
+from angulus.evaluation.blufr_trials import BlufrTrial, BlufrTrials, draw_blufr_trials, read_blufr_trials
 from angulus.evaluation.distractors import MEGAFACE_SIZES, DistractorPoint, DistractorResult, megaface
 from angulus.evaluation.evaluate import DEFAULT_FARS, VerificationResult, verify
 from angulus.evaluation.identification import (
@@ -55,7 +56,6 @@ from angulus.evaluation.template_protocols import (
 )
 from angulus.evaluation.templates import Templates, pool_templates
 from angulus.evaluation.tracks import match_tracks, pool_tracks, read_track_pairs
-from angulus.evaluation.trials import Trial, Trials, draw_trials, read_trials
 from angulus.evaluation.verification import PROTOCOLS, FoldAccuracy, FoldedAccuracy, Protocol, folded_accuracy
 
 __all__ = [
@@ -68,6 +68,8 @@ __all__ = [
     "MEGAFACE_SIZES",
     "PROTOCOLS",
     "BlufrResult",
+    "BlufrTrial",
+    "BlufrTrials",
     "DetectedFaces",
     "DistractorPoint",
     "DistractorResult",
@@ -92,17 +94,15 @@ __all__ = [
     "TemplateRows",
     "TemplateVerification",
     "Templates",
-    "Trial",
     "TrialMean",
     "TrialResult",
-    "Trials",
     "TwoGalleries",
     "VerificationResult",
     "all_pair_scores",
     "area_under_roc",
     "cmc",
+    "draw_blufr_trials",
     "draw_pairs",
-    "draw_trials",
     "equal_error_rate",
     "evaluate_blufr",
     "first_image_gallery",
@@ -118,6 +118,7 @@ __all__ = [
     "pool_tracks",
     "rate_search",
     "rates_at",
+    "read_blufr_trials",
     "read_comparisons",
     "read_csv_pairs",
     "read_detected_faces",
@@ -127,7 +128,6 @@ __all__ = [
     "read_template_images",
     "read_template_pairs",
     "read_track_pairs",
-    "read_trials",
     "roc_curve",
     "score_histogram",
     "search_gallery",

@@ -16,11 +16,11 @@ import torch
 
 from angulus.embeddings import EmbeddingSet, View
 from angulus.errors import EvaluationError
+from angulus.evaluation.blufr_trials import BlufrTrial, BlufrTrials
 from angulus.evaluation.identification import IdentificationPoint, tpir_at_fpir
 from angulus.evaluation.roc import OperatingPoint, tars_at_fars
 from angulus.evaluation.scores import all_pair_scores
 from angulus.evaluation.search import search_gallery
-from angulus.evaluation.trials import Trial, Trials
 
 BLUFR_FARS = (1e-3, 1e-4)
 BLUFR_FPIR = 0.01
@@ -116,7 +116,7 @@ class BlufrResult:
 
 def evaluate_blufr(
     embeddings: EmbeddingSet,
-    trials: Trials,
+    trials: BlufrTrials,
     *,
     view: View = "plain",
     fars: Sequence[float] = BLUFR_FARS,
@@ -137,7 +137,7 @@ def evaluate_blufr(
 
 def _one_trial(
     embeddings: EmbeddingSet,
-    trial: Trial,
+    trial: BlufrTrial,
     view: View,
     fars: Sequence[float],
     fpir: float,
@@ -163,7 +163,7 @@ def _one_trial(
     )
 
 
-def _check_trial(number: int, trial: Trial, embeddings: EmbeddingSet) -> None:
+def _check_trial(number: int, trial: BlufrTrial, embeddings: EmbeddingSet) -> None:
     assert embeddings.labels is not None
     if trial.test[-1] >= len(embeddings):
         raise EvaluationError(

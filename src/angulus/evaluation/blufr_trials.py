@@ -24,7 +24,7 @@ from angulus.evaluation.lists import opened
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Trial:
+class BlufrTrial:
     """One trial: rows of the gallery int64 [g] and of the probes int64 [p]; together they are the test set."""
 
     gallery: NDArray[np.int64]
@@ -37,16 +37,16 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Trials:
+class BlufrTrials:
     """Trials over a list of images. names: that list, None when the rows are those of an embedding set itself."""
 
-    trials: tuple[Trial, ...]
+    trials: tuple[BlufrTrial, ...]
     names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.trials)
 
-    def matched(self, keys: Sequence[str] | None) -> "Trials":
+    def matched(self, keys: Sequence[str] | None) -> "BlufrTrials":
         """The same trials with the row numbers of an embedding set that has these keys.
 
         Names are compared without folder and ending. Raises EvaluationError for an image without an embedding.
@@ -65,7 +65,9 @@ class Trials:
             raise EvaluationError(
                 f"{len(missing)} images of the trials have no embedding, first {self.names[missing[0]]!r}"
             )
-        return Trials(trials=tuple(Trial(gallery=place[t.gallery], probe=place[t.probe]) for t in self.trials))
+        return BlufrTrials(
+            trials=tuple(BlufrTrial(gallery=place[t.gallery], probe=place[t.probe]) for t in self.trials)
+        )
 
     def save(self, path: str | Path) -> None:
         """Write our `.npz` form."""
@@ -76,14 +78,14 @@ class Trials:
         np.savez(path, allow_pickle=False, names=np.array(self.names or (), dtype=np.str_), **arrays)
 
 
-def read_trials(path: str | Path) -> Trials:
+def read_blufr_trials(path: str | Path) -> BlufrTrials:
     """Read a `.mat` or `.npz` file, or a folder of lists."""
     path = Path(path)
     if path.is_dir():
         return _read_folder(path)
     if not path.exists():
         raise EvaluationError(
-            f"no trials at {path}: the file does not exist; `draw_trials` makes trials of the same kind"
+            f"no trials at {path}: the file does not exist; `draw_blufr_trials` makes trials of the same kind"
         )
     if path.suffix == ".mat":
         return _read_mat(path)
@@ -92,9 +94,9 @@ def read_trials(path: str | Path) -> Trials:
     raise EvaluationError(f"trials are read from .mat, .npz or a folder of lists, got {path.name!r}")
 
 
-def draw_trials(
+def draw_blufr_trials(
     labels: ArrayLike, *, trials: int = 10, train_people: int = 1500, gallery_people: int = 1000, seed: int = 0
-) -> Trials:
+) -> BlufrTrials:
     """Draw trials of the published kind from a labelled set: rows of that set, the same for the same labels and seed.
 
     In each trial `train_people` people, drawn evenly from all, are left out; of the others with two or more images
@@ -122,11 +124,11 @@ def draw_trials(
         in_test, in_gallery = np.isin(inverse, test), np.isin(inverse, chosen)
         shuffled = random.permutation(np.flatnonzero(in_gallery))
         gallery = np.sort(shuffled[np.unique(inverse[shuffled], return_index=True)[1]])
-        drawn.append(Trial(gallery=gallery, probe=np.setdiff1d(np.flatnonzero(in_test), gallery)))
-    return Trials(trials=tuple(drawn))
+        drawn.append(BlufrTrial(gallery=gallery, probe=np.setdiff1d(np.flatnonzero(in_test), gallery)))
+    return BlufrTrials(trials=tuple(drawn))
 
 
-def _read_mat(path: Path) -> Trials:
+def _read_mat(path: Path) -> BlufrTrials:
     try:
         from scipy.io import loadmat
     except ImportError:
@@ -150,7 +152,7 @@ def _rows_from_one(cell: ArrayLike) -> NDArray[np.int64]:
     return np.ravel(np.asarray(cell)).astype(np.int64) - 1
 
 
-def _read_npz(path: Path) -> Trials:
+def _read_npz(path: Path) -> BlufrTrials:
     wanted = ("names", "gallery", "gallery_trial", "probe", "probe_trial")
     try:
         with np.load(path, allow_pickle=False) as stored:
@@ -169,7 +171,7 @@ def _read_npz(path: Path) -> Trials:
     return _checked(path, tuple(str(name) for name in arrays["names"]), sides[0], sides[1])
 
 
-def _read_folder(path: Path) -> Trials:
+def _read_folder(path: Path) -> BlufrTrials:
     with opened(path / "image_list.txt") as file:
         names = tuple(line.strip() for line in file if line.strip())
     return _checked(path, names, _read_list(path / "gallery_set.txt"), _read_list(path / "probe_set.txt"))
@@ -200,7 +202,7 @@ def _read_list(path: Path) -> list[NDArray[np.int64]]:
 
 def _checked(
     path: Path, names: tuple[str, ...], gallery: list[NDArray[np.int64]], probe: list[NDArray[np.int64]]
-) -> Trials:
+) -> BlufrTrials:
     if len(gallery) != len(probe) or not gallery:
         raise EvaluationError(
             f"{path}: gallery and probes must have one part for each trial, got {len(gallery)}, {len(probe)}"
@@ -213,5 +215,5 @@ def _checked(
             )
         if len(np.unique(rows)) < len(rows):
             raise EvaluationError(f"{path}: an image must occur once in trial {number + 1}, got one twice")
-    trials = tuple(Trial(gallery=one, probe=other) for one, other in zip(gallery, probe, strict=True))
-    return Trials(trials=trials, names=names or None)
+    trials = tuple(BlufrTrial(gallery=one, probe=other) for one, other in zip(gallery, probe, strict=True))
+    return BlufrTrials(trials=trials, names=names or None)
