@@ -23,7 +23,8 @@ from angulus.margins import Margin
 from angulus.models import EmbeddingModel, ModelConfig, save_model
 from angulus.training import judge
 from angulus.training.build import build_head, build_model, in_steps, run_folder
-from angulus.training.checkpoint import Checkpoint, Checkpoints
+from angulus.training.checkpoint import Checkpoints
+from angulus.training.classes import start_classes
 from angulus.training.defaults import choose_device, filled, plain_augment, with_model
 from angulus.training.distributed import (
     Processes,
@@ -38,8 +39,9 @@ from angulus.training.finite import FiniteGuard
 from angulus.training.optimization import build_optimizer, learning_rate
 from angulus.training.record import record
 from angulus.training.run import Metrics, RunResult, environment, start_folder
+from angulus.training.saving import Trained, TrainState, restore, save
 from angulus.training.sources import Sources, open_sources
-from angulus.training.step import Recogniser, StepOutput, check_micro_batches, gradients, update
+from angulus.training.step import Recogniser, StepOutput, check_micro_batches, gradients, settle_order, update
 from angulus.training.words import facts, shown
 
 log = logging.getLogger(__name__)
@@ -54,15 +56,6 @@ class Progress:
     epoch: int
     loss: float | None
     images_per_second: float
-
-
-@dataclass
-class TrainState:
-    """What changes while a run goes on, and what a checkpoint holds besides weights and optimizer."""
-
-    step: int = 0
-    best: float | None = None
-    seconds: float = 0.0  # of training before this process took over
 
 
 def train(
@@ -91,6 +84,7 @@ def train(
         with group.together():
             if group.is_first:
                 start_folder(folder, record(experiment), resume)
+                start_classes(folder, sources.train.identities)
                 write_json(folder / "environment.json", environment(device, fingerprint(sources.train)))
         run = Run(experiment, model, config, sources, folder, device, group, progress)
         if experiment.train.batch_norm == "synchronised":
@@ -135,6 +129,16 @@ class Run:
         self.checkpoints = Checkpoints(folder / "checkpoints", experiment.train.keep_last)
         self.metrics = Metrics(folder / "metrics.jsonl")
         self.state = TrainState()
+        self.trained = Trained(
+            model=self.model,
+            config=config,
+            head=self.head,
+            optimizer=self.optimizer,
+            classes=tuple(sources.train.identities),
+            device=device,
+            group=group,
+            divided=experiment.head.sharded,
+        )
         self.loss: float | None = None
         self.waited = 0.0
         self.started = time.perf_counter()
@@ -222,16 +226,19 @@ class Run:
 
     def wrapped(self) -> nn.Module:
         """The module that is called: compiled and distributed as the recipe says, in training mode."""
-        self.model.train()
-        self.head.train()
+        compiled: Any = torch.compile(self.model) if self.experiment.train.compile else self.model
+        if self.group.group is None:
+            recogniser: nn.Module = Recogniser(compiled, self.head)
+        elif isinstance(self.head, ShardedHead):
+            recogniser = Recogniser(self.parallel(compiled), self.head)
+        else:
+            recogniser = self.parallel(Recogniser(compiled, self.head))
+        if not self.experiment.train.compile:  # which would compile for two images in evaluation mode
+            settle_order(recogniser.eval(), self.model, self.device)
+        recogniser.train()
         if self.experiment.train.batch_norm == "frozen":
             freeze_batch_norm(self.model)
-        backbone: Any = torch.compile(self.model) if self.experiment.train.compile else self.model
-        if self.group.group is None:
-            return Recogniser(backbone, self.head)
-        if isinstance(self.head, ShardedHead):
-            return Recogniser(self.parallel(backbone), self.head)
-        return self.parallel(Recogniser(backbone, self.head))
+        return recogniser
 
     def parallel(self, module: nn.Module) -> DistributedDataParallel:
         devices = [self.device] if self.device.type == "cuda" else None
@@ -315,41 +322,17 @@ class Run:
 
     def save(self) -> None:
         self.guard.raise_if_bad(self.sources.train.keys)
-        if self.group.is_first:
-            self.checkpoints.save(Checkpoint(self.state.step, self.architecture(), self.tensors()))
-        self.group.wait()
-
-    def architecture(self) -> dict[str, Any]:
-        head = {"classes": self.head.num_classes, "subcenters": self.head.subcenters}
-        return {"model": record(self.config), "head": head}
-
-    def tensors(self) -> dict[str, Any]:
-        cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
-        return {
-            "backbone": self.model.state_dict(),
-            "head": self.head.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "best": self.state.best,
-            "seconds": self.seconds(),
-            "random": {"cpu": torch.get_rng_state(), "cuda": cuda},
-        }
+        save(self.trained, self.checkpoints, replace(self.state, seconds=self.seconds()))
 
     def restore(self) -> None:
-        found = self.checkpoints.latest(self.architecture(), self.device)
-        if found is None:
-            log.info("no checkpoint in %s: the run starts at its beginning", self.folder)
-            self.metrics.cut(0)
-            return
-        self.model.load_state_dict(found.tensors["backbone"])
-        self.head.load_state_dict(found.tensors["head"])
-        self.optimizer.load_state_dict(found.tensors["optimizer"])
-        self.state = TrainState(found.step, found.tensors["best"], found.tensors.get("seconds", 0.0))
-        torch.set_rng_state(found.tensors["random"]["cpu"].cpu())
-        if self.device.type == "cuda" and found.tensors["random"]["cuda"] is not None:
-            torch.cuda.set_rng_state(found.tensors["random"]["cuda"].cpu(), self.device)
+        found = restore(self.trained, self.checkpoints)
         if self.group.is_first:
-            self.metrics.cut(found.step)
-            log.info("resumed at step %d of %d", found.step, self.total)
+            self.metrics.cut(0 if found is None else found.step)
+            if found is None:
+                log.info("no checkpoint in %s: the run starts at its beginning", self.folder)
+            else:
+                log.info("resumed at step %d of %d", found.step, self.total)
+        self.state = found or self.state
 
     # Beginning and end
 

@@ -118,10 +118,34 @@ def prepared(model: EmbeddingModel, images: Tensor) -> Tensor:
 
 def local_only(recogniser: nn.Module, apply: bool) -> AbstractContextManager[None]:
     """No exchange of the backbone's gradients for micro-batches before the last."""
+    part = averaged_part(recogniser)
+    return nullcontext() if part is None or not apply else part.no_sync()
+
+
+def averaged_part(recogniser: nn.Module) -> DistributedDataParallel | None:
+    """What is averaged over the processes: the recogniser, its backbone, or nothing."""
     for part in (recogniser, getattr(recogniser, "backbone", None)):
-        if apply and isinstance(part, DistributedDataParallel):
-            return part.no_sync()
-    return nullcontext()
+        if isinstance(part, DistributedDataParallel):
+            return part
+    return None
+
+
+def settle_order(recogniser: nn.Module, model: EmbeddingModel, device: torch.device) -> None:
+    """Let DistributedDataParallel choose in which order it adds before the first step, as it is in evaluation mode.
+
+    It chooses in its first backward pass, for all later ones. Three processes and more see the order in the last bits,
+    so that a run which is resumed would differ from one that was not interrupted. Nothing is moved.
+    """
+    part = averaged_part(recogniser)
+    if part is None:
+        return
+    size = (2, 3, model.input.height, model.input.width)
+    images = prepared(model, torch.zeros(size, dtype=torch.uint8, device=device))
+    if part is recogniser:
+        part(images, torch.zeros(2, dtype=torch.int64, device=device), 0, ()).loss.backward()
+    else:
+        part(images).sum().backward()
+    part.zero_grad(set_to_none=True)
 
 
 def update(
