@@ -6,7 +6,7 @@ read as whole tensors would be. Not imported by `angulus.heads`, because DTensor
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -76,6 +76,19 @@ def load_sharded(head: MarginHead, path: Path, optimizer: Optimizer | None = Non
         parameters = dict(head.named_parameters())
         for (name, key), tensor in kept.items():
             optimizer.state[parameters[name]][key] = on_its_device(optimizer, parameters[name], tensor)
+
+
+def read_tensors(path: Path, names: Sequence[str]) -> dict[str, Tensor]:
+    """Whole tensors of a folder of `save_sharded` by name, on the CPU; those that it does not hold are left out.
+
+    Reads without other processes, whoever saved the folder.
+    """
+    saved = read_metadata(path).state_dict_metadata
+    entries = {name: entry for name in names if isinstance(entry := saved.get(name), TensorStorageMetadata)}
+    tensors = {name: torch.empty(entry.size, dtype=entry.properties.dtype) for name, entry in entries.items()}
+    with one_process_is_fine(), as_sentence(f"{path} is not a readable checkpoint", REMEDY):
+        checkpoint.load({**tensors}, checkpoint_id=path, no_dist=True)
+    return tensors
 
 
 def sharded_state(head: MarginHead, optimizer: Optimizer | None = None) -> dict[str, Tensor]:

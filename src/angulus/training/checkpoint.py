@@ -131,11 +131,14 @@ def remove(path: Path) -> None:
     shutil.rmtree(leaving, ignore_errors=True)
 
 
-def load_content(path: Path, device: torch.device) -> Checkpoint:
-    """Read one checkpoint, but for a divided head. Raises CheckpointError when it is missing or damaged."""
+def load_content(path: Path, device: torch.device, *, mapped: bool = False) -> Checkpoint:
+    """Read one checkpoint, but for a divided head. Raises CheckpointError when it is missing or damaged.
+
+    mapped: leave tensors on the disk until they are looked at.
+    """
     file = path / RUN_FILE if path.is_dir() else path
     try:
-        content = torch.load(file, map_location=device, weights_only=True)
+        content = torch.load(file, map_location=device, weights_only=True, mmap=mapped)
         names = content.get("classes")
         classes = None if names is None else tuple(names)
         return Checkpoint(int(content["step"]), dict(content["architecture"]), dict(content["tensors"]), classes)

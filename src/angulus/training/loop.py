@@ -8,20 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from angulus.data import Batch, EpochSampler, batches, fingerprint, select
+from angulus.data import Batch, EpochSampler, batches, fingerprint
 from angulus.errors import ConfigError
 from angulus.evaluation import VerificationResult
 from angulus.evaluation.report import Gallery, write_report
-from angulus.extract import embed
-from angulus.heads import ShardedHead, expected_initial_loss, start_from
+from angulus.heads import ShardedHead, expected_initial_loss
 from angulus.margins import Margin
 from angulus.models import EmbeddingModel, ModelConfig, save_model
 from angulus.training import judge
+from angulus.training.beginning import begin_classes
 from angulus.training.build import build_head, build_model, in_steps, run_folder
 from angulus.training.checkpoint import Checkpoints
 from angulus.training.classes import start_classes
@@ -143,22 +142,13 @@ class Run:
         self.waited = 0.0
         self.started = time.perf_counter()
 
-    def start_from_data(self) -> None:
-        """Put the class weights at the mean embeddings of the training identities."""
-        labels = self.sources.train.labels
-        held = (labels >= self.head.classes.start) & (labels < self.head.classes.stop)
-        images = select(self.sources.train, np.flatnonzero(held))
-        found = embed(self.model, images, batch_size=256, flip=False, device=self.device)
-        classes = torch.from_numpy(labels[held]).to(self.device)
-        count = start_from(self.head, torch.from_numpy(found.embeddings).to(self.device), classes)
-        log.info("the class weights of %d identities begin at their mean embeddings", count)
-
     def go(self, resume: bool) -> RunResult:
         if resume:
             self.restore()
         self.announce()
-        if self.experiment.head.from_data and self.state.step == 0:
-            self.start_from_data()
+        if self.state.step == 0:
+            config, images = self.experiment.head, self.sources.train
+            begin_classes(config, self.head, self.model, images, self.device, self.group)
         recogniser = self.wrapped()
         board = tensorboard(self.experiment, self.folder) if self.group.is_first else None
         self.started, first_step = time.perf_counter(), self.state.step
