@@ -6,6 +6,7 @@ train:CASE    into FOLDER/CASE
 stop:CASE     into FOLDER/stopped-CASE, and break off after step 7; FOLDER/read-CASE-from-W is a copy, for others
 resume:CASE   what was stopped, to the end
 read:CASE     resume each FOLDER/read-CASE-*, say what is held then, and break off
+take:CASE     a new run with other identities that takes over the class weights of FOLDER/read-CASE-from-3
 poison:CASE   the second process alone finds a gradient that is not finite
 full:CASE     the second process alone cannot write its part of the second checkpoint
 """
@@ -28,10 +29,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from small_run import small
 
 import angulus.training.loop as loop
+from angulus.data import Source
 from angulus.errors import AngulusError
-from angulus.heads import Sampled, Streamed
+from angulus.heads import MarginHead, Sampled, Streamed
 from angulus.margins import AdaFace, CurricularFace, L2Softmax, Learned
 from angulus.training import SGD, AdamW, Experiment, Head, train
+from angulus.training.distributed import Processes
 from angulus.training.optimization import state_of
 
 TOGETHER = {"batch_norm": "frozen", "epochs": 2, "batch_size": 22, "optim": SGD(lr=0.02)}
@@ -125,6 +128,20 @@ def read(run: Experiment) -> None:
         train(run, resume=True)
 
 
+def take_over(run: Experiment, source: Path) -> None:
+    """Say which class weights each process begins with."""
+
+    def after_begin(config: Head, head: MarginHead, model: Any, images: Source, device: Any, group: Processes) -> None:
+        found = {"weight": head.weight.detach(), "bias": head.bias.detach(), "names": list(images.identities)}
+        torch.save(found, run.out / f"begun-{group.rank}.pt")
+        raise Stop
+
+    data = replace(run.data, num_identities=44)
+    head = replace(run.head, weights_from=source, from_data=True)
+    with changed(loop, "begin_classes", after_begin):
+        train(replace(run, data=data, head=head))
+
+
 def fail(run: Experiment, owner: Any, name: str, after: Callable[..., Any], rank: int) -> None:
     """Train with a function that fails; every process writes what it was told."""
     sentence = "nothing"
@@ -169,6 +186,8 @@ def act(verb: str, case: str, folder: Path, rank: int, world: int) -> None:
     elif verb == "read":
         for path in sorted(folder.glob(f"read-{case}-*")):
             read(replace(run, out=path))
+    elif verb == "take":
+        take_over(replace(run, out=folder / f"taken-{case}"), folder / f"read-{case}-from-3")
     elif verb == "poison":
         poison(replace(run, out=folder / "poisoned"), rank)
     elif verb == "full":

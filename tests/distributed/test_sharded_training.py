@@ -15,6 +15,7 @@ import torch
 
 SCRIPT = Path(__file__).parent / "sharded_runs.py"
 KEPT = ["streamed", "sampled", "adamw"]  # whose checkpoints are looked at
+RESUMED = ["streamed", "sampled"]
 CASES = ["dense", "accumulated", "streamed", "sampled", "adamw"]
 ALIKE = ("loss", "cos_target", "gradient_norm", "held-out/auc", "held-out/eer")
 
@@ -48,14 +49,14 @@ def trained(tmp_path_factory):
     folders = {world: tmp_path_factory.mktemp(f"by-{world}") for world in (3, 1, 2)}
     train = {world: [f"train:{case}" for case in cases_of(world)] for world in folders}
     read = [f"read:{case}" for case in KEPT]
-    stop, resume = [f"stop:{case}" for case in KEPT], [f"resume:{case}" for case in KEPT]
+    stop, resume = [f"stop:{case}" for case in KEPT], [f"resume:{case}" for case in RESUMED]
     run(3, folders[3], *train[3], *stop, *resume)
     copy_for_others(folders[3], folders[1])
-    run(1, folders[1], *train[1], *read, "stop:adamw")
+    run(1, folders[1], *train[1], *read, "take:adamw", "stop:adamw")
     copy_for_others(folders[3], folders[2])
     shutil.copytree(folders[1] / "read-adamw-from-1", folders[2] / "read-adamw-from-1")
     shutil.copytree(folders[3] / "read-streamed-from-3", folders[2] / "stopped-streamed")
-    run(2, folders[2], *train[2], *read, "resume:streamed", "poison:dense", "full:dense")
+    run(2, folders[2], *train[2], *read, "resume:streamed", "take:adamw", "poison:dense", "full:dense")
     return folders
 
 
@@ -96,7 +97,7 @@ def without_times(folder: Path) -> list[dict[str, float]]:
     return [{name: value for name, value in row.items() if name not in timed} for row in rows(folder)]
 
 
-@pytest.mark.parametrize("case", KEPT)
+@pytest.mark.parametrize("case", RESUMED)
 def test_a_resumed_run_equals_the_uninterrupted_one_to_the_bit(trained, case):
     whole, resumed = trained[3] / case, trained[3] / f"stopped-{case}"
     assert without_times(resumed) == without_times(whole)
@@ -143,3 +144,20 @@ def test_everything_is_read_to_the_bit_by_another_number_of_processes(trained, c
     assert all(saved[name].abs().max() > 0 for name in moments)
     for name, value in saved.items():
         assert torch.equal(found[name], value), name
+
+
+def test_class_weights_of_three_processes_begin_a_run_of_two_by_name(trained):
+    source = trained[3] / "read-adamw-from-3"
+    saved = joined(source, "saved", 3)
+    places = {name: place for place, name in enumerate(json.loads((source / "classes.json").read_text()))}
+    alone, *parts = (
+        torch.load(trained[world] / "taken-adamw" / f"begun-{rank}.pt", weights_only=True)
+        for world, rank in ((1, 0), (2, 0), (2, 1))
+    )
+    weight, bias = (torch.cat([part[name] for part in parts]) for name in ("weight", "bias"))
+    kept = [row for row, name in enumerate(alone["names"]) if name in places]
+    assert 0 < len(kept) < len(weight)
+    old = [places[alone["names"][row]] for row in kept]
+    assert torch.equal(weight[kept], saved["head.weight"][old])
+    assert torch.equal(bias[kept], saved["head.bias"][old])
+    assert torch.allclose(weight, alone["weight"], atol=1e-6)  # new ones at their means, in either

@@ -77,7 +77,12 @@ class Checkpoints:
             if group.is_first:
                 self.clear()
                 make_folder(partial)
-        write_parts(partial)
+        try:
+            write_parts(partial)
+        except CheckpointError:
+            if group.is_first:
+                self.clear()  # half of it may be what fills the disk
+            raise
         with group.together():
             if group.is_first:
                 checkpoint.write(partial / RUN_FILE)
