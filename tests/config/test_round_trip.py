@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from angulus.config import load, resolve, schema, to_dict, to_yaml
-from angulus.heads import Dense, Streamed
+from angulus.heads import STRATEGIES, Dense, Streamed
 from angulus.margins import MARGINS, SCHEDULES, ArcFace, Learned, Linear, NormFace, PerClass, Steps
 from angulus.models import MODELS, InputSpec, TinyNet
 from angulus.training.experiment import (
@@ -52,6 +52,13 @@ def test_every_margin(name):
 def test_every_model(name):
     experiment = resolve(folder(model={"name": name, "input": {"height": 64, "width": 48, "std": 128}}))
     assert experiment.model == MODELS[name](input=InputSpec(height=64, width=48, std=128.0))
+    round_trip(experiment)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_strategy(name):
+    experiment = resolve(folder(head={"strategy": name}))
+    assert experiment.head.strategy == STRATEGIES[name]()
     round_trip(experiment)
 
 

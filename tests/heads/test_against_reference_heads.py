@@ -8,7 +8,7 @@ from reference import margin_losses as oracle
 from reference.margin_cases import CASE_NAMES, CASES, CLASSES, Case, clear_of_switches
 from torch import Tensor
 
-from angulus.heads import Dense, Streamed, margin_softmax
+from angulus.heads import Dense, MarginHead, RowSGD, Sampled, Strategy, Streamed, margin_softmax
 from angulus.margins import ArcFace, L2Softmax, Learned, MVSoftmax, NormFace, PerSample, SphereFace
 
 STRATEGIES = {
@@ -17,6 +17,7 @@ STRATEGIES = {
     "chunk3": Streamed(chunk=3, mode="stash"),
     "chunk7": Streamed(chunk=7, mode="recompute"),
     "chunk-all": Streamed(chunk=CLASSES, mode="stash"),
+    "sampled-all": Sampled(rate=1.0, streamed=Streamed(chunk=4, mode="stash")),
 }
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 # Duplicates, an ignored example and classes without examples.
@@ -78,7 +79,7 @@ def gradients(losses: Tensor, per_loss: Tensor, leaves: dict[str, Tensor]) -> Re
 
 
 @functools.cache
-def expected(index: int, subcenters: int, dtype: torch.dtype) -> Result:
+def expected(index: int, subcenters: int, dtype: torch.dtype, label_smoothing: float = 0.0) -> Result:
     case = CASES[index]
     embeddings, weight, bias, per_loss = batch(subcenters)
     leaves = dict(zip(("embeddings", "weight"), rounded((embeddings, weight), dtype), strict=True))
@@ -98,11 +99,14 @@ def expected(index: int, subcenters: int, dtype: torch.dtype) -> Result:
         straight_through=case.straight,
         factor=case.factor,
         penalty=case.penalty,
+        label_smoothing=label_smoothing,
     )
     return gradients(losses, per_loss, leaves)
 
 
-def obtained(case: Case, subcenters: int, dtype: torch.dtype, strategy: Dense | Streamed) -> Result:
+def obtained(
+    case: Case, subcenters: int, dtype: torch.dtype, strategy: Strategy, label_smoothing: float = 0.0
+) -> Result:
     embeddings, weight, bias, per_loss = batch(subcenters)
     leaves = dict(zip(("embeddings", "weight"), rounded((embeddings, weight), dtype), strict=True))
     if case.bias:
@@ -119,6 +123,7 @@ def obtained(case: Case, subcenters: int, dtype: torch.dtype, strategy: Dense | 
         state=case.tensors(),
         step=case.step,
         strategy=strategy,
+        label_smoothing=label_smoothing,
     )
     assert losses.dtype == dtype
     return gradients(losses, per_loss.to(dtype), leaves)
@@ -140,9 +145,66 @@ def assert_close(got: Result, want: Result, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("subcenters", [1, 3])
 @pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES.keys())
 @pytest.mark.parametrize("index", range(len(CASES)), ids=CASE_NAMES)
-def test_matches_the_oracle(index: int, strategy: Dense | Streamed, subcenters: int, dtype: torch.dtype) -> None:
+def test_matches_the_oracle(index: int, strategy: Strategy, subcenters: int, dtype: torch.dtype) -> None:
     got = obtained(CASES[index], subcenters, dtype, strategy)
     assert_close(got, expected(index, subcenters, dtype), dtype)
+
+
+@pytest.mark.parametrize("subcenters", [1, 3])
+@pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES.keys())
+@pytest.mark.parametrize("index", range(len(CASES)), ids=CASE_NAMES)
+def test_label_smoothing_matches_the_oracle(index: int, strategy: Strategy, subcenters: int) -> None:
+    got = obtained(CASES[index], subcenters, torch.float64, strategy, label_smoothing=0.2)
+    assert_close(got, expected(index, subcenters, torch.float64, label_smoothing=0.2), torch.float64)
+
+
+def test_label_smoothing_is_that_of_cross_entropy() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, w = (torch.randn(count, 3, generator=generator, dtype=torch.float64) for count in (6, 9))
+    labels = torch.randint(0, 9, (6,), generator=generator)
+    got = margin_softmax(x, w, labels, NormFace(scale=8.0), strategy=Streamed(chunk=2), label_smoothing=0.1)
+    want = torch.nn.functional.cross_entropy(8 * unit(x) @ unit(w).T, labels, reduction="none", label_smoothing=0.1)
+    torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
+    with pytest.raises(ValueError, match="label_smoothing must be at least 0 and below 1, got 1"):
+        margin_softmax(x, w, labels, NormFace(), label_smoothing=1.0)
+
+
+MOVED = {
+    "recompute": Streamed(chunk=3, mode="recompute"),
+    "stash": Streamed(chunk=3, mode="stash"),
+    "sampled-all": Sampled(rate=1.0, streamed=Streamed(chunk=4)),
+}
+
+
+@pytest.mark.parametrize("subcenters", [1, 3])
+@pytest.mark.parametrize("strategy", MOVED.values(), ids=MOVED.keys())
+@pytest.mark.parametrize("index", range(len(CASES)), ids=CASE_NAMES)
+def test_an_update_in_backward_moves_by_the_oracles_gradient(index: int, strategy: Strategy, subcenters: int) -> None:
+    """One step of plain gradient descent with rate 1: the weights lose exactly their gradient."""
+    case = CASES[index]
+    embeddings, weight, bias, per_loss = batch(subcenters)
+    head = MarginHead(
+        embeddings.shape[1], CLASSES, case.margin, subcenters, strategy, RowSGD(momentum=0.0, weight_decay=0.0)
+    ).double()
+    head.learning_rate = 1.0
+    with torch.no_grad():
+        head.weight.copy_(weight)
+        if head.bias is not None:
+            head.bias.copy_(bias)
+    for name, value in case.state.items():
+        head.get_buffer(f"state_{name}").fill_(value)
+    frozen = {name: value.clone() for name, value in head.state.items()}
+    head.keep = lambda state: None  # the oracle has the statistics as they were
+    x = embeddings.clone().requires_grad_()
+    losses = head(x, torch.tensor(LABELS), step=case.step).losses
+    (losses * per_loss).sum().backward()
+    want = expected(index, subcenters, torch.float64)
+    assert_close(
+        {"gradient of weight": weight - head.weight.detach(), "gradient of embeddings": x.grad},
+        {name: want[name] for name in ("gradient of weight", "gradient of embeddings")},
+        torch.float64,
+    )
+    assert all(torch.equal(head.state[name], value) for name, value in frozen.items())
 
 
 # ---- awkward shapes

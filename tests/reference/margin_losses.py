@@ -29,8 +29,12 @@ def losses(
     straight_through: bool = False,
     factor: float = 1.0,
     penalty: Callable[[Tensor], Tensor] | None = None,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Loss of each example, [n]; scale None means the feature norm; a list of rules gives each example its own."""
+    """Loss of each example, [n]; scale None means the feature norm; a list of rules gives each example its own.
+
+    label_smoothing: the cross entropy with a target that has this share spread evenly over all classes.
+    """
     out = []
     for i, label in enumerate(labels):
         norm = embeddings[i].pow(2).sum().sqrt()
@@ -48,7 +52,10 @@ def losses(
         if bias is not None:
             z_target = z_target + bias[label]
             z_others = [z + b for z, b in zip(z_others, rest(list(bias), label), strict=True)]
-        loss = factor * (torch.logsumexp(torch.stack([z_target, *z_others]), 0) - z_target)
+        logits = torch.stack([z_target, *z_others])
+        shares = torch.full_like(logits, label_smoothing / len(logits))
+        shares[0] += 1 - label_smoothing
+        loss = factor * -(shares * logits.log_softmax(0)).sum()
         out.append(loss if penalty is None else loss + penalty(norm))
     return torch.stack(out) if out else torch.zeros(0, dtype=torch.float64)
 

@@ -19,6 +19,7 @@ from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserErro
 from angulus.config.kinds import SCHEDULE, Family, family_for, find_kind
 from angulus.config.suggest import closest, did_you_mean
 from angulus.margins import Learned, PerClass, PerSample, Schedule
+from angulus.training.record import name_of
 
 _NONE = type(None)
 _BAD = object()
@@ -76,8 +77,8 @@ class Walk:
             return self.complain(path, f"must be a mapping of {', '.join(fields_of(kind))}, got {shown(raw)}")
         before = len(self.problems)
         fields = fields_of(kind)
-        if family is None and "name" not in fields and raw.get("name") == f"{kind.__module__}:{kind.__qualname__}":
-            raw = {key: value for key, value in raw.items() if key != "name"}  # as `record` writes a user's own class
+        if family is None and "name" not in fields and "name" in raw and raw["name"] == name_of(kind):
+            raw = {key: value for key, value in raw.items() if key != "name"}  # `record` names every class it can
         hints = hints_of(kind)
         for key in raw:
             if key not in fields:

@@ -2,6 +2,7 @@
 
 from angulus.heads.dense import Dense
 from angulus.heads.expectation import expected_initial_loss
+from angulus.heads.fused import Fused
 from angulus.heads.head import HeadOutput, MarginHead
 from angulus.heads.problem import Strategy
 from angulus.heads.sampled import Sampled
@@ -11,11 +12,12 @@ from angulus.heads.starting import start_from
 from angulus.heads.streamed import Streamed
 from angulus.heads.updates import RowAdaGrad, RowAdamW, RowSGD
 
-STRATEGIES: dict[str, type] = {"dense": Dense, "streamed": Streamed, "sampled": Sampled}
+STRATEGIES: dict[str, type] = {"dense": Dense, "streamed": Streamed, "sampled": Sampled, "fused": Fused}
 
 __all__ = [
     "STRATEGIES",
     "Dense",
+    "Fused",
     "HeadOutput",
     "MarginHead",
     "RowAdaGrad",

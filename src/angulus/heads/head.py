@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from angulus.heads.dense import Dense
+from angulus.heads.fused import Fused
 from angulus.heads.problem import Strategy
 from angulus.heads.sampled import Sampled
 from angulus.heads.softmax import Batch, Summed, as_float, check_labels, check_shapes, check_smoothing, finish, start
@@ -41,8 +42,8 @@ class MarginHead(nn.Module):
       subcenters: k, class weights per identity, of which the nearest counts (sub-center ArcFace).
       strategy: how the classes are summed; default `Dense()`.
       update: a rule that moves the class weights inside the backward pass (`angulus.heads.updates`), so that their
-        gradient is never whole; needs the strategy Streamed. Set `learning_rate` before each backward pass, and
-        leave `weight` out of the optimizer. Its state is in buffers.
+        gradient is never whole; needs the strategy Streamed, Sampled or Fused. Set `learning_rate` before each
+        backward pass, and leave `weight` out of the optimizer. Its state is in buffers.
       filter_above: for noisy labels: other classes whose cosine exceeds this count as cosine 0 and get no gradient,
         since they may be the same person (inter-class filtering of arcface_torch).
       label_smoothing: share of the target that is spread evenly over all classes (Szegedy et al. 2016, section 7).
@@ -127,8 +128,10 @@ class MarginHead(nn.Module):
                 "update inside backward needs the whole gradient of a class in one process, and each of several has "
                 "a part of it: set head.sharded=true (from Python: ShardedHead)"
             )
-        if not isinstance(self.strategy, (Streamed, Sampled)):
-            raise ValueError(f"update inside backward needs the strategy Streamed or Sampled, got {self.strategy}")
+        if not isinstance(self.strategy, (Streamed, Sampled, Fused)):
+            raise ValueError(
+                f"update inside backward needs the strategy Streamed, Sampled or Fused, got {self.strategy}"
+            )
         rows = self.weight.detach().flatten(0, -2)
         state = update.initial(rows)
         for name, value in state.items():

@@ -108,7 +108,7 @@ def begin(
     blocks = weight if weight.ndim == 3 else weight[:, None]
     problem = Problem(units, blocks, labels, margin.free_weights, step)
     if mover is not None:
-        problem = replace(problem, move=mover.move, refresh=mover.refresh)
+        problem = replace(problem, move=mover.move, mover=mover, refresh=mover.refresh)
     sweep = strategy.sweep(problem)
     seen = Seen.of(
         sweep.own(),
@@ -164,7 +164,8 @@ def logits_of(margin: Margin, seen: Seen, bias: Tensor | None, filter_above: flo
         scale=torch.as_tensor(temperature, dtype=reference.dtype, device=reference.device),
         bias=bias,
         emphasis=emphasis if margin.reshapes_others or filter_above is not None else None,
-        limit=None if margin.free_weights or margin.reshapes_others else bound_of(temperature, 1.0),
+        # a bias may take logits anywhere
+        limit=None if margin.free_weights or margin.reshapes_others or bias is not None else bound_of(temperature, 1.0),
     )
 
 
