@@ -29,13 +29,13 @@ STATISTICS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """What 3 and then 2 processes have written, after this one had saved a head of its own."""
+    """What 4, 3 and then 2 processes have written, after this one had saved a head of its own."""
     folder = tmp_path_factory.mktemp("sharded")
     head = plain_head()
     optimizer = trained(head)
     save_sharded(head, folder / "by-1", optimizer)
     torch.save(held(head, optimizer), folder / "by-1-saved-0.pt")
-    for world in (3, 2):
+    for world in (4, 3, 2):
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
         environment = {name: value for name, value in os.environ.items() if name != "WORLD_SIZE"}
         done = subprocess.run(
@@ -136,7 +136,7 @@ def test_every_process_says_what_is_wrong(found, world):
 # ---- checkpoints
 
 
-@pytest.mark.parametrize(("name", "saved_by"), [("by-1", 1), ("by-3", 3)])
+@pytest.mark.parametrize(("name", "saved_by"), [("by-1", 1), ("by-3", 3), ("by-4", 4)])
 @pytest.mark.parametrize("world", [1, *WORLDS])
 def test_weights_and_momentum_are_read_to_the_bit_by_any_number_of_processes(folder, name, saved_by, world):
     saved = joined(folder, f"{name}-saved", saved_by)
