@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "heads.py"
+INTERVALS = SCRIPT.with_name("intervals.py")
 
 
 def heads(file: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -35,3 +36,13 @@ def test_a_head_that_does_not_fit_is_left_out_and_says_so(tmp_path):
     done = heads(file, *options)
     assert done.returncode == 0, done.stderr
     assert "| dense | does not fit: needs about" in done.stdout
+
+
+def test_intervals_are_simulated_and_written(tmp_path):
+    file = tmp_path / "intervals.json"
+    options = ("--draws", "2", "--replicates", "20", "--only", "0", "--truth-people", "100", "--json", str(file))
+    done = subprocess.run([sys.executable, str(INTERVALS), *options], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(file.read_text())["results"].values()
+    assert found["TAR at FAR 0.01 | logit-t"]["draws"] == 2
+    assert file.with_suffix(".md").read_text().count("| 4 images each |") == 10

@@ -8,6 +8,7 @@ import pytest
 from evaluation_sets import all_pairs, drawn_pairs, some_seed, some_sizes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_data import SHARED, needs_shared
 from reference import uncertainty as oracle
 from reference import verification
 from sklearn import metrics
@@ -219,6 +220,15 @@ def test_bad_input_names_the_row():
         )
     with pytest.raises(EvaluationError, match="far must be at least 0"):
         tar_at_far_intervals(all_pairs([2, 2, 2], 0), [1.5])
+
+
+@needs_shared
+def test_what_the_documents_say_of_lfw():
+    labels = np.load(SHARED / "lfw_embeddings" / "lfw_mobilefacenet128.npz")["label"]
+    images = np.bincount(labels).astype(float)
+    pairs = images * (images - 1) / 2
+    assert (pairs.sum(), pairs.max(), np.count_nonzero(pairs)) == (242_257, 140_185, 1680)
+    assert pairs.sum() ** 2 / (pairs**2).sum() == pytest.approx(2.8, abs=0.05)
 
 
 def test_coverage_in_a_small_simulation():
