@@ -17,7 +17,7 @@ from angulus.errors import EvaluationError
 from angulus.evaluation.accuracy import accuracy_replicates
 from angulus.evaluation.bootstrap import Bootstrap
 from angulus.evaluation.intervals import Interval, student_quantile, student_tail
-from angulus.evaluation.replicates import Spread, tar_replicates, tar_spread
+from angulus.evaluation.replicates import Spread, far_spread, freedom_of, genuine_pairs, tar_replicates, tar_spread
 from angulus.evaluation.subjects import SubjectScores
 from angulus.evaluation.uncertainty import threshold_study
 
@@ -59,7 +59,7 @@ def compare_tar(
         sample, _, places = threshold_study(scores, [far], options)
         spreads.append(tar_spread(scores, float(scores.tail[sample[0]])))
         replicates.append(tar_replicates(scores, scores.tail[places[:, 0]], weights))
-    return _difference(f"TAR at FAR {far:g}", spreads, replicates, options)
+    return _difference(f"TAR at FAR {far:g}", spreads, replicates, genuine_pairs(first), options)
 
 
 def compare_accuracy(
@@ -73,16 +73,17 @@ def compare_accuracy(
     """Accuracy of two models on the same listed pairs [p]; the people of both sides are drawn together."""
     options, kind = bootstrap or Bootstrap(), np.asarray(same, dtype=bool)
     share = float(kind.mean())
-    spreads, replicates = [], []
+    spreads, replicates, trials = [], [], np.zeros(0)
     for correct in (first_correct, second_correct):
         accepted = np.asarray(correct, dtype=bool) == kind
         scores = SubjectScores.of_pairs(np.where(accepted, 1.0, -1.0), kind, left_subject, right_subject)
         weights = options.weights(scores.subjects)
         replicates.append(accuracy_replicates(scores, share, weights))
-        own = tar_spread(scores, 0.0)
-        rate = share * own.rate + (1 - share) * float((~accepted[~kind]).mean())
-        spreads.append(replace(own, rate=rate))
-    return _difference("accuracy", spreads, replicates, options)
+        own, other = tar_spread(scores, 0.0), far_spread(scores, 0.0)
+        rate = share * own.rate + (1 - share) * (1 - other.rate)
+        spreads.append(replace(own, rate=rate, influence=share * own.influence - (1 - share) * other.influence))
+        trials = genuine_pairs(scores) + scores.compared.per_subject(scores.subjects)
+    return _difference("accuracy", spreads, replicates, trials, options)
 
 
 def mcnemar(first_correct: ArrayLike, second_correct: ArrayLike) -> float:
@@ -97,13 +98,17 @@ def mcnemar(first_correct: ArrayLike, second_correct: ArrayLike) -> float:
 
 
 def _difference(
-    figure: str, spreads: list[Spread], replicates: list[NDArray[np.float64]], options: Bootstrap
+    figure: str,
+    spreads: list[Spread],
+    replicates: list[NDArray[np.float64]],
+    trials: NDArray[np.float64],
+    options: Bootstrap,
 ) -> Comparison:
     moved = replicates[0] - replicates[1]
     ratio = max(1.0, *(spread.ratio for spread in spreads))
     deviation = ratio * float(np.nanstd(moved, ddof=1))
     found = spreads[0].rate - spreads[1].rate
-    freedom = min(spread.freedom for spread in spreads)
+    freedom = freedom_of(spreads[0].influence - spreads[1].influence, trials)
     half = student_quantile((1 + options.level) / 2, freedom) * deviation
     p_value = 2 * student_tail(abs(found) / deviation, freedom) if deviation > 0 else float(found == 0)
     difference = Interval(
