@@ -1,6 +1,6 @@
 """How often do 95 % intervals hold what they should? Simulated people with unequal numbers of images.
 
-    python benchmarks/intervals.py                 500 draws of each population, about 8 minutes on one core
+    python benchmarks/intervals.py                 500 draws of each population, about 7 minutes on one core
     python benchmarks/intervals.py --draws 40      a quick look
 
 Embeddings are drawn: a direction for each person (some people more alike than others), a spread of their own, noise for
@@ -59,6 +59,7 @@ POPULATIONS = (
     Population("4 images each", 300, 4, least=4),
     Population("1 to 15 images, heavy tail", 600, 15),
     Population("1 to 40 images, few errors", 400, 40, noise=0.5),
+    Population("1 to 20 images, people very unlike", 500, 20, alike=0.3, noise=0.48, unrest=0.35),
 )
 
 
