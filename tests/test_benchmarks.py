@@ -10,6 +10,7 @@ import pytest
 import torch
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "heads.py"
+INTERVALS = SCRIPT.with_name("intervals.py")
 
 
 def heads(file: Path, *options: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -67,3 +68,13 @@ def test_speed_is_that_of_four_products_beside_the_peak():
     assert known["operations_per_second"] == pytest.approx(8 * 1024 * 512 * 1e6 / 0.01)
     assert known["time_over_peak"] == pytest.approx(790 / 419.43, rel=1e-4)
     assert "| 419 | 1.88 |" in script.table({"fused": known}, "dense")
+
+
+def test_intervals_are_simulated_and_written(tmp_path):
+    file = tmp_path / "intervals.json"
+    options = ("--draws", "2", "--replicates", "20", "--only", "0", "--truth-people", "100", "--json", str(file))
+    done = subprocess.run([sys.executable, str(INTERVALS), *options], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(file.read_text())["results"].values()
+    assert found["TAR at FAR 0.01 | logit-t"]["draws"] == 2
+    assert file.with_suffix(".md").read_text().count("| 4 images each |") == 10
