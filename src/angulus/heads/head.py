@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from angulus.heads.auto import Auto
 from angulus.heads.dense import Dense
 from angulus.heads.problem import Strategy
 from angulus.heads.sampled import Sampled
@@ -124,8 +125,10 @@ class MarginHead(nn.Module):
     def prepare_update(self, update: RowRule) -> Mover:
         if self.process_group is not None and not self.holds_whole_gradient:
             raise ValueError("update inside backward needs the whole gradient of a process: shard the head instead")
-        if not isinstance(self.strategy, (Streamed, Sampled)):
-            raise ValueError(f"update inside backward needs the strategy Streamed or Sampled, got {self.strategy}")
+        if not isinstance(self.strategy, (Streamed, Sampled, Auto)):
+            raise ValueError(
+                f"update inside backward needs the strategy Streamed, Sampled or Auto, got {self.strategy}"
+            )
         rows = self.weight.detach().flatten(0, -2)
         state = update.initial(rows)
         for name, value in state.items():
