@@ -65,6 +65,7 @@ def show(planned: "Plan") -> None:
         print(f"{name:<{width}}  {in_words(size) if size else '-':>9}")
     print("\nThe head by strategy (> is the recipe's), and the total with all the above, for one process:")
     print_table(COLUMNS, [line_of(row) for row in planned.rows])
+    print("* not the exact loss and gradient: a sample of the classes, or values rounded to bfloat16")
     print(f"\n{in_words(planned.usable)} can be planned with.")
     for note in planned.notes:
         print(f"{note[0].upper()}{note[1:]}.")
@@ -99,7 +100,6 @@ def print_table(columns: tuple[str, ...], lines: list[list[str]]) -> None:
         return
     widths = [max(len(line[number]) for line in (columns, *lines)) for number in range(len(columns))]
     for line in (columns, *lines):
-        cells = [
-            cell.ljust(w) if not n else cell.rjust(w) for n, (cell, w) in enumerate(zip(line, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip())
+        cells = zip(columns, line, widths, strict=True)
+        shown = [cell.ljust(width) if name in ("strategy", "") else cell.rjust(width) for name, cell, width in cells]
+        print("  ".join(shown).rstrip())

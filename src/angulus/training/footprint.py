@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from angulus.errors import ConfigError
 from angulus.heads.memory import update_copies
 from angulus.heads.updates import RowRule
 from angulus.models import EmbeddingModel
@@ -50,13 +51,26 @@ def backbone_memory(model: EmbeddingModel, experiment: Experiment, device: torch
     on_cuda = device.type == "cuda"
     together = gradient if on_cuda else max(sizes, default=0)
     return BackboneMemory(
-        weights=sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers())),
+        weights=weight_bytes(model),
         gradient=gradient,
         optimizer_state=round(state_of(rule) * gradient),
         moving=update_copies(rule, on_cuda=on_cuda) * together,
         activations_fixed=fixed,
         activations_each=each,
     )
+
+
+def built_aside(experiment: Experiment) -> EmbeddingModel:
+    """A network of the experiment's kind; the random numbers of the run stay as they were."""
+    if experiment.model is None:
+        raise ConfigError("model must be chosen before it is measured")
+    with torch.random.fork_rng([]):
+        return experiment.model.build()
+
+
+def weight_bytes(model: EmbeddingModel) -> int:
+    """Bytes of parameters and buffers."""
+    return sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
 
 
 def state_of(rule: RowRule) -> float:

@@ -31,6 +31,9 @@ class Option:
 
     @property
     def is_exact(self) -> bool:
+        """Whether loss and gradient are those of all classes in float32."""
+        if isinstance(self.strategy, Streamed):
+            return "bfloat16" not in (self.strategy.products, self.strategy.stash)
         return not isinstance(self.strategy, Sampled)
 
     def settings(self, experiment: Experiment) -> list[str]:
@@ -50,7 +53,11 @@ class Option:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A run as far as its memory goes. images: None where nobody knows.  data: bytes of images in memory."""
+    """A run as far as its memory goes.
+
+    images: None where nobody knows.  data: bytes of images in memory.
+    chosen: what `strategy: auto` has come to, where that is known.
+    """
 
     experiment: Experiment
     identities: int
@@ -59,6 +66,7 @@ class Task:
     backbone: BackboneMemory
     data: int
     on_cuda: bool
+    chosen: Strategy | None = None
 
     def accumulate(self, option: Option) -> int:
         """Micro-batches of a step; an update inside the backward pass cannot add any up."""
@@ -122,7 +130,7 @@ def options(task: Task) -> list[Option]:
         shards = [replace(option, name=f"{option.name}, sharded", sharded=True) for option in usual]
         usual = [*(option for option in usual if not option.moved), *shards]
     if isinstance(task.experiment.optim, AdamW):
-        usual = [option for option in usual if option.is_exact or not option.moved]
+        usual = [option for option in usual if not isinstance(option.strategy, Sampled)]
     size = task.head_size(usual[0])
     if size.reshapes or size.trained_scale:  # such margins keep float32
         usual = [option for option in usual if option.strategy != SMALL_STASH]
@@ -133,9 +141,8 @@ def options(task: Task) -> list[Option]:
 def own_option(task: Task) -> Option:
     """What the recipe says; a recipe with `auto` gets what is chosen for it by sizes alone."""
     head = task.experiment.head
-    option = Option(
-        name="", strategy=head.strategy, moved=head.update_in_backward, sharded=head.sharded and task.processes > 1
-    )
+    sharded = head.sharded and task.processes > 1
+    option = Option(name="", strategy=task.chosen or head.strategy, moved=head.update_in_backward, sharded=sharded)
     if isinstance(option.strategy, Auto):
         size = task.head_size(option)
         rows = size.classes * size.subcenters // (task.processes if option.sharded else 1)

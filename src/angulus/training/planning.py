@@ -1,25 +1,25 @@
 """What would a run take, which strategies fit this machine, and about how long would a step be?"""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 
-from angulus.heads import Dense
+from angulus.heads import Auto, Dense
 from angulus.heads.auto import exact
 from angulus.models import EmbeddingModel
 from angulus.training.defaults import filled
 from angulus.training.experiment import Experiment
-from angulus.training.footprint import backbone_memory
+from angulus.training.footprint import backbone_memory, built_aside
 from angulus.training.machine import Machine, in_words
 from angulus.training.options import USABLE, Option, Task, options, own_option, same
 from angulus.training.pretending import Pretended, chosen_model, decoded, found, where
 from angulus.training.record import record
-from angulus.training.settling import forecast_of
+from angulus.training.settling import forecast_of, resolved
 from angulus.training.speed import backbone_seconds, head_seconds
 
-# Another choice is named where its step is expected to take less than this share of the recipe's own.
+# Another choice is named where it is expected to take less than this share of the recipe's own time, or memory.
 WORTH_NAMING = 0.85
 
 
@@ -67,10 +67,7 @@ def plan(experiment: Experiment, pretended: Pretended | None = None) -> Plan:
     processes = pretended.processes or int(os.environ.get("WORLD_SIZE", 1))
     device, machine = where(experiment.device, pretended, processes)
     experiment = chosen_model(experiment, device, pretended)
-    assert experiment.model is not None
-    with torch.random.fork_rng([]):
-        model = experiment.model.build()
-    model.to(device)
+    model = built_aside(experiment).to(device)
     sources = found(experiment, model, pretended)
     identities = pretended.classes or (len(sources.train.identities) if sources else 0)
     images = pretended.images or (len(sources.train) if sources else None)
@@ -89,8 +86,12 @@ def plan(experiment: Experiment, pretended: Pretended | None = None) -> Plan:
 
 def planned(task: Task, machine: Machine, model: EmbeddingModel, device: torch.device) -> Plan:
     usable = round(USABLE * machine.free)
-    own = own_option(task)
     notes: list[str] = []
+    if isinstance(task.experiment.head.strategy, Auto):
+        chosen, reason = resolved(task, machine)
+        task = replace(task, chosen=chosen)
+        notes.append(f"strategy auto comes to {own_option(task).name}, {reason}")
+    own = own_option(task)
     backbone_time = timed(lambda: backbone_seconds(task, model, device), machine, notes)
     rows = []
     for option in options(task):
@@ -176,17 +177,22 @@ def recommended(task: Task, rows: list[Row], machine: Machine) -> str:
     fitting = [row for row in rows if row.fits and row.is_exact]
     best = preferred(task, fitting)
     if own.fits:
-        faster = best is not None and own.seconds and best.seconds and best.seconds < WORTH_NAMING * own.seconds
-        if best is None or not faster or not own.is_exact:
-            return f"The recipe's own choice ({own.name}) fits."
-        return (
-            f"The recipe's own choice ({own.name}) fits; {best.name} is expected to be faster "
-            f"({in_time(best.seconds)} instead of {in_time(own.seconds)}): {' '.join(best.settings)}"
-        )
+        better = gain(best, own) if best is not None and own.is_exact else ""
+        return f"The recipe's own choice ({own.name}) fits{better or '.'}"
     missing = f"The recipe's own choice ({own.name}) needs {in_words(own.total)}, and it does not fit"
     if best is not None:
         return f"{missing}; {best.name} does: {' '.join(best.settings)}"
     return f"{missing}; {forecast_of(task, machine).advice}."
+
+
+def gain(best: Row, own: Row) -> str:
+    """What another choice would gain, where that is worth naming."""
+    words = f"{' '.join(best.settings)} ({best.name})"
+    if own.seconds and best.seconds and best.seconds < WORTH_NAMING * own.seconds:
+        return f"; {words} is expected to be faster, {in_time(best.seconds)} a step instead of {in_time(own.seconds)}"
+    if own.seconds is None and best.total < WORTH_NAMING * own.total:
+        return f"; {words} would take {in_words(best.total)} instead of {in_words(own.total)}"
+    return ""
 
 
 def preferred(task: Task, fitting: list[Row]) -> Row | None:

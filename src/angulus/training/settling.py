@@ -20,7 +20,7 @@ from angulus.heads import STRATEGIES, Auto, Sampled, Strategy, Streamed
 from angulus.models import EmbeddingModel
 from angulus.training.distributed import Processes
 from angulus.training.experiment import AdamW, Experiment
-from angulus.training.footprint import backbone_memory
+from angulus.training.footprint import backbone_memory, built_aside, weight_bytes
 from angulus.training.machine import Machine, in_words, machine_of
 from angulus.training.options import RECOMPUTE, STASH, USABLE, Option, Task, own_option
 from angulus.training.sources import Sources
@@ -58,18 +58,18 @@ def settled(
 ) -> tuple[Experiment, Forecast]:
     """The experiment with its strategy chosen, and what it is expected to take.
 
+    model: the network of the run, which is left alone: another of its kind is measured.
     folder: of a run that is resumed; its own choice is kept, whatever memory is free by now.
     """
-    model.to(device)
     machine = machine_of(device, int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
-    held = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
-    machine = replace(machine, free=machine.free + held)
+    if device.type == "cpu":  # its weights are there already
+        machine = replace(machine, free=machine.free + weight_bytes(model))
     task = Task(
         experiment=experiment,
         identities=len(sources.train.identities),
         images=len(sources.train),
         processes=group.world,
-        backbone=backbone_memory(model, experiment, device),
+        backbone=backbone_memory(built_aside(experiment).to(device), experiment, device),
         data=0,  # the images are in memory by now
         on_cuda=device.type == "cuda",
     )
@@ -79,7 +79,7 @@ def settled(
             chosen, reason = resolved(task, machine)
         log.info("strategy auto: %s, %s", chosen, reason)
         experiment = replace(experiment, head=replace(experiment.head, strategy=chosen))
-        task = replace(task, experiment=experiment)
+        task = replace(task, chosen=chosen)
     forecast = forecast_of(task, machine)
     if group.is_first and not forecast.fits:
         log.warning(forecast.warning)
@@ -104,8 +104,8 @@ def resolved(task: Task, machine: Machine) -> tuple[Strategy, str]:
         return option.strategy, "one matrix of examples times classes is small"
     needed = task.total(option)
     if needed <= usable:
-        return option.strategy, f"{in_words(needed)} of {in_words(usable)}"
-    return RECOMPUTE, f"since with a stash {in_words(needed)} would be needed and {in_words(usable)} can be used"
+        return option.strategy, f"which is expected to take {in_words(needed)} of {in_words(usable)} with the network"
+    return RECOMPUTE, f"since memory is short: {in_words(needed)} would be needed and {in_words(usable)} can be used"
 
 
 def forecast_of(task: Task, machine: Machine) -> Forecast:
