@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from angulus.heads import Dense, MarginHead, RowSGD, Sampled, Strategy, Streamed, margin_softmax
+from angulus.heads import Dense, Fused, MarginHead, RowSGD, Sampled, Strategy, Streamed, margin_softmax
+from angulus.heads.fused import device_obstacle
 from angulus.margins import AMSoftmax, ArcFace, Margin
 
 SCALE, M = 64.0, 0.5
@@ -120,14 +121,12 @@ def angulus(strategy: Strategy, margin: Margin = ARCFACE) -> Build:
 
 
 def moved(strategy: Strategy) -> Build:
-    """Angulus with SGD (momentum and weight decay) inside the backward pass, on weights of its own."""
+    """Angulus with SGD (momentum and weight decay) inside the backward pass; its rate of 0 leaves the weights as they
+    are, so that they need no copy."""
 
     def build(batch: Batch) -> Step:
-        classes, dim = batch.weight.shape[0], batch.weight.shape[-1]
-        head = MarginHead(dim, classes, ARCFACE, strategy=strategy, update=RowSGD()).to(batch.weight.device)
-        with torch.no_grad():
-            head.weight.copy_(batch.weight)
-        head.learning_rate = 0.01
+        head = head_on(batch.weight, strategy)
+        head.learning_rate = 0.0
 
         def step() -> Found:
             value = head(batch.embeddings, batch.labels).loss
@@ -140,6 +139,18 @@ def moved(strategy: Strategy) -> Build:
         return step
 
     return build
+
+
+def head_on(weight: Tensor, strategy: Strategy) -> MarginHead:
+    """A head that moves these very weights: everything else is made, and the weights are not copied."""
+    with torch.device("meta"):
+        head = MarginHead(weight.shape[-1], len(weight), ARCFACE, strategy=strategy, update=RowSGD())
+    head.weight = nn.Parameter(weight.detach())
+    for name, buffer in head.named_buffers():
+        setattr(head, name, torch.zeros_like(buffer, device=weight.device))
+    assert head.mover is not None
+    head.mover.touched = torch.zeros_like(head.mover.touched, device=weight.device)
+    return head
 
 
 def plain_loss(embeddings: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
@@ -294,6 +305,11 @@ def compiler_missing() -> str | None:
     return None if found else "not installed: torch.compile needs a C++ compiler"
 
 
+def kernels_missing() -> str | None:
+    reason = device_obstacle(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    return None if reason is None else f"not here: {reason}"
+
+
 ANY = (1, 3)  # sub-centers
 DEGREES = math.degrees(M)
 
@@ -302,6 +318,7 @@ compiled = functools.partial(Candidate, margin=ARCFACE, gradients=2.3, missing=c
 metric = functools.partial(Candidate, gradients=6.1, logits=5.4, missing=metric_learning_missing)
 recompute = angulus(Streamed(mode="recompute"))
 stash = angulus(Streamed(mode="stash"))
+fused = functools.partial(Candidate, margin=ARCFACE, gradients=1.1, logits=0.0, missing=kernels_missing)
 floor_bf16 = functools.partial(floor, dtype=torch.bfloat16)
 
 CANDIDATES: dict[str, Candidate] = {
@@ -319,10 +336,14 @@ CANDIDATES: dict[str, Candidate] = {
     "streamed-stash-bf16": Candidate(
         angulus(Streamed(mode="stash", products="bfloat16")), ARCFACE, tolerance=0.1, gradients=1.1, logits=0.6
     ),
-    "moved-recompute": Candidate(moved(Streamed(mode="recompute")), ARCFACE, gradients=2.1, logits=0.0),
-    "moved-stash": Candidate(moved(Streamed(mode="stash")), ARCFACE, gradients=2.1, logits=1.1),
+    "moved-recompute": Candidate(moved(Streamed(mode="recompute")), ARCFACE, gradients=1.1, logits=0.0),
+    "moved-stash": Candidate(moved(Streamed(mode="stash")), ARCFACE, gradients=1.1, logits=1.1),
+    "fused": fused(angulus(Fused()), tolerance=0.1, subcenters=ANY),
+    "fused-tf32": fused(angulus(Fused(products="tf32")), tolerance=0.01, subcenters=ANY),
+    "fused-moved": fused(moved(Fused()), tolerance=0.1),
+    "fused-tf32-moved": fused(moved(Fused(products="tf32")), tolerance=0.01),
     "sampled-0.1": Candidate(angulus(Sampled(rate=0.1)), gradients=1.3, logits=0.2),
-    "sampled-0.1-moved": Candidate(moved(Sampled(rate=0.1)), gradients=2.3, logits=0.2),
+    "sampled-0.1-moved": Candidate(moved(Sampled(rate=0.1)), gradients=1.3, logits=0.2),
     "plain": Candidate(plain(), ARCFACE, subcenters=ANY),
     "plain-sgd": Candidate(with_sgd(plain()), ARCFACE, gradients=6.1, logits=5.1),
     "plain-compiled": compiled(plain(compiled=True), subcenters=ANY),

@@ -13,6 +13,8 @@ the head's time over the floor's in the same round.
 Memory: what one step needs beyond what lives between steps. On a CPU each head has a fresh process, in which malloc
 returns every freed block of 128 kB or more at once: the high-water mark of the second step less the resident size
 before it. On a GPU: torch.cuda.max_memory_allocated less what was allocated before.
+On a GPU there are also TFLOP/s and "time / peak", both of the 8 N D C operations that an exact head without an N x C
+matrix has; the peak is that of a large bfloat16 product in the same run.
 The heads are in head_candidates.py.
 """
 
@@ -67,6 +69,11 @@ class Problem:
     @property
     def logit_bytes(self) -> int:
         return 4 * self.examples * self.classes * self.subcenters
+
+    @property
+    def operations(self) -> int:
+        """Of four products: the cosines twice, and the gradients of embeddings and weights."""
+        return 8 * self.examples * DIM * self.classes * self.subcenters
 
     def __str__(self) -> str:
         subcenters = f", K = {self.subcenters}" if self.subcenters > 1 else ""
@@ -184,6 +191,7 @@ def first_step(name: str, row: Row, references: References, leniency: float) -> 
         return
     summary = Summary.of(found, batch.labels)
     del found
+    gc.collect()  # its state makes room for the reference
     row.difference = summary.difference(references[candidate.margin])
     largest = max(row.difference.values())
     if not largest <= candidate.tolerance * leniency:  # NaN too
@@ -226,6 +234,21 @@ def memory_of(step: Step, device: str) -> int:
     before = resident("VmRSS")
     step()
     return resident("VmHWM") - before
+
+
+def peak_of_products(side: int = 8192, repeats: int = 20) -> float:
+    """Operations per second of a large bfloat16 product on the GPU, the median of some."""
+    left, right = (torch.randn(side, side, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    out = torch.empty_like(left)
+    found = []
+    for _ in range(repeats):
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        torch.mm(left, right, out=out)
+        end.record()
+        end.synchronize()
+        found.append(2 * side**3 / (start.elapsed_time(end) / 1000))
+    return statistics.median(found[repeats // 2 :])
 
 
 def resident(name: str) -> int:
@@ -307,8 +330,8 @@ class Measurement:
 # ---------------------------------------------------------------------------------------------- what is written
 
 
-def figures(problem: Problem, row: Row, floor: Row) -> dict[str, Any]:
-    """A row as the JSON holds it."""
+def figures(problem: Problem, row: Row, floor: Row, peak: float | None) -> dict[str, Any]:
+    """A row as the JSON holds it. peak: operations per second, where it was measured."""
     known: dict[str, Any] = {"note": row.note, "difference": row.difference}
     if row.memory is not None:
         known |= {"memory_bytes": row.memory, "memory_gradients": row.memory / problem.gradient_bytes}
@@ -316,6 +339,9 @@ def figures(problem: Problem, row: Row, floor: Row) -> dict[str, Any]:
         ratios = [own / least for own, least in zip(row.seconds, floor.seconds, strict=True)]
         known |= {"ratio": statistics.median(ratios), "ratio_lowest": min(ratios), "ratio_highest": max(ratios)}
         known |= {"seconds_median": statistics.median(row.seconds), "seconds": row.seconds}
+    if peak is not None and "seconds_median" in known:
+        speed = problem.operations / known["seconds_median"]
+        known |= {"operations_per_second": speed, "time_over_peak": peak / speed}
     return known
 
 
@@ -323,8 +349,9 @@ def measured(problem: Problem, names: list[str], options: argparse.Namespace) ->
     """One size as the JSON holds it, and how many heads failed. The weights are free again afterwards."""
     measurement = Measurement(problem, names, options)
     rows = measurement.run()
-    heads = {name: figures(problem, row, rows["floor"]) for name, row in rows.items()}
-    about = {**asdict(problem), "dim": DIM, "compared_with": measurement.compared_with}
+    peak = peak_of_products() if problem.device == "cuda" else None
+    heads = {name: figures(problem, row, rows["floor"], peak) for name, row in rows.items()}
+    about = {**asdict(problem), "dim": DIM, "compared_with": measurement.compared_with, "peak": peak}
     return {**about, "heads": heads}, sum(row.failed for row in rows.values())
 
 
@@ -332,6 +359,8 @@ def table(heads: dict[str, dict[str, Any]], compared_with: str) -> str:
     """Markdown. memory: MiB, and multiples of one float32 gradient of the weights."""
     difference = f"difference from {compared_with}" if compared_with else "difference"
     names = ("head", "time / floor", "lowest - highest", "ms", "memory, MiB", "memory / gradient", difference)
+    speeds = any("time_over_peak" in known for known in heads.values())
+    names = (*names, "TFLOP/s", "time / peak") if speeds else names
     lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for name, known in heads.items():
         memory = ("", "")
@@ -342,7 +371,10 @@ def table(heads: dict[str, dict[str, Any]], compared_with: str) -> str:
             spread = f"{known['ratio_lowest']:.2f} - {known['ratio_highest']:.2f}"
             time = (f"{known['ratio']:.2f}", spread, f"{1000 * known['seconds_median']:,.1f}")
         difference = f"{max(known['difference'].values()):.0e}" if known["difference"] else ""
-        lines.append(f"| {' | '.join((name, *time, *memory, difference))} |")
+        speed = ("", "") if speeds else ()
+        if "time_over_peak" in known:
+            speed = (f"{known['operations_per_second'] / 1e12:,.0f}", f"{known['time_over_peak']:.2f}")
+        lines.append(f"| {' | '.join((name, *time, *memory, difference, *speed))} |")
     return "\n".join(lines)
 
 

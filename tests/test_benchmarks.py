@@ -1,16 +1,20 @@
 """The scripts in benchmarks/ run."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import torch
+
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "heads.py"
 
 
-def heads(file: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def heads(file: Path, *options: str, **settings: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(SCRIPT), "--repeats", "1", "--no-memory", "--json", str(file), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | settings)
 
 
 def test_heads_are_compared_timed_and_written(tmp_path):
@@ -35,3 +39,31 @@ def test_a_head_that_does_not_fit_is_left_out_and_says_so(tmp_path):
     done = heads(file, *options)
     assert done.returncode == 0, done.stderr
     assert "| dense | does not fit: needs about" in done.stdout
+
+
+def test_fused_heads_take_part_where_their_kernels_run(tmp_path):
+    pytest.importorskip("triton")
+    names = ("fused-tf32", "fused-tf32-moved")
+    options = ("--classes", "200", "--examples", "8", "--subcenters", "1", "--only", *names)
+    done = heads(tmp_path / "here.json", *options, TRITON_INTERPRET="1")
+    assert done.returncode == 0, done.stderr
+    (run,) = json.loads((tmp_path / "here.json").read_text())["runs"]
+    assert all(run["heads"][name]["ratio"] > 0.0 for name in names)
+    assert all(max(run["heads"][name]["difference"].values()) < 1e-4 for name in names)
+    if not torch.cuda.is_available():
+        done = heads(tmp_path / "elsewhere.json", *options, TRITON_INTERPRET="0")
+        assert done.stdout.count("not here: the kernels run on CUDA devices, not on cpu") == 2
+
+
+def test_speed_is_that_of_four_products_beside_the_peak():
+    sys.path.insert(0, str(SCRIPT.parent))
+    try:
+        import heads as script
+    finally:
+        sys.path.remove(str(SCRIPT.parent))
+    problem = script.Problem(1_000_000, 1024, 1, "cuda")
+    row = script.Row(seconds=[0.02, 0.01, 0.01])
+    known = script.figures(problem, row, row, peak=790e12)
+    assert known["operations_per_second"] == pytest.approx(8 * 1024 * 512 * 1e6 / 0.01)
+    assert known["time_over_peak"] == pytest.approx(790 / 419.43, rel=1e-4)
+    assert "| 419 | 1.88 |" in script.table({"fused": known}, "dense")

@@ -2,6 +2,7 @@
 
 from angulus.data.augment import Augment
 from angulus.data.cache import InMemory, bytes_needed, fingerprint
+from angulus.data.encoded import EncodedSource
 from angulus.data.examples import Account, Drop, Fit, Size, Source, account_of, decode_image, fit_image, read_images
 from angulus.data.folder import FolderSource
 from angulus.data.loader import Batch, batches, sequential
@@ -16,6 +17,7 @@ __all__ = [
     "Augment",
     "Batch",
     "Drop",
+    "EncodedSource",
     "EpochSampler",
     "Fit",
     "FolderSource",

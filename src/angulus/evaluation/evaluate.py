@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from angulus.embeddings import EmbeddingSet, View
 from angulus.errors import EvaluationError
+from angulus.evaluation.all_pairs import AllPairs, all_pairs
 from angulus.evaluation.pairs import Pairs
 from angulus.evaluation.roc import (
     ACCEPT_RULE,
@@ -25,6 +27,8 @@ from angulus.evaluation.scores import Scores, all_pair_scores, pair_scores
 from angulus.evaluation.verification import FoldedAccuracy, Protocol, folded_accuracy, protocol_view
 
 DEFAULT_FARS = (1e-1, 1e-2, 1e-3, 1e-4)
+# More pairs than these are counted block by block instead of held in memory; the figures are the same.
+MOST_IN_MEMORY = 20_000_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,6 +36,7 @@ class VerificationResult:
     """Every figure of one verification.
 
     points: TAR at each FAR asked for, largest FAR first. accuracy: over the folds, None without folds.
+    auc_error: how far the exact AUC may be from `auc`; 0 unless all pairs of a large set were counted in steps.
     Cosines are meant wherever a threshold or score appears, except in the folds of the insightface protocol.
     """
 
@@ -48,6 +53,7 @@ class VerificationResult:
     accuracy: FoldedAccuracy | None
     roc: RocCurve
     histogram: ScoreHistogram
+    auc_error: float = 0.0
 
     def tar(self, far: float) -> float:
         """TAR at a FAR that was asked for."""
@@ -65,6 +71,7 @@ class VerificationResult:
             "tar_at_far": [point.as_dict() for point in self.points],
             "eer": self.eer.as_dict(),
             "auc": self.auc,
+            "auc_error": self.auc_error,
             "rule": ACCEPT_RULE,
             "roc": self.roc.as_dict(),
             "histogram": self.histogram.as_dict(),
@@ -111,27 +118,57 @@ def verify(
             raise EvaluationError(
                 f"protocol {protocol!r} needs a pair list with folds; all pairs use the protocol 'plain'"
             )
-        scores = all_pair_scores(embeddings.unit(view), embeddings.labels)
+        scores = scores_of_all(embeddings.unit(view), embeddings.labels, fars)
     elif protocol == "plain" and pairs.fold is None:
         scores = Scores.of_pairs(pair_scores(embeddings.unit(view), pairs), pairs)
     else:
         accuracy, cosines = folded_accuracy(embeddings, pairs, protocol=protocol, view=view)
         scores = Scores.of_pairs(cosines, pairs)
+    figures = figures_counted(scores, fars) if isinstance(scores, AllPairs) else figures_of(scores, fars)
     return VerificationResult(
         name=name,
         protocol=protocol,
         view=view,
         compared="all pairs" if pairs is None else "a pair list",
         images=len(embeddings) if pairs is None else len(np.union1d(pairs.left, pairs.right)),
-        genuine=len(scores.genuine),
-        impostors=len(scores.impostor),
-        points=tars_at_fars(scores, fars),
-        eer=equal_error_rate(scores),
-        auc=area_under_roc(scores),
         accuracy=accuracy,
-        roc=roc_curve(scores),
-        histogram=score_histogram(scores),
+        **figures,
     )
+
+
+def figures_of(scores: Scores, fars: Sequence[float]) -> dict[str, Any]:
+    """What a `VerificationResult` holds of scores."""
+    return {
+        "genuine": len(scores.genuine),
+        "impostors": len(scores.impostor),
+        "points": tars_at_fars(scores, fars),
+        "eer": equal_error_rate(scores),
+        "auc": area_under_roc(scores),
+        "roc": roc_curve(scores),
+        "histogram": score_histogram(scores),
+    }
+
+
+def figures_counted(scores: AllPairs, fars: Sequence[float]) -> dict[str, Any]:
+    """The same of scores that were counted."""
+    auc, error = scores.area_under_roc()
+    return {
+        "genuine": len(scores.genuine),
+        "impostors": scores.impostors,
+        "points": scores.tars_at_fars(fars),
+        "eer": scores.equal_error_rate(),
+        "auc": auc,
+        "auc_error": error,
+        "roc": scores.roc_curve(),
+        "histogram": scores.score_histogram(),
+    }
+
+
+def scores_of_all(vectors: NDArray[np.float32], labels: NDArray[np.int64], fars: Sequence[float]) -> Scores | AllPairs:
+    """All pairs of a set: held in memory where they are few, else counted."""
+    if len(labels) * (len(labels) - 1) // 2 <= MOST_IN_MEMORY:
+        return all_pair_scores(vectors, labels)
+    return all_pairs(vectors, labels, fars=fars)
 
 
 def _point_line(point: OperatingPoint) -> str:

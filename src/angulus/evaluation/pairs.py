@@ -49,6 +49,23 @@ class Pairs:
                 )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NamedPairs:
+    """p comparisons by image name: left and right names, same bool [p], fold int64 [p] numbered from 0 or None."""
+
+    left: tuple[str, ...]
+    right: tuple[str, ...]
+    same: NDArray[np.bool_]
+    fold: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def names(self) -> list[str]:
+        """Every image named, once, in the order of first use."""
+        return list(dict.fromkeys(name for pair in zip(self.left, self.right, strict=True) for name in pair))
+
+
 def draw_pairs(labels: NDArray[np.integer], *, folds: int = 10, per_fold: int | None = None, seed: int = 0) -> Pairs:
     """Draw a balanced pair list as LFW's is made: folds share no person, each is half genuine and half impostor pairs.
 

@@ -1,44 +1,35 @@
 """Which pairs does a published protocol compare: pair files by image name, and how names find their embeddings.
 
 Formats: LFW's `pairs.txt` (a header "folds<TAB>pairs", then for each fold that many genuine lines "name i j" and that
-many impostor lines "name i other j") and CSV with the header `a,b,same` and an optional column `fold`.
+many impostor lines "name i other j"), CSV with the header `a,b,same` and an optional column `fold`, and the trial lists
+of speaker verification (see `trials`).
 """
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from numpy.typing import NDArray
 
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
-from angulus.evaluation.pairs import Pairs
+from angulus.evaluation.pairs import NamedPairs, Pairs
+from angulus.evaluation.trials import is_trial, parse_trials
 
 _SAME_WORDS = {"1": True, "true": True, "same": True, "0": False, "false": False, "different": False}
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class NamedPairs:
-    """p comparisons by image name: left and right names, same bool [p], fold int64 [p] numbered from 0 or None."""
-
-    left: tuple[str, ...]
-    right: tuple[str, ...]
-    same: NDArray[np.bool_]
-    fold: NDArray[np.int64] | None = None
-
-    def __len__(self) -> int:
-        return len(self.left)
-
-    def names(self) -> list[str]:
-        """Every image named, once, in the order of first use."""
-        return list(dict.fromkeys(name for pair in zip(self.left, self.right, strict=True) for name in pair))
-
-
 def read_pairs(path: str | Path) -> NamedPairs:
-    """Read a pair file: `.csv` as CSV, anything else as LFW's pairs.txt."""
-    return read_csv_pairs(path) if Path(path).suffix.lower() == ".csv" else read_lfw_pairs(path)
+    """Read a pair file: `.csv` as CSV, anything else as its first line says: a trial, or the header of a pairs.txt."""
+    if Path(path).suffix.lower() == ".csv":
+        return read_csv_pairs(path)
+    first = _read_text(path).partition("\n")[0]
+    return read_trials(path) if is_trial(first) else read_lfw_pairs(path)
+
+
+def read_trials(path: str | Path) -> NamedPairs:
+    """Read a trial list: "1 left right" as VoxCeleb's, "left right target" or "... nontarget" as Kaldi's; no folds."""
+    return parse_trials(_read_text(path), path)
 
 
 def read_lfw_pairs(path: str | Path) -> NamedPairs:

@@ -132,14 +132,20 @@ def tar_at_far(scores: Scores, far: float) -> OperatingPoint:
     Let k be the largest count of false accepts with k / n <= far; the threshold is the (k + 1)-th largest impostor
     score. Equal impostor scores may make the FAR achieved smaller than the target, never larger.
     """
-    if not 0 <= far < 1:
-        raise EvaluationError(f"far must be at least 0 and below 1, got {far}")
     count = len(scores.impostor)
-    allowed = int(far * count)
-    allowed += (allowed + 1) / count <= far  # 0.29 * 100 is 28.999..., and 29 / 100 <= 0.29
-    allowed -= allowed / count > far
+    allowed = allowed_false_accepts(far, count)
     point = rates_at(scores, float(scores.impostor[count - 1 - allowed]))
     return replace(point, target=float(far), resolved=allowed >= 1)
+
+
+def allowed_false_accepts(far: float, impostors: int) -> int:
+    """The largest count k of false accepts with k / impostors <= far."""
+    if not 0 <= far < 1:
+        raise EvaluationError(f"far must be at least 0 and below 1, got {far}")
+    allowed = int(far * impostors)
+    allowed += (allowed + 1) / impostors <= far  # 0.29 * 100 is 28.999..., and 29 / 100 <= 0.29
+    allowed -= allowed / impostors > far
+    return int(allowed)
 
 
 def tars_at_fars(scores: Scores, fars: Sequence[float]) -> tuple[OperatingPoint, ...]:

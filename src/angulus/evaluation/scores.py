@@ -52,7 +52,7 @@ def all_pair_scores(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> 
     vectors: unit vectors float32 [n, d]; labels: int64 [n], at least 0. Raises EvaluationError for unlabelled rows and
     for more than MOST_PAIRS pairs.
     """
-    labels = _checked_labels(labels, len(vectors))
+    labels = checked_labels(labels, len(vectors))
     counts = np.unique(labels, return_counts=True)[1]
     genuine_count = int((counts * (counts - 1) // 2).sum())
     total = len(labels) * (len(labels) - 1) // 2
@@ -99,7 +99,7 @@ def hardest_pairs(
         scores = pair_scores(vectors, pairs)
         candidates = [(pairs.left, pairs.right, scores, pairs.same)]
     elif labels is not None:
-        candidates = _hard_candidates(vectors, _checked_labels(labels, len(vectors)), count)
+        candidates = _hard_candidates(vectors, checked_labels(labels, len(vectors)), count)
     else:
         raise EvaluationError("hardest_pairs needs pairs or labels, got neither")
     left, right, scores, same = (np.concatenate(column) for column in zip(*candidates, strict=True))
@@ -139,7 +139,8 @@ def _upper_blocks(
         yield start, scores, same, later
 
 
-def _checked_labels(labels: ArrayLike, count: int) -> NDArray[np.int64]:
+def checked_labels(labels: ArrayLike, count: int) -> NDArray[np.int64]:
+    """Labels int64 [count]; raises EvaluationError for another length and for unlabelled rows."""
     labels = np.asarray(labels, dtype=np.int64)
     if labels.shape != (count,):
         raise EvaluationError(f"labels must have one entry for each of the {count} images, got {list(labels.shape)}")

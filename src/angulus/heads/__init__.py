@@ -3,6 +3,7 @@
 from angulus.heads.auto import Auto
 from angulus.heads.dense import Dense
 from angulus.heads.expectation import expected_initial_loss
+from angulus.heads.fused import Fused
 from angulus.heads.head import HeadOutput, MarginHead
 from angulus.heads.memory import HeadMemory, HeadSize, head_memory, size_of
 from angulus.heads.problem import Strategy
@@ -13,12 +14,19 @@ from angulus.heads.starting import start_from
 from angulus.heads.streamed import Streamed
 from angulus.heads.updates import RowAdaGrad, RowAdamW, RowSGD
 
-STRATEGIES: dict[str, type] = {"dense": Dense, "streamed": Streamed, "sampled": Sampled, "auto": Auto}
+STRATEGIES: dict[str, type] = {
+    "dense": Dense,
+    "streamed": Streamed,
+    "sampled": Sampled,
+    "fused": Fused,
+    "auto": Auto,
+}
 
 __all__ = [
     "STRATEGIES",
     "Auto",
     "Dense",
+    "Fused",
     "HeadMemory",
     "HeadOutput",
     "HeadSize",

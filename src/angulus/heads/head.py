@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from angulus.heads.auto import Auto
 from angulus.heads.dense import Dense
+from angulus.heads.fused import Fused
 from angulus.heads.problem import Strategy
 from angulus.heads.sampled import Sampled
 from angulus.heads.softmax import Batch, Summed, as_float, check_labels, check_shapes, check_smoothing, finish, start
@@ -42,8 +43,8 @@ class MarginHead(nn.Module):
       subcenters: k, class weights per identity, of which the nearest counts (sub-center ArcFace).
       strategy: how the classes are summed; default `Dense()`.
       update: a rule that moves the class weights inside the backward pass (`angulus.heads.updates`), so that their
-        gradient is never whole; needs the strategy Streamed. Set `learning_rate` before each backward pass, and
-        leave `weight` out of the optimizer. Its state is in buffers.
+        gradient is never whole; needs the strategy Streamed, Sampled or Fused. Set `learning_rate` before each
+        backward pass, and leave `weight` out of the optimizer. Its state is in buffers.
       filter_above: for noisy labels: other classes whose cosine exceeds this count as cosine 0 and get no gradient,
         since they may be the same person (inter-class filtering of arcface_torch).
       label_smoothing: share of the target that is spread evenly over all classes (Szegedy et al. 2016, section 7).
@@ -125,9 +126,9 @@ class MarginHead(nn.Module):
     def prepare_update(self, update: RowRule) -> Mover:
         if self.process_group is not None and not self.holds_whole_gradient:
             raise ValueError("update inside backward needs the whole gradient of a process: shard the head instead")
-        if not isinstance(self.strategy, (Streamed, Sampled, Auto)):
+        if not isinstance(self.strategy, (Streamed, Sampled, Fused, Auto)):
             raise ValueError(
-                f"update inside backward needs the strategy Streamed, Sampled or Auto, got {self.strategy}"
+                f"update inside backward needs the strategy Streamed, Sampled, Fused or Auto, got {self.strategy}"
             )
         rows = self.weight.detach().flatten(0, -2)
         state = update.initial(rows)

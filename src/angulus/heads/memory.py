@@ -17,6 +17,7 @@ import torch
 
 from angulus.heads.auto import Auto, exact
 from angulus.heads.dense import Dense
+from angulus.heads.fused import Fused
 from angulus.heads.problem import Strategy
 from angulus.heads.sampled import Sampled
 from angulus.heads.streamed import Streamed, kept_bytes
@@ -113,7 +114,7 @@ def head_memory(
 
     Args:
       size: of the head; where it is sharded, all classes and the global batch.
-      strategy: of the known ones; another is taken for `Streamed(mode="recompute")`.
+      strategy: another than those above (`Fused` on a GPU, a user's own) is taken for `Streamed(mode="recompute")`.
       rule: the optimizer's, also where the weights move outside of the backward pass.
       moved: whether they move inside it.
       world: over how many processes the classes are divided.
@@ -143,6 +144,9 @@ def step_of(size: HeadSize, strategy: Strategy, state: float, moved: float | Non
         return dense(size)
     if isinstance(strategy, Sampled):
         return sampled(size, strategy, state, moved)
+    if isinstance(strategy, Fused) and not size.on_cuda:  # there are no kernels
+        small = strategy.products == "bfloat16"
+        strategy = replace(strategy.fallback, products="bfloat16" if small else "float32")
     return streamed(size, strategy if isinstance(strategy, Streamed) else Streamed(mode="recompute"), moved)
 
 

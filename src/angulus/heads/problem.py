@@ -7,6 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from angulus.heads.updates import Mover
+
 
 def inverse_of(rows: Tensor) -> Tensor:
     """One over the length of each row; 1 for a zero row, whose cosine is 0 to everything."""
@@ -30,6 +32,7 @@ class Problem:
     step: the optimizer step, for strategies that draw.
     move: called in the backward pass with weight rows (of [c * k, d]: a range, or their numbers) and their gradient; it
         moves them at once, and the whole gradient is never formed. None gives the gradient as usual.
+    mover: what `move` belongs to, where `weight` is all that it moves: a strategy may apply its rule itself.
     refresh: called with the numbers of rows before they are read, where rows may have missed updates.
     half: matrix products of bfloat16 operands; see `half_product`.
     """
@@ -40,6 +43,7 @@ class Problem:
     free: bool
     step: int = 0
     move: Callable[[slice | Tensor, Tensor], None] | None = None
+    mover: Mover | None = None
     refresh: Callable[[Tensor], None] | None = None
     half: bool = False
 

@@ -46,6 +46,7 @@ class Sampled:
             weight=problem.weight[drawn],
             labels=places_of(problem.labels, drawn),
             move=None if problem.move is None else moving(problem.move, rows),
+            mover=None,
         )
         return SampledSweep(self.streamed.sweep(part), drawn)
 

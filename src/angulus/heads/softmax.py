@@ -108,7 +108,7 @@ def begin(
     blocks = weight if weight.ndim == 3 else weight[:, None]
     problem = Problem(units, blocks, labels, margin.free_weights, step)
     if mover is not None:
-        problem = replace(problem, move=mover.move, refresh=mover.refresh)
+        problem = replace(problem, move=mover.move, mover=mover, refresh=mover.refresh)
     sweep = strategy.sweep(problem)
     seen = Seen.of(
         sweep.own(),

@@ -2,7 +2,19 @@
 
 from dataclasses import dataclass, replace
 
-from angulus.heads import Auto, Dense, HeadMemory, HeadSize, Sampled, Strategy, Streamed, head_memory, size_of
+from angulus.heads import (
+    STRATEGIES,
+    Auto,
+    Dense,
+    Fused,
+    HeadMemory,
+    HeadSize,
+    Sampled,
+    Strategy,
+    Streamed,
+    head_memory,
+    size_of,
+)
 from angulus.heads.auto import exact
 from angulus.margins import Margin
 from angulus.training.experiment import AdamW, Experiment
@@ -34,6 +46,8 @@ class Option:
         """Whether loss and gradient are those of all classes in float32."""
         if isinstance(self.strategy, Streamed):
             return "bfloat16" not in (self.strategy.products, self.strategy.stash)
+        if isinstance(self.strategy, Fused):
+            return self.strategy.products == "float32"
         return not isinstance(self.strategy, Sampled)
 
     def settings(self, experiment: Experiment) -> list[str]:
@@ -153,7 +167,7 @@ def own_option(task: Task) -> Option:
 def named(option: Option) -> str:
     """A strategy that is none of the usual: its name, with the settings that are not the default ones."""
     values = record(option.strategy)
-    plain = record(type(option.strategy)()) if values["name"] in ("dense", "streamed", "sampled") else {}
+    plain = record(type(option.strategy)()) if values["name"] in STRATEGIES else {}
     words = [f"{key} {value}" for key, value in values.items() if key != "name" and value != plain.get(key)]
     words += ["update in backward"] if option.moved else []
     words += ["sharded"] if option.sharded else []

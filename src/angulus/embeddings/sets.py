@@ -1,41 +1,35 @@
-"""What a model made of a set of images: one embedding per image, with labels, keys and names (numpy only).
+"""What a model made of a set of images: one embedding per image, with labels, keys, names and columns.
 
 Embeddings are kept as the model gave them, of any norm: the norm carries information (image quality), and evaluation
 protocols differ in where they normalise. `unit()` puts them on the hypersphere. When the mirrored images were embedded
 too, `combined()` joins both views.
 """
 
-import os
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from angulus.embeddings import files
+from angulus.embeddings.columns import checked_columns, numbered_labels, texts
 from angulus.errors import EvaluationError
 
 View = Literal["plain", "sum", "concat"]
 VIEWS: tuple[View, ...] = get_args(View)
-
-# The names under which other tools store the same things, beside our own.
-_STORED_NAMES = {
-    "embeddings": ("embeddings", "emb"),
-    "flipped": ("flipped", "emb_flip"),
-    "labels": ("labels", "label"),
-    "keys": ("keys", "names"),
-    "identities": ("identities", "identity"),
-}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EmbeddingSet:
     """Embeddings [n, d] of n images, in the order in which they were read.
 
-    embeddings: float32 [n, d], raw (any norm). labels: int64 [n], the identity of each image as a number.
-    keys: n names, one per image, as a protocol file would call it. identities: names, where `identities[label]` is a
-    person. flipped: float32 [n, d], the embeddings of the mirrored images.
+    embeddings: float32 [n, d], raw (any norm). labels: int64 [n], the identity of each image as a number; names given
+    as labels become numbers, and `identities` their sorted list. keys: n names, one per image, as a protocol file would
+    call it. identities: names, where `identities[label]` is a person. flipped: float32 [n, d], the embeddings of the
+    mirrored images. columns: whatever else is known of each image (camera, sex, age, group), n numbers or texts each;
+    NaN stands for a missing number.
 
     Raises EvaluationError when shapes or lengths do not match or a value is not finite (the row is named).
     """
@@ -45,19 +39,23 @@ class EmbeddingSet:
     keys: tuple[str, ...] | None = None
     identities: tuple[str, ...] | None = None
     flipped: NDArray[np.float32] | None = None
+    columns: Mapping[str, NDArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__  # the only place where a frozen set is written: fields take their stated types
         if self.keys is not None:
-            set_field(self, "keys", _texts(self.keys))
+            set_field(self, "keys", texts(self.keys))
         if self.identities is not None:
-            set_field(self, "identities", _texts(self.identities))
+            set_field(self, "identities", texts(self.identities))
         set_field(self, "embeddings", self._checked_matrix("embeddings", self.embeddings))
         if self.flipped is not None:
             set_field(self, "flipped", self._checked_matrix("flipped", self.flipped))
         if self.labels is not None:
-            set_field(self, "labels", _checked_labels(self.labels))
+            labels, identities = numbered_labels(self.labels, self.identities)
+            set_field(self, "labels", labels)
+            set_field(self, "identities", identities)
         self._check_lengths()
+        set_field(self, "columns", checked_columns(self.columns, len(self), files.RESERVED))
 
     def __len__(self) -> int:
         return len(self.embeddings)
@@ -115,40 +113,37 @@ class EmbeddingSet:
             labels=None if self.labels is None else self.labels[picked],
             keys=None if self.keys is None else tuple(self.keys[row] for row in picked),
             flipped=None if self.flipped is None else self.flipped[picked],
+            columns={name: values[picked] for name, values in self.columns.items()},
         )
 
-    def save(self, path: str | Path) -> Path:
-        """Write one .npz file, whole or not at all; returns its path."""
-        path = Path(path)
-        if path.suffix != ".npz":
-            raise EvaluationError(f"embeddings are stored as .npz, got the file name {path.name!r}")
-        values = {name: getattr(self, name) for name in _STORED_NAMES}
-        arrays = {name: np.asarray(value) for name, value in values.items() if value is not None}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            with partial.open("wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-        return path
+    def column(self, name: str) -> NDArray:
+        """The column of this name [n]; EvaluationError lists the names there are."""
+        if name not in self.columns:
+            there = ", ".join(self.columns) or "none"
+            raise EvaluationError(f"these embeddings have no column {name!r}; columns: {there}")
+        return self.columns[name]
+
+    def with_columns(self, columns: Mapping[str, ArrayLike]) -> Self:
+        """The same set with these columns added (or replaced, where the name is there already)."""
+        added = {name: np.asarray(values) for name, values in columns.items()}
+        return replace(self, columns={**self.columns, **added})
+
+    def save(self, path: str | Path, *, stored: files.Stored = "float32") -> Path:
+        """Write one file, whole or not at all, as its suffix says (.npz, .safetensors, .npy); returns its path.
+
+        stored: "float16" halves the file and rounds the embeddings to 11 bits. A `.npy` takes embeddings and labels
+        only, the labels in a second file; EvaluationError when the set has more.
+        """
+        names = ("embeddings", "flipped", "labels", "keys", "identities")
+        return files.write(Path(path), {name: getattr(self, name) for name in names}, self.columns, stored)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read an .npz file written by `save`, or one with the arrays emb, emb_flip, label, names, identity."""
-        try:
-            with np.load(Path(path), allow_pickle=False) as stored:
-                found = {
-                    field: stored[name] for field, names in _STORED_NAMES.items() for name in names if name in stored
-                }
-        except FileNotFoundError:
-            raise EvaluationError(f"no embeddings at {path}: the file does not exist") from None
-        except (OSError, ValueError, EOFError) as problem:
-            raise EvaluationError(f"{path} is not a readable .npz file of embeddings: {problem}") from problem
-        if "embeddings" not in found:
-            raise EvaluationError(f"{path} holds no array named embeddings or emb")
-        return cls(**found)
+    def load(cls, path: str | Path, *, labels: str | Path | None = None) -> Self:
+        """Read a set that `save` or another tool wrote, as its suffix says (see `angulus.embeddings.files`).
+
+        labels: a `.npy` or text file (one label a line) that holds the labels, in place of those stored with the set.
+        """
+        return cls(**files.read(Path(path), None if labels is None else Path(labels)))
 
     def _checked_matrix(self, name: str, values: ArrayLike) -> NDArray[np.float32]:
         matrix = np.asarray(values)
@@ -178,16 +173,3 @@ class EmbeddingSet:
             top = int(self.labels.max())
             if top >= len(self.identities):
                 raise EvaluationError(f"labels must be below the {len(self.identities)} identities named, got {top}")
-
-
-def _texts(values: Iterable[str | bytes]) -> tuple[str, ...]:
-    return tuple(value.decode() if isinstance(value, bytes) else str(value) for value in values)
-
-
-def _checked_labels(values: ArrayLike) -> NDArray[np.int64]:
-    labels = np.asarray(values)
-    if labels.ndim != 1 or not (np.issubdtype(labels.dtype, np.integer) or labels.size == 0):
-        raise EvaluationError(
-            f"labels must be whole numbers of shape [images], got {labels.dtype} {list(labels.shape)}"
-        )
-    return labels.astype(np.int64, copy=False)

@@ -1,0 +1,207 @@
+"""How a set of embeddings is stored: `.npz`, `.safetensors`, or one bare matrix as `.npy`; nothing in a file is run.
+
+.npz          arrays by name; `numpy.load` without pickle. Every further array of one value per image is a column.
+.safetensors  tensors embeddings, flipped, labels and number columns; the metadata holds keys, identities and text
+              columns as JSON. Tensors of float16 and bfloat16 are read as float32.
+.npy          the matrix alone, mapped from the disk and not copied when it is float32; labels in `<name>.labels.npy` or
+              in any `.npy` or text file (one label a line) that is named.
+
+Names that other tools use for the same things are understood (see STORED_NAMES). A file that is damaged, cut short or
+holds pickled objects raises EvaluationError with its name.
+"""
+
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, deserialize, safe_open
+from safetensors.numpy import save_file
+
+from angulus.errors import EvaluationError
+
+Stored = Literal["float32", "float16"]
+
+STORED_NAMES = {
+    "embeddings": ("embeddings", "embedding", "emb", "embs", "features", "feature", "feats", "feat"),
+    "flipped": ("flipped", "emb_flip", "embeddings_flip", "features_flip"),
+    "labels": ("labels", "label", "ids", "pids"),
+    "keys": ("keys", "names", "paths", "filenames"),
+    "identities": ("identities", "identity"),
+}
+RESERVED = frozenset(name for names in STORED_NAMES.values() for name in names) | {"columns", "__metadata__"}
+SUFFIXES = (".npz", ".safetensors", ".npy")
+
+_COLUMN_NAMES = {"cameras": "camera", "camid": "camera", "camids": "camera"}
+_DAMAGED = (OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError)
+_BROKEN = (*_DAMAGED, zipfile.BadZipFile, zlib.error, SafetensorError)
+
+
+def read(path: Path, labels: Path | None) -> dict[str, Any]:
+    """The fields of a stored set by name, with `columns`; labels: a file of its own that holds the labels."""
+    if path.suffix not in SUFFIXES:
+        raise EvaluationError(f"embeddings are stored as {', '.join(SUFFIXES)}, got the file name {path.name!r}")
+    if path.suffix == ".npy":
+        fields = _read_npy(path)
+    else:
+        reader = _npz_arrays if path.suffix == ".npz" else _safetensors_arrays
+        fields = _fields(path, _guarded(path, reader))
+    if labels is not None:
+        fields["labels"] = _read_labels(labels)
+    return fields
+
+
+def write(path: Path, fields: Mapping[str, Any], columns: Mapping[str, NDArray], stored: Stored) -> Path:
+    """Write the fields that are not None, whole or not at all; the suffix says how."""
+    if path.suffix not in SUFFIXES:
+        raise EvaluationError(f"embeddings are stored as {', '.join(SUFFIXES)}, got the file name {path.name!r}")
+    present = {name: value for name, value in fields.items() if value is not None}
+    for name in ("embeddings", "flipped"):
+        if name in present:
+            present[name] = _narrowed(name, present[name], stored)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".npy":
+        return _write_npy(path, present, columns)
+    if path.suffix == ".npz":
+        arrays = {name: np.asarray(value) for name, value in present.items()} | dict(columns)
+        return _whole(path, lambda partial: _save_npz(partial, arrays))
+    return _whole(path, lambda partial: _save_safetensors(partial, present, columns))
+
+
+def _guarded(path: Path, reader: Callable[[Path], Any]) -> Any:
+    """What `reader` makes of a file; whatever is wrong with the file becomes one sentence."""
+    try:
+        return reader(path)
+    except FileNotFoundError:
+        raise EvaluationError(f"no embeddings at {path}: the file does not exist") from None
+    except EvaluationError:
+        raise
+    except _BROKEN as problem:
+        reason = str(problem).strip().splitlines() or [type(problem).__name__]
+        raise EvaluationError(f"{path} is not a readable {path.suffix} file of embeddings: {reason[0]}") from problem
+
+
+def _npz_arrays(path: Path) -> dict[str, NDArray]:
+    stored = np.load(path, allow_pickle=False)
+    if not isinstance(stored, np.lib.npyio.NpzFile):
+        raise EvaluationError(f"{path} holds one array, not a .npz archive; name it .npy")
+    with stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def _safetensors_arrays(path: Path) -> dict[str, Any]:
+    with safe_open(path, framework="np") as stored:
+        metadata = stored.metadata() or {}
+        names = list(stored.keys())
+        wide = {name for name in names if stored.get_slice(name).get_dtype() == "BF16"}
+        arrays: dict[str, Any] = {name: stored.get_tensor(name) for name in names if name not in wide}
+    if wide:
+        arrays |= {name: _of_bfloat16(tensor) for name, tensor in deserialize(path.read_bytes()) if name in wide}
+    for name in ("keys", "identities"):
+        if name in metadata:
+            arrays[name] = json.loads(metadata[name])
+    columns = json.loads(metadata.get("columns", "{}"))
+    if not isinstance(columns, dict):
+        raise EvaluationError(f"{path}: the metadata entry columns must be a JSON object, got {type(columns).__name__}")
+    return arrays | {name: np.array(values, dtype=str) for name, values in columns.items()}
+
+
+def _of_bfloat16(tensor: Mapping[str, Any]) -> NDArray[np.float32]:
+    """bfloat16 is the upper half of a float32."""
+    halves = np.frombuffer(tensor["data"], dtype="<u2").astype(np.uint32)
+    return (halves << 16).view(np.float32).reshape(tensor["shape"])
+
+
+def _fields(path: Path, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        field: arrays[name] for field, names in STORED_NAMES.items() for name in reversed(names) if name in arrays
+    }
+    if "embeddings" not in fields:
+        known = ", ".join(STORED_NAMES["embeddings"])
+        raise EvaluationError(
+            f"{path} holds no array named embeddings (or {known}), only {', '.join(arrays) or 'none'}"
+        )
+    shape = np.shape(fields["embeddings"])[:1]
+    others = {name: values for name, values in arrays.items() if name not in RESERVED and np.shape(values) == shape}
+    fields["columns"] = {_COLUMN_NAMES.get(name, name): values for name, values in others.items()}
+    return fields
+
+
+def _read_npy(path: Path) -> dict[str, Any]:
+    fields = {"embeddings": _guarded(path, lambda file: np.load(file, mmap_mode="r", allow_pickle=False))}
+    beside = _labels_beside(path)
+    return fields | ({"labels": _read_labels(beside)} if beside.exists() else {})
+
+
+def _read_labels(path: Path) -> NDArray:
+    if path.suffix == ".npy":
+        return _guarded(path, lambda file: np.load(file, allow_pickle=False))
+    lines = _guarded(path, lambda file: file.read_text(encoding="utf-8").splitlines())
+    try:
+        return np.array([int(line) for line in lines])
+    except ValueError:
+        return np.array([line.strip() for line in lines], dtype=str)
+
+
+def _labels_beside(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.labels.npy")
+
+
+def _narrowed(name: str, matrix: NDArray[np.float32], stored: Stored) -> NDArray:
+    if stored not in ("float32", "float16"):
+        raise EvaluationError(f"embeddings are stored as float32 or float16, got {stored!r}")
+    with np.errstate(over="ignore"):
+        narrow = matrix.astype(stored, copy=False)
+    if stored == "float16" and not np.isfinite(narrow).all():
+        raise EvaluationError(f"{name} must be below 65,520 to be stored as float16; store them as float32")
+    return narrow
+
+
+def _write_npy(path: Path, fields: Mapping[str, Any], columns: Mapping[str, NDArray]) -> Path:
+    lost = [name for name in fields if name not in ("embeddings", "labels")] + list(columns)
+    if lost:
+        raise EvaluationError(f"a .npy file holds embeddings and labels only, this set has {', '.join(lost)}; use .npz")
+    beside = _labels_beside(path)
+    if "labels" in fields:
+        _whole(beside, lambda partial: _save_npy(partial, fields["labels"]))
+    else:
+        beside.unlink(missing_ok=True)  # labels of an older file of this name would be read with it
+    return _whole(path, lambda partial: _save_npy(partial, fields["embeddings"]))
+
+
+def _save_npy(partial: Path, array: NDArray) -> None:
+    with partial.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def _save_npz(partial: Path, arrays: dict[str, NDArray]) -> None:
+    # as numpy.savez does, which takes no array named "file"
+    with zipfile.ZipFile(partial, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def _save_safetensors(partial: Path, fields: Mapping[str, Any], columns: Mapping[str, NDArray]) -> None:
+    named = {name: list(fields[name]) for name in ("keys", "identities") if name in fields}
+    written = {name: values.tolist() for name, values in columns.items() if values.dtype.kind == "U"}
+    tensors = {name: fields[name] for name in ("embeddings", "flipped", "labels") if name in fields}
+    tensors |= {name: values for name, values in columns.items() if name not in written}
+    metadata = {name: json.dumps(value) for name, value in {**named, "columns": written}.items() if value}
+    save_file({name: np.ascontiguousarray(values) for name, values in tensors.items()}, partial, metadata=metadata)
+
+
+def _whole(path: Path, save: Callable[[Path], None]) -> Path:
+    """Write beside the file and move there, so that a reader never sees half a file."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        save(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
