@@ -567,6 +567,18 @@ def test_no_scale_overflows_and_all_agree_with_dense(dtype: torch.dtype, scale: 
         assert torch.allclose(dense, streamed, rtol=1e-4 if dtype == torch.float32 else 1e-10, atol=1e-5 * scale)
 
 
+@pytest.mark.parametrize("mode", ["recompute", "stash"])
+def test_a_large_bias_does_not_overflow(mode: str) -> None:
+    x, w = torch.eye(4), torch.eye(4) + 0.1
+    labels, bias = torch.arange(4), torch.tensor([200.0, -200.0, 0.0, 150.0])
+    found = [
+        margin_softmax(x, w, labels, ArcFace(scale=16.0), bias=bias, strategy=strategy)
+        for strategy in (Dense(), Streamed(chunk=2, mode=mode))
+    ]
+    assert torch.isfinite(found[1]).all()
+    assert torch.allclose(*found, rtol=1e-5)
+
+
 def test_auto_stashes_where_the_buffer_is_no_larger_than_the_gradient_and_fits() -> None:
     from angulus.heads.problem import Logits, Problem
 

@@ -149,8 +149,7 @@ def ready(problem: Problem, logits: Logits, products: str) -> Ready:
     operand = OPERANDS[products]
     examples, dim = problem.unit.shape
     width, beyond = width_of(dim), whole_steps(examples) - examples
-    # a bias moves logits out of what is known of them
-    shift = constant_shift(logits.limit) if logits.bias is None else None
+    shift = constant_shift(logits.limit)
     return Ready(
         problem,
         logits,

@@ -164,7 +164,8 @@ def logits_of(margin: Margin, seen: Seen, bias: Tensor | None, filter_above: flo
         scale=torch.as_tensor(temperature, dtype=reference.dtype, device=reference.device),
         bias=bias,
         emphasis=emphasis if margin.reshapes_others or filter_above is not None else None,
-        limit=None if margin.free_weights or margin.reshapes_others else bound_of(temperature, 1.0),
+        # a bias may take logits anywhere
+        limit=None if margin.free_weights or margin.reshapes_others or bias is not None else bound_of(temperature, 1.0),
     )
 
 

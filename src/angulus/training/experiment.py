@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from angulus.data.augment import Augment
-from angulus.heads import Auto, Dense, Sampled, Strategy, Streamed
+from angulus.heads import Auto, Dense, Fused, Sampled, Strategy, Streamed
 from angulus.margins import Margin
 from angulus.models import ModelConfig
 
@@ -120,9 +120,9 @@ class Head:
     def __post_init__(self) -> None:
         if self.subcenters < 1:
             raise ValueError(f"subcenters must be at least 1, got {self.subcenters}")
-        if self.update_in_backward and not isinstance(self.strategy, (Streamed, Sampled, Auto)):
+        if self.update_in_backward and not isinstance(self.strategy, (Streamed, Sampled, Fused, Auto)):
             raise ValueError(
-                "update_in_backward needs strategy=streamed, sampled or auto: the dense one forms the whole gradient"
+                "update_in_backward needs strategy=streamed, fused, sampled or auto: dense forms the whole gradient"
             )
 
 
