@@ -175,7 +175,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path, caplog):
     save_sharded(plain_head(), tmp_path / "saved")
     with pytest.raises(CheckpointError, match=r"holds weight of shape \[7, 5\], the head has \[8, 5\]"):
         load_sharded(MarginHead(DIM, 8, L2Softmax(scale=Learned(10.0))), tmp_path / "saved")
-    with pytest.raises(CheckpointError, match="is no checkpoint of a head"):
+    with pytest.raises(CheckpointError, match="is no whole checkpoint of a head"):
         load_sharded(plain_head(), tmp_path / "absent")
     save_sharded(MarginHead(DIM, CLASSES, ArcFace()), tmp_path / "other")
     with pytest.raises(CheckpointError, match="saved from a head with another margin"):

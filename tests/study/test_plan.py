@@ -109,3 +109,17 @@ def test_mistakes_in_the_file(write, text, problem):
 def test_a_missing_file(tmp_path):
     with pytest.raises(ConfigError, match="there is no study"):
         read_plan(tmp_path / "none.yaml")
+
+
+def test_processes_are_named_by_run_or_row(write):
+    text = (
+        "base: [base.yaml]\nruns: {alone: {margin: softmax}, shared: {}}\ngrid: {train.batch_size: [8, 16]}\n"
+        "processes: {shared: 2, 'shared, train.batch_size=16': 3}\n"
+    )
+    plan = read_plan(write(text))
+    assert [job.processes for job in plan.jobs] == [1, 1, 2, 3]
+    assert [job.folder.name.rpartition("-")[2] for job in plan.jobs][2:] == ["by2", "by3"]
+    with pytest.raises(ConfigError, match="processes: there is no row 'sharde'; did you mean shared"):
+        read_plan(write(text.replace("{shared: 2", "{sharde: 2")))
+    with pytest.raises(ConfigError, match="processes: must be at least 1, got 0 for shared"):
+        read_plan(write(text.replace("{shared: 2", "{shared: 0")))

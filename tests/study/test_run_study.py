@@ -208,6 +208,7 @@ def test_the_command_prints_the_table_and_fails_when_a_run_failed(study, monkeyp
     ("log", "status", "reason"),
     [
         ("step 1\nerror: the loss\n  - became NaN\n", 2, "the loss - became NaN"),
+        ("error: no room\nerror: no room\nW1 Sending process 7 closing signal\nTraceback\n", 1, "no room"),
         ("step 1\nMemoryError\n", 1, "ended with status 1: MemoryError"),
         ("", -9, "ended by signal 9 without a word"),
     ],
@@ -222,17 +223,20 @@ def test_a_real_study_of_drawn_faces(tmp_path):
     (tmp_path / "base.yaml").write_text(
         "data: {name: synthetic, num_identities: 40, images_per_identity: 3}\n"
         "model: {name: tiny, channels: [4, 8], units: [0, 0], embedding_dim: 8, input: {height: 24, width: 24}}\n"
-        "train: {epochs: 1, batch_size: 32}\nevaluation: {every: null, fars: [0.1]}\n"
+        "train: {epochs: 1, batch_size: 32, batch_norm: frozen}\nevaluation: {every: null, fars: [0.1]}\n"
+        "head: {sharded: true}\n"
     )
     (tmp_path / "study.yaml").write_text(
-        "base: [base.yaml]\nruns: {plain: {margin: softmax}, broken: {data: {num_identities: 0}}}\n"
+        "base: [base.yaml]\nruns: {plain: {margin: softmax}, shared: {margin: softmax}, "
+        "broken: {data: {num_identities: 0}}}\nprocesses: {shared: 2}\n"
         "columns: [held-out/eer, loss]\nout: out\n"
     )
     plan = read_plan(tmp_path / "study.yaml")
     outcomes = run_study(plan, threads=1)
-    good, bad = (outcomes[job] for job in plan.jobs)
+    good, shared, bad = (outcomes[job] for job in plan.jobs)
     assert good.is_done
     assert "held-out/eer" in good.figures
+    assert shared.figures["loss"] == pytest.approx(good.figures["loss"], rel=1e-4)
     assert "must be at least" in (bad.error or "")
     assert all(outcome.error is None for outcome in run_study(plan, threads=1, table_only=True).values())
 

@@ -93,6 +93,11 @@ def sequential(
         yield images, torch.from_numpy(indices.copy())
 
 
+def slice_of(rows: int, rank: int, world_size: int) -> tuple[int, int]:
+    """Where the rows of one process begin and end in a global batch; the slices differ by one row at most."""
+    return rows * rank // world_size, rows * (rank + 1) // world_size
+
+
 @dataclass(frozen=True)
 class _Plan:
     # Which rows to read for which batch; it can be walked any number of times.
@@ -112,7 +117,7 @@ class _Plan:
             first = self.start if epoch == self.epoch else 0
             for index in range(first, self.sampler.batches_per_epoch):
                 rows = self.sampler.batch(epoch, index)
-                begin, end = (len(rows) * edge // self.world_size for edge in (self.rank, self.rank + 1))
+                begin, end = slice_of(len(rows), self.rank, self.world_size)
                 if begin == end:
                     raise DataError(
                         f"batch {index} has {len(rows)} examples, too few for {self.world_size} processes; "

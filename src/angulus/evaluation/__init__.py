@@ -3,10 +3,36 @@
 from angulus.evaluation.all_pairs import AllPairs, all_pairs
 from angulus.evaluation.attributes import AttributeAccuracy, AttributesResult, probe_attributes
 from angulus.evaluation.bins import EncodedPairs, read_bin, write_bin
+from angulus.evaluation.blufr import BLUFR_FARS, BLUFR_FPIR, BlufrResult, TrialMean, TrialResult, evaluate_blufr
+from angulus.evaluation.blufr_trials import BlufrTrial, BlufrTrials, draw_blufr_trials, read_blufr_trials
 from angulus.evaluation.classification import ClassGroup, ClassificationResult, TopError, classify
+from angulus.evaluation.distractors import MEGAFACE_SIZES, DistractorPoint, DistractorResult, megaface
 from angulus.evaluation.evaluate import DEFAULT_FARS, VerificationResult, verify
+from angulus.evaluation.identification import (
+    DEFAULT_FPIRS,
+    DEFAULT_RANKS,
+    Identification,
+    IdentificationPoint,
+    RankPoint,
+    cmc,
+    first_image_gallery,
+    identify,
+    rate_search,
+    tpir_at_fpir,
+)
+from angulus.evaluation.ijb import (
+    DetectedFaces,
+    TemplateImages,
+    TemplateRows,
+    read_comparisons,
+    read_detected_faces,
+    read_template_csv,
+    read_template_images,
+    read_template_pairs,
+)
+from angulus.evaluation.listed import listed_scores
 from angulus.evaluation.logistic import LinearProbe, fit_probe
-from angulus.evaluation.megaface import FeatureList, read_feature, read_feature_list, read_features, write_feature
+from angulus.evaluation.megaface_files import FeatureList, read_feature, read_feature_list, read_features, write_feature
 from angulus.evaluation.pairs import NamedPairs, Pairs, draw_pairs
 from angulus.evaluation.protocols import match, read_csv_pairs, read_lfw_pairs, read_pairs, read_trials
 from angulus.evaluation.reranking import Reranking, reranked_blocks
@@ -25,30 +51,58 @@ from angulus.evaluation.roc import (
     tars_at_fars,
 )
 from angulus.evaluation.scores import ScoredPair, Scores, all_pair_scores, hardest_pairs, pair_scores
+from angulus.evaluation.search import SearchResult, search_gallery
 from angulus.evaluation.search_tasks import MARKET_1501, MSMT17, RETRIEVAL_RULES, RetrievalRule, SearchTask, search_task
+from angulus.evaluation.template_protocols import (
+    IJB_FARS,
+    TemplateGallery,
+    TemplatePairs,
+    TemplateVerification,
+    TwoGalleries,
+    search_two_galleries,
+    subject_pairs,
+    verify_templates,
+)
+from angulus.evaluation.templates import Templates, pool_templates
+from angulus.evaluation.tracks import match_tracks, pool_tracks, read_track_pairs
 from angulus.evaluation.verification import PROTOCOLS, FoldAccuracy, FoldedAccuracy, Protocol, folded_accuracy
 
 __all__ = [
+    "BLUFR_FARS",
+    "BLUFR_FPIR",
     "DEFAULT_FARS",
+    "DEFAULT_FPIRS",
+    "DEFAULT_RANKS",
+    "IJB_FARS",
     "MARKET_1501",
+    "MEGAFACE_SIZES",
     "MSMT17",
     "PROTOCOLS",
     "RETRIEVAL_RULES",
     "AllPairs",
     "AttributeAccuracy",
     "AttributesResult",
+    "BlufrResult",
+    "BlufrTrial",
+    "BlufrTrials",
     "ClassGroup",
     "ClassificationResult",
+    "DetectedFaces",
+    "DistractorPoint",
+    "DistractorResult",
     "EncodedPairs",
     "EqualErrorRate",
     "FeatureList",
     "FoldAccuracy",
     "FoldedAccuracy",
+    "Identification",
+    "IdentificationPoint",
     "LinearProbe",
     "NamedPairs",
     "OperatingPoint",
     "Pairs",
     "Protocol",
+    "RankPoint",
     "Reranking",
     "RetrievalResult",
     "RetrievalRule",
@@ -56,39 +110,72 @@ __all__ = [
     "ScoreHistogram",
     "ScoredPair",
     "Scores",
+    "SearchResult",
     "SearchTask",
+    "TemplateGallery",
+    "TemplateImages",
+    "TemplatePairs",
+    "TemplateRows",
+    "TemplateVerification",
+    "Templates",
     "TopError",
+    "TrialMean",
+    "TrialResult",
+    "TwoGalleries",
     "VerificationResult",
     "all_pair_scores",
     "all_pairs",
     "area_under_roc",
     "classify",
+    "cmc",
+    "draw_blufr_trials",
     "draw_pairs",
     "equal_error_rate",
+    "evaluate_blufr",
+    "first_image_gallery",
     "fit_probe",
     "folded_accuracy",
     "hardest_pairs",
+    "identify",
+    "listed_scores",
     "match",
+    "match_tracks",
+    "megaface",
     "pair_scores",
+    "pool_templates",
+    "pool_tracks",
     "probe_attributes",
+    "rate_search",
     "rates_at",
     "read_bin",
+    "read_blufr_trials",
+    "read_comparisons",
     "read_csv_pairs",
+    "read_detected_faces",
     "read_feature",
     "read_feature_list",
     "read_features",
     "read_lfw_pairs",
     "read_pairs",
+    "read_template_csv",
+    "read_template_images",
+    "read_template_pairs",
+    "read_track_pairs",
     "read_trials",
     "reranked_blocks",
     "retrieval_of_scores",
     "retrieve",
     "roc_curve",
     "score_histogram",
+    "search_gallery",
     "search_task",
+    "search_two_galleries",
+    "subject_pairs",
     "tar_at_far",
     "tars_at_fars",
+    "tpir_at_fpir",
     "verify",
+    "verify_templates",
     "write_bin",
     "write_feature",
 ]

@@ -125,7 +125,10 @@ class MarginHead(nn.Module):
 
     def prepare_update(self, update: RowRule) -> Mover:
         if self.process_group is not None and not self.holds_whole_gradient:
-            raise ValueError("update inside backward needs the whole gradient of a process: shard the head instead")
+            raise ValueError(
+                "update inside backward needs the whole gradient of a class in one process, and each of several has "
+                "a part of it: set head.sharded=true (from Python: ShardedHead)"
+            )
         if not isinstance(self.strategy, (Streamed, Sampled, Fused, Auto)):
             raise ValueError(
                 f"update inside backward needs the strategy Streamed, Sampled, Fused or Auto, got {self.strategy}"

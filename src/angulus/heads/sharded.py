@@ -96,15 +96,7 @@ class ShardedHead(MarginHead):
         """Draw the class weights anew, block by block, so that they do not depend on where the shards are cut."""
         if self.weight.is_meta:
             return
-        seed = int(torch.randint(2**31, (), device="cpu"))
-        generator = torch.Generator(self.weight.device)
-        first, last = self.classes.start, self.classes.stop
-        for block in range(first // BLOCK, (last - 1) // BLOCK + 1):
-            generator.manual_seed(seed + block)
-            start = block * BLOCK
-            drawn = self.weight.new_empty(BLOCK, *self.weight.shape[1:]).normal_(generator=generator)
-            low, high = max(first, start), min(last, start + BLOCK)
-            self.weight[low - first : high - first] = drawn[low - start : high - start] * self.initial_spread
+        draw_blocks(self, seed_of_blocks())
 
     def get_extra_state(self) -> dict[str, int]:
         return {**super().get_extra_state(), "first_class": self.classes.start}
@@ -225,6 +217,24 @@ class PartSweep:
         count = torch.tensor(sums.count, device=rest.device)
         dist.all_reduce(count, group=self.group)
         return Sums(own, rests, gathered(sums.total, parts).unflatten(0, (world, -1)).sum(dim=0), int(count))
+
+
+def seed_of_blocks() -> int:
+    """A seed for `draw_blocks`, drawn from torch's own generator."""
+    return int(torch.randint(2**31, (), device="cpu"))
+
+
+@torch.no_grad()
+def draw_blocks(head: MarginHead, seed: int) -> None:
+    """Draw the class weights of a head, whole or a shard, such that a class has the same ones in either."""
+    weight, first, last = head.weight, head.classes.start, head.classes.stop
+    generator = torch.Generator(weight.device)
+    for block in range(first // BLOCK, (last - 1) // BLOCK + 1):
+        generator.manual_seed(seed + block)
+        start = block * BLOCK
+        drawn = weight.new_empty(BLOCK, *weight.shape[1:]).normal_(generator=generator)
+        low, high = max(first, start), min(last, start + BLOCK)
+        weight[low - first : high - first] = drawn[low - start : high - start] * head.initial_spread
 
 
 def shard(num_classes: int, world: int, rank: int) -> range:

@@ -9,6 +9,7 @@ runs:                              # one row of the table each: what is laid ove
 grid: {margin.scale: [16, 32]}     # optional: every run once for each combination of these values
 seeds: [0, 1, 2]
 columns: [held-out/accuracy, held-out/tar@0.01]
+processes: {ArcFace: 2}            # optional: how many processes share a training of this run; else one
 out: ../studies/losses             # relative to this file
 """
 
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from angulus.config import check, merge, parse_overrides, read_layer, read_layers, resolve, to_dict
+from angulus.config.suggest import did_you_mean
 from angulus.errors import ConfigError
 from angulus.training.experiment import Experiment
 
@@ -32,6 +34,7 @@ class StudyFile:
 
     runs: what is laid over the base, by the name of its row; grid: values by key, crossed with every run.
     columns: figures of a run by name; empty takes all that there are.
+    processes: how many processes share a training, by the name of a run or of one of its rows; the others have one.
     out: the folder for runs and table, relative to the file; None takes the file's name without its ending.
     """
 
@@ -42,6 +45,7 @@ class StudyFile:
     seeds: tuple[int, ...] = (0,)
     grid: dict[str, Any] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
+    processes: dict[str, int] = field(default_factory=dict)
     out: Path | None = None
 
     def __post_init__(self) -> None:
@@ -55,6 +59,9 @@ class StudyFile:
         for key, values in self.grid.items():
             if not isinstance(values, list) or not values:
                 raise ValueError(f"grid must give a list of values for each key, got {values!r} for {key}")
+        for name, count in self.processes.items():
+            if count < 1:
+                raise ValueError(f"processes must be at least 1, got {count} for {name}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,6 +69,7 @@ class Job:
     """One training: a row of the table with one seed.
 
     fingerprint: of the whole resolved recipe, so that a changed recipe is another job in another folder.
+    processes: how many share the training; another number is another folder as well.
     """
 
     row: str
@@ -69,6 +77,7 @@ class Job:
     experiment: Experiment
     fingerprint: str
     folder: Path
+    processes: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +106,15 @@ def read_plan(path: str | Path, settings: Sequence[str] = (), *, out: str | Path
     folder = Path(out) if out is not None else home / (study.out or path.stem)
     shared = read_layers([home / base for base in study.base], study.overrides)
     changes = parse_overrides(settings)
-    problems: list[str] = []
+    problems = unknown_rows(study)
     rows: dict[str, dict[str, Any]] = {}
     for name, own in rows_of(study).items():
         rows[name] = merge(merge(shared, own), changes)
-    jobs = [job for name, recipe in rows.items() for job in jobs_of(name, recipe, study.seeds, folder, problems)]
+    jobs = [
+        job
+        for name, recipe in rows.items()
+        for job in jobs_of(name, recipe, study.seeds, folder, problems, processes_of(study, name))
+    ]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     return Plan(
@@ -125,7 +138,27 @@ def rows_of(study: StudyFile) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def jobs_of(row: str, recipe: Mapping[str, Any], seeds: Sequence[int], out: Path, problems: list[str]) -> list[Job]:
+def unknown_rows(study: StudyFile) -> list[str]:
+    """What is wrong with the names in `processes`."""
+    known = [*study.runs, *rows_of(study)]
+    return [
+        f"processes: there is no row {name!r}" + (did_you_mean(name, known) or f"; there are {', '.join(study.runs)}")
+        for name in study.processes
+        if name not in known
+    ]
+
+
+def processes_of(study: StudyFile, row: str) -> int:
+    """What the study says of the row, or of the run that it comes from."""
+    if row in study.processes:
+        return study.processes[row]
+    runs = [name for name in study.processes if name in study.runs and row.startswith(f"{name}, ")]
+    return study.processes[max(runs, key=len)] if runs and study.grid else 1
+
+
+def jobs_of(
+    row: str, recipe: Mapping[str, Any], seeds: Sequence[int], out: Path, problems: list[str], processes: int = 1
+) -> list[Job]:
     """One job for each seed; what is wrong with the recipe is added to `problems`."""
     jobs = []
     for seed in seeds:
@@ -135,10 +168,10 @@ def jobs_of(row: str, recipe: Mapping[str, Any], seeds: Sequence[int], out: Path
             problems += [f"{row}: {problem}" for problem in error.problems]
             continue
         mark = fingerprint(experiment)
-        folder = out / "runs" / f"{slug(row)}-seed{seed}-{mark[:8]}"
-        jobs.append(
-            Job(row=row, seed=seed, experiment=replace(experiment, out=folder), fingerprint=mark, folder=folder)
-        )
+        several = f"-by{processes}" if processes > 1 else ""
+        folder = out / "runs" / f"{slug(row)}-seed{seed}-{mark[:8]}{several}"
+        placed = replace(experiment, out=folder)
+        jobs.append(Job(row=row, seed=seed, experiment=placed, fingerprint=mark, folder=folder, processes=processes))
     return jobs
 
 

@@ -1,6 +1,7 @@
 """Runs what is missing of a study, several trainings at a time, and keeps the table up to date after each of them.
 
-Every training is a process of its own (`angulus train`), so that one that fails takes nothing with it. A run is done
+Every training is a process of its own (`angulus train`), or several under torchrun where the study says so; one that
+fails takes nothing with it. A run is done
 when its folder holds result.json; the folder's name carries the fingerprint of the recipe, so a changed recipe is
 another run. What was interrupted is resumed from its last checkpoint.
 """
@@ -133,13 +134,14 @@ class Processes:
         recipe = job.folder.with_name(f"{job.folder.name}.yaml")
         write_text(recipe, to_yaml(job.experiment))
         record = job.folder.with_name(f"{job.folder.name}.log")
-        limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        each = str(max(1, threads // job.processes))
+        limits = {name: each for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         with record.open("a", encoding="utf-8") as output:
             with self.lock:
                 if self.stopped:
                     return Outcome(error="the study was interrupted before this run began")
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "angulus.cli", "train", str(recipe), "--resume"],
+                    [*python_of(job.processes), "-m", "angulus.cli", "train", str(recipe), "--resume"],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -166,11 +168,21 @@ class Processes:
                 process.kill()
 
 
+def python_of(processes: int) -> list[str]:
+    """How Python is started, by itself or in several processes that know of each other."""
+    if processes == 1:
+        return [sys.executable]
+    together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return [sys.executable, *together]
+
+
 def last_words(record: Path, status: int) -> str:
     """Why a training ended: the sentence after "error:" in its log, or its last line."""
     lines = [line.strip() for line in record.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     for index in range(len(lines) - 1, -1, -1):
         if lines[index].startswith("error: "):
-            return " ".join([lines[index].removeprefix("error: "), *lines[index + 1 :]])
+            # what follows may be the report of torchrun; the list of several problems belongs to the sentence
+            listed = itertools.takewhile(lambda line: line.startswith("- "), lines[index + 1 :])
+            return " ".join([lines[index].removeprefix("error: "), *listed])
     ended = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
     return f"{ended}: {lines[-1]}" if lines else f"{ended} without a word"

@@ -1,14 +1,21 @@
 """From an experiment to the things of a run: its network, its margin counted in steps, its folder."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from angulus.errors import ConfigError
+from angulus.heads import MarginHead, ShardedHead
+from angulus.heads.sharded import draw_blocks, seed_of_blocks
 from angulus.margins import Margin, Schedule
 from angulus.models import EmbeddingModel, ModelConfig, import_weights, load_model
+from angulus.training.distributed import Processes
 from angulus.training.experiment import Experiment
+from angulus.training.optimization import row_rule
 from angulus.training.record import record
+
+log = logging.getLogger(__name__)
 
 
 def build_model(experiment: Experiment) -> tuple[EmbeddingModel, ModelConfig]:
@@ -25,6 +32,38 @@ def build_model(experiment: Experiment) -> tuple[EmbeddingModel, ModelConfig]:
             f"{model.embedding_dim} dimensions, but the recipe's model differs; set model to match it"
         )
     return model, config
+
+
+def build_head(
+    experiment: Experiment, embedding_dim: int, num_classes: int, margin: Margin, group: Processes
+) -> MarginHead:
+    """The head of an experiment: a `ShardedHead` where it is to be divided and there are several processes.
+
+    margin: with its schedules counted in steps. The first class weights of a head that is to be divided do not depend
+    on the number of processes.
+    """
+    config = experiment.head
+    update = row_rule(experiment.optim) if config.update_in_backward else None
+    sizes = (embedding_dim, num_classes, margin, config.subcenters, config.strategy, update)
+    others = (config.filter_above, config.label_smoothing)
+    try:
+        if not config.sharded:
+            return MarginHead(*sizes, group.group, *others)
+        if group.group is not None:
+            return ShardedHead(
+                *sizes,
+                process_group=group.group,
+                data_parallel=True,
+                filter_above=config.filter_above,
+                label_smoothing=config.label_smoothing,
+            )
+        log.info("head.sharded: there is one process, which holds all classes; start several with torchrun")
+        seed = seed_of_blocks()
+        head = MarginHead(*sizes, None, *others)
+        draw_blocks(head, seed)
+        return head
+    except ValueError as error:
+        raise ConfigError(f"the head cannot be built: {error}") from error
 
 
 def is_saved_model(path: Path) -> bool:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from angulus.errors import AngulusError
 from angulus.models import EmbeddingModel
 
 
@@ -26,33 +28,76 @@ class Processes:
     def is_first(self) -> bool:
         return self.rank == 0
 
-    def mean(self, value: Tensor) -> Tensor:
-        """The mean of a number over the processes."""
+    def sum(self, value: Tensor) -> Tensor:
+        """The sum of a number over the processes."""
         if self.group is None:
             return value
         total = value.detach().clone()
         dist.all_reduce(total, group=self.group)
-        return total / self.world
+        return total
+
+    def least(self, value: Tensor) -> Tensor:
+        """The smallest of a number over the processes."""
+        if self.group is None:
+            return value
+        least = value.detach().clone()
+        dist.all_reduce(least, dist.ReduceOp.MIN, group=self.group)
+        return least
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a number over the processes."""
+        return self.sum(value) / self.world
 
     def wait(self) -> None:
         if self.group is not None:
             dist.barrier(group=self.group)
+
+    def every(self, value: Any) -> list[Any]:
+        """A small value of every process, in order of rank."""
+        if self.group is None:
+            return [value]
+        values: list[Any] = [None] * self.world
+        dist.all_gather_object(values, value, group=self.group)
+        return values
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is done in here by some processes succeeds for all, or raises in all: none goes on alone and waits.
+
+        Every process enters; what waits for another process does not belong in here.
+        """
+        failure: Exception | None = None
+        try:
+            yield
+        except Exception as error:
+            failure = error
+        told = failure if failure is None or isinstance(failure, AngulusError) else repr(failure)
+        found = self.every(told)
+        if failure is not None:
+            raise failure
+        for rank, other in enumerate(found):
+            if other is not None:
+                raise other if isinstance(other, AngulusError) else AngulusError(f"process {rank} stopped: {other}")
 
 
 @contextmanager
 def processes(device: torch.device) -> Iterator[Processes]:
     """The processes of this run: those that torchrun started, or this one alone.
 
-    A group that was there before is used and left; one that is made here is destroyed after a barrier.
+    A group that was there before is used and left; one that is made here is destroyed after a barrier. A group of
+    one is as good as none.
     """
     if "WORLD_SIZE" not in os.environ and not dist.is_initialized():
         yield Processes()
         return
     made = not dist.is_initialized()
     if made:
+        if device.index is not None:
+            torch.cuda.set_device(device)  # where values that are not tensors travel through
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Processes(dist.get_rank(), dist.get_world_size(), dist.group.WORLD)
+        world = dist.get_world_size()
+        yield Processes(dist.get_rank(), world, dist.group.WORLD) if world > 1 else Processes()
         if made:
             dist.barrier()
     finally:

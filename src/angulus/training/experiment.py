@@ -103,8 +103,13 @@ class Head:
     from_data: begin with class weights at the mean embedding of each identity under the first network; for a trained
         backbone (`init`) and new identities.
     update_in_backward: move the class weights inside the backward pass with the rule of `optim`, so that their gradient
-        is never whole (saves as much memory as the weights take). Needs the strategy `streamed` or
-        `sampled`, one process and no accumulation.
+        is never whole (saves as much memory as the weights take). Needs the strategy `streamed` or `sampled`, no
+        accumulation, and `sharded` where there are several processes.
+    sharded: divide the classes over the processes that torchrun starts, any strategy on each share; the loss and the
+        gradients are those of one process. With one process all classes are held there.
+    weights_from: a run folder or a checkpoint whose class weights a new run takes over, by the names of the identities;
+        new identities begin at random, or at their mean embedding with from_data. Best with `init` of the same run.
+    merged: identities whose weights are joined from several of weights_from: {new name: [old names]}.
     """
 
     subcenters: int = 1
@@ -124,6 +129,13 @@ class Head:
             raise ValueError(
                 "update_in_backward needs strategy=streamed, fused, sampled or auto: dense forms the whole gradient"
             )
+        if self.merged and self.weights_from is None:
+            raise ValueError(
+                f"merged joins classes of weights_from, which is not set (merged names {', '.join(self.merged)})"
+            )
+        for name, olds in self.merged.items():
+            if not olds:
+                raise ValueError(f"merged must name at least one old identity for each new one, got none for {name!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,13 +16,14 @@ from angulus.data import Batch, EpochSampler, batches, fingerprint
 from angulus.errors import ConfigError
 from angulus.evaluation import VerificationResult
 from angulus.evaluation.report import Gallery, write_report
-from angulus.extract import embed
-from angulus.heads import MarginHead, expected_initial_loss, start_from
+from angulus.heads import ShardedHead, expected_initial_loss
 from angulus.margins import Margin
 from angulus.models import EmbeddingModel, ModelConfig, save_model
 from angulus.training import judge
-from angulus.training.build import build_model, in_steps, run_folder
-from angulus.training.checkpoint import Checkpoint, Checkpoints
+from angulus.training.beginning import begin_classes
+from angulus.training.build import build_head, build_model, in_steps, run_folder
+from angulus.training.checkpoint import Checkpoints
+from angulus.training.classes import start_classes
 from angulus.training.defaults import choose_device, filled, plain_augment, with_model
 from angulus.training.distributed import (
     Processes,
@@ -34,12 +35,13 @@ from angulus.training.distributed import (
 from angulus.training.experiment import Experiment
 from angulus.training.files import write_json
 from angulus.training.finite import FiniteGuard
-from angulus.training.optimization import build_optimizer, learning_rate, row_rule
+from angulus.training.optimization import build_optimizer, learning_rate
 from angulus.training.record import record
 from angulus.training.run import Metrics, RunResult, environment, start_folder
+from angulus.training.saving import Trained, TrainState, restore, save
 from angulus.training.settling import settled, with_advice
 from angulus.training.sources import Sources, open_sources
-from angulus.training.step import Recogniser, StepOutput, gradients, update
+from angulus.training.step import Recogniser, StepOutput, check_micro_batches, gradients, settle_order, update
 from angulus.training.words import facts, shown
 
 log = logging.getLogger(__name__)
@@ -54,15 +56,6 @@ class Progress:
     epoch: int
     loss: float | None
     images_per_second: float
-
-
-@dataclass
-class TrainState:
-    """What changes while a run goes on, and what a checkpoint holds besides weights and optimizer."""
-
-    step: int = 0
-    best: float | None = None
-    seconds: float = 0.0  # of training before this process took over
 
 
 def train(
@@ -90,10 +83,11 @@ def train(
         experiment = filled(experiment, len(sources.train), len(sources.train.identities), device)
         folder = run_folder(experiment)
         experiment, forecast = settled(experiment, model, sources, device, group, folder if resume else None)
-        if group.is_first:
-            start_folder(folder, record(experiment), resume)
-            write_json(folder / "environment.json", environment(device, fingerprint(sources.train)))
-        group.wait()
+        with group.together():
+            if group.is_first:
+                start_folder(folder, record(experiment), resume)
+                start_classes(folder, sources.train.identities)
+                write_json(folder / "environment.json", environment(device, fingerprint(sources.train)))
         stack.enter_context(with_advice(forecast))
         run = Run(experiment, model, config, sources, folder, device, group, progress)
         if experiment.train.batch_norm == "synchronised":
@@ -129,46 +123,36 @@ class Run:
         )
         self.epoch_steps = self.sampler.batches_per_epoch
         self.total = self.epoch_steps * (experiment.train.epochs or 1)
-        self.head = self.build_head().to(device)
+        check_micro_batches(experiment.train, len(sources.train), group.world)
+        margin = in_steps(experiment.margin or Margin(), self.epoch_steps, self.total)
+        self.head = build_head(experiment, model.embedding_dim, len(sources.train.identities), margin, group).to(device)
         self.optimizer = build_optimizer(experiment.optim, self.model, self.head)
-        self.guard = FiniteGuard({"backbone": self.model, "head": self.head}, device)
+        self.guard = FiniteGuard({"backbone": self.model, "head": self.head}, device, group)
         self.augment = plain_augment(experiment)
         self.checkpoints = Checkpoints(folder / "checkpoints", experiment.train.keep_last)
         self.metrics = Metrics(folder / "metrics.jsonl")
         self.state = TrainState()
+        self.trained = Trained(
+            model=self.model,
+            config=config,
+            head=self.head,
+            optimizer=self.optimizer,
+            classes=tuple(sources.train.identities),
+            device=device,
+            group=group,
+            divided=experiment.head.sharded,
+        )
         self.loss: float | None = None
         self.waited = 0.0
         self.started = time.perf_counter()
-
-    def start_from_data(self) -> None:
-        """Put the class weights at the mean embeddings of the training identities."""
-        found = embed(self.model, self.sources.train, batch_size=256, flip=False, device=self.device)
-        labels = torch.from_numpy(self.sources.train.labels)
-        count = start_from(self.head, torch.from_numpy(found.embeddings).to(self.device), labels.to(self.device))
-        log.info("the class weights of %d identities begin at their mean embeddings", count)
-
-    def build_head(self) -> MarginHead:
-        try:
-            return MarginHead(
-                self.model.embedding_dim,
-                len(self.sources.train.identities),
-                in_steps(self.experiment.margin or Margin(), self.epoch_steps, self.total),
-                subcenters=self.experiment.head.subcenters,
-                strategy=self.experiment.head.strategy,
-                update=row_rule(self.experiment.optim) if self.experiment.head.update_in_backward else None,
-                process_group=self.group.group,
-                filter_above=self.experiment.head.filter_above,
-                label_smoothing=self.experiment.head.label_smoothing,
-            )
-        except ValueError as error:
-            raise ConfigError(f"the head cannot be built: {error}") from error
 
     def go(self, resume: bool) -> RunResult:
         if resume:
             self.restore()
         self.announce()
-        if self.experiment.head.from_data and self.state.step == 0:
-            self.start_from_data()
+        if self.state.step == 0:
+            config, images = self.experiment.head, self.sources.train
+            begin_classes(config, self.head, self.model, images, self.device, self.group)
         recogniser = self.wrapped()
         board = tensorboard(self.experiment, self.folder) if self.group.is_first else None
         self.started, first_step = time.perf_counter(), self.state.step
@@ -184,6 +168,7 @@ class Run:
                 seed=self.experiment.seed,
                 step=self.state.step,
                 device=self.device,
+                world=self.group.world,
             )
             self.guard.look(self.state.step, output.losses, batch.indices)
             if self.device.type == "cpu":
@@ -235,16 +220,23 @@ class Run:
 
     def wrapped(self) -> nn.Module:
         """The module that is called: compiled and distributed as the recipe says, in training mode."""
-        self.model.train()
-        self.head.train()
+        compiled: Any = torch.compile(self.model) if self.experiment.train.compile else self.model
+        if self.group.group is None:
+            recogniser: nn.Module = Recogniser(compiled, self.head)
+        elif isinstance(self.head, ShardedHead):
+            recogniser = Recogniser(self.parallel(compiled), self.head)
+        else:
+            recogniser = self.parallel(Recogniser(compiled, self.head))
+        if not self.experiment.train.compile:  # which would compile for two images in evaluation mode
+            settle_order(recogniser.eval(), self.model, self.device)
+        recogniser.train()
         if self.experiment.train.batch_norm == "frozen":
             freeze_batch_norm(self.model)
-        backbone: Any = torch.compile(self.model) if self.experiment.train.compile else self.model
-        recogniser = Recogniser(backbone, self.head)
-        if self.group.group is None:
-            return recogniser
+        return recogniser
+
+    def parallel(self, module: nn.Module) -> DistributedDataParallel:
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(recogniser, device_ids=devices, broadcast_buffers=False)
+        return DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False)
 
     def remaining(self) -> Any:
         """The batches from the current step to the end; the time spent waiting for them is counted."""
@@ -271,7 +263,8 @@ class Run:
         """A line of metrics. Reads the device, and looks whether all was finite."""
         self.guard.raise_if_bad(self.sources.train.keys)
         self.head.raise_for_labels()
-        loss, cos_target = (float(self.group.mean(value)) for value in (output.loss, output.cos_target.mean()))
+        loss = float(self.group.mean(output.loss))
+        cos_target = float(self.group.sum(output.cos_target.sum())) / output.total
         self.loss = loss
         return {
             "step": self.state.step,
@@ -301,14 +294,17 @@ class Run:
 
     def evaluate(self) -> None:
         """Verify the held-out identities in the first process and keep the network if it is the best so far."""
-        if self.group.is_first:
-            embeddings = judge.embeddings_of(self.model, self.sources.held_out, self.experiment.evaluation, self.device)
-            results = judge.judge(embeddings, self.experiment.evaluation, "held-out")
-            figures = judge.figures_of(results, "held-out")
-            self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
-            log.info("held-out after epoch %d: %s", self.epoch, shown(figures))
-            self.keep_if_best(figures)
-        self.group.wait()
+        with self.group.together():
+            if self.group.is_first:
+                self.judge_held_out()
+
+    def judge_held_out(self) -> None:
+        embeddings = judge.embeddings_of(self.model, self.sources.held_out, self.experiment.evaluation, self.device)
+        results = judge.judge(embeddings, self.experiment.evaluation, "held-out")
+        figures = judge.figures_of(results, "held-out")
+        self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
+        log.info("held-out after epoch %d: %s", self.epoch, shown(figures))
+        self.keep_if_best(figures)
 
     def keep_if_best(self, figures: dict[str, float]) -> None:
         better, value = judge.is_better(figures, self.state.best, self.experiment.evaluation)
@@ -320,41 +316,17 @@ class Run:
 
     def save(self) -> None:
         self.guard.raise_if_bad(self.sources.train.keys)
-        if self.group.is_first:
-            self.checkpoints.save(Checkpoint(self.state.step, self.architecture(), self.tensors()))
-        self.group.wait()
-
-    def architecture(self) -> dict[str, Any]:
-        head = {"classes": self.head.num_classes, "subcenters": self.head.subcenters}
-        return {"model": record(self.config), "head": head}
-
-    def tensors(self) -> dict[str, Any]:
-        cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
-        return {
-            "backbone": self.model.state_dict(),
-            "head": self.head.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "best": self.state.best,
-            "seconds": self.seconds(),
-            "random": {"cpu": torch.get_rng_state(), "cuda": cuda},
-        }
+        save(self.trained, self.checkpoints, replace(self.state, seconds=self.seconds()))
 
     def restore(self) -> None:
-        found = self.checkpoints.latest(self.architecture(), self.device)
-        if found is None:
-            log.info("no checkpoint in %s: the run starts at its beginning", self.folder)
-            self.metrics.cut(0)
-            return
-        self.model.load_state_dict(found.tensors["backbone"])
-        self.head.load_state_dict(found.tensors["head"])
-        self.optimizer.load_state_dict(found.tensors["optimizer"])
-        self.state = TrainState(found.step, found.tensors["best"], found.tensors.get("seconds", 0.0))
-        torch.set_rng_state(found.tensors["random"]["cpu"].cpu())
-        if self.device.type == "cuda" and found.tensors["random"]["cuda"] is not None:
-            torch.cuda.set_rng_state(found.tensors["random"]["cuda"].cpu(), self.device)
+        found = restore(self.trained, self.checkpoints)
         if self.group.is_first:
-            self.metrics.cut(found.step)
-            log.info("resumed at step %d of %d", found.step, self.total)
+            self.metrics.cut(0 if found is None else found.step)
+            if found is None:
+                log.info("no checkpoint in %s: the run starts at its beginning", self.folder)
+            else:
+                log.info("resumed at step %d of %d", found.step, self.total)
+        self.state = found or self.state
 
     # Beginning and end
 
@@ -374,35 +346,40 @@ class Run:
     def finish(self) -> RunResult:
         """Verify every set with the network as it is at the end, and write model, figures and report."""
         figures: dict[str, float] = {}
-        if self.group.is_first:
-            results: list[VerificationResult] = []
-            hardest: list[Gallery] = []
-            for name, source in {"held-out": self.sources.held_out, **self.sources.also}.items():
-                embeddings = judge.embeddings_of(self.model, source, self.experiment.evaluation, self.device)
-                judged = judge.judge(embeddings, self.experiment.evaluation, name)
-                figures |= judge.figures_of(judged, name)
-                results += judged
-                hardest = hardest or judge.galleries(embeddings, source, self.experiment.evaluation)
-            self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
-            self.keep_if_best(figures)
-            if self.loss is not None:
-                figures["loss"] = self.loss
-            figures["seconds"] = round(self.seconds(), 2)
-            save_model(self.folder / "model", self.model, self.config, extra=figures)
-            write_report(
-                self.folder / "report.html",
-                f"Run {self.folder.name}",
-                results,
-                galleries=hardest,
-                notes=self.sources.notes,
-                curves={self.folder.name: self.metrics.rows()},
-                facts=facts(self.experiment, self.head),
-            )
-            write_json(self.folder / "evaluation.json", [result.as_dict() for result in results])
-            write_json(self.folder / "result.json", {"figures": figures, "recipe": record(self.experiment)})
-            log.info("finished: %s", shown(figures))
-        self.group.wait()
+        with self.group.together():
+            if self.group.is_first:
+                figures = self.judge_all()
         return RunResult(self.folder, figures, self.folder / "report.html")
+
+    def judge_all(self) -> dict[str, float]:
+        figures: dict[str, float] = {}
+        results: list[VerificationResult] = []
+        hardest: list[Gallery] = []
+        for name, source in {"held-out": self.sources.held_out, **self.sources.also}.items():
+            embeddings = judge.embeddings_of(self.model, source, self.experiment.evaluation, self.device)
+            judged = judge.judge(embeddings, self.experiment.evaluation, name)
+            figures |= judge.figures_of(judged, name)
+            results += judged
+            hardest = hardest or judge.galleries(embeddings, source, self.experiment.evaluation)
+        self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
+        self.keep_if_best(figures)
+        if self.loss is not None:
+            figures["loss"] = self.loss
+        figures["seconds"] = round(self.seconds(), 2)
+        save_model(self.folder / "model", self.model, self.config, extra=figures)
+        write_report(
+            self.folder / "report.html",
+            f"Run {self.folder.name}",
+            results,
+            galleries=hardest,
+            notes=self.sources.notes,
+            curves={self.folder.name: self.metrics.rows()},
+            facts=facts(self.experiment, self.head),
+        )
+        write_json(self.folder / "evaluation.json", [result.as_dict() for result in results])
+        write_json(self.folder / "result.json", {"figures": figures, "recipe": record(self.experiment)})
+        log.info("finished: %s", shown(figures))
+        return figures
 
 
 def tensorboard(experiment: Experiment, folder: Path) -> Any:

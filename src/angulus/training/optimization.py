@@ -1,6 +1,7 @@
 """Optimizers and learning rates: which parameter decays, and how the rate moves with the step."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -40,6 +41,26 @@ def build_optimizer(config: SGD | AdamW, backbone: nn.Module, head: nn.Module) -
     if isinstance(config, SGD):
         return torch.optim.SGD(groups, lr=lr, momentum=config.momentum, nesterov=config.nesterov)
     return torch.optim.AdamW(groups, lr=lr, betas=config.betas, eps=config.eps)
+
+
+def state_of(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, dict[str, Any]]:
+    """The optimizer's state of the parameters of one module, by the name of the parameter."""
+    named = module.named_parameters()
+    return {name: dict(optimizer.state[parameter]) for name, parameter in named if parameter in optimizer.state}
+
+
+def set_state_of(optimizer: torch.optim.Optimizer, module: nn.Module, state: dict[str, dict[str, Any]]) -> None:
+    """Put back what `state_of` gave, where the parameters are now; a count of steps stays on the CPU."""
+    for name, parameter in module.named_parameters():
+        if name in state:
+            kept = {key: placed(value, parameter.device) for key, value in state[name].items()}
+            optimizer.state[parameter] = kept
+
+
+def placed(value: Any, device: torch.device) -> Any:
+    if not isinstance(value, torch.Tensor):
+        return value
+    return value.to(device) if value.ndim else value.cpu()
 
 
 def learning_rate(config: LearningRate, peak: float, step: int, steps_per_epoch: int, total: int) -> float:

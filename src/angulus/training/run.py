@@ -2,6 +2,7 @@
 
 recipe.json        the experiment with nothing left open
 environment.json   versions, commit, device, fingerprint of the data
+classes.json       names of the identities, in the order of the classes
 metrics.jsonl      one line each for a log interval and an evaluation
 checkpoints/       to resume from
 model/, best/      the network at the end, and where the held-out figure was best

@@ -1,5 +1,6 @@
 """One optimizer step: images to embeddings to loss to gradient, over the micro-batches of a global batch."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -8,30 +9,44 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from angulus.data import Augment, Batch
-from angulus.heads import HeadOutput, MarginHead
+from angulus.data.loader import slice_of
+from angulus.errors import ConfigError
+from angulus.heads import HeadOutput, MarginHead, ShardedHead
 from angulus.models import EmbeddingModel
 from angulus.training.experiment import Training
 
 
 class Recogniser(nn.Module):
-    """Backbone and head as one module, so that one DistributedDataParallel averages the gradients of both."""
+    """Backbone and head as one module.
+
+    Over several processes one DistributedDataParallel around both averages their gradients; for a sharded head, whose
+    gradients are whole as they are, it is around the backbone alone.
+    """
 
     def __init__(self, backbone: nn.Module, head: MarginHead) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
 
-    def forward(self, images: Tensor, labels: Tensor, step: int) -> HeadOutput:
-        return self.head(self.backbone(images), labels, step=step)
+    def forward(self, images: Tensor, labels: Tensor, step: int, sizes: Sequence[int]) -> HeadOutput:
+        """sizes: how many examples each process brings, which a sharded head then need not ask."""
+        embeddings = self.backbone(images)
+        if isinstance(self.head, ShardedHead):
+            return self.head(embeddings, labels, step=step, batch_sizes=sizes)
+        return self.head(embeddings, labels, step=step)
 
 
 @dataclass(frozen=True)
 class StepOutput:
-    """What a step leaves for the log, all on the device: loss (mean), losses [n], cos_target [n]."""
+    """What a step leaves for the log, all on the device: loss (mean), losses [n], cos_target [n].
+
+    The mean of `loss` over the processes is the loss of the global batch, which has `total` examples.
+    """
 
     loss: Tensor
     losses: Tensor
     cos_target: Tensor
+    total: int
 
 
 def gradients(
@@ -44,26 +59,30 @@ def gradients(
     seed: int,
     step: int,
     device: torch.device,
+    world: int = 1,
 ) -> StepOutput:
     """Fill the gradients with those of the mean loss of a batch; nothing is updated.
 
     recogniser: a `Recogniser` or its DistributedDataParallel.  model: the backbone, for its preprocessing.
+    world: how many processes there are; `batch` is the slice of one of them.
     """
     outputs: list[HeadOutput] = []
-    parts = list(zip(batch.images.chunk(config.accumulate), batch.labels.chunk(config.accumulate), strict=True))
+    sizes = micro_batches(batch.total, world, config.accumulate)
+    # the loss of a micro-batch is the mean over the examples of all processes
+    shares = [sum(some) / batch.total for some in sizes]
+    parts = zip(batch.images.tensor_split(len(sizes)), batch.labels.tensor_split(len(sizes)), strict=True)
     start = batch.start
     for number, (some_images, some_labels) in enumerate(parts):
-        last = number == len(parts) - 1
+        last = number == len(sizes) - 1
         images = some_images.to(device, non_blocking=True)
         labels = some_labels.to(device, non_blocking=True)
         changed = augment.apply(images, seed=seed, step=step, start=start, total=batch.total)
         with local_only(recogniser, not last):
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-                output: HeadOutput = recogniser(prepared(model, changed), labels, step)
-            (output.loss * (len(labels) / len(batch))).backward()
+                output: HeadOutput = recogniser(prepared(model, changed), labels, step, sizes[number])
+            (output.loss * shares[number]).backward()
         start += len(labels)
         outputs.append(output)
-    shares = [len(labels) / len(batch) for _, labels in parts]
     loss = sum(
         (output.loss.detach() * share for output, share in zip(outputs, shares, strict=True)),
         torch.zeros((), device=device),
@@ -72,7 +91,25 @@ def gradients(
         loss=loss,
         losses=torch.cat([output.losses.detach() for output in outputs]),
         cos_target=torch.cat([output.cos_target for output in outputs]),
+        total=batch.total,
     )
+
+
+def micro_batches(total: int, world: int, accumulate: int) -> list[list[int]]:
+    """How many examples of a global batch each process brings to each micro-batch: [micro-batch][process]."""
+    slices = [end - begin for begin, end in (slice_of(total, rank, world) for rank in range(world))]
+    return [[(size + accumulate - 1 - part) // accumulate for size in slices] for part in range(accumulate)]
+
+
+def check_micro_batches(config: Training, num_examples: int, world: int) -> None:
+    """Raise ConfigError where a process would have nothing to do in some micro-batch."""
+    batch = min(config.batch_size, num_examples)
+    if batch // world < config.accumulate:
+        raise ConfigError(
+            f"a batch of {batch} examples must be at least processes x train.accumulate = {world} x "
+            f"{config.accumulate}, so that every micro-batch has examples in every process; raise train.batch_size or "
+            "lower train.accumulate"
+        )
 
 
 def prepared(model: EmbeddingModel, images: Tensor) -> Tensor:
@@ -80,8 +117,35 @@ def prepared(model: EmbeddingModel, images: Tensor) -> Tensor:
 
 
 def local_only(recogniser: nn.Module, apply: bool) -> AbstractContextManager[None]:
-    """No exchange of gradients for micro-batches before the last."""
-    return recogniser.no_sync() if apply and isinstance(recogniser, DistributedDataParallel) else nullcontext()
+    """No exchange of the backbone's gradients for micro-batches before the last."""
+    part = averaged_part(recogniser)
+    return nullcontext() if part is None or not apply else part.no_sync()
+
+
+def averaged_part(recogniser: nn.Module) -> DistributedDataParallel | None:
+    """What is averaged over the processes: the recogniser, its backbone, or nothing."""
+    for part in (recogniser, getattr(recogniser, "backbone", None)):
+        if isinstance(part, DistributedDataParallel):
+            return part
+    return None
+
+
+def settle_order(recogniser: nn.Module, model: EmbeddingModel, device: torch.device) -> None:
+    """Let DistributedDataParallel choose in which order it adds before the first step, as it is in evaluation mode.
+
+    It chooses in its first backward pass, for all later ones. Three processes and more see the order in the last bits,
+    so that a run which is resumed would differ from one that was not interrupted. Nothing is moved.
+    """
+    part = averaged_part(recogniser)
+    if part is None:
+        return
+    size = (2, 3, model.input.height, model.input.width)
+    images = prepared(model, torch.zeros(size, dtype=torch.uint8, device=device))
+    if part is recogniser:
+        part(images, torch.zeros(2, dtype=torch.int64, device=device), 0, ()).loss.backward()
+    else:
+        part(images).sum().backward()
+    part.zero_grad(set_to_none=True)
 
 
 def update(
