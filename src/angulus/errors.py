@@ -7,6 +7,7 @@ AngulusError
   CheckpointError   a run folder or a checkpoint in it
   EvaluationError   embeddings or a protocol
   NonFiniteError    a loss or gradient became infinite or NaN
+  OutOfMemoryError  a run took more memory than there is
 """
 
 from collections.abc import Sequence
@@ -46,3 +47,7 @@ class EvaluationError(AngulusError, ValueError):
 
 class NonFiniteError(AngulusError, ArithmeticError):
     """A loss or a gradient became infinite or NaN during training."""
+
+
+class OutOfMemoryError(AngulusError, MemoryError):
+    """A run took more memory than there is; the sentence says which setting takes less."""

@@ -205,7 +205,7 @@ def test_update_inside_backward_trains_like_the_optimizer_and_resumes(tmp_path, 
         assert loss == pytest.approx(other, rel=2e-2)
     with pytest.raises(ValueError, match="cannot add up micro-batches"):
         small(tmp_path / "no", head=experiment.head, accumulate=2)
-    with pytest.raises(ValueError, match="needs strategy=streamed, fused or sampled"):
+    with pytest.raises(ValueError, match="needs strategy=streamed, fused, sampled or auto"):
         Head(update_in_backward=True)
 
 

@@ -32,6 +32,9 @@ for _command, _help in {
     "evaluate": "Verify embeddings, or a model on a folder of images: accuracy, TAR at FAR, EER, AUC.\n\n"
     "angulus evaluate embeddings.npz --pairs pairs.txt --protocol mean-centred takes stored embeddings; "
     "angulus evaluate runs/x FOLDER embeds the images first and compares all pairs.",
+    "plan": "Show the memory a run would take with each strategy, what fits this machine, and a step's time.\n\n"
+    "angulus plan recipe.yaml plans for the data at hand; angulus plan recipe.yaml --classes 1000000 --memory 80GB "
+    "pretends so many identities and such a device.",
     "study": "Run a grid of recipes and seeds and put them into one table.",
     "config": "Show the recipe that results from files and settings, or everything a recipe may hold.",
 }.items():

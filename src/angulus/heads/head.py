@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from angulus.heads.auto import Auto
 from angulus.heads.dense import Dense
 from angulus.heads.fused import Fused
 from angulus.heads.problem import Strategy
@@ -128,9 +129,9 @@ class MarginHead(nn.Module):
                 "update inside backward needs the whole gradient of a class in one process, and each of several has "
                 "a part of it: set head.sharded=true (from Python: ShardedHead)"
             )
-        if not isinstance(self.strategy, (Streamed, Sampled, Fused)):
+        if not isinstance(self.strategy, (Streamed, Sampled, Fused, Auto)):
             raise ValueError(
-                f"update inside backward needs the strategy Streamed, Sampled or Fused, got {self.strategy}"
+                f"update inside backward needs the strategy Streamed, Sampled, Fused or Auto, got {self.strategy}"
             )
         rows = self.weight.detach().flatten(0, -2)
         state = update.initial(rows)

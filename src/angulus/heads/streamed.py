@@ -71,19 +71,30 @@ class Streamed:
 
     def keeps(self, problem: Problem, logits: Logits) -> "Keep":
         """What is kept of the forward pass."""
-        subcenters = problem.weight.shape[1]
-        small = self.stash == "bfloat16" and logits.emphasis is None and not logits.scale.requires_grad
+        (examples, dim), (classes, subcenters, _) = problem.unit.shape, problem.weight.shape
+        plain = logits.emphasis is None and not logits.scale.requires_grad
+        element, on_cuda = problem.unit.element_size(), problem.unit.is_cuda
+        return self.keeps_of(classes, subcenters, examples, dim, plain=plain, element=element, on_cuda=on_cuda)
+
+    def keeps_of(
+        self, classes: int, subcenters: int, examples: int, dim: int, *, plain: bool, element: int, on_cuda: bool
+    ) -> "Keep":
+        """The same from sizes alone. plain: no emphasis, no trained scale.  element: bytes of an embedding's number."""
+        small = self.stash == "bfloat16" and plain
         keep: Keep = "exponentials" if small else "products" if self.products == "bfloat16" else "cosines"
         if self.mode != "auto":
             return keep if self.mode == "stash" else "nothing"
-        examples, dim = problem.unit.shape
-        element = {
-            "exponentials": 2 + (subcenters > 1),
-            "products": subcenters * (4 if problem.unit.is_cuda else 2),
-            "cosines": problem.unit.element_size() + (subcenters > 1),
-        }[keep]
-        size = examples * len(problem.weight) * element
+        size = examples * classes * kept_bytes(keep, subcenters, element, on_cuda=on_cuda)
         return keep if examples <= dim and size <= self.budget else "nothing"
+
+
+def kept_bytes(keep: Keep, subcenters: int, element: int, *, on_cuda: bool) -> int:
+    """Bytes that are kept for each example and class. element: bytes of an embedding's number."""
+    if keep == "nothing":
+        return 0
+    if keep == "products":
+        return subcenters * (4 if on_cuda else 2)
+    return (2 if keep == "exponentials" else element) + (subcenters > 1)
 
 
 class StreamedSweep:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from angulus.data.augment import Augment
-from angulus.heads import Dense, Fused, Sampled, Strategy, Streamed
+from angulus.heads import Auto, Dense, Fused, Sampled, Strategy, Streamed
 from angulus.margins import Margin
 from angulus.models import ModelConfig
 
@@ -94,7 +94,9 @@ DATA: dict[str, type] = {"folder": FolderData, "omniglot": OmniglotData, "synthe
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """subcenters: class weights per identity.  strategy: how the classes are summed.
+    """subcenters: class weights per identity.
+
+    strategy: how the classes are summed; `auto` takes an exact one that fits the memory, once, when the run starts.
 
     filter_above: for noisy labels: other classes whose cosine exceeds this are left alone.
     label_smoothing: share of the target that is spread evenly over all classes.
@@ -123,9 +125,9 @@ class Head:
     def __post_init__(self) -> None:
         if self.subcenters < 1:
             raise ValueError(f"subcenters must be at least 1, got {self.subcenters}")
-        if self.update_in_backward and not isinstance(self.strategy, (Streamed, Sampled, Fused)):
+        if self.update_in_backward and not isinstance(self.strategy, (Streamed, Sampled, Fused, Auto)):
             raise ValueError(
-                "update_in_backward needs strategy=streamed, fused or sampled: the dense one forms the whole gradient"
+                "update_in_backward needs strategy=streamed, fused, sampled or auto: dense forms the whole gradient"
             )
         if self.merged and self.weights_from is None:
             raise ValueError(

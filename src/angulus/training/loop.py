@@ -39,6 +39,7 @@ from angulus.training.optimization import build_optimizer, learning_rate
 from angulus.training.record import record
 from angulus.training.run import Metrics, RunResult, environment, start_folder
 from angulus.training.saving import Trained, TrainState, restore, save
+from angulus.training.settling import settled, with_advice
 from angulus.training.sources import Sources, open_sources
 from angulus.training.step import Recogniser, StepOutput, check_micro_batches, gradients, settle_order, update
 from angulus.training.words import facts, shown
@@ -68,7 +69,8 @@ def train(
     resume: go on from the newest checkpoint in the run folder, if there is one.
     progress: called now and then, in the first process only.
 
-    Raises an AngulusError that says what to do: ConfigError, DataError, ModelError, CheckpointError, NonFiniteError.
+    Raises an AngulusError that says what to do: ConfigError, DataError, ModelError, CheckpointError, NonFiniteError,
+    OutOfMemoryError.
     """
     device = local_device(choose_device(experiment.device))
     with ExitStack() as stack:
@@ -80,11 +82,13 @@ def train(
         sources = open_sources(experiment, model.input)
         experiment = filled(experiment, len(sources.train), len(sources.train.identities), device)
         folder = run_folder(experiment)
+        experiment, forecast = settled(experiment, model, sources, device, group, folder if resume else None)
         with group.together():
             if group.is_first:
                 start_folder(folder, record(experiment), resume)
                 start_classes(folder, sources.train.identities)
                 write_json(folder / "environment.json", environment(device, fingerprint(sources.train)))
+        stack.enter_context(with_advice(forecast))
         run = Run(experiment, model, config, sources, folder, device, group, progress)
         if experiment.train.batch_norm == "synchronised":
             stack.enter_context(batch_norm_synchronised(model, group.group))

@@ -1,7 +1,7 @@
 """From the data of a recipe to images in memory or on disk: which identities train, which are held out."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +36,21 @@ class Sources:
 
 
 def open_sources(experiment: Experiment, spec: InputSpec) -> Sources:
-    """Open every data set of an experiment at the size of the model's input.
+    """Open every data set of an experiment at the size of the model's input, decoded as the recipe says.
 
     Raises DataError for missing or damaged data.
     """
+    sources = found_sources(experiment, spec)
+    return replace(
+        sources,
+        train=cached(sources.train, experiment),
+        held_out=cached(sources.held_out, experiment),
+        also={name: cached(source, experiment) for name, source in sources.also.items()},
+    )
+
+
+def found_sources(experiment: Experiment, spec: InputSpec) -> Sources:
+    """The same without decoding anything."""
     whole = open_data(experiment.data, spec)
     parts = split_identities(whole, used_parts(experiment.data.identities), seed=experiment.data.identities.split_seed)
     names = [name for part in experiment.data.identities.train_on for name in parts[part].identities]
@@ -55,12 +66,7 @@ def open_sources(experiment: Experiment, spec: InputSpec) -> Sources:
         f"{len(held_out.identities)} identities with {len(held_out)} images held out",
         *(f"{name}: {len(source.identities)} identities with {len(source)} images" for name, source in also.items()),
     ]
-    return Sources(
-        train=cached(train, experiment),
-        held_out=cached(held_out, experiment),
-        also={name: cached(source, experiment) for name, source in also.items()},
-        notes=tuple(notes),
-    )
+    return Sources(train=train, held_out=held_out, also=also, notes=tuple(notes))
 
 
 def open_data(data: Data, spec: InputSpec) -> Source:
@@ -147,10 +153,15 @@ def check_comparable(source: Source, name: str) -> None:
 
 def cached(source: Source, experiment: Experiment) -> Source:
     """The same images decoded once and kept in memory, as the recipe says."""
-    choice = experiment.train.cache
-    if choice == "none" or (choice == "auto" and bytes_needed(source) > memory_bytes() // 4):
+    if not keeps_decoded(bytes_needed(source), experiment):
         return source
     return InMemory.load(source, most_bytes=memory_bytes())
+
+
+def keeps_decoded(size: int, experiment: Experiment) -> bool:
+    """Whether decoded images of so many bytes stay in memory, as the recipe says."""
+    choice = experiment.train.cache
+    return choice == "memory" or (choice == "auto" and size <= memory_bytes() // 4)
 
 
 def memory_bytes() -> int:
