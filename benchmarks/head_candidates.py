@@ -336,6 +336,9 @@ CANDIDATES: dict[str, Candidate] = {
     "streamed-stash-bf16": Candidate(
         angulus(Streamed(mode="stash", products="bfloat16")), ARCFACE, tolerance=0.1, gradients=1.1, logits=0.6
     ),
+    "streamed-half-stash": Candidate(
+        angulus(Streamed(mode="stash", stash="bfloat16")), ARCFACE, tolerance=0.01, gradients=1.1, logits=0.6
+    ),
     "moved-recompute": Candidate(moved(Streamed(mode="recompute")), ARCFACE, gradients=1.1, logits=0.0),
     "moved-stash": Candidate(moved(Streamed(mode="stash")), ARCFACE, gradients=1.1, logits=1.1),
     "fused": fused(angulus(Fused()), tolerance=0.1, subcenters=ANY),
