@@ -178,7 +178,10 @@ def verified_set(
     if intervals is False:
         return scores_of_all(vectors, labels, fars), None
     found = all_pairs(vectors, labels, fars=fars, tail=tail_of_set(labels, fars, bool(intervals)))
-    return found, confidence_of_all(found, labels, fars, bootstrap, bool(intervals))
+    confidence = confidence_of_all(found, labels, fars, bootstrap, bool(intervals))
+    if len(found.kept.tail) == found.impostors:  # all scores are here, so that nothing needs to be counted in steps
+        return Scores(found.kept.genuine, found.kept.tail), confidence
+    return found, confidence
 
 
 def tail_of_set(labels: NDArray[np.int64], fars: Sequence[float], everything: bool) -> int:
