@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from angulus.evaluation.evaluate import VerificationResult
+from angulus.evaluation.intervals import Interval
 from angulus.evaluation.roc import OperatingPoint
 from angulus.evaluation.uncertainty import TarInterval
 
@@ -66,8 +67,9 @@ def deployment_sentence(result: VerificationResult) -> str:
         )
     sure = None if result.confidence is None else result.confidence.at(point.target)
     opening = (
-        f"Deploy {point.threshold:.4f} if about one stranger in {_one_in(point.far)} may be let in by mistake (accept a"
-        f" pair when its cosine is greater; cosines of {_PLAIN_VIEWS[result.view]})"
+        f"Take the row of the FAR that you can afford; the strictest that this set can vouch for is {point.target:g}."
+        f" Deploy {point.threshold:.4f} if about one stranger in {_one_in(point.far)} may be let in by mistake (accept"
+        f" a pair when its cosine is greater; cosines of {_PLAIN_VIEWS[result.view]})"
     )
     if sure is None:
         return f"{opening}: {point.tar:.2%} of the genuine pairs are then accepted. How sure this is was not computed."
@@ -77,6 +79,18 @@ def deployment_sentence(result: VerificationResult) -> str:
         f" between one stranger in {_one_in(sure.far.high)} and one in {_one_in(sure.far.low)} to be let in,"
         f" {100 * sure.tar.level:g} times in 100."
         f" Where letting strangers in is worse than turning owners away, take {sure.threshold_high:.4f}."
+    )
+
+
+def few_people(result: VerificationResult) -> str:
+    """The warning that a few people with many images carry the TAR over all pairs; empty where they do not."""
+    points = () if result.confidence is None else result.confidence.points
+    wide = [point for point in points if point.tar.note and _width(point.tar) > 2 * _width(point.person_tar)]
+    if not wide:
+        return ""
+    return (
+        "Few people carry the TAR over all pairs, since somebody with many images has most of the genuine pairs: its"
+        " interval is wide for that reason. Go by the mean over people."
     )
 
 
@@ -90,6 +104,10 @@ def _row(result: VerificationResult, point: OperatingPoint) -> DeploymentRow:
         few = point.false_accepts < FEW_FALSE_ACCEPTS
         remark = f"rests on fewer than {FEW_FALSE_ACCEPTS} false accepts" if few else ""
     return DeploymentRow(point=point, sure=sure, trusted=not remark, remark=remark)
+
+
+def _width(interval: Interval) -> float:
+    return interval.high - interval.low
 
 
 def _one_in(rate: float) -> str:

@@ -18,7 +18,7 @@ from angulus.errors import EvaluationError
 from angulus.evaluation.breakdown import Breakdown
 from angulus.evaluation.calibration import CalibratedThreshold
 from angulus.evaluation.comparison import Comparison
-from angulus.evaluation.deployment import deployment_rows, deployment_sentence
+from angulus.evaluation.deployment import deployment_rows, deployment_sentence, few_people
 from angulus.evaluation.evaluate import VerificationResult
 from angulus.evaluation.identification import Identification, RankPoint
 from angulus.evaluation.plots import COLOURS, Line, cmc_plot, det_plot, histogram_plot, line_plot, roc_plot
@@ -162,7 +162,7 @@ def _deployed(results: Sequence[VerificationResult]) -> list[dict[str, Any]]:
     return [
         {
             **{"name": result.name or f"result {index + 1}", "style": index % COLOURS, "figures": result},
-            **{"rows": deployment_rows(result), "sentence": deployment_sentence(result)},
+            **{"rows": deployment_rows(result), "sentence": deployment_sentence(result), "few": few_people(result)},
         }
         for index, result in chosen or list(enumerate(results))
     ]
@@ -197,5 +197,8 @@ def _percent(rate: float) -> str:
 
 
 def _span(interval: Any) -> str:
-    """The ends of an interval in percent, with as many digits as the rate itself has."""
-    return f"{_percent(interval.low).rstrip('%')} to {_percent(interval.high)}"
+    """The ends of an interval in percent; two digits after the point, or two that count where a rate is tiny."""
+    ends = (
+        f"{100 * end:.2f}" if end >= 1e-3 or end == 0 else f"{100 * end:.2g}" for end in (interval.low, interval.high)
+    )
+    return f"{' to '.join(ends)}%"
