@@ -125,6 +125,7 @@ def render_report(
     environment.filters["percent"] = _percent
     environment.filters["png"] = png_address
     environment.filters["span"] = _span
+    environment.filters["rate"] = _rate
     drawn = [result for result in results if len(result.roc)]
     shown = sections or Sections()
     curves_of_searches = [(search.result.name or "search", search.curve) for search in shown.searches if search.curve]
@@ -198,7 +199,8 @@ def _percent(rate: float) -> str:
 
 def _span(interval: Any) -> str:
     """The ends of an interval in percent; two digits after the point, or two that count where a rate is tiny."""
-    ends = (
-        f"{100 * end:.2f}" if end >= 1e-3 or end == 0 else f"{100 * end:.2g}" for end in (interval.low, interval.high)
-    )
-    return f"{' to '.join(ends)}%"
+    return f"{_rate(interval.low).rstrip('%')} to {_rate(interval.high)}"
+
+
+def _rate(value: float) -> str:
+    return f"{value:.2%}" if value >= 1e-3 or value == 0 else f"{100 * value:.2g}%"
