@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from angulus.evaluation.scores import ScoredPair
 if TYPE_CHECKING:
     from angulus.data import Source
 
+COMMANDS = ("identify", "blufr", "templates", "retrieve", "calibrate", "compare")
 SETS = (".npz", ".safetensors", ".npy")
 HARDEST = 8
 
@@ -93,7 +95,9 @@ def compared_by(
     if labels is not None:
         raise EvaluationError(f"the folders of the images say who is who, so no labels are read; leave {labels} out")
     if images is None:
-        raise EvaluationError(f"to evaluate the model {what}, name a folder of images after it")
+        near = [] if what.exists() else get_close_matches(str(what), COMMANDS, 1)
+        hint = f"; or did you mean the command {near[0]}?" if near else ""
+        raise EvaluationError(f"to evaluate the model {what}, name a folder of images after it{hint}")
     if images.suffix == ".bin" and pairs is not None:
         raise EvaluationError(f"{images} brings its own pairs, so no pair list is needed; leave {pairs} out")
     return _embedded(what, images, pairs, fit, network, batch_size, device, quiet)
