@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, UnknownOptionError
 
 import angulus
+from angulus.cli.evaluate import app as evaluate
 from angulus.errors import AngulusError
 
 ERROR = 2
@@ -29,9 +30,6 @@ for _command, _help in {
     "angulus train recipe.yaml more.yaml margin.m=0.4 optim.lr=0.05 lays settings over recipes; "
     "angulus train --resume runs/x goes on with a run that was interrupted.",
     "embed": "Turn a folder of images into embeddings.",
-    "evaluate": "Verify embeddings, or a model on a folder of images: accuracy, TAR at FAR, EER, AUC.\n\n"
-    "angulus evaluate embeddings.npz --pairs pairs.txt --protocol mean-centred takes stored embeddings; "
-    "angulus evaluate runs/x FOLDER embeds the images first and compares all pairs.",
     "plan": "Show the memory a run would take with each strategy, what fits this machine, and a step's time.\n\n"
     "angulus plan recipe.yaml plans for the data at hand; angulus plan recipe.yaml --classes 1000000 --memory 80GB "
     "pretends so many identities and such a device.",
@@ -39,6 +37,7 @@ for _command, _help in {
     "config": "Show the recipe that results from files and settings, or everything a recipe may hold.",
 }.items():
     app.command(f"angulus.cli.{_command}:{_command}", name=_command, help=_help, help_epilogue="")
+app.command(evaluate)
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
