@@ -18,7 +18,7 @@ from angulus.errors import EvaluationError
 from angulus.evaluation.breakdown import Breakdown
 from angulus.evaluation.calibration import CalibratedThreshold
 from angulus.evaluation.comparison import Comparison
-from angulus.evaluation.deployment import deployment_rows, deployment_sentence, few_people
+from angulus.evaluation.deployment import advised_point, deployment_rows, deployment_sentence, few_people
 from angulus.evaluation.evaluate import VerificationResult
 from angulus.evaluation.identification import Identification, RankPoint
 from angulus.evaluation.plots import COLOURS, Line, cmc_plot, det_plot, histogram_plot, line_plot, roc_plot
@@ -153,7 +153,7 @@ def _shown(result: VerificationResult, index: int) -> dict[str, Any]:
         "style": index % COLOURS,
         "figures": result,
         "histogram": histogram_plot(result.histogram, _thresholds(result)) if len(result.histogram.edges) else "",
-        "middle": _middle_point(result.points),
+        "middle": _middle_point(result),
     }
 
 
@@ -170,14 +170,16 @@ def _deployed(results: Sequence[VerificationResult]) -> list[dict[str, Any]]:
 
 
 def _thresholds(result: VerificationResult) -> list[tuple[float, str]]:
-    point = _middle_point(result.points)
+    point = _middle_point(result)
     marks = [(result.eer.threshold, f"EER {_percent(result.eer.rate)}")]
     return marks if point is None else [*marks, (point.threshold, f"FAR {point.target:g}")]
 
 
-def _middle_point(points: Sequence[OperatingPoint]) -> OperatingPoint | None:
-    """The smallest FAR asked for that the number of impostor pairs resolves: the one to quote."""
-    resolved = [point for point in points if point.resolved]
+def _middle_point(result: VerificationResult) -> OperatingPoint | None:
+    """The smallest FAR asked for that the set resolves, by its intervals where there are some: the one to quote."""
+    if result.confidence is not None and result.confidence.points:
+        return advised_point(result)
+    resolved = [point for point in result.points if point.resolved]
     return resolved[-1] if resolved else None
 
 
