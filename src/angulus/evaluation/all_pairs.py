@@ -185,8 +185,8 @@ def all_pairs(
     computed.  group: processes that share the blocks; all must call this with the same set, and all get the result.
     screen: look for high scores with bfloat16 products, which cannot miss one, and score those again in float32:
     faster, the same TAR at FAR, but for FARs up to TAIL_FAR only, and without EER, AUC and curves.
-    tail: keep at least so many of the highest impostor scores with the rows of both images (all, where there are no
-    more), as intervals want them (`needed_tail`).
+    tail: keep at least so many of the highest impostor scores (all, where there are no more), and with them and the
+    genuine scores the rows of both images, as intervals want them (`needed_tail`).
     """
     labels = checked_labels(labels, len(vectors))
     check_genuine(labels)
@@ -195,7 +195,7 @@ def all_pairs(
     windows = guessed(vectors, labels, fars, device, seed, tail)
     if screen:
         windows = Windows(tail=windows.tail)
-    found = AllPairs(len(vectors), scored(vectors, labels, windows, device, group, screen), 1)
+    found = AllPairs(len(vectors), scored(vectors, labels, windows, device, group, screen, tail > 0), 1)
     if not len(found.genuine) or not found.impostors:
         kind = "two images of one person" if not len(found.genuine) else "images of two people"
         raise EvaluationError(f"all pairs need at least one pair of {kind}, and these {len(vectors)} images have none")
@@ -209,7 +209,7 @@ def all_pairs(
         return all_pairs(vectors, labels, fars=fars, device=device, group=group, tail=tail, seed=seed)
     tails = [step for far, step in zip(fars, wanted, strict=False) if far <= TAIL_FAR]
     windows = Windows(tail=min([windows.tail, deepest, *tails]), middle=tuple((step, step + 1) for step in wanted))
-    return AllPairs(len(vectors), scored(vectors, labels, windows, device, group, False), 2)
+    return AllPairs(len(vectors), scored(vectors, labels, windows, device, group, False, tail > 0), 2)
 
 
 def wanted_steps(found: AllPairs, fars: Sequence[float], *, crossing: bool) -> list[int]:
@@ -227,13 +227,14 @@ def scored(
     device: str,
     group: "dist.ProcessGroup | None",
     screen: bool,
+    with_rows: bool,
 ) -> PairScores:
     if group is None:
-        return stream_pairs(vectors, labels, windows, device=device, screen=screen)
+        return stream_pairs(vectors, labels, windows, device=device, screen=screen, with_rows=with_rows)
     world = dist.get_world_size(group)
     share = (dist.get_rank(group), world)
     parts: list[PairScores | None] = [None] * world
-    own = stream_pairs(vectors, labels, windows, device=device, share=share, screen=screen)
+    own = stream_pairs(vectors, labels, windows, device=device, share=share, screen=screen, with_rows=with_rows)
     dist.all_gather_object(parts, own, group=group)
     return join([part for part in parts if part is not None])
 

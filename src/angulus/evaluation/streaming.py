@@ -96,18 +96,21 @@ def stream_pairs(
     device: str = "cpu",
     share: tuple[int, int] = (0, 1),
     screen: bool = False,
+    with_rows: bool = True,
 ) -> PairScores:
     """One pass over all pairs. vectors: unit vectors float32 [n, d] with labels int64 [n].
 
     share: (rank, world) takes every world-th block of rows, for several processes; `join` puts the parts together.
     screen: bfloat16 products find the pairs that may lie in the tail, float32 products decide. Impostors below the tail
-    are then all counted in the lowest step.
+    are then all counted in the lowest step.  with_rows: False leaves the rows of genuine and tail scores empty, which
+    halves the memory where many are kept.
     """
     order = np.argsort(labels, kind="stable")
     sorted_labels = labels[order]
     ends = np.searchsorted(sorted_labels, sorted_labels, side="right")
-    rows = torch.from_numpy(vectors[order]).to(device)
-    sink = _Sink(order, windows, cuda=rows.is_cuda)
+    in_order = bool((np.diff(labels) >= 0).all()) and vectors.flags.writeable  # then no copy is needed
+    rows = torch.from_numpy(vectors if in_order else vectors[order]).to(device)
+    sink = _Sink(order, windows, cuda=rows.is_cuda, with_rows=with_rows)
     coarse = rows.bfloat16() if screen else rows
     starts = range(0, len(order), _ROWS)
     for number, start in enumerate(starts):
@@ -139,8 +142,9 @@ def largest_error(score: float) -> float:
 class _Sink:
     """Where the blocks go."""
 
-    def __init__(self, order: NDArray[np.int64], windows: Windows, *, cuda: bool) -> None:
-        self.order, self.windows, self.cuda = order, windows, cuda
+    def __init__(self, order: NDArray[np.int64], windows: Windows, *, cuda: bool, with_rows: bool) -> None:
+        self.with_rows = with_rows
+        self.order, self.windows, self.cuda = order.astype(np.int32), windows, cuda
         self.counts = np.zeros(BINS, dtype=np.int64)
         self.device_counts = torch.zeros(BINS, dtype=torch.int64, device="cuda") if cuda else None
         self.genuine: list[tuple[NDArray, NDArray, NDArray]] = []
@@ -206,7 +210,7 @@ class _Sink:
         later = np.arange(len(other)) > np.arange(len(own))[:, None]
         same = own[:, None] == other
         rows, columns = np.nonzero(same & later)
-        self.genuine.append((scores[rows, columns], self.order[rows + top], self.order[columns + top]))
+        self.genuine.append((scores[rows, columns], *self.rows_of(rows + top, columns + top)))
         rows, columns = np.nonzero(~same & later)
         for part in range(0, len(rows), len(self.bins)):
             some = slice(part, part + len(self.bins))
@@ -216,18 +220,27 @@ class _Sink:
     def keep(self, scores: NDArray[np.float32], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
         bins = bins_of(scores)
         tail = bins >= self.windows.tail
-        self.kept.append((scores[tail], self.order[rows[tail]].astype(np.int32), self.order[columns[tail]]))
+        self.kept.append((scores[tail], *self.rows_of(rows[tail], columns[tail])))
         if self.windows.middle:
             inside = np.zeros(len(bins), dtype=bool)
             for low, high in self.windows.middle:
                 inside |= (bins >= low) & (bins < high)
             self.middle.append(scores[inside & ~tail])
 
+    def rows_of(
+        self, rows: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Where the images of pairs stand in the set, or nothing."""
+        some = slice(None) if self.with_rows else slice(0)
+        return self.order[rows[some]], self.order[columns[some]]
+
     def finished(self) -> PairScores:
         if self.device_counts is not None:
             self.counts += self.device_counts.cpu().numpy()
         genuine, tail = _ascending(self.genuine), _ascending(self.kept)
-        middle = np.sort(np.concatenate([np.empty(0, np.float32), *self.middle]))
+        middle = np.concatenate([np.empty(0, np.float32), *self.middle])
+        self.middle.clear()
+        middle.sort()
         return PairScores(
             genuine=genuine[0],
             genuine_left=genuine[1],
@@ -242,12 +255,16 @@ class _Sink:
 
 
 def _ascending(
-    parts: Sequence[tuple[NDArray, NDArray, NDArray]],
+    parts: list[tuple[NDArray, NDArray, NDArray]],
 ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
+    """The parts as one, in rising order of the scores; the list is emptied, so that they are not in memory twice."""
     scores = np.concatenate([np.empty(0, np.float32), *(part[0] for part in parts)])
-    left, right = (
-        np.concatenate([np.empty(0, np.int32), *(part[k].astype(np.int32) for part in parts)]) for k in (1, 2)
-    )
+    left = np.concatenate([np.empty(0, np.int32), *(part[1] for part in parts)])
+    right = np.concatenate([np.empty(0, np.int32), *(part[2] for part in parts)])
+    parts.clear()
+    if not len(left):
+        scores.sort()
+        return scores, left, right
     order = np.lexsort((right, left, scores))
     return scores[order], left[order], right[order]
 
