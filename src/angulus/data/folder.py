@@ -87,6 +87,16 @@ class FolderSource:
         image = decode_image(path)
         return image if self.size is None else fit_image(image, self.size, self.fit, name=str(path))
 
+    def read_bytes(self, index: int) -> bytes:
+        """The file as it is; DataError names it where it cannot be read."""
+        path = self.root / self.keys[index]
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise DataError(
+                f"cannot read {path}: {error.strerror or error}; it was there when the folder was listed"
+            ) from error
+
     def stamp(self, index: int, *, times: bool) -> str:
         """Size of the file, with its time of change if `times`, and how it is fitted."""
         status = os.stat(self.root / self.keys[index])
