@@ -32,6 +32,9 @@ for _command, _help in {
     "evaluate": "Verify embeddings, or a model on a folder of images: accuracy, TAR at FAR, EER, AUC.\n\n"
     "angulus evaluate embeddings.npz --pairs pairs.txt --protocol mean-centred takes stored embeddings; "
     "angulus evaluate runs/x FOLDER embeds the images first and compares all pairs.",
+    "convert": "Write a set of images in another layout: folder, rec, tar, parquet, packed or manifest.\n\n"
+    "angulus convert people people.packed takes the layout from the suffix; "
+    "angulus convert faces_emore people --to folder turns insightface's train.rec into a folder.",
     "plan": "Show the memory a run would take with each strategy, what fits this machine, and a step's time.\n\n"
     "angulus plan recipe.yaml plans for the data at hand; angulus plan recipe.yaml --classes 1000000 --memory 80GB "
     "pretends so many identities and such a device.",

@@ -119,10 +119,9 @@ def read_index(path: Path, size: int) -> tuple[NDArray[np.int64], NDArray[np.int
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     try:
         table = np.array(text.split(), dtype=np.int64).reshape(-1, 2)
-        regular = len(table) == sum(1 for line in text.splitlines() if line.strip())
     except (ValueError, OverflowError):
-        regular = False
-    if not regular:
+        raise _bad_line(path, text) from None
+    if len(table) != sum(1 for line in text.splitlines() if line.strip()):
         raise _bad_line(path, text)
     keys, offsets = table[:, 0].copy(), table[:, 1].copy()
     beyond = np.flatnonzero((offsets < 0) | (offsets >= size))
