@@ -43,7 +43,7 @@ def convert(
     """
     check_output(json)
     from angulus.cli.terminal import image_progress
-    from angulus.data.convert import convert as convert_source
+    from angulus.data.conversion import convert as convert_source
     from angulus.data.formats import open_source
 
     with image_progress(quiet=quiet, doing="writing and verifying") as progress:

@@ -2,7 +2,7 @@
 
 from angulus.data.augment import Augment
 from angulus.data.cache import InMemory, bytes_needed, fingerprint
-from angulus.data.convert import Conversion, convert
+from angulus.data.conversion import Conversion, convert
 from angulus.data.encoded import EncodedSource
 from angulus.data.examples import (
     Account,

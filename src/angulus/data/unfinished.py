@@ -51,15 +51,17 @@ class Unfinished:
         return (self.folder / "moving").exists()
 
     def check_about(self, about: dict[str, Any]) -> None:
-        """Raises DataError when what lies here was begun from other data; `about` is kept for the next time."""
+        """Raises DataError when what lies here was begun from other data or in another layout."""
         path = self.folder / "about.json"
-        if path.exists():
-            if json.loads(path.read_text(encoding="utf-8")) != about:
-                raise DataError(
-                    f"{self.folder} holds a conversion to {self.target.name} that was begun from other data, or from "
-                    "data that has changed; remove that folder to begin anew"
-                )
-            return
+        if path.exists() and json.loads(path.read_text(encoding="utf-8")) != about:
+            raise DataError(
+                f"{self.folder} holds a conversion to {self.target.name} that was begun from other data, or from data "
+                "that has changed, or to another layout; remove that folder to begin anew"
+            )
+
+    def keep_about(self, about: dict[str, Any]) -> None:
+        """Say what is being written; from now on the folder outlives the process."""
+        path = self.folder / "about.json"
         partial = path.with_suffix(".partial")
         write_whole(partial, json.dumps(about).encode())
         partial.replace(path)

@@ -80,8 +80,8 @@ def convert(
         raise DataError(f"{target} exists already; remove it, or name another target")
     about = {"version": _VERSION, "layout": layout, "data": _digest(source)}
     with begun(target) as work:
+        work.check_about(about)
         if work.whole:
-            work.check_about(about)
             journal, taken_over = work.read_journal(), len(source)
             work.finish_moving()
         else:
@@ -104,7 +104,7 @@ def _write(
     writer = _writer(source, layout, work)
     try:
         work.check_free(writer.outputs)
-        work.check_about(about)
+        work.keep_about(about)
         taken_over = _resume(writer, work)
         _fill(source, writer, work, taken_over, show)
         journal = work.read_journal()
