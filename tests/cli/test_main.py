@@ -42,7 +42,14 @@ def test_help_answers_at_once(tokens):
 
 def test_help_imports_nothing_heavy():
     code = "import sys; from angulus.cli import main; main(sys.argv[1:]); print(sorted(sys.modules))"
-    for tokens in (["--help"], ["train", "--help"], ["evaluate", "--help"], ["embed", "--help"], ["config", "--help"]):
+    for tokens in (
+        ["--help"],
+        ["train", "--help"],
+        ["evaluate", "--help"],
+        ["embed", "--help"],
+        ["config", "--help"],
+        ["convert", "--help"],
+    ):
         finished = subprocess.run([sys.executable, "-c", code, *tokens], capture_output=True, text=True, check=True)
         modules = finished.stdout.splitlines()[-1]
         for heavy in ("torch", "numpy", "pydantic", "PIL", "yaml"):

@@ -28,7 +28,7 @@ from angulus.data.writing import Listing, write_whole
 from angulus.errors import DataError
 
 _LABELS = ("label", "labels", "identity", "class")
-_ROWS_PER_GROUP = 256
+_ROWS_PER_GROUP = 64
 _GROUPS_KEPT = 8
 
 

@@ -13,7 +13,7 @@ import logging
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -102,11 +102,11 @@ def open_tar(path: str | Path) -> TarRecords:
 def _examples(blob: Blob, number: int) -> list[_Example]:
     found: dict[str, _Example] = {}
     for member in _members(blob):
-        place = PurePosixPath(member.name)
-        stem, dot, extension = place.name.partition(".")
+        folder, slash, name = member.name.removeprefix("./").rpartition("/")
+        stem, dot, extension = name.partition(".")
         if not stem or not dot:
             continue
-        base = str(place.parent / stem)
+        base = f"{folder}{slash}{stem}"
         example = found.setdefault(base, _Example(base, number))
         kind = extension.lower()
         if kind == "cls":
@@ -175,10 +175,10 @@ def _names(path: Path, blobs: Sequence[Blob], examples: Sequence[_Example]) -> l
         return [str(example.about["identity"]) for example in examples]
     if any(example.label is not None or "label" in example.about for example in examples):
         return None
-    folders = [str(PurePosixPath(example.base).parent) for example in examples]
-    if all(folder != "." for folder in folders):
+    folders = [example.base.rpartition("/")[0] for example in examples]
+    if all(folders):
         return folders
-    bad = examples[folders.index(".")]
+    bad = examples[folders.index("")]
     raise DataError(
         f"{blobs[bad.archive].path}: {bad.base} has no label; expected {bad.base}.cls with a number, "
         f'{bad.base}.json with "identity", or a folder for each identity'
