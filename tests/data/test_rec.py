@@ -8,7 +8,8 @@ import pytest
 from test_encoded import encoded
 from test_recordio import part
 
-from angulus.data.rec import open_rec, pack, unpack
+from angulus.data.rec import open_rec
+from angulus.data.rec_heads import pack, unpack
 from angulus.data.recordio import MAGIC, encode_record
 from angulus.errors import DataError
 

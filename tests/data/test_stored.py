@@ -27,8 +27,10 @@ def people(tmp_path):
     return write_folder(tmp_path / "people", {"Ada": 3, "Bob": 2})
 
 
-@pytest.mark.parametrize("name", ["a.rec", "a.tar", "a.packed", "a.csv"])
+@pytest.mark.parametrize("name", ["a.rec", "a.tar", "a.packed", "a.csv", "a.parquet"])
 def test_pixels_sizes_and_views(tmp_path, people, name):
+    if name == "a.parquet":
+        pytest.importorskip("pyarrow")
     plain = FolderSource.open(people)
     convert(plain, tmp_path / name)
     source = open_source(tmp_path / name, size=(6, 5))

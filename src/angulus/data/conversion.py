@@ -25,7 +25,7 @@ from angulus.data.folder_writer import FolderWriter
 from angulus.data.formats import FORMATS, Format, format_for
 from angulus.data.manifest_writer import ManifestWriter
 from angulus.data.packed import PackedWriter
-from angulus.data.parquet import ParquetWriter
+from angulus.data.parquet_writer import ParquetWriter
 from angulus.data.rec_writer import RecWriter
 from angulus.data.split import select
 from angulus.data.strings import encode_name

@@ -60,7 +60,7 @@ class PackedRecords:
 
     def read_bytes(self, index: int) -> bytes:
         """One image. Raises DataError when its bytes are not those that were written."""
-        begin, end = int(self.offsets[index]), int(self.offsets[index + 1])
+        begin, end = self.offsets[index : index + 2].tolist()
         if not begin <= end <= self.blob.size:
             raise DataError(f"{self.folder / INDEX}: record {index} goes from byte {begin:,} to {end:,}; it is damaged")
         content = self.blob.read(begin, end - begin, what=f"record {index}")

@@ -21,14 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.data.blob import Blob
-from angulus.data.examples import Source
 from angulus.data.naming import check_unique, labelled, numbered
-from angulus.data.stored import StoredSource
-from angulus.data.writing import Listing, write_whole
 from angulus.errors import DataError
 
 _LABELS = ("label", "labels", "identity", "class")
-_ROWS_PER_GROUP = 64
 _GROUPS_KEPT = 8
 
 
@@ -73,13 +69,13 @@ class ParquetRecords:
 
     @cached_property
     def _read_group(self) -> Any:
-        files = [_opened(blob.path) for blob in self.blobs]
+        files = [opened_file(blob.path) for blob in self.blobs]
 
         def read(group: int) -> Any:
             file, number = self.groups[group]
             try:
                 column = files[file].read_row_group(number, columns=[self.column], use_threads=False).column(0)
-            except (OSError, _arrow().ArrowException) as error:
+            except (OSError, import_arrow().ArrowException) as error:
                 raise DataError(f"cannot read {self.blobs[file].path}, row group {number}: {error}") from error
             column = column.combine_chunks()
             return column if _is_bytes(column.type) else column.field("bytes")
@@ -97,7 +93,7 @@ def open_parquet(path: str | Path) -> ParquetRecords:
     if not paths:
         raise DataError(f"{path} holds no file *.parquet")
     blobs = [Blob.find(one) for one in paths]
-    files = [_opened(one) for one in paths]
+    files = [opened_file(one) for one in paths]
     schema = files[0].schema_arrow
     image, label = _image_column(path, schema), _label_column(path, schema)
     with_path = not _is_bytes(schema.field(image).type) and schema.field(image).type.get_field_index("path") >= 0
@@ -133,23 +129,24 @@ def _image_column(path: Path, schema: Any) -> str:
 
 def has_images(path: Path) -> bool:
     """Whether a parquet file holds bytes; without them it is a manifest."""
-    return any(_is_image(one.type) for one in _opened(path).schema_arrow)
+    return any(_is_image(one.type) for one in opened_file(path).schema_arrow)
 
 
 def read_columns(path: Path) -> dict[str, list[Any]]:
     """A whole table by columns, for tables without images."""
-    return _columns(path, _opened(path), _opened(path).schema_arrow.names).to_pydict()
+    return _columns(path, opened_file(path), opened_file(path).schema_arrow.names).to_pydict()
 
 
 def write_columns(columns: Mapping[str, Sequence[Any]]) -> bytes:
     """A table without images as a parquet file."""
-    arrow = _arrow()
+    arrow = import_arrow()
     sink = arrow.BufferOutputStream()
     arrow.parquet.write_table(arrow.table(dict(columns)), sink)
     return sink.getvalue().to_pybytes()
 
 
-def _arrow() -> Any:
+def import_arrow() -> Any:
+    """pyarrow, which only this layout needs. Raises DataError where it is not installed."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -158,8 +155,9 @@ def _arrow() -> Any:
     return pyarrow
 
 
-def _opened(path: Path) -> Any:
-    arrow = _arrow()
+def opened_file(path: Path) -> Any:
+    """A parquet file, its metadata read. Raises DataError when it is none."""
+    arrow = import_arrow()
     try:
         return arrow.parquet.ParquetFile(path, page_checksum_verification=True)
     except (OSError, arrow.ArrowException) as error:
@@ -169,12 +167,12 @@ def _opened(path: Path) -> Any:
 
 
 def _is_bytes(kind: Any) -> bool:
-    types = _arrow().types
+    types = import_arrow().types
     return types.is_binary(kind) or types.is_large_binary(kind)
 
 
 def _is_image(kind: Any) -> bool:
-    is_struct = _arrow().types.is_struct(kind)
+    is_struct = import_arrow().types.is_struct(kind)
     return _is_bytes(kind) or (is_struct and kind.get_field_index("bytes") >= 0)
 
 
@@ -188,7 +186,7 @@ def _label_column(path: Path, schema: Any) -> str:
 def _columns(path: Path, file: Any, columns: list[str]) -> Any:
     try:
         return file.read(columns=columns, use_threads=False)
-    except (OSError, KeyError, _arrow().ArrowException) as error:
+    except (OSError, KeyError, import_arrow().ArrowException) as error:
         raise DataError(f"cannot read {path}: {error}; its columns must be those of the first part") from error
 
 
@@ -223,87 +221,3 @@ def _keys(path: Path, tables: Sequence[Any], image: str, count: int) -> list[str
         return numbered(np.arange(count))
     check_unique(str(path), keys)
     return keys
-
-
-class ParquetWriter:
-    """Writes a folder of parts, each as many images as are written at once."""
-
-    def __init__(self, folder: Path, name: str, source: Source) -> None:
-        _arrow()
-        self.listing = Listing.of(source)
-        self.outputs = [name]
-        self._folder = folder / name
-        self._folder.mkdir(exist_ok=True)
-        for names in (source.keys, source.identities):
-            for one in names:
-                _check_text(one)
-        self._schema = _schema(source.identities)
-
-    def resume(self, done: int, end: int) -> int:
-        kept = 0
-        for part in sorted(self._folder.iterdir()):
-            rows = _rows(part)
-            if rows and kept + rows <= done and part.name == _part_name(kept):
-                kept += rows
-            else:
-                part.unlink()
-        return kept
-
-    def write(self, first: int, images: Sequence[bytes]) -> list[int]:
-        arrow = _arrow()
-        rows = slice(first, first + len(images))
-        stored = [{"bytes": image, "path": key} for image, key in zip(images, self.listing.keys[rows], strict=True)]
-        columns = {"image": stored, "label": self.listing.labels[rows].tolist()}
-        table = arrow.table(columns, schema=self._schema)
-        sink = arrow.BufferOutputStream()
-        arrow.parquet.write_table(
-            table,
-            sink,
-            row_group_size=_ROWS_PER_GROUP,
-            compression="none",  # the images are compressed
-            use_dictionary=False,
-            write_statistics=False,
-            write_page_checksum=True,
-        )
-        partial = self._folder / f"{_part_name(first)}.partial"
-        write_whole(partial, sink.getvalue().to_pybytes())
-        partial.replace(self._folder / _part_name(first))
-        return [0] * len(images)
-
-    def finish(self, ends: NDArray[np.uint64], checksums: NDArray[np.uint32]) -> None:
-        """Nothing is left to write: every part is whole."""
-
-    def opened(self) -> Source:
-        return StoredSource(records=open_parquet(self._folder))
-
-    def close(self) -> None:
-        pass
-
-
-def _rows(part: Path) -> int:
-    try:
-        return _opened(part).metadata.num_rows if part.suffix == ".parquet" else 0
-    except DataError:
-        return 0  # not whole: it is written anew
-
-
-def _part_name(first: int) -> str:
-    return f"from-{first:010d}.parquet"
-
-
-def _check_text(name: str) -> None:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        raise DataError(f"parquet holds names in UTF-8 alone, got {name!r}; rename it, or convert to packed") from None
-
-
-def _schema(identities: Sequence[str]) -> Any:
-    arrow = _arrow()
-    image = arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])
-    features: Mapping[str, Any] = {
-        "image": {"_type": "Image"},
-        "label": {"names": list(identities), "_type": "ClassLabel"},
-    }
-    about = json.dumps({"info": {"features": features}})
-    return arrow.schema([("image", image), ("label", arrow.int64())], metadata={"huggingface": about})

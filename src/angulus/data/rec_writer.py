@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from angulus.data.examples import Source, bytes_of
-from angulus.data.rec import EXACT, open_rec, pack
+from angulus.data.rec import open_rec
+from angulus.data.rec_heads import EXACT, pack
 from angulus.data.recordio import encode_record
 from angulus.data.stored import StoredSource
 from angulus.data.strings import encode_name

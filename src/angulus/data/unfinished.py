@@ -9,7 +9,6 @@
 """
 
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -140,6 +139,8 @@ def begun(target: Path) -> Iterator[Unfinished]:
 
 @contextmanager
 def _locked(folder: Path, target: Path) -> Iterator[None]:
+    import fcntl  # of Unix alone; where it is missing everything else still works
+
     while True:
         folder.mkdir(exist_ok=True)
         with (folder / "lock").open("ab") as file:
