@@ -42,14 +42,9 @@ def test_help_answers_at_once(tokens):
 
 def test_help_imports_nothing_heavy():
     code = "import sys; from angulus.cli import main; main(sys.argv[1:]); print(sorted(sys.modules))"
-    for tokens in (
-        ["--help"],
-        ["train", "--help"],
-        ["evaluate", "--help"],
-        ["embed", "--help"],
-        ["config", "--help"],
-        ["convert", "--help"],
-    ):
+    commands = [[], ["train"], ["evaluate"], ["embed"], ["config"], ["convert"]]
+    commands += [["evaluate", name] for name in ("identify", "templates", "calibrate", "compare")]
+    for tokens in ([*command, "--help"] for command in commands):
         finished = subprocess.run([sys.executable, "-c", code, *tokens], capture_output=True, text=True, check=True)
         modules = finished.stdout.splitlines()[-1]
         for heavy in ("torch", "numpy", "pydantic", "PIL", "yaml"):
@@ -74,6 +69,10 @@ def test_the_version(capsys):
         (["evaluate", "x.npz", "images"], "x.npz holds embeddings already"),
         (["evaluate", "runs/none"], "to evaluate the model runs/none, name a folder of images after it"),
         (["evaluate", "runs/none", "images"], "there is no model runs/none"),
+        (["evaluate", "idenify"], "did you mean the command identify?"),
+        (["evaluate", "identify", "x.npz"], "no embeddings at x.npz: the file does not exist"),
+        (["evaluate", "templates", "x.npz", "--images", "m.txt"], "say what to do: --pairs PAIRS"),
+        (["evaluate", "compare", "a.json", "b.json"], "no result at a.json: the file does not exist"),
         (["embed", "runs/none", "images"], "--out"),
         (["embed", "runs/none", "images", "--out", "x.npz"], "there is no model runs/none"),
         (["study"], "name one file of a study"),

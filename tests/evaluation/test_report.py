@@ -15,7 +15,8 @@ from angulus.errors import EvaluationError
 from angulus.evaluation.evaluate import verify
 from angulus.evaluation.pairs import draw_pairs
 from angulus.evaluation.plots import Line, det_plot, histogram_plot, line_plot, linear_axis, roc_plot
-from angulus.evaluation.report import Gallery, PairImages, encode_png, render_report, write_report
+from angulus.evaluation.png import encode_png
+from angulus.evaluation.report import Gallery, PairImages, render_report, write_report
 
 VOID = {"meta", "img", "br"}
 

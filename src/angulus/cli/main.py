@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, UnknownOptionError
 
 import angulus
+from angulus.cli.evaluate import app as evaluate
 from angulus.errors import AngulusError
 
 ERROR = 2
@@ -29,9 +30,6 @@ for _command, _help in {
     "angulus train recipe.yaml more.yaml margin.m=0.4 optim.lr=0.05 lays settings over recipes; "
     "angulus train --resume runs/x goes on with a run that was interrupted.",
     "embed": "Turn a folder of images into embeddings.",
-    "evaluate": "Verify embeddings, or a model on a folder of images: accuracy, TAR at FAR, EER, AUC.\n\n"
-    "angulus evaluate embeddings.npz --pairs pairs.txt --protocol mean-centred takes stored embeddings; "
-    "angulus evaluate runs/x FOLDER embeds the images first and compares all pairs.",
     "convert": "Write a set of images in another layout: folder, rec, tar, parquet, packed or manifest.\n\n"
     "angulus convert people people.packed takes the layout from the suffix; "
     "angulus convert faces_emore people --to folder turns insightface's train.rec into a folder.",
@@ -42,6 +40,7 @@ for _command, _help in {
     "config": "Show the recipe that results from files and settings, or everything a recipe may hold.",
 }.items():
     app.command(f"angulus.cli.{_command}:{_command}", name=_command, help=_help, help_epilogue="")
+app.command(evaluate)
 
 
 def main(tokens: Sequence[str] | None = None) -> int:

@@ -149,6 +149,14 @@ def choose_fit(example: Path, size: tuple[int, int], fit: Fit) -> "DataFit":
             width, height = image.size
     except OSError:
         return "error"  # reading it will name the file
+    return fit_for(str(example), (height, width), size, fit)
+
+
+def fit_for(example: str, shape: tuple[int, int], size: tuple[int, int], fit: Fit) -> "DataFit":
+    """The same for an image that was read; shape, size: height and width."""
+    if fit != "auto":
+        return fit
+    height, width = shape
     if (height == size[0] and width > size[1]) or (width == size[1] and height > size[0]):
         return "crop"
     if (height, width) == size or abs(height / width - size[0] / size[1]) < 0.02:

@@ -1,6 +1,6 @@
 """Options that several commands share, and how their words are read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,6 +9,7 @@ from cyclopts import Parameter
 Json = Annotated[Path | None, Parameter(name="--json")]
 Flag = Parameter(negative=(), show_default=False)
 Fit = Literal["auto", "proportional", "resize", "crop", "error"]
+View = Literal["plain", "sum", "concat"]
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -41,3 +42,12 @@ def save_json(path: Path | None, content: Any) -> None:
         from angulus.training.files import write_json
 
         write_json(path, content)
+
+
+def save_text(path: Path | None, text: Callable[[], str]) -> None:
+    """Write a text, whole or not at all; nothing where no file was asked for."""
+    if path is not None:
+        from angulus.training.files import write_atomic
+
+        content = text().encode()
+        write_atomic(path, lambda file: file.write(content))

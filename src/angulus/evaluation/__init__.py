@@ -63,6 +63,9 @@ from angulus.evaluation.comparison import (
     compare_tar,
     mcnemar,
 )
+from angulus.evaluation.confidence import (
+    Confidence,
+)
 from angulus.evaluation.detection_cost import (
     SRE08,
     VOXCELEB_001,
@@ -82,6 +85,9 @@ from angulus.evaluation.evaluate import (
     DEFAULT_FARS,
     VerificationResult,
     verify,
+)
+from angulus.evaluation.fingerprint import (
+    fingerprint_of,
 )
 from angulus.evaluation.identification import (
     DEFAULT_FPIRS,
@@ -142,6 +148,9 @@ from angulus.evaluation.pairs import (
     Pairs,
     draw_pairs,
 )
+from angulus.evaluation.people import (
+    people_of_pairs,
+)
 from angulus.evaluation.protocols import (
     match,
     read_csv_pairs,
@@ -193,6 +202,11 @@ from angulus.evaluation.search_tasks import (
     SearchTask,
     search_task,
 )
+from angulus.evaluation.step_costs import (
+    COST_MODELS,
+    Costs,
+    costs_of,
+)
 from angulus.evaluation.subjects import (
     SubjectScores,
 )
@@ -235,6 +249,7 @@ from angulus.evaluation.verification import (
 __all__ = [
     "BLUFR_FARS",
     "BLUFR_FPIR",
+    "COST_MODELS",
     "DEFAULT_FARS",
     "DEFAULT_FPIRS",
     "DEFAULT_RANKS",
@@ -260,7 +275,9 @@ __all__ = [
     "ClassificationResult",
     "CohortStatistics",
     "Comparison",
+    "Confidence",
     "CostModel",
+    "Costs",
     "DetectedFaces",
     "DetectionCost",
     "DistractorPoint",
@@ -319,6 +336,7 @@ __all__ = [
     "cohort_statistics",
     "compare_accuracy",
     "compare_tar",
+    "costs_of",
     "draw_blufr_trials",
     "draw_pairs",
     "eer_interval",
@@ -326,6 +344,7 @@ __all__ = [
     "evaluate_blufr",
     "far_interval",
     "far_of_fpir",
+    "fingerprint_of",
     "first_image_gallery",
     "fit_logistic",
     "fit_pav",
@@ -348,6 +367,7 @@ __all__ = [
     "pair_breakdown",
     "pair_column",
     "pair_scores",
+    "people_of_pairs",
     "pool_templates",
     "pool_tracks",
     "probe_attributes",

@@ -176,6 +176,7 @@ def all_pairs(
     device: str = "cpu",
     group: "dist.ProcessGroup | None" = None,
     screen: bool = False,
+    tail: int = 0,
     seed: int = 0,
 ) -> AllPairs:
     """Score all pairs of a labelled set in blocks. vectors: unit vectors float32 [n, d]; labels: int64 [n], at least 0.
@@ -184,12 +185,14 @@ def all_pairs(
     computed.  group: processes that share the blocks; all must call this with the same set, and all get the result.
     screen: look for high scores with bfloat16 products, which cannot miss one, and score those again in float32:
     faster, the same TAR at FAR, but for FARs up to TAIL_FAR only, and without EER, AUC and curves.
+    tail: keep at least so many of the highest impostor scores with the rows of both images (all, where there are no
+    more), as intervals want them (`needed_tail`).
     """
     labels = checked_labels(labels, len(vectors))
     check_genuine(labels)
     if screen and max(fars) > TAIL_FAR:
         raise EvaluationError(f"a screen finds thresholds for FARs up to {TAIL_FAR:g}, got {max(fars):g}")
-    windows = guessed(vectors, labels, fars, device, seed)
+    windows = guessed(vectors, labels, fars, device, seed, tail)
     if screen:
         windows = Windows(tail=windows.tail)
     found = AllPairs(len(vectors), scored(vectors, labels, windows, device, group, screen), 1)
@@ -198,13 +201,14 @@ def all_pairs(
         raise EvaluationError(f"all pairs need at least one pair of {kind}, and these {len(vectors)} images have none")
     wanted = wanted_steps(found, fars, crossing=not screen)
     missing = [step for step in wanted if not found.kept.windows.holds(step, step)]
-    if not missing:
+    deepest = found.step_of_rank(min(tail, found.impostors) - 1) if tail else BINS
+    if not missing and deepest >= found.kept.windows.tail:
         return found
-    log.info("all pairs are scored a second time: %d thresholds lay elsewhere than in the sample", len(missing))
+    log.info("all pairs are scored a second time: %d thresholds lay elsewhere than in the sample", max(len(missing), 1))
     if screen:  # below the tail nothing was counted, so that the rank is found by a pass that counts
-        return all_pairs(vectors, labels, fars=fars, device=device, group=group, seed=seed)
+        return all_pairs(vectors, labels, fars=fars, device=device, group=group, tail=tail, seed=seed)
     tails = [step for far, step in zip(fars, wanted, strict=False) if far <= TAIL_FAR]
-    windows = Windows(tail=min([windows.tail, *tails]), middle=tuple((step, step + 1) for step in wanted))
+    windows = Windows(tail=min([windows.tail, deepest, *tails]), middle=tuple((step, step + 1) for step in wanted))
     return AllPairs(len(vectors), scored(vectors, labels, windows, device, group, False), 2)
 
 
@@ -235,7 +239,12 @@ def scored(
 
 
 def guessed(
-    vectors: NDArray[np.float32], labels: NDArray[np.int64], fars: Sequence[float], device: str, seed: int
+    vectors: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    fars: Sequence[float],
+    device: str,
+    seed: int,
+    tail: int = 0,
 ) -> Windows:
     """Windows around the thresholds that a sample of the images suggests, wide enough for most sets."""
     count = len(labels)
@@ -247,14 +256,16 @@ def guessed(
     pairs = count * (count - 1) // 2
     if not sampled.impostors:
         return Windows(tail=BINS)
+    if tail >= pairs:
+        return Windows(tail=0)
     largest = min(TAIL_FAR, MOST_TAIL / pairs)
     tail_fars = [far for far in fars if far <= largest]
-    tail, _ = window_of(max(tail_fars, default=largest / 10), sampled)
+    first, _ = window_of(max([*tail_fars, *([tail / pairs] if tail else [])], default=largest / 10), sampled)
     middle = [window_of(far, sampled) for far in fars if far > largest]
     if len(sample.genuine):
         crossing = sampled.above[sampled.crossing_step()] / sampled.impostors
         middle.append(window_of(float(crossing), sampled))
-    return Windows(tail=tail, middle=tuple(middle))
+    return Windows(tail=first, middle=tuple(middle))
 
 
 def spread(far: float, sampled: AllPairs) -> float:

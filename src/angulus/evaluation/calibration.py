@@ -11,6 +11,7 @@ there are any, need no such assumption (`SubjectScores.of_pairs` with one-way sc
 import json
 import math
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -93,15 +94,35 @@ class CalibratedThreshold:
         )
 
 
+def read_calibration(path: str | Path) -> CalibratedThreshold:
+    """The threshold in a file that `angulus evaluate calibrate` or `to_json` wrote."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise EvaluationError(f"no calibration at {path}: the file does not exist") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise EvaluationError(f"{path} is not a readable calibration: {problem}") from problem
+    try:
+        return CalibratedThreshold.from_json(text)
+    except (EvaluationError, TypeError) as problem:
+        raise EvaluationError(f"{path} holds no calibrated threshold: {problem}") from problem
+
+
+def chosen_people(subjects: int, *, seed: int = 0, share: float = 0.5) -> NDArray[np.bool_]:
+    """A random `share` of the people [subjects], the same for the same seed; both parts have at least two."""
+    count = round(share * subjects)
+    if not 2 <= count <= subjects - 2:
+        raise EvaluationError(
+            f"each part must have at least 2 people, got {count} and {subjects - count} of {subjects}"
+        )
+    chosen = np.zeros(subjects, dtype=bool)
+    chosen[np.random.default_rng(seed).permutation(subjects)[:count]] = True
+    return chosen
+
+
 def split_people(scores: SubjectScores, *, seed: int = 0, share: float = 0.5) -> tuple[SubjectScores, SubjectScores]:
     """The comparisons among a random `share` of the people, and those among the others; pairs across are left out."""
-    count = round(share * scores.subjects)
-    if not 2 <= count <= scores.subjects - 2:
-        raise EvaluationError(
-            f"each part must have at least 2 people, got {count} and {scores.subjects - count} of {scores.subjects}"
-        )
-    chosen = np.zeros(scores.subjects, dtype=bool)
-    chosen[np.random.default_rng(seed).permutation(scores.subjects)[:count]] = True
+    chosen = chosen_people(scores.subjects, seed=seed, share=share)
     return scores.restricted(chosen), scores.restricted(~chosen)
 
 

@@ -48,18 +48,29 @@ class Comparison:
 
 
 def compare_tar(
-    first: SubjectScores, second: SubjectScores, far: float, bootstrap: Bootstrap | None = None
+    first: SubjectScores,
+    second: SubjectScores,
+    far: float,
+    bootstrap: Bootstrap | None = None,
+    *,
+    per_person: bool = False,
 ) -> Comparison:
-    """TAR at a target FAR of two models on the same pairs; one-way scores compare TPIR at FPIR."""
+    """TAR at a target FAR of two models on the same pairs; one-way scores compare TPIR at FPIR.
+
+    per_person: the mean over people of each one's own TAR, in which nobody counts more than another.
+    """
     options = bootstrap or Bootstrap()
     _check_same(first, second)
     weights = options.weights(first.subjects)
     spreads, replicates = [], []
     for scores in (first, second):
         sample, _, places = threshold_study(scores, [far], options)
-        spreads.append(tar_spread(scores, float(scores.tail[sample[0]])))
-        replicates.append(tar_replicates(scores, scores.tail[places[:, 0]], weights))
-    return _difference(f"TAR at FAR {far:g}", spreads, replicates, genuine_pairs(first), options)
+        spreads.append(tar_spread(scores, float(scores.tail[sample[0]]), per_person=per_person))
+        replicates.append(tar_replicates(scores, scores.tail[places[:, 0]], weights, per_person=per_person))
+    pairs = genuine_pairs(first)
+    trials = np.minimum(pairs, 1.0) if per_person else pairs
+    figure = f"{'mean TAR of a person' if per_person else 'TAR'} at FAR {far:g}"
+    return _difference(figure, spreads, replicates, trials, options)
 
 
 def compare_accuracy(

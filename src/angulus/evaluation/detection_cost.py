@@ -81,7 +81,7 @@ def min_dcf(genuine: ArrayLike, impostor: ArrayLike, model: CostModel = VOXCELEB
     costs = weights[0] * misses + weights[1] * accepts
     best = len(costs) - 1 - int(np.argmin(costs[::-1]))
     counts = (int(misses[best]), len(own), int(accepts[best]), len(other))
-    return _cost(model, None if best == 0 else float(thresholds[best]), counts)
+    return weighed(model, None if best == 0 else float(thresholds[best]), counts)
 
 
 def act_dcf(genuine: ArrayLike, impostor: ArrayLike, model: CostModel = VOXCELEB_005) -> DetectionCost:
@@ -91,10 +91,11 @@ def act_dcf(genuine: ArrayLike, impostor: ArrayLike, model: CostModel = VOXCELEB
         raise EvaluationError("actDCF needs llr of both kinds without NaN; check the scores")
     threshold = model.bayes_threshold
     counts = (int((own <= threshold).sum()), len(own), int((other > threshold).sum()), len(other))
-    return _cost(model, threshold, counts)
+    return weighed(model, threshold, counts)
 
 
-def _cost(model: CostModel, threshold: float | None, counts: tuple[int, int, int, int]) -> DetectionCost:
+def weighed(model: CostModel, threshold: float | None, counts: tuple[int, int, int, int]) -> DetectionCost:
+    """The cost of counts (misses, genuine, false accepts, impostors) at a threshold."""
     misses, genuine, accepts, impostors = counts
     return DetectionCost(
         **{"model": model, "cost": model.cost(misses / genuine, accepts / impostors), "threshold": threshold},

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.evaluation.evaluate import VerificationResult
+from angulus.evaluation.identification import RankPoint
 from angulus.evaluation.roc import ScoreHistogram
 
 COLOURS = 8
@@ -101,6 +102,20 @@ def histogram_plot(histogram: ScoreHistogram, thresholds: Sequence[tuple[float, 
             f'<text class="tick halo" x="{at + shift:.1f}" y="{top}" text-anchor="{side}">{escape(name)}</text>'
         )
     return _frame("Score histogram", x, y, [*steps, *dashes, *texts])
+
+
+def cmc_plot(curves: Sequence[tuple[str, Sequence[RankPoint]]]) -> str:
+    """Share of known probes whose mate is among the first k, over k on a logarithmic axis."""
+    most = max(point.rank for _, points in curves for point in points)
+    lowest = min(point.rate for _, points in curves for point in points)
+    ticks = tuple((float(k), f"{k:,}") for k in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if k <= most)
+    x = Axis(label="rank k", low=1.0, high=float(max(most, 2)), ticks=ticks, transform=math.log10)
+    y = linear_axis("CMC: mate among the first k", lowest, 1.0, percent=True)
+    lines = [
+        Line(name=name, x=[point.rank for point in points], y=[point.rate for point in points], style=index)
+        for index, (name, points) in enumerate(curves)
+    ]
+    return draw("CMC curve", x, y, lines)
 
 
 def line_plot(title: str, lines: Sequence[Line], *, x_label: str, y_label: str) -> str:

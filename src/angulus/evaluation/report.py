@@ -3,11 +3,8 @@
 Pictures are inline SVG, photos inline PNG; nothing is loaded from elsewhere and no plotting library is needed.
 """
 
-import base64
 import logging
 import os
-import struct
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -18,9 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.errors import EvaluationError
+from angulus.evaluation.breakdown import Breakdown
+from angulus.evaluation.calibration import CalibratedThreshold
+from angulus.evaluation.comparison import Comparison
+from angulus.evaluation.deployment import advised_point, deployment_rows, deployment_sentence, few_people
 from angulus.evaluation.evaluate import VerificationResult
-from angulus.evaluation.plots import COLOURS, Line, det_plot, histogram_plot, line_plot, roc_plot
+from angulus.evaluation.identification import Identification, RankPoint
+from angulus.evaluation.plots import COLOURS, Line, cmc_plot, det_plot, histogram_plot, line_plot, roc_plot
+from angulus.evaluation.png import png_address
 from angulus.evaluation.roc import OperatingPoint
+from angulus.evaluation.search_confidence import SearchConfidence
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +55,25 @@ class Gallery:
     text: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Search:
+    """A search with the CMC at many ranks, and its intervals where there are some."""
+
+    result: Identification
+    curve: Sequence[RankPoint] = ()
+    confidence: SearchConfidence | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sections:
+    """What a page shows beside verifications: searches, groups, thresholds calibrated on half of the people, tests."""
+
+    searches: Sequence[Search] = ()
+    breakdowns: Sequence[Breakdown] = ()
+    calibrated: Sequence[CalibratedThreshold] = ()
+    comparisons: Sequence[Comparison] = ()
+
+
 def write_report(
     path: str | Path,
     title: str,
@@ -60,17 +83,20 @@ def write_report(
     notes: Sequence[str] = (),
     curves: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     facts: Mapping[str, str] | None = None,
+    sections: Sections | None = None,
 ) -> Path:
-    """Write one HTML page about one or several verifications; returns its path.
+    """Write one HTML page about verifications, searches or calibrated thresholds; returns its path.
 
     galleries: photos of pairs to look at. notes: sentences shown under the title. curves: per run its rows of numbers
     with "step" and "loss", as training writes them; rows without both are passed over. facts: name and value of what
-    was tested (model, data, date), shown as a table.
+    was tested (model, data, date), shown as a table. sections: what else is shown.
     """
-    if not results:
+    if not results and (sections is None or not (sections.searches or sections.calibrated)):
         raise EvaluationError("a report needs at least one result, got none")
     path = Path(path)
-    page = render_report(title, results, galleries=galleries, notes=notes, curves=curves, facts=facts)
+    page = render_report(
+        title, results, galleries=galleries, notes=notes, curves=curves, facts=facts, sections=sections
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -90,25 +116,34 @@ def render_report(
     notes: Sequence[str] = (),
     curves: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     facts: Mapping[str, str] | None = None,
+    sections: Sections | None = None,
 ) -> str:
     """The page of `write_report` as text."""
     from jinja2 import Environment, StrictUndefined  # here, so that evaluation itself needs numpy alone
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["percent"] = _percent
-    environment.filters["png"] = _png_address
+    environment.filters["png"] = png_address
+    environment.filters["span"] = _span
+    environment.filters["rate"] = _rate
+    drawn = [result for result in results if len(result.roc)]
+    shown = sections or Sections()
+    curves_of_searches = [(search.result.name or "search", search.curve) for search in shown.searches if search.curve]
     template = environment.from_string(files("angulus.evaluation").joinpath("report.html.j2").read_text("utf-8"))
     return template.render(
         title=title,
         results=[_shown(result, index) for index, result in enumerate(results)],
-        roc=roc_plot(results),
-        det=det_plot(results),
+        deployed=_deployed(results),
+        roc=roc_plot(drawn) if drawn else "",
+        det=det_plot(drawn) if drawn else "",
         loss=_loss_plot(curves or {}),
         runs=[(name, index % COLOURS) for index, name in enumerate(curves or {})],
         protocols={result.protocol: _PROTOCOL_TEXT[result.protocol] for result in results},
         galleries=galleries,
         notes=notes,
         facts=facts or {},
+        sections=shown,
+        cmc=cmc_plot(curves_of_searches) if curves_of_searches else "",
     )
 
 
@@ -117,20 +152,34 @@ def _shown(result: VerificationResult, index: int) -> dict[str, Any]:
         "name": result.name or f"result {index + 1}",
         "style": index % COLOURS,
         "figures": result,
-        "histogram": histogram_plot(result.histogram, _thresholds(result)),
-        "middle": _middle_point(result.points),
+        "histogram": histogram_plot(result.histogram, _thresholds(result)) if len(result.histogram.edges) else "",
+        "middle": _middle_point(result),
     }
 
 
+def _deployed(results: Sequence[VerificationResult]) -> list[dict[str, Any]]:
+    """What the first block shows: all pairs, where a page has such results, since a list holds fewer impostors."""
+    chosen = [(index, result) for index, result in enumerate(results) if result.compared == "all pairs"]
+    return [
+        {
+            **{"name": result.name or f"result {index + 1}", "style": index % COLOURS, "figures": result},
+            **{"rows": deployment_rows(result), "sentence": deployment_sentence(result), "few": few_people(result)},
+        }
+        for index, result in chosen or list(enumerate(results))
+    ]
+
+
 def _thresholds(result: VerificationResult) -> list[tuple[float, str]]:
-    point = _middle_point(result.points)
+    point = _middle_point(result)
     marks = [(result.eer.threshold, f"EER {_percent(result.eer.rate)}")]
     return marks if point is None else [*marks, (point.threshold, f"FAR {point.target:g}")]
 
 
-def _middle_point(points: Sequence[OperatingPoint]) -> OperatingPoint | None:
-    """The smallest FAR asked for that the number of impostor pairs resolves: the one to quote."""
-    resolved = [point for point in points if point.resolved]
+def _middle_point(result: VerificationResult) -> OperatingPoint | None:
+    """The smallest FAR asked for that the set resolves, by its intervals where there are some: the one to quote."""
+    if result.confidence is not None and result.confidence.points:
+        return advised_point(result)
+    resolved = [point for point in result.points if point.resolved]
     return resolved[-1] if resolved else None
 
 
@@ -150,20 +199,10 @@ def _percent(rate: float) -> str:
     return f"{rate:.2%}" if tail >= 1e-4 or tail == 0 else f"{rate:.4%}"
 
 
-def _png_address(image: NDArray[np.uint8]) -> str:
-    return "data:image/png;base64," + base64.b64encode(encode_png(image)).decode("ascii")
+def _span(interval: Any) -> str:
+    """The ends of an interval in percent; two digits after the point, or two that count where a rate is tiny."""
+    return f"{_rate(interval.low).rstrip('%')} to {_rate(interval.high)}"
 
 
-def encode_png(image: NDArray[np.uint8]) -> bytes:
-    """PNG file of an image uint8 [h, w] or [h, w, 3]."""
-    image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
-        raise EvaluationError(f"images must be uint8 [h, w] or [h, w, 3], got {image.dtype} {list(image.shape)}")
-    height, width = image.shape[:2]
-    rows = image.reshape(height, -1)
-    filtered = np.concatenate([np.zeros((height, 1), np.uint8), rows], axis=1)  # filter type 0 before each row
-    header = struct.pack(">IIBBBBB", width, height, 8, 2 if image.ndim == 3 else 0, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.tobytes(), 6)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
-    )
+def _rate(value: float) -> str:
+    return f"{value:.2%}" if value >= 1e-3 or value == 0 else f"{100 * value:.2g}%"

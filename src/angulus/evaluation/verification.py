@@ -119,6 +119,16 @@ def folded_accuracy(
     return FoldedAccuracy(protocol=protocol, measure=measure, folds=tuple(folds)), cosines
 
 
+def decided_rightly(accuracy: FoldedAccuracy, cosines: NDArray[np.float32], pairs: Pairs) -> NDArray[np.bool_]:
+    """Which pairs [p] were decided rightly, each at the threshold of its fold; both as `folded_accuracy` gave them."""
+    measured = 2 * cosines - 2 if accuracy.measure == "squared distance" else cosines
+    right = np.zeros(len(pairs), dtype=bool)
+    for test, fold in zip(_test_masks(pairs), accuracy.folds, strict=True):
+        threshold = -fold.threshold if accuracy.measure == "squared distance" else fold.threshold
+        right[test] = (measured[test].astype(np.float64) > threshold) == pairs.same[test]
+    return right
+
+
 def _scores_by_fold(
     embeddings: EmbeddingSet, pairs: Pairs, protocol: Protocol, view: View
 ) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.float32]]]:

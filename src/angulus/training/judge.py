@@ -23,14 +23,20 @@ def embeddings_of(model: EmbeddingModel, source: Source, config: Evaluation, dev
     return embed(model, source, batch_size=256, flip=config.views != "plain", device=device)
 
 
-def judge(embeddings: EmbeddingSet, config: Evaluation, name: str) -> list[VerificationResult]:
-    """All pairs of a labelled set, and 10 folds of drawn pairs where there are enough people for them."""
-    every = verify(embeddings, view=config.views, fars=config.fars, name=f"{name}, all pairs")
+def judge(
+    embeddings: EmbeddingSet, config: Evaluation, name: str, *, intervals: bool | None = False
+) -> list[VerificationResult]:
+    """All pairs of a labelled set, and 10 folds of drawn pairs where there are enough people for them.
+
+    intervals: None for those that take seconds, as at the end of a run; none by default.
+    """
+    every = verify(embeddings, view=config.views, fars=config.fars, name=f"{name}, all pairs", intervals=intervals)
     try:
         pairs = draw_pairs(np.asarray(embeddings.labels), seed=PAIRS_SEED)
     except EvaluationError:
         return [every]
-    drawn = verify(embeddings, pairs, view=config.views, fars=config.fars, name=f"{name}, 10 folds of drawn pairs")
+    folds = f"{name}, 10 folds of drawn pairs"
+    drawn = verify(embeddings, pairs, view=config.views, fars=config.fars, name=folds, intervals=intervals)
     return [every, drawn]
 
 

@@ -357,7 +357,7 @@ class Run:
         hardest: list[Gallery] = []
         for name, source in {"held-out": self.sources.held_out, **self.sources.also}.items():
             embeddings = judge.embeddings_of(self.model, source, self.experiment.evaluation, self.device)
-            judged = judge.judge(embeddings, self.experiment.evaluation, name)
+            judged = judge.judge(embeddings, self.experiment.evaluation, name, intervals=None)
             figures |= judge.figures_of(judged, name)
             results += judged
             hardest = hardest or judge.galleries(embeddings, source, self.experiment.evaluation)
