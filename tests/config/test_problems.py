@@ -153,7 +153,9 @@ def test_a_user_class_as_model_or_data_must_be_of_that_sort(monkeypatch):
     wanted = "model.name: own_kinds:NotAMargin cannot be the model: it must have build, input, embedding_dim"
     assert only_problem("model=own_kinds:NotAMargin") == wanted
     (problem,) = problems_of("data=own_kinds:NotAMargin")
-    assert problem.endswith("cannot be the kind of data: it must be one of folder, omniglot, synthetic")
+    assert problem.endswith(
+        "cannot be the kind of data: it must be one of folder, omniglot, synthetic, rec, tar, parquet, packed, manifest"
+    )
 
 
 def test_types_that_only_a_users_class_has_are_checked_by_pydantic(monkeypatch):

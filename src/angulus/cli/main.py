@@ -30,6 +30,9 @@ for _command, _help in {
     "angulus train recipe.yaml more.yaml margin.m=0.4 optim.lr=0.05 lays settings over recipes; "
     "angulus train --resume runs/x goes on with a run that was interrupted.",
     "embed": "Turn a folder of images into embeddings.",
+    "convert": "Write a set of images in another layout: folder, rec, tar, parquet, packed or manifest.\n\n"
+    "angulus convert people people.packed takes the layout from the suffix; "
+    "angulus convert faces_emore people --to folder turns insightface's train.rec into a folder.",
     "plan": "Show the memory a run would take with each strategy, what fits this machine, and a step's time.\n\n"
     "angulus plan recipe.yaml plans for the data at hand; angulus plan recipe.yaml --classes 1000000 --memory 80GB "
     "pretends so many identities and such a device.",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.examples import Account, Source, account_of, different_sizes, read_images, stamp_of
+from angulus.data.examples import Account, Source, account_of, bytes_of, different_sizes, read_images, stamp_of
 from angulus.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -92,6 +92,10 @@ class InMemory:
     def read_many(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Pixels [n, 3, height, width], a copy."""
         return np.asarray(self.pixels[indices])
+
+    def read_bytes(self, index: int) -> bytes | None:
+        """The encoded image, where the source holds one."""
+        return bytes_of(self.source, index)
 
     def stamp(self, index: int, *, times: bool) -> str | None:
         """What the source says of this image."""

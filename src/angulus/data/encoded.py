@@ -63,6 +63,10 @@ class EncodedSource:
         image = decode_image(self.images[index], name=name)
         return image if self.size is None else fit_image(image, self.size, self.fit, name=name)
 
+    def read_bytes(self, index: int) -> bytes:
+        """The encoded image as it was given."""
+        return self.images[index]
+
     def stamp(self, index: int, *, times: bool) -> str:
         """Length and checksum of the bytes, and how the image is fitted."""
         content = self.images[index]

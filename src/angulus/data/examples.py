@@ -65,6 +65,13 @@ class HasStamp(Protocol):
     def stamp(self, index: int, *, times: bool) -> str | None: ...
 
 
+@runtime_checkable
+class HasBytes(Protocol):
+    """A source that holds encoded images (JPEG, PNG), and gives them as they are; None where it holds no bytes."""
+
+    def read_bytes(self, index: int) -> bytes | None: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Drop:
     """What was left out for one reason, with the first few names."""
@@ -132,6 +139,11 @@ def account_of(source: Source) -> Account:
 def stamp_of(source: Source, index: int, *, times: bool) -> str | None:
     """A short text that changes when the image does, or None where the source can't say so cheaply."""
     return source.stamp(index, times=times) if isinstance(source, HasStamp) else None
+
+
+def bytes_of(source: Source, index: int) -> bytes | None:
+    """The encoded bytes of an image exactly as they are stored, or None where the source holds no encoded image."""
+    return source.read_bytes(index) if isinstance(source, HasBytes) else None
 
 
 _REMEDY = "replace or remove it, or set data.on_unreadable=skip to leave out and list what is damaged"

@@ -87,9 +87,21 @@ class FolderSource:
         image = decode_image(path)
         return image if self.size is None else fit_image(image, self.size, self.fit, name=str(path))
 
+    def read_bytes(self, index: int) -> bytes:
+        """The file as it is; DataError names it where it cannot be read."""
+        path = self.root / self.keys[index]
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {_gone(error)}") from error
+
     def stamp(self, index: int, *, times: bool) -> str:
         """Size of the file, with its time of change if `times`, and how it is fitted."""
-        status = os.stat(self.root / self.keys[index])
+        path = self.root / self.keys[index]
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {_gone(error)}") from error
         changed = f":{status.st_mtime_ns}" if times else ""
         return f"{status.st_size}{changed}:{self.size}:{self.fit}"
 
@@ -114,6 +126,10 @@ class _Found:
     loose: list[str] = field(default_factory=list)  # images beside the identity folders
     nested: list[str] = field(default_factory=list)  # folders inside an identity folder
     unknown: list[str] = field(default_factory=list)  # not an image by its extension
+
+
+def _gone(error: OSError) -> str:
+    return f"{error.strerror or error}; it was there when the folder was listed"
 
 
 def _scan(root: Path) -> _Found:

@@ -74,6 +74,10 @@ class OmniglotSource:
         ink = 255 - image if self.invert else image
         return ink if self.size is None else fit_image(ink, self.size, "resize", name=self.keys[index])
 
+    def read_bytes(self, index: int) -> bytes:
+        """The PNG as it lies in the archive, dark strokes on white."""
+        return self.contents[index]
+
     def stamp(self, index: int, *, times: bool) -> str:
         """Checksum of the drawing and how it is shown; times of change do not exist here."""
         return f"{zlib.crc32(self.contents[index])}:{self.size}:{self.invert}"

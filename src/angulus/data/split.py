@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.examples import Account, Drop, Source, account_of, read_images, stamp_of
+from angulus.data.examples import Account, Drop, Source, account_of, bytes_of, read_images, stamp_of
 from angulus.errors import DataError
 
 
@@ -40,6 +40,10 @@ class Subset:
     def read_many(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Pixels [n, 3, height, width]; as fast as the source gives them."""
         return read_images(self.source, self.indices[indices])
+
+    def read_bytes(self, index: int) -> bytes | None:
+        """The encoded image, where the source holds one."""
+        return bytes_of(self.source, int(self.indices[index]))
 
     def stamp(self, index: int, *, times: bool) -> str | None:
         """What the source says of this example."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from angulus.data.augment import Augment
+from angulus.data.formats import Format
 from angulus.heads import Auto, Dense, Fused, Sampled, Strategy, Streamed
 from angulus.margins import Margin
 from angulus.models import ModelConfig
@@ -88,8 +89,55 @@ class SyntheticData:
     identities: Identities = field(default_factory=Identities)
 
 
-Data = FolderData | OmniglotData | SyntheticData
-DATA: dict[str, type] = {"folder": FolderData, "omniglot": OmniglotData, "synthetic": SyntheticData}
+@dataclass(frozen=True, kw_only=True)
+class StoredData:
+    """Encoded images in files of one layout; fit and on_unreadable as for folders (skip decodes every image first)."""
+
+    path: Path
+    fit: Literal["proportional", "resize", "crop", "error"] = "proportional"
+    on_unreadable: Literal["error", "skip"] = "error"
+    identities: Identities = field(default_factory=Identities)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecData(StoredData):
+    """insightface's train.rec, or the folder that holds it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TarData(StoredData):
+    """A tar archive in the layout of webdataset, or a folder of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParquetData(StoredData):
+    """A parquet file with image bytes, as Hugging Face stores them, or a folder of parts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedData(StoredData):
+    """Angulus's own layout, the folder NAME.packed that `angulus convert` writes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestData(StoredData):
+    """A csv or parquet table with the columns path and identity."""
+
+
+Data = FolderData | OmniglotData | SyntheticData | RecData | TarData | ParquetData | PackedData | ManifestData
+STORED: dict[type[StoredData], Format] = {
+    RecData: "rec",
+    TarData: "tar",
+    ParquetData: "parquet",
+    PackedData: "packed",
+    ManifestData: "manifest",
+}
+DATA: dict[str, type] = {
+    "folder": FolderData,
+    "omniglot": OmniglotData,
+    "synthetic": SyntheticData,
+    **{name: kind for kind, name in STORED.items()},
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,12 +14,23 @@ from angulus.data import (
     SyntheticFaces,
     account_of,
     bytes_needed,
+    open_source,
     split_identities,
     subset,
 )
 from angulus.errors import DataError
 from angulus.models import InputSpec
-from angulus.training.experiment import Data, Experiment, FolderData, Identities, OmniglotData, SyntheticData
+from angulus.training.experiment import (
+    DATA,
+    STORED,
+    Data,
+    Experiment,
+    FolderData,
+    Identities,
+    OmniglotData,
+    StoredData,
+    SyntheticData,
+)
 
 
 @dataclass(frozen=True)
@@ -89,8 +100,11 @@ def open_data(data: Data, spec: InputSpec) -> Source:
             first_identity=data.first_identity,
             nuisance=data.nuisance,
         )
+    elif isinstance(data, StoredData):
+        kind = STORED[type(data)]
+        source = open_source(data.path, kind=kind, size=size, fit=data.fit, on_unreadable=data.on_unreadable)
     else:
-        raise DataError(f"data must be a folder, omniglot or synthetic, got {type(data).__name__}")
+        raise DataError(f"data must be one of {', '.join(DATA)}, got {type(data).__name__}")
     return subset(
         source,
         exclude=excluded(rules),
@@ -104,6 +118,9 @@ def image_shape(data: Data) -> tuple[int, int]:
     """Height and width of the first image of a data set."""
     if isinstance(data, FolderData):
         height, width, _ = FolderSource.open(data.path, on_empty=data.on_empty).read(0).shape
+        return height, width
+    if isinstance(data, StoredData):
+        height, width, _ = open_source(data.path, kind=STORED[type(data)]).read(0).shape
         return height, width
     return 1, 1  # drawings and drawn faces are square and come in any size
 

@@ -1,0 +1,68 @@
+"""Bytes at a place of a file, for many threads and processes at once.
+
+Reading says where (`pread`) instead of moving a shared position, so that nothing needs a lock, and a file that has
+become shorter is an error with a sentence where a memory map would end the process.
+"""
+
+import os
+import weakref
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from angulus.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Blob:
+    """A file that is opened when first read, in every process anew; `size` is that of the moment it was found."""
+
+    path: Path
+    size: int
+    changed: int
+    """Time of the last change in nanoseconds."""
+
+    @staticmethod
+    def find(path: str | Path) -> "Blob":
+        """Raises DataError where there is no such file."""
+        path = Path(path)
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        if path.is_dir():
+            raise DataError(f"{path} is a folder, not a file")
+        return Blob(path=path, size=status.st_size, changed=status.st_mtime_ns)
+
+    @cached_property
+    def _descriptor(self) -> int:
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        except OSError as error:
+            raise DataError(f"cannot read {self.path}: {error.strerror or error}") from error
+        weakref.finalize(self, os.close, descriptor)
+        return descriptor
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _again, (self.path, self.size, self.changed)
+
+    def read(self, offset: int, length: int, *, what: str) -> bytes:
+        """Exactly `length` bytes from `offset`; DataError says that `what` ends too early where there are fewer."""
+        try:
+            content = os.pread(self._descriptor, length, offset)
+            while len(content) < length and (
+                more := os.pread(self._descriptor, length - len(content), offset + len(content))
+            ):
+                content += more  # a signal, or more than 2 GiB at once
+        except OSError as error:
+            raise DataError(f"cannot read {what} of {self.path} at byte {offset:,}: {error.strerror}") from error
+        if len(content) < length:
+            raise DataError(
+                f"{self.path}: {what} at byte {offset:,} needs {length:,} bytes, and the file ends after "
+                f"{len(content):,} of them; the file is cut short, or its index belongs to another file"
+            )
+        return content
+
+
+def _again(path: Path, size: int, changed: int) -> Blob:
+    return Blob(path=path, size=size, changed=changed)

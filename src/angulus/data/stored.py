@@ -1,0 +1,116 @@
+"""Encoded images that lie in files of any layout (RecordIO, tar, parquet, packed, a manifest) as a source of examples.
+
+A layout only says which records there are and gives the bytes of each (`Records`); decoding, fitting to a size and
+leaving out what is damaged are here, once for all.
+"""
+
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from angulus.data.examples import Account, Drop, Fit, Size, Source, account_of, check_size, decode_image, fit_image
+from angulus.data.split import Subset, select
+from angulus.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+
+class Records(Protocol):
+    """Encoded images with labels, identities and keys as a `Source` has them; `origin` names where they lie."""
+
+    @property
+    def origin(self) -> str: ...
+    @property
+    def labels(self) -> NDArray[np.int64]: ...
+    @property
+    def identities(self) -> Sequence[str]: ...
+    @property
+    def keys(self) -> Sequence[str]: ...
+
+    def __len__(self) -> int: ...
+
+    def read_bytes(self, index: int) -> bytes:
+        """The bytes of one record. Raises DataError with file and place when they are damaged."""
+        ...
+
+    def stamp(self, index: int, *, times: bool) -> str:
+        """A short text that changes when the record does."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StoredSource:
+    """`records`, decoded when asked for."""
+
+    records: Records
+    size: Size | None = None
+    fit: Fit = "resize"
+
+    def __post_init__(self) -> None:
+        check_size(self.size)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """[n], positions in `identities`."""
+        return self.records.labels
+
+    @property
+    def identities(self) -> Sequence[str]:
+        """Names of the identities."""
+        return self.records.identities
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """[n] names of the images."""
+        return self.records.keys
+
+    @property
+    def account(self) -> Account:
+        """How many images of how many identities there are."""
+        return Account(origin=self.records.origin, images=len(self), identities=len(self.identities))
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """Pixels [height, width, 3] of one image; DataError names the file and the record when it is damaged."""
+        name = f"{self.records.origin}: {self.keys[index]}"
+        image = decode_image(self.records.read_bytes(index), name=name)
+        return image if self.size is None else fit_image(image, self.size, self.fit, name=name)
+
+    def read_bytes(self, index: int) -> bytes:
+        """The encoded image as it is stored."""
+        return self.records.read_bytes(index)
+
+    def stamp(self, index: int, *, times: bool) -> str:
+        """What the layout says of the record, and how it is fitted."""
+        return f"{self.records.stamp(index, times=times)}:{self.size}:{self.fit}"
+
+
+def without_unreadable(source: Source, *, threads: int | None = None) -> Subset:
+    """Decode every image once and leave out those that cannot be read; the account lists them."""
+
+    def problem(index: int) -> str | None:
+        try:
+            source.read(index)
+        except DataError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        problems = list(pool.map(problem, range(len(source))))
+    bad = [index for index, reason in enumerate(problems) if reason is not None]
+    for index in bad:
+        logger.warning("skipped: %s", problems[index])
+    keep = np.flatnonzero(np.array([reason is None for reason in problems], dtype=bool))
+    if not len(keep):
+        raise DataError(f"{account_of(source).origin}: none of its {len(source)} images can be read")
+    lost = len(source.identities) - len(np.unique(source.labels[keep]))
+    drop = Drop.of("unreadable", [source.keys[index] for index in bad], images=len(bad), identities=lost)
+    return select(source, keep, drop)

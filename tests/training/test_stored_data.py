@@ -1,0 +1,44 @@
+"""Recipes that name stored data of every layout train on the same images as the folder they were made from."""
+
+import numpy as np
+import pytest
+from small_sets import write_folder
+
+from angulus.config import load
+from angulus.data import convert, open_source
+from angulus.models import InputSpec
+from angulus.training.experiment import DATA, STORED
+from angulus.training.sources import found_sources, image_shape, open_data
+
+
+@pytest.mark.parametrize("kind", STORED.values())
+def test_a_recipe_of_stored_data(tmp_path, kind):
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
+    folder = write_folder(tmp_path / "people", {f"person{number}": 3 for number in range(20)})
+    stored = tmp_path / f"set.{'csv' if kind == 'manifest' else kind}"
+    convert(open_source(folder), stored, to=kind)
+    spec = InputSpec(height=6, width=5)
+    rules = "data.identities={min_images: 3, exclude: [person3]}"
+    sources = [
+        found_sources(load([], [f"data={{name: {name}, path: {path}}}", rules]), spec)
+        for name, path in (("folder", folder), (kind, stored))
+    ]
+    assert sources[0].train.keys == sources[1].train.keys
+    assert sources[0].held_out.identities == sources[1].held_out.identities
+    assert "person3" not in sources[1].train.identities
+    assert np.array_equal(sources[0].train.read(5), sources[1].train.read(5))
+    assert sources[1].train.read(5).shape == (6, 5, 3)
+    assert image_shape(load([], [f"data={{name: {kind}, path: {stored}}}"]).data) == (12, 10)
+
+
+def test_damaged_images_are_skipped_where_the_recipe_says_so(tmp_path):
+    folder = write_folder(tmp_path / "people", {"Ada": 3, "Bob": 3})
+    (folder / "Bob" / "0001.png").write_bytes(b"?")
+    convert(open_source(folder), tmp_path / "set.packed")
+    recipe = load([], [f"data={{name: packed, path: {tmp_path}/set.packed, on_unreadable: skip}}"])
+    assert len(open_data(recipe.data, InputSpec(height=12, width=10))) == 5
+
+
+def test_every_layout_has_a_name():
+    assert set(STORED.values()) | {"folder", "omniglot", "synthetic"} == set(DATA)
