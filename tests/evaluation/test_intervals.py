@@ -74,3 +74,14 @@ def test_bad_arguments_say_so():
         interval_of(0.5, np.ones(3), method="bootstrap")
     with pytest.raises(EvaluationError, match="needs the influence"):
         interval_of(0.5, np.ones(3), method="bca")
+
+
+@pytest.mark.parametrize(("a", "b"), [(1.0, 3.0), (2.5, 2.5), (7.0, 0.5), (3.0, 5.0)])
+def test_the_beta_function_at_the_place_where_it_turns(a, b):
+    from scipy.stats import beta
+
+    from angulus.evaluation.intervals import incomplete_beta
+
+    turn = (a + 1) / (a + b + 2)
+    for value in (turn, np.nextafter(turn, 0), np.nextafter(turn, 1), 1 - turn):
+        assert incomplete_beta(a, b, value) == pytest.approx(beta.cdf(value, a, b), abs=1e-12)

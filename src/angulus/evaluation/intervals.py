@@ -37,6 +37,11 @@ class Interval:
     effective: float | None = None
     note: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):  # an end that is the estimate but for rounding is the estimate
+            if abs(getattr(self, name) - self.estimate) < 1e-12:
+                object.__setattr__(self, name, self.estimate)
+
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
 
@@ -149,7 +154,12 @@ def incomplete_beta(a: float, b: float, value: float) -> float:
     if value <= 0 or value >= 1:
         return float(value >= 1)
     if value > (a + 1) / (a + b + 2):
-        return 1 - incomplete_beta(b, a, 1 - value)
+        return 1 - _left_of_the_mean(b, a, 1 - value)
+    return _left_of_the_mean(a, b, value)
+
+
+def _left_of_the_mean(a: float, b: float, value: float) -> float:
+    """The same by its continued fraction, which converges quickly there."""
     front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(value) + b * math.log1p(-value)
     return math.exp(front) * _beta_fraction(a, b, value) / a
 
