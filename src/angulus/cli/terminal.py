@@ -59,14 +59,16 @@ def training_progress(*, quiet: bool) -> "Iterator[Callable[[Progress], None] | 
 
 
 @contextmanager
-def image_progress(*, quiet: bool = False) -> Iterator[Callable[[int, int | None], None] | None]:
-    """The same for embedding: gives what `embed` calls with the images done and their total."""
+def image_progress(
+    *, quiet: bool = False, what: str = "embedding"
+) -> Iterator[Callable[[int, int | None], None] | None]:
+    """The same for embedding and aligning: gives what they call with the images done and their total."""
     if quiet or not sys.stderr.isatty():
         with log_lines(quiet=quiet):
             yield None
         return
     with _bar() as bar, log_lines(bar=bar):
-        task = bar.add_task("embedding", total=None, note="")
+        task = bar.add_task(what, total=None, note="")
 
         def show(done: int, total: int | None) -> None:
             bar.update(task, completed=done, total=total, note=f"{done:,} images")
