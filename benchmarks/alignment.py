@@ -2,7 +2,6 @@
 
     python benchmarks/alignment.py                  all settings on data/lfw_raw, about 12 minutes on one core
     python benchmarks/alignment.py --only mtcnn     a part of them
-    python benchmarks/alignment.py --warp           ways to sample a crop from a larger photo, against the truth
 
 Photos: data/lfw_raw (600 of fold 1, 250x250). For each setting: the share of photos with a face; the mean distance of
 the five landmarks to data/lfw_protocol/lfw_landmark.txt (from which the published crops were made), divided by the
@@ -27,7 +26,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from angulus.embeddings import EmbeddingSet
 from angulus.evaluation import Scores, accuracy_interval, match, read_lfw_pairs, tars_at_fars
@@ -170,15 +168,16 @@ def separation(scores: Scores) -> dict[str, Any]:
 
 
 SETTINGS: dict[str, tuple[Callable[[], Any], str, int | None]] = {
-    "mtcnn": (lambda: Mtcnn(), "central", None),
-    "mtcnn, largest": (lambda: Mtcnn(), "largest", None),
-    "mtcnn, one look (published)": (lambda: Mtcnn(MtcnnOptions(average=False)), "central", None),
-    "mtcnn, min_face 20": (lambda: Mtcnn(MtcnnOptions(min_face=20)), "central", None),
-    "mtcnn, min_face 60": (lambda: Mtcnn(MtcnnOptions(min_face=60)), "central", None),
-    "mtcnn, averaged 2x2": (lambda: Mtcnn(), "central", 2),
-    "yuface": (lambda: Yuface(), "central", None),
-    "yuface, enlarged twice": (lambda: Yuface(YufaceOptions(enlarge=2)), "central", None),
-    "yuface, not enlarged": (lambda: Yuface(YufaceOptions(enlarge=1)), "central", None),
+    "mtcnn": (lambda: Mtcnn(), "prominent", None),
+    "mtcnn, most central face": (lambda: Mtcnn(), "central", None),
+    "mtcnn, largest face": (lambda: Mtcnn(), "largest", None),
+    "mtcnn, one look (published)": (lambda: Mtcnn(MtcnnOptions(average=False)), "prominent", None),
+    "mtcnn, min_face 20": (lambda: Mtcnn(MtcnnOptions(min_face=20)), "prominent", None),
+    "mtcnn, min_face 60": (lambda: Mtcnn(MtcnnOptions(min_face=60)), "prominent", None),
+    "mtcnn, averaged 2x2": (lambda: Mtcnn(), "prominent", 2),
+    "yuface": (lambda: Yuface(), "prominent", None),
+    "yuface, enlarged twice": (lambda: Yuface(YufaceOptions(enlarge=2)), "prominent", None),
+    "yuface, not enlarged": (lambda: Yuface(YufaceOptions(enlarge=1)), "prominent", None),
 }
 
 
@@ -217,75 +216,22 @@ def markdown(table: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def warp_errors() -> str:
-    """Root mean square error of ways to sample, against waves of which the crop's own frequencies alone are left."""
-    lines = ["| scale | one sample | k x k, k = round(1 / scale) (ours) | k + 1 | shrunk first (triangle) |"]
-    lines.append("| ---: | ---: | ---: | ---: | ---: |")
-    for scale in (1.0, 0.85, 0.7, 0.5, 0.35, 0.2, 0.1):
-        photo, matrix, truth = waves(scale)
-        count = max(1, round(1 / scale))
-        ways = [warp(photo, matrix, 112, 112, samples=k) for k in (1, count, count + 1)]
-        ways.append(shrunk_first(photo, matrix, scale))
-        errors = [np.sqrt(np.mean((way[20:-20, 20:-20, 0] - truth[20:-20, 20:-20]) ** 2)) for way in ways]
-        lines.append(f"| {scale:g} | {' | '.join(f'{error:.2f}' for error in errors)} |")
-    return "\n".join(lines) + "\n"
-
-
-def waves(scale: float, number: int = 400) -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64]]:
-    """A photo of waves of all sizes, a similarity with this scale, and the crop of frequencies below 1/2 alone."""
-    random = np.random.default_rng(0)
-    side = int(170 / scale)
-    frequency = np.exp(random.uniform(np.log(0.02 * scale), np.log(0.45), number))
-    angle, phase = random.uniform(0, 2 * np.pi, (2, number))
-
-    def field(x: NDArray[np.float64], y: NDArray[np.float64], below: float) -> NDArray[np.float64]:
-        total = np.full(x.shape, 128.0)
-        for f, a, p in zip(frequency, angle, phase, strict=True):
-            if f < below:
-                total += 2.5 * np.cos(2 * np.pi * f * (np.cos(a) * x + np.sin(a) * y) + p)
-        return total
-
-    turn = scale * np.array([[np.cos(0.2), -np.sin(0.2)], [np.sin(0.2), np.cos(0.2)]])
-    matrix = np.concatenate([turn, (55.5 - turn @ [side / 2, side / 2])[:, None]], axis=1)
-    places = np.stack(np.meshgrid(np.arange(112), np.arange(112)), axis=-1).reshape(-1, 2)
-    back = apply(inverse(matrix), places).reshape(112, 112, 2)
-    photo = np.clip(np.round(field(*np.meshgrid(np.arange(side) * 1.0, np.arange(side) * 1.0), 1.0)), 0, 255)
-    return (
-        np.repeat(photo.astype(np.uint8)[:, :, None], 3, axis=2),
-        matrix,
-        field(back[..., 0], back[..., 1], scale / 2),
-    )
-
-
-def shrunk_first(photo: NDArray[np.uint8], matrix: NDArray[np.float64], scale: float) -> NDArray[np.uint8]:
-    size = max(1, round(len(photo) * min(scale, 1)))
-    small = np.asarray(Image.fromarray(photo).resize((size, size), Image.Resampling.BILINEAR))
-    ratio = size / len(photo)
-    turn = matrix[:, :2] / ratio
-    shift = matrix[:, 2] - matrix[:, :2] @ [0.5, 0.5] + turn @ [0.5, 0.5]
-    return warp(small, np.concatenate([turn, shift[:, None]], axis=1), 112, 112, samples=1)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT / "data")
     parser.add_argument("--only", nargs="*", choices=list(SETTINGS), default=list(SETTINGS))
-    parser.add_argument("--warp", action="store_true", help="compare ways to sample, nothing else")
     parser.add_argument("--json", type=Path, default=RESULTS / "alignment.json")
     chosen = parser.parse_args()
-    if chosen.warp:
-        print(warp_errors())
-        return
     torch.set_num_threads(1)
     seen = material(chosen.data)
     table = rows_of(seen, chosen.only)
     record = {
         **{"date": datetime.now(UTC).date().isoformat(), "machine": platform.machine(), "photos": len(seen.keys)},
-        **{"command": "python benchmarks/alignment.py", "threads": 1, "rows": table, "warp": warp_errors()},
+        **{"command": "python benchmarks/alignment.py", "threads": 1, "rows": table},
     }
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
     chosen.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    text = f"{len(seen.keys)} photos of LFW\n\n{markdown(table)}\nerror of a crop, grey levels\n\n{record['warp']}"
+    text = f"{len(seen.keys)} photos of LFW\n\n{markdown(table)}"
     chosen.json.with_suffix(".md").write_text(text, encoding="utf-8")
     print(text)
 

@@ -48,16 +48,18 @@ def test_the_choice_says_which_face_and_why():
     size = (200, 220)
     (largest,) = choose(faces, size, "largest")
     assert (largest.number, largest.found) == (3, 3)
-    assert largest.reason == "largest of 3: 60 pixels, the next 40"
+    assert largest.reason == "largest: 60 pixels, the next 40 (3 faces)"
     (central,) = choose(faces, size, "central")
     assert central.number == 2
-    assert central.reason.startswith("most central of 3: 7 pixels from the middle")
+    assert central.reason.startswith("most central: 7 pixels from the middle")
+    (prominent,) = choose(faces, size)  # 60 pixels but 106 from the middle, 30 pixels and 7
+    assert prominent.number == 2
     (surest,) = choose(faces, size, "surest")
     assert surest.number == 1
     assert [one.number for one in choose(faces, size, "all")] == [1, 2, 3]
     assert choose(faces[:1], size)[0].reason == "the only face"
     assert choose([], size) == ()
-    with pytest.raises(FacesError, match="largest, central, surest, all, got 'first'"):
+    with pytest.raises(FacesError, match="prominent, largest, central, surest, all, got 'first'"):
         choose(faces, size, "first")
 
 

@@ -15,7 +15,7 @@ def align(
     file: Path | None = None,
     template: Literal["arcface", "sphereface"] = "arcface",
     height: int | None = None,
-    choose: Literal["largest", "central", "surest", "all"] = "largest",
+    choose: Literal["prominent", "largest", "central", "surest", "all"] = "prominent",
     format: Literal["jpg", "png"] = "jpg",
     min_face: float = 40.0,
     score: float | None = None,
@@ -50,7 +50,8 @@ def align(
     height
         Another height for the crops, the width in proportion; the same piece of the face is shown.
     choose
-        Which face of several: the largest, the most central, the one with the highest score, or all of them.
+        Which face of several: the prominent one (large and near the middle), the largest, the most central, the one
+        with the highest score, or all of them.
     format
         jpg (quality 95) or png.
     min_face
@@ -114,7 +115,8 @@ def _told(counts: dict[str, int], seconds: float, out: Path, page: Path | None) 
     new = counts["photos"] - counts["done_before"]
     pace = f", {1000 * seconds / new:.0f} ms a photo" if new else ""
     before = f" ({counts['done_before']:,} done before)" if counts["done_before"] else ""
-    lines = [f"{counts['photos']:,} photos{before}, {counts['crops']:,} crops, {seconds:.1f} s{pace}: {out}"]
+    photos, crops = (f"{counts[what]:,} {what if counts[what] != 1 else what[:-1]}" for what in ("photos", "crops"))
+    lines = [f"{photos}{before}, {crops}, {seconds:.1f} s{pace}: {out}"]
     if counts["without_face"]:
         lines.append(f"without a face: {counts['without_face']:,}, listed in {out / 'without_face.txt'}")
     if counts["unreadable"]:

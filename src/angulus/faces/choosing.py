@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from angulus.errors import FacesError
 from angulus.faces.detection import Face
 
-Rule = Literal["largest", "central", "surest", "all"]
+Rule = Literal["prominent", "largest", "central", "surest", "all"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 
 
@@ -23,9 +24,10 @@ class Chosen:
     reason: str
 
 
-def choose(faces: Sequence[Face], size: tuple[int, int], rule: Rule = "largest") -> tuple[Chosen, ...]:
+def choose(faces: Sequence[Face], size: tuple[int, int], rule: Rule = "prominent") -> tuple[Chosen, ...]:
     """The faces to take from a photo of `size` (height, width); none when there are none.
 
+    prominent: large and near the middle, the highest side^2 - 2 distance^2, distance that of its middle to the photo's.
     largest: the one with the longest side. central: the one whose middle is nearest to the photo's. surest: the highest
     score. all: each of them. Of faces that are equal the one with the higher score is taken.
     """
@@ -37,18 +39,23 @@ def choose(faces: Sequence[Face], size: tuple[int, int], rule: Rule = "largest")
         return tuple(Chosen(face=face, number=n, found=count, reason=reason) for n, face in enumerate(faces, start=1))
     middle = np.array([size[1] / 2, size[0] / 2])
     measures = {
+        "prominent": [face.side**2 - 2 * float(np.sum((face.centre - middle) ** 2)) for face in faces],
         "largest": [face.side for face in faces],
         "central": [-float(np.linalg.norm(face.centre - middle)) for face in faces],
         "surest": [face.score for face in faces],
     }[rule]
     first, second = (int(row) for row in np.argsort(-np.array(measures), kind="stable")[:2])
-    reason = _reason(rule, count, measures[first], measures[second])
-    return (Chosen(face=faces[first], number=first + 1, found=count, reason=reason),)
+    reason = _reason(rule, faces[first], faces[second], middle)
+    return (Chosen(face=faces[first], number=first + 1, found=count, reason=f"{reason} ({count} faces)"),)
 
 
-def _reason(rule: str, count: int, best: float, next_best: float) -> str:
-    if rule == "largest":
-        return f"largest of {count}: {best:.0f} pixels, the next {next_best:.0f}"
-    if rule == "central":
-        return f"most central of {count}: {-best:.0f} pixels from the middle, the next {-next_best:.0f}"
-    return f"highest score of {count}: {best:.3f}, the next {next_best:.3f}"
+def _reason(rule: str, best: Face, second: Face, middle: NDArray[np.float64]) -> str:
+    sides = f"{best.side:.0f} pixels, the next {second.side:.0f}"
+    away = [float(np.linalg.norm(face.centre - middle)) for face in (best, second)]
+    places = f"{away[0]:.0f} pixels from the middle, the next {away[1]:.0f}"
+    return {
+        "prominent": f"most prominent: {sides}; {places}",
+        "largest": f"largest: {sides}",
+        "central": f"most central: {places}",
+        "surest": f"highest score: {best.score:.3f}, the next {second.score:.3f}",
+    }[rule]

@@ -8,11 +8,13 @@ OUT/unreadable.txt    files that are no readable image, with the reason
 
 import multiprocessing
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BytesIO
@@ -42,7 +44,7 @@ class AlignOptions:
     """template: where landmarks go. choose: which face of several. kind: of the files, JPEG of a quality or PNG."""
 
     template: Template = ARCFACE
-    choose: Rule = "largest"
+    choose: Rule = "prominent"
     kind: Literal["jpg", "png"] = "jpg"
     quality: int = 95
     detector: DetectorChoice = field(default_factory=DetectorChoice)
@@ -211,7 +213,8 @@ def _outcomes(tasks: Sequence[_Task], root: Path, folder: Path, options: AlignOp
         return
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_begin)
     try:
-        waiting: list[Future[list[Outcome]]] = [pool.submit(_align_part, part, root, folder, options) for part in parts]
+        with _unheard_by_children():
+            waiting = [pool.submit(_align_part, part, root, folder, options) for part in parts]
         for finished in as_completed(waiting):
             yield from finished.result()
     except BrokenProcessPool as error:
@@ -223,8 +226,20 @@ def _outcomes(tasks: Sequence[_Task], root: Path, folder: Path, options: AlignOp
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _unheard_by_children() -> Iterator[None]:
+    """Processes that start in this block ignore Ctrl-C: the first one ends them, and says so once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _begin() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends the others
     torch.set_num_threads(1)
 
 
