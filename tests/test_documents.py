@@ -37,7 +37,9 @@ def test_links_lead_somewhere(document):
         assert "://" in target or (document.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("package", ["margins", "heads", "models", "data", "evaluation", "training", "config", "study"])
+@pytest.mark.parametrize(
+    "package", ["margins", "heads", "models", "data", "faces", "evaluation", "training", "config", "study"]
+)
 def test_public_names_exist_and_are_sorted_by_the_linter(package):
     module = importlib.import_module(f"angulus.{package}")
     assert [name for name in module.__all__ if not hasattr(module, name)] == []

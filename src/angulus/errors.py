@@ -3,6 +3,7 @@
 AngulusError
   ConfigError       a recipe or an override is wrong (lists every problem at once)
   DataError         a folder, an image, a pair list or labels
+  FacesError        a detector, landmarks or the alignment of photos
   ModelError        a network, its weights or the images it is fed
   CheckpointError   a run folder or a checkpoint in it
   EvaluationError   embeddings or a protocol
@@ -31,6 +32,10 @@ class ConfigError(AngulusError, ValueError):
 
 class DataError(AngulusError, ValueError):
     """Images, folders, labels or pair lists that cannot be used as they are."""
+
+
+class FacesError(AngulusError, ValueError):
+    """A detector that is not here, landmarks that fit no face, or photos that cannot be aligned."""
 
 
 class ModelError(AngulusError, ValueError):

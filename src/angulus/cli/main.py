@@ -29,6 +29,8 @@ for _command, _help in {
     "angulus train data.path=FOLDER, with one sub-folder of images for each person, is enough for a first run; "
     "angulus train recipe.yaml more.yaml margin.m=0.4 optim.lr=0.05 lays settings over recipes; "
     "angulus train --resume runs/x goes on with a run that was interrupted.",
+    "align": "Find the faces on photos and cut them out, aligned.\n\n"
+    "angulus align PHOTOS OUT writes the crops into the same folders, a manifest, and a contact sheet to look at.",
     "embed": "Turn a folder of images into embeddings.",
     "convert": "Write a set of images in another layout: folder, rec, tar, parquet, packed or manifest.\n\n"
     "angulus convert people people.packed takes the layout from the suffix; "

@@ -62,7 +62,7 @@ def training_progress(*, quiet: bool) -> "Iterator[Callable[[Progress], None] | 
 def image_progress(
     *, quiet: bool = False, doing: str = "embedding"
 ) -> Iterator[Callable[[int, int | None], None] | None]:
-    """The same for embedding and the like: gives what `embed` calls with the images done and their total."""
+    """The same for embedding, aligning and the like: gives what they call with the images done and their total."""
     if quiet or not sys.stderr.isatty():
         with log_lines(quiet=quiet):
             yield None

@@ -1,0 +1,50 @@
+"""From a photo to aligned crops of the faces on it: detection, five landmarks, a similarity, a warp.
+
+    detector = DetectorChoice().open()
+    face = detector.detect(photo)[0]                 photo: uint8 [h, w, 3], RGB
+    crop = align(photo, face.landmarks, ARCFACE)     uint8 [112, 112, 3]
+
+Needs torch, numpy and Pillow; detectors come from packages or files that are named when they are missing.
+"""
+
+from angulus.faces.choosing import Chosen, choose
+from angulus.faces.detection import Detector, Face
+from angulus.faces.detectors import DetectorChoice
+from angulus.faces.listed import ListedLandmarks
+from angulus.faces.mtcnn import Mtcnn, MtcnnOptions
+from angulus.faces.onnx import OnnxDetector, OnnxOptions
+from angulus.faces.run import Aligned, AlignOptions, align_folder
+from angulus.faces.sheet import contact_sheet
+from angulus.faces.similarity import similarity
+from angulus.faces.templates import ARCFACE, SPHEREFACE, TEMPLATES, Template, template_named
+from angulus.faces.turning import Turning
+from angulus.faces.warp import align, warp
+from angulus.faces.yuface import Yuface, YufaceOptions
+
+__all__ = [
+    "ARCFACE",
+    "SPHEREFACE",
+    "TEMPLATES",
+    "AlignOptions",
+    "Aligned",
+    "Chosen",
+    "Detector",
+    "DetectorChoice",
+    "Face",
+    "ListedLandmarks",
+    "Mtcnn",
+    "MtcnnOptions",
+    "OnnxDetector",
+    "OnnxOptions",
+    "Template",
+    "Turning",
+    "Yuface",
+    "YufaceOptions",
+    "align",
+    "align_folder",
+    "choose",
+    "contact_sheet",
+    "similarity",
+    "template_named",
+    "warp",
+]
