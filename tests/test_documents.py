@@ -59,3 +59,8 @@ def test_every_recipe_is_valid(recipe):
         assert read_plan(recipe).jobs
     else:
         load([recipe])
+
+
+def test_no_two_test_files_share_a_name():
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(name for name in names if names.count(name) > 1) == [], "pytest imports each by its bare name"

@@ -89,14 +89,17 @@ def difference(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).abs().max() / expected.abs().max().clamp(min=1.0))
 
 
-def pair(margin: Margin, strategy: object, subcenters: int, **options) -> tuple[MarginHead, ShardedHead]:
+def pair(
+    margin: Margin, strategy: object, subcenters: int, smoothing: float = 0.0, **options
+) -> tuple[MarginHead, ShardedHead]:
     """The same head twice: with all classes on each process, and divided."""
     torch.manual_seed(3)
-    whole = MarginHead(DIM, CLASSES, margin, subcenters, Dense()).double()
+    whole = MarginHead(DIM, CLASSES, margin, subcenters, Dense(), label_smoothing=smoothing).double()
     nn.init.normal_(whole.weight)
     if whole.bias is not None:
         nn.init.normal_(whole.bias)
-    parts = ShardedHead(DIM, CLASSES, margin, subcenters, strategy, process_group=dist.group.WORLD, **options).double()
+    options |= {"process_group": dist.group.WORLD, "label_smoothing": smoothing}
+    parts = ShardedHead(DIM, CLASSES, margin, subcenters, strategy, **options).double()
     with torch.no_grad():
         parts.weight.copy_(rows(parts, whole.weight))
         if whole.bias is not None:
@@ -108,9 +111,11 @@ def rows(head: ShardedHead, full: Tensor) -> Tensor:
     return full[head.classes.start : head.classes.stop]
 
 
-def compare_steps(margin: Margin, strategy: object, subcenters: int, per_sample: bool = False) -> dict[str, float]:
+def compare_steps(
+    margin: Margin, strategy: object, subcenters: int, per_sample: bool = False, smoothing: float = 0.0
+) -> dict[str, float]:
     """The largest difference of each quantity over three steps of plain gradient descent."""
-    whole, parts = pair(margin, strategy, subcenters)
+    whole, parts = pair(margin, strategy, subcenters, smoothing)
     worst: dict[str, float] = {}
     for number, sizes in enumerate(SIZES[dist.get_world_size()]):
         embeddings, labels = batch(whole.weight.detach(), sum(sizes), seed=number)
@@ -263,6 +268,11 @@ def main() -> None:
 
 def compare_rest(found: dict[str, object]) -> None:
     found["per-sample"] = compare_steps(ArcFace(), Streamed(chunk=2), 1, per_sample=True)
+    smoothed = {"arc": ArcFace(), "sphere": SphereFace(), "mv": MVSoftmax(), "l2": L2Softmax(scale=Learned(10.0))}
+    for name, margin in smoothed.items():
+        for kind in ("dense", "stash"):
+            strategy = STRATEGIES[kind][0]
+            found[f"smoothed-{name}-{kind}"] = compare_steps(margin, strategy, 3, smoothing=0.2)
     found["backbone"] = compare_backbone()
     found["evaluation"] = compare_evaluation()
     found["sentences"] = sentences()

@@ -106,6 +106,16 @@ def test_values_per_sample_and_a_parallel_backbone_equal_one_process(found, case
 
 
 @pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("margin", ["arc", "sphere", "mv", "l2"])
+def test_label_smoothing_equals_one_process(found, margin, world):
+    for process in found[world]:
+        for kind in ("dense", "stash"):
+            differences = process[f"smoothed-{margin}-{kind}"]
+            assert {"loss", "embeddings", "gradient of weight"} <= differences.keys()
+            assert max(differences.values()) <= 1e-12, (kind, differences)
+
+
+@pytest.mark.parametrize("world", WORLDS)
 def test_evaluation_moves_no_statistics(found, world):
     for process in found[world]:
         assert process["evaluation"]["loss"] <= 1e-12

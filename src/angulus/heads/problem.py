@@ -138,13 +138,14 @@ class Sums:
 
     own: [n] cosines to the own class.  rest: [n] log-sums of exp(logit) over the other classes.
     total: [n] sums of the logits of the other classes, where they were asked for.
-    count: over how many classes was summed, the own one included.
+    count: over how many classes was summed, the own one included; a tensor [] where processes added theirs, so that
+        no step waits for the device.
     """
 
     own: Tensor
     rest: Tensor
     total: Tensor | None
-    count: int
+    count: int | Tensor
 
 
 class Sweep(Protocol):

@@ -214,9 +214,9 @@ class PartSweep:
         own = with_gradient_of(self.own(), sums.own, self.owned)
         if sums.total is None:
             return Sums(own, rests, None, sums.count)
-        count = torch.tensor(sums.count, device=rest.device)
+        count = rest.new_zeros(()) + sums.count
         dist.all_reduce(count, group=self.group)
-        return Sums(own, rests, gathered(sums.total, parts).unflatten(0, (world, -1)).sum(dim=0), int(count))
+        return Sums(own, rests, gathered(sums.total, parts).unflatten(0, (world, -1)).sum(dim=0), count)
 
 
 def seed_of_blocks() -> int:
