@@ -18,13 +18,16 @@ from angulus.data.examples import (
 )
 from angulus.data.folder import FolderSource
 from angulus.data.formats import FORMATS, Format, format_of, open_source
+from angulus.data.joining import join, keep_apart, read_people
 from angulus.data.loader import Batch, batches, sequential
+from angulus.data.mixing import MixedSampler
 from angulus.data.montage import montage
 from angulus.data.omniglot import OmniglotSource
 from angulus.data.sampling import EpochSampler
 from angulus.data.split import Subset, drop_shared, select, split_identities, subset
 from angulus.data.stored import Records, StoredSource, without_unreadable
 from angulus.data.synthetic import SyntheticFaces
+from angulus.data.union import UnionSource
 
 __all__ = [
     "FORMATS",
@@ -39,6 +42,7 @@ __all__ = [
     "FolderSource",
     "Format",
     "InMemory",
+    "MixedSampler",
     "OmniglotSource",
     "Records",
     "Size",
@@ -46,6 +50,7 @@ __all__ = [
     "StoredSource",
     "Subset",
     "SyntheticFaces",
+    "UnionSource",
     "account_of",
     "batches",
     "bytes_needed",
@@ -56,9 +61,12 @@ __all__ = [
     "fingerprint",
     "fit_image",
     "format_of",
+    "join",
+    "keep_apart",
     "montage",
     "open_source",
     "read_images",
+    "read_people",
     "select",
     "sequential",
     "split_identities",

@@ -17,6 +17,7 @@ from angulus.training.experiment import (
     SyntheticData,
     TarData,
     Training,
+    UnionData,
 )
 from angulus.training.loop import Progress, train
 from angulus.training.record import record
@@ -41,6 +42,7 @@ __all__ = [
     "SyntheticData",
     "TarData",
     "Training",
+    "UnionData",
     "record",
     "train",
 ]

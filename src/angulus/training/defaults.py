@@ -12,7 +12,8 @@ from angulus.data.augment import Augment
 from angulus.errors import ConfigError
 from angulus.margins import ArcFace, Linear
 from angulus.models import InputSpec, IResNet18, ModelConfig, TinyNet
-from angulus.training.experiment import SGD, Experiment, OmniglotData
+from angulus.training.experiment import SGD, Data, Experiment, OmniglotData, UnionData
+from angulus.training.rules import FEWEST
 from angulus.training.sources import image_shape
 
 
@@ -74,9 +75,19 @@ def filled(experiment: Experiment, num_images: int, num_classes: int, device: to
         margin = ArcFace(
             scale=margin_scale(num_classes), m=Linear(start=0.0, end=0.3, begin=0.0, until=0.5, unit="run")
         )
-    return replace(experiment, train=train, optim=optim, margin=margin)
+    return replace(experiment, data=with_fewest(experiment.data), train=train, optim=optim, margin=margin)
+
+
+def with_fewest(data: Data, fewest: int = FEWEST) -> Data:
+    """The data with min_images filled in: 2, and 1 for a set in a union, whose own rule comes after it."""
+    if isinstance(data, UnionData):
+        data = replace(data, sets={name: with_fewest(member, 1) for name, member in data.sets.items()})
+    rules = data.identities
+    return data if rules.min_images is not None else replace(data, identities=replace(rules, min_images=fewest))
 
 
 def plain_augment(experiment: Experiment) -> Augment:
     """The augmentation of the recipe, without mirror images where they are other identities (characters)."""
-    return replace(experiment.augment, flip=0.0) if isinstance(experiment.data, OmniglotData) else experiment.augment
+    sets = experiment.data.sets.values() if isinstance(experiment.data, UnionData) else (experiment.data,)
+    has_characters = any(isinstance(data, OmniglotData) for data in sets)
+    return replace(experiment.augment, flip=0.0) if has_characters else experiment.augment

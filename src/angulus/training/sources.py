@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +10,9 @@ from angulus.data import (
     InMemory,
     OmniglotSource,
     Source,
+    Subset,
     SyntheticFaces,
+    UnionSource,
     account_of,
     bytes_needed,
     open_source,
@@ -26,24 +27,29 @@ from angulus.training.experiment import (
     Data,
     Experiment,
     FolderData,
-    Identities,
+    Member,
     OmniglotData,
     StoredData,
     SyntheticData,
+    UnionData,
 )
+from angulus.training.rules import chosen, used_parts
+from angulus.training.unions import Mixture, by_set, mixture_of, split_apart, united
 
 
 @dataclass(frozen=True)
 class Sources:
     """train: what is learned.  held_out: identities never learned.  also: further sets to verify, by name.
 
-    notes: what was kept and what was dropped and why, lines for the log.
+    notes: what was kept and what was dropped and why, lines for the log.  mixture: how several sets share the batches,
+    None where all images are shuffled as one set.
     """
 
     train: Source
     held_out: Source
     also: dict[str, Source]
     notes: tuple[str, ...]
+    mixture: Mixture | None = None
 
 
 def open_sources(experiment: Experiment, spec: InputSpec) -> Sources:
@@ -52,18 +58,19 @@ def open_sources(experiment: Experiment, spec: InputSpec) -> Sources:
     Raises DataError for missing or damaged data.
     """
     sources = found_sources(experiment, spec)
-    return replace(
-        sources,
-        train=cached(sources.train, experiment),
-        held_out=cached(sources.held_out, experiment),
-        also={name: cached(source, experiment) for name, source in sources.also.items()},
-    )
+    held_out = cached(sources.held_out, experiment)
+    also = {name: cached(source, experiment) for name, source in sources.also.items()}
+    if sources.mixture is not None and sources.mixture.classes is not None:
+        # an impostor pair across sets may be one person under two names, so that each set is verified alone as well
+        found = by_set(held_out, sources.mixture.names)
+        also |= {f"held-out of {name}": source for name, source in found.items() if is_comparable(source)}
+    return replace(sources, train=cached(sources.train, experiment), held_out=held_out, also=also)
 
 
 def found_sources(experiment: Experiment, spec: InputSpec) -> Sources:
     """The same without decoding anything."""
     whole = open_data(experiment.data, spec)
-    parts = split_identities(whole, used_parts(experiment.data.identities), seed=experiment.data.identities.split_seed)
+    parts = parts_of(whole, experiment.data)
     names = [name for part in experiment.data.identities.train_on for name in parts[part].identities]
     train = subset(whole, identities=names, seed=experiment.seed)
     held_out = held_out_of(experiment, parts[experiment.data.identities.evaluate_on])
@@ -77,21 +84,35 @@ def found_sources(experiment: Experiment, spec: InputSpec) -> Sources:
         f"{len(held_out.identities)} identities with {len(held_out)} images held out",
         *(f"{name}: {len(source.identities)} identities with {len(source)} images" for name, source in also.items()),
     ]
-    return Sources(train=train, held_out=held_out, also=also, notes=tuple(notes))
+    mixture = mixture_of(experiment.data, train) if isinstance(experiment.data, UnionData) else None
+    return Sources(train=train, held_out=held_out, also=also, notes=tuple(notes), mixture=mixture)
 
 
 def open_data(data: Data, spec: InputSpec) -> Source:
-    """One data set with its rules about identities applied, before it is split."""
+    """One data set, or several as one, with its rules about identities applied, before it is split."""
+    if isinstance(data, UnionData):
+        return united(data, {name: open_member(name, member, spec) for name, member in data.sets.items()})
+    return chosen(open_set(data, spec), data.identities)
+
+
+def open_member(name: str, data: Member, spec: InputSpec) -> Source:
+    try:
+        return open_set(data, spec)
+    except DataError as error:
+        raise DataError(f"data.sets.{name}: {error}") from error
+
+
+def open_set(data: Member, spec: InputSpec) -> Source:
+    """One data set as it is, at the size of the model's input."""
     size = (spec.height, spec.width)
-    rules = data.identities
     if isinstance(data, FolderData):
-        source: Source = FolderSource.open(
+        return FolderSource.open(
             data.path, size=size, fit=data.fit, on_unreadable=data.on_unreadable, on_empty=data.on_empty
         )
-    elif isinstance(data, OmniglotData):
-        source = OmniglotSource.open(data.path, size=size, invert=data.invert)
-    elif isinstance(data, SyntheticData):
-        source = SyntheticFaces(
+    if isinstance(data, OmniglotData):
+        return OmniglotSource.open(data.path, size=size, invert=data.invert)
+    if isinstance(data, SyntheticData):
+        return SyntheticFaces(
             num_identities=data.num_identities,
             images_per_identity=data.images_per_identity,
             height=spec.height,
@@ -100,22 +121,16 @@ def open_data(data: Data, spec: InputSpec) -> Source:
             first_identity=data.first_identity,
             nuisance=data.nuisance,
         )
-    elif isinstance(data, StoredData):
+    if isinstance(data, StoredData):
         kind = STORED[type(data)]
-        source = open_source(data.path, kind=kind, size=size, fit=data.fit, on_unreadable=data.on_unreadable)
-    else:
-        raise DataError(f"data must be one of {', '.join(DATA)}, got {type(data).__name__}")
-    return subset(
-        source,
-        exclude=excluded(rules),
-        min_images=rules.min_images,
-        max_images_per_identity=rules.max_images,
-        seed=rules.split_seed,
-    )
+        return open_source(data.path, kind=kind, size=size, fit=data.fit, on_unreadable=data.on_unreadable)
+    raise DataError(f"data must be one of {', '.join(DATA)}, got {type(data).__name__}")
 
 
 def image_shape(data: Data) -> tuple[int, int]:
-    """Height and width of the first image of a data set."""
+    """Height and width of the first image of a data set; of several, of the first of them."""
+    if isinstance(data, UnionData):
+        return image_shape(next(iter(data.sets.values())))
     if isinstance(data, FolderData):
         height, width, _ = FolderSource.open(data.path, on_empty=data.on_empty).read(0).shape
         return height, width
@@ -125,32 +140,17 @@ def image_shape(data: Data) -> tuple[int, int]:
     return 1, 1  # drawings and drawn faces are square and come in any size
 
 
-def excluded(rules: Identities) -> tuple[str, ...]:
-    """All names that a data set leaves out."""
-    if rules.exclude_from is None:
-        return rules.exclude
-    return (*rules.exclude, *read_names(rules.exclude_from))
-
-
-def read_names(path: Path) -> tuple[str, ...]:
-    """Names of identities: the sub-folders of a folder, or the lines of a text file."""
-    if path.is_dir():
-        return tuple(sorted(entry.name for entry in path.iterdir() if entry.is_dir()))
-    if not path.exists():
-        raise DataError(f"exclude_from must be a folder of identities or a text file of names; {path} does not exist")
-    return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-
-
-def used_parts(rules: Identities) -> dict[str, float]:
-    # a part with the share 0 has no identity, which splitting refuses
-    return {name: share for name, share in rules.parts.items() if share > 0}
-
-
 def open_evaluated(experiment: Experiment, data: Data, spec: InputSpec) -> Source:
     """The part of a further data set that is verified."""
     whole = open_data(data, spec)
-    rules = data.identities
-    return held_out_of(experiment, split_identities(whole, used_parts(rules), seed=rules.split_seed)[rules.evaluate_on])
+    return held_out_of(experiment, parts_of(whole, data)[data.identities.evaluate_on])
+
+
+def parts_of(whole: Source, data: Data) -> dict[str, Subset]:
+    """The parts of a data set, without a common identity."""
+    if isinstance(data, UnionData) and isinstance(whole, UnionSource):
+        return split_apart(whole, data)
+    return split_identities(whole, used_parts(data.identities), seed=data.identities.split_seed)
 
 
 def held_out_of(experiment: Experiment, source: Source) -> Source:
@@ -161,11 +161,17 @@ def held_out_of(experiment: Experiment, source: Source) -> Source:
 def check_comparable(source: Source, name: str) -> None:
     """Raise DataError now, not after hours of training, where there is nothing to verify."""
     counts = np.bincount(source.labels)
-    if len(counts) < 2 or counts.max() < 2:
+    if not is_comparable(source):
         raise DataError(
             f"{name} has {len(counts)} identities with at most {counts.max()} images each; verification needs two "
             "identities, and one with two images. Give it a larger share in data.identities.parts, or more data"
         )
+
+
+def is_comparable(source: Source) -> bool:
+    """Whether there are two identities, and one with two images."""
+    counts = np.bincount(source.labels)
+    return len(counts) >= 2 and int(counts.max()) >= 2
 
 
 def cached(source: Source, experiment: Experiment) -> Source:

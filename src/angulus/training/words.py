@@ -3,7 +3,7 @@
 from typing import Any
 
 from angulus.heads import MarginHead
-from angulus.training.experiment import Experiment
+from angulus.training.experiment import Data, Experiment, UnionData
 from angulus.training.record import record
 
 
@@ -11,13 +11,20 @@ def facts(experiment: Experiment, head: MarginHead) -> dict[str, str]:
     """What a reader of the report wants to know about the run."""
     model, margin = record(experiment.model), record(experiment.margin)
     return {
-        "data": str(record(experiment.data).get("path", record(experiment.data)["name"])),
+        "data": data_in_words(experiment.data),
         "training identities": str(head.num_classes),
         "network": str(model["name"]),
         "loss": in_words(margin),
         "epochs": str(experiment.train.epochs),
         "seed": str(experiment.seed),
     }
+
+
+def data_in_words(data: Data) -> str:
+    """Where the data is, or of what kind; of several sets their names and how they are joined."""
+    if isinstance(data, UnionData):
+        return f"{', '.join(f'{name} ({data_in_words(member)})' for name, member in data.sets.items())}; {data.join}"
+    return str(record(data).get("path", record(data)["name"]))
 
 
 def in_words(settings: dict[str, Any]) -> str:
