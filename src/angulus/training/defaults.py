@@ -12,7 +12,7 @@ from angulus.data.augment import Augment
 from angulus.errors import ConfigError
 from angulus.margins import ArcFace, Linear
 from angulus.models import InputSpec, IResNet18, ModelConfig, TinyNet
-from angulus.training.experiment import SGD, Data, Experiment, OmniglotData, UnionData
+from angulus.training.experiment import SGD, Data, Experiment, Identities, Member, OmniglotData, UnionData
 from angulus.training.rules import FEWEST
 from angulus.training.sources import image_shape
 
@@ -78,12 +78,20 @@ def filled(experiment: Experiment, num_images: int, num_classes: int, device: to
     return replace(experiment, data=with_fewest(experiment.data), train=train, optim=optim, margin=margin)
 
 
-def with_fewest(data: Data, fewest: int = FEWEST) -> Data:
+def with_fewest(data: Data) -> Data:
     """The data with min_images filled in: 2, and 1 for a set in a union, whose own rule comes after it."""
-    if isinstance(data, UnionData):
-        data = replace(data, sets={name: with_fewest(member, 1) for name, member in data.sets.items()})
-    rules = data.identities
-    return data if rules.min_images is not None else replace(data, identities=replace(rules, min_images=fewest))
+    if not isinstance(data, UnionData):
+        return member_with(data, FEWEST)
+    sets = {name: member_with(member, 1) for name, member in data.sets.items()}
+    return replace(data, sets=sets, identities=rules_with(data.identities, FEWEST))
+
+
+def member_with(data: Member, fewest: int) -> Member:
+    return replace(data, identities=rules_with(data.identities, fewest))
+
+
+def rules_with(rules: Identities, fewest: int) -> Identities:
+    return rules if rules.min_images is not None else replace(rules, min_images=fewest)
 
 
 def plain_augment(experiment: Experiment) -> Augment:

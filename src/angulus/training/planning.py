@@ -13,7 +13,7 @@ from angulus.training.defaults import filled
 from angulus.training.experiment import Experiment
 from angulus.training.footprint import backbone_memory, built_aside
 from angulus.training.machine import Machine, in_words
-from angulus.training.options import USABLE, Option, Task, options, own_option, same
+from angulus.training.options import USABLE, Option, Task, options, own_option, same, sets_of
 from angulus.training.pretending import Pretended, chosen_model, decoded, found, where
 from angulus.training.record import record
 from angulus.training.settling import forecast_of, resolved
@@ -80,6 +80,7 @@ def plan(experiment: Experiment, pretended: Pretended | None = None) -> Plan:
         backbone=backbone_memory(model, experiment, device),
         data=decoded(experiment, model, sources, pretended),
         on_cuda=machine.device == "cuda",
+        sets=sets_of(sources, experiment) if sources and not pretended.classes else (),
     )
     return planned(task, machine, model, device)
 
@@ -149,8 +150,9 @@ def facts_of(task: Task, machine: Machine) -> dict[str, str]:
     share = f", {task.examples(own)} at a time in each of {task.processes} processes" if task.processes > 1 else ""
     parts = f", in {train.accumulate} micro-batches" if train.accumulate > 1 else ""
     images = "an unknown number of" if task.images is None else f"{task.images:,}"
+    heads = f", a head each for {' and '.join(f'{classes:,}' for classes, _ in task.sets)}" if task.sets else ""
     return {
-        "training on": f"{images} images of {task.identities:,} identities",
+        "training on": f"{images} images of {task.identities:,} identities{heads}",
         "network": f"{record(experiment.model)['name']}, {experiment.model.embedding_dim if experiment.model else 0} "
         f"dimensions, {train.precision}",
         "head": f"{experiment.head.subcenters} class weight{'s' * (experiment.head.subcenters > 1)} an identity, "

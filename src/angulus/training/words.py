@@ -2,17 +2,19 @@
 
 from typing import Any
 
-from angulus.heads import MarginHead
+from angulus.heads import MarginHead, SeparateHeads, each_head
 from angulus.training.experiment import Data, Experiment, UnionData
 from angulus.training.record import record
 
 
-def facts(experiment: Experiment, head: MarginHead) -> dict[str, str]:
+def facts(experiment: Experiment, head: MarginHead | SeparateHeads) -> dict[str, str]:
     """What a reader of the report wants to know about the run."""
     model, margin = record(experiment.model), record(experiment.margin)
     return {
         "data": data_in_words(experiment.data),
-        "training identities": str(head.num_classes),
+        "training identities": " and ".join(
+            f"{one.num_classes} of {name}" if name else str(one.num_classes) for name, one, _ in each_head(head)
+        ),
         "network": str(model["name"]),
         "loss": in_words(margin),
         "epochs": str(experiment.train.epochs),
