@@ -171,7 +171,7 @@ class UnionData:
         if self.join not in ("names", "separate") and not self.join.endswith(".csv"):
             raise ValueError(f"join must be names, separate or a table such as people.csv, got {self.join!r}")
         if self.loss_weights and self.join != "separate":
-            raise ValueError(f"loss_weights need a head for each set: join=separate, got {self.join}")
+            raise ValueError(f"loss_weights must belong to separate heads (join=separate), got join={self.join}")
         for field_name, least in (("weights", "above 0"), ("loss_weights", "at least 0")):
             for name, value in getattr(self, field_name).items():
                 if name not in self.sets:
