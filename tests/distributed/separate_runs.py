@@ -21,15 +21,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from small_run import small
 
 import angulus.training.loop as loop
-import angulus.training.step as step
 from angulus.errors import ConfigError
 from angulus.heads import Streamed
 from angulus.margins import AdaFace, ArcFace, CurricularFace
+from angulus.models import InputSpec
 from angulus.training import SGD, Evaluation, Experiment, Head, Identities, SyntheticData, UnionData, train
 
 torch.set_default_dtype(torch.float64)
-prepare = step.prepared
-step.prepared = lambda model, images: prepare(model, images).double()
+prepare = InputSpec.prepare
+InputSpec.prepare = lambda spec, images: prepare(spec, images).double()
 
 STREAMED = Streamed(chunk=3, mode="recompute")
 CASES = {
