@@ -18,6 +18,7 @@ def convert(
     *,
     to: Layout | None = None,
     source_layout: Annotated[Layout | None, Parameter(name="--from")] = None,
+    edits: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = (),
     quiet: Annotated[bool, Flag] = False,
     json: Json = None,
 ) -> None:
@@ -36,6 +37,8 @@ def convert(
         The layout to write, where the suffix of the target does not say it.
     source_layout
         The layout of the source, where it cannot be told from what lies there.
+    edits
+        Lists of changes (csv: drop, relabel, split, merge) to write the set with.
     quiet
         Show warnings only.
     json
@@ -44,10 +47,14 @@ def convert(
     check_output(json)
     from angulus.cli.terminal import image_progress
     from angulus.data.conversion import convert as convert_source
+    from angulus.data.edits import apply_edits, read_edits
     from angulus.data.formats import open_source
 
+    images = open_source(source, kind=source_layout)
+    if edits:
+        images = apply_edits(images, [read_edits(path) for path in edits])
     with image_progress(quiet=quiet, doing="writing and verifying") as progress:
-        done = convert_source(open_source(source, kind=source_layout), target, to=to, progress=progress)
+        done = convert_source(images, target, to=to, progress=progress)
     kept = f" ({done.taken_over:,} were there)" if done.taken_over else ""
     print(
         f"{done.images:,} images of {done.identities:,} identities{kept}, {done.bytes / 1e6:,.1f} MB, "

@@ -3,6 +3,7 @@
 from angulus.data.augment import Augment
 from angulus.data.cache import InMemory, bytes_needed, fingerprint
 from angulus.data.conversion import Conversion, convert
+from angulus.data.edits import ACTIONS, Action, Edit, Edits, apply_edits, read_edits, write_edits
 from angulus.data.encoded import EncodedSource
 from angulus.data.examples import (
     Account,
@@ -27,12 +28,16 @@ from angulus.data.stored import Records, StoredSource, without_unreadable
 from angulus.data.synthetic import SyntheticFaces
 
 __all__ = [
+    "ACTIONS",
     "FORMATS",
     "Account",
+    "Action",
     "Augment",
     "Batch",
     "Conversion",
     "Drop",
+    "Edit",
+    "Edits",
     "EncodedSource",
     "EpochSampler",
     "Fit",
@@ -47,6 +52,7 @@ __all__ = [
     "Subset",
     "SyntheticFaces",
     "account_of",
+    "apply_edits",
     "batches",
     "bytes_needed",
     "bytes_of",
@@ -58,10 +64,12 @@ __all__ = [
     "format_of",
     "montage",
     "open_source",
+    "read_edits",
     "read_images",
     "select",
     "sequential",
     "split_identities",
     "subset",
     "without_unreadable",
+    "write_edits",
 ]

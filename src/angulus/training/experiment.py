@@ -19,6 +19,7 @@ from angulus.models import ModelConfig
 class Identities:
     """Which identities of a data set are used for what; the same for every kind of data.
 
+    edits: lists of changes (csv: drop, relabel, split, merge), made before anything else; see docs/edits.md.
     min_images: identities with fewer images are dropped.
     max_images: at most so many images of each identity, a seeded choice.
     exclude: names of identities to leave out.
@@ -29,6 +30,7 @@ class Identities:
     evaluate_on: the part whose identities are never seen in training and are verified during and after it.
     """
 
+    edits: tuple[Path, ...] = ()
     min_images: int = 2
     max_images: int | None = None
     exclude: tuple[str, ...] = ()

@@ -13,8 +13,10 @@ from angulus.data import (
     Source,
     SyntheticFaces,
     account_of,
+    apply_edits,
     bytes_needed,
     open_source,
+    read_edits,
     split_identities,
     subset,
 )
@@ -105,6 +107,8 @@ def open_data(data: Data, spec: InputSpec) -> Source:
         source = open_source(data.path, kind=kind, size=size, fit=data.fit, on_unreadable=data.on_unreadable)
     else:
         raise DataError(f"data must be one of {', '.join(DATA)}, got {type(data).__name__}")
+    if rules.edits:
+        source = apply_edits(source, [read_edits(path) for path in rules.edits])
     return subset(
         source,
         exclude=excluded(rules),
