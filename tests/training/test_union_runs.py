@@ -391,3 +391,24 @@ def test_a_plan_adds_up_the_heads(tmp_path):
     assert "a head each for" in planned.facts["training on"]
     assert "a head each for" not in joined.facts["training on"]
     assert all(row.seconds > 0 for row in planned.rows)
+
+
+def test_edits_of_a_set_and_of_the_union(tmp_path):
+    """Those of a set use its names and come before the table; those of the union use the names of people."""
+    counts = {f"p{number:02d}": 3 for number in range(12)}
+    own, common, table = tmp_path / "own.csv", tmp_path / "common.csv", tmp_path / "people.csv"
+    own.write_text("action,key,identity,to\nmerge,,p01,twin\ndrop,p00/0000.png,p00,\n")
+    common.write_text("action,key,identity,to\nmerge,,p02,p03\ndrop,w/p04/0001.png,p04,\n")
+    table.write_text("set,name,person\ne,twin,Ada\nw,p01,Ada\n")
+    data = people(tmp_path, counts, counts, join=str(table), identities=Identities(edits=(common,)), weights={"e": 2})
+    east = replace(data.sets["e"], identities=Identities(edits=(own,)))
+    train_on, held_out, sources = names_in(replace(data, sets={**data.sets, "e": east}))
+    found = {
+        name: int((source.labels == label).sum())
+        for source in (sources.train, sources.held_out)
+        for label, name in enumerate(source.identities)
+    }
+    assert set(found) == {"p00", "Ada", *(f"p{number:02d}" for number in range(3, 12))}
+    assert (found["p00"], found["Ada"], found["p03"], found["p04"], found["p05"]) == (5, 6, 12, 5, 6)
+    keys = list(sources.train.keys)
+    assert [("w", "e")[number] for number in sources.mixture.sets] == [key[0] for key in keys]

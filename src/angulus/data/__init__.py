@@ -3,6 +3,7 @@
 from angulus.data.augment import Augment
 from angulus.data.cache import InMemory, bytes_needed, fingerprint
 from angulus.data.conversion import Conversion, convert
+from angulus.data.edits import ACTIONS, Action, Edit, Edits, apply_edits, read_edits, write_edits
 from angulus.data.encoded import EncodedSource
 from angulus.data.examples import (
     Account,
@@ -30,12 +31,16 @@ from angulus.data.synthetic import SyntheticFaces
 from angulus.data.union import UnionSource
 
 __all__ = [
+    "ACTIONS",
     "FORMATS",
     "Account",
+    "Action",
     "Augment",
     "Batch",
     "Conversion",
     "Drop",
+    "Edit",
+    "Edits",
     "EncodedSource",
     "EpochSampler",
     "Fit",
@@ -52,6 +57,7 @@ __all__ = [
     "SyntheticFaces",
     "UnionSource",
     "account_of",
+    "apply_edits",
     "batches",
     "bytes_needed",
     "bytes_of",
@@ -65,6 +71,7 @@ __all__ = [
     "keep_apart",
     "montage",
     "open_source",
+    "read_edits",
     "read_images",
     "read_people",
     "select",
@@ -72,4 +79,5 @@ __all__ = [
     "split_identities",
     "subset",
     "without_unreadable",
+    "write_edits",
 ]

@@ -20,6 +20,7 @@ from angulus.models import ModelConfig
 class Identities:
     """Which identities of a data set are used for what; the same for every kind of data.
 
+    edits: lists of changes (csv: drop, relabel, split, merge), made before anything else; see docs/edits.md.
     min_images: identities with fewer images are dropped. None is 2; for a set in a union, whose own rule counts the
         images of all its sets, it is 1.
     max_images: at most so many images of each identity, a seeded choice.
@@ -31,6 +32,7 @@ class Identities:
     evaluate_on: the part whose identities are never seen in training and are verified during and after it.
     """
 
+    edits: tuple[Path, ...] = ()
     min_images: int | None = None
     max_images: int | None = None
     exclude: tuple[str, ...] = ()
@@ -170,6 +172,10 @@ class UnionData:
         check_sets(self.sets)
         if self.join not in ("names", "separate") and not self.join.endswith(".csv"):
             raise ValueError(f"join must be names, separate or a table such as people.csv, got {self.join!r}")
+        if self.is_separate and self.identities.edits:
+            raise ValueError(
+                "identities.edits must belong to a set where heads are separate: set data.sets.NAME.identities.edits"
+            )
         if self.loss_weights and self.join != "separate":
             raise ValueError(f"loss_weights must belong to separate heads (join=separate), got join={self.join}")
         for field_name, least in (("weights", "above 0"), ("loss_weights", "at least 0")):

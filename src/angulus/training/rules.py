@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from angulus.data import Source, Subset, subset
+from angulus.data import Source, Subset, apply_edits, read_edits, subset
 from angulus.errors import DataError
 from angulus.training.experiment import Identities
 
@@ -13,12 +13,17 @@ FEWEST = 2
 def chosen(source: Source, rules: Identities, fewest: int = FEWEST) -> Subset:
     """The images that the rules keep. fewest: of an identity, where the rules leave it open."""
     return subset(
-        source,
+        edited(source, rules),
         exclude=excluded(rules),
         min_images=fewest if rules.min_images is None else rules.min_images,
         max_images_per_identity=rules.max_images,
         seed=rules.split_seed,
     )
+
+
+def edited(source: Source, rules: Identities) -> Source:
+    """The images with the changes of the rules made, which come before anything else."""
+    return apply_edits(source, [read_edits(path) for path in rules.edits]) if rules.edits else source
 
 
 def excluded(rules: Identities) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Several data sets as one in a recipe: who is who, who is trained on, and how the sets are mixed in a batch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 from angulus.data import MixedSampler, Source, Subset, UnionSource, join, keep_apart, read_people, select
 from angulus.data import split_identities as split
 from angulus.data.joining import check_people
+from angulus.data.relabelled import Relabelled
 from angulus.errors import DataError
 from angulus.training.experiment import UnionData
-from angulus.training.rules import chosen, used_parts
+from angulus.training.rules import chosen, edited, used_parts
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,8 +40,9 @@ def united(data: UnionData, raw: Mapping[str, Source]) -> UnionSource | Subset:
     """The sets as one, each with its own rules about identities, then those of the union.
 
     raw: the sets as they are, without any rule. In a union with separate heads the rules of the union are applied to
-    every set by the names that it uses itself.
+    every set by the names that it uses itself; a table of people uses the names that a set has after its edits.
     """
+    raw = {name: edited_set(data, name, source) for name, source in raw.items()}
     people = None
     if data.join not in ("names", "separate"):
         path = Path(data.join).expanduser()
@@ -53,10 +56,23 @@ def united(data: UnionData, raw: Mapping[str, Source]) -> UnionSource | Subset:
     return chosen(UnionSource.of(members, joined), data.identities)
 
 
+def edited_set(data: UnionData, name: str, source: Source) -> Source:
+    with told_of(name):
+        return edited(source, data.sets[name].identities)
+
+
 def kept(data: UnionData, name: str, source: Source) -> Subset:
-    try:
-        own = chosen(source, data.sets[name].identities, fewest=1)
+    """What the other rules of a set keep of it."""
+    with told_of(name):
+        own = chosen(source, replace(data.sets[name].identities, edits=()), fewest=1)
         return chosen(own, data.identities) if data.is_separate else own
+
+
+@contextmanager
+def told_of(name: str) -> Iterator[None]:
+    """What is wrong with data in here is said to be so in this set."""
+    try:
+        yield
     except DataError as error:
         raise DataError(f"data.sets.{name}: {error}") from error
 
@@ -75,8 +91,7 @@ def mixture_of(data: UnionData, train: Subset) -> Mixture | None:
     """
     if not data.is_separate and not data.weights:
         return None
-    union = train.source
-    assert isinstance(union, UnionSource)
+    union = union_of(train)
     names = tuple(union.members)
     sets = union.sets(train.indices)
     labels = [np.unique(train.labels[sets == number]) for number in range(len(names))]
@@ -96,6 +111,13 @@ def mixture_of(data: UnionData, train: Subset) -> Mixture | None:
         classes=tuple(range(int(some[0]), int(some[-1]) + 1) for some in labels) if data.is_separate else None,
         loss_weights=tuple(data.loss_weights.get(name, 1.0) for name in names),
     )
+
+
+def union_of(view: Subset) -> UnionSource:
+    """The union that a view is one of, whatever edits gave its images other names."""
+    source = view.source.source if isinstance(view.source, Relabelled) else view.source
+    assert isinstance(source, UnionSource)
+    return source
 
 
 def by_set(source: Source, names: tuple[str, ...]) -> dict[str, Subset]:
