@@ -74,6 +74,16 @@ class PackedRecords:
     def stamp(self, index: int, *, times: bool) -> str:
         return f"{self.offsets[index + 1] - self.offsets[index]}:{self.checksums[index]}"
 
+    def stamps(self, indices: NDArray[np.int64], *, times: bool) -> bytes:
+        """Lengths and checksums."""
+        lengths = self.offsets[indices + 1] - self.offsets[indices]
+        return lengths.astype("<u8").tobytes() + self.checksums[indices].astype("<u4").tobytes()
+
+    def will_need(self, begin: int, end: int) -> None:
+        """Have the images begin..end-1 fetched from the disk."""
+        first, last = int(self.offsets[begin]), int(self.offsets[end])
+        self.blob.will_need(first, last - first)
+
 
 def open_packed(path: str | Path) -> PackedRecords:
     """Open a packed set. Raises DataError for one that is missing, of a later version, damaged or cut short."""
