@@ -134,7 +134,7 @@ def write_index(
     shapes: dict[str, tuple[np.dtype, int]] = {name: (array.dtype, len(array)) for name, array in arrays.items()}
     for name, ends in (("key_text", key_ends), ("identity_text", identity_ends)):
         shapes[name] = (np.dtype(np.uint8), int(ends[-1]) if len(ends) else 0)
-    file.write(_header(shapes))
+    file.write(index_header(shapes))
     for array in arrays.values():
         file.write(np.ascontiguousarray(array).data)
     for names in (keys, identities):
@@ -142,7 +142,7 @@ def write_index(
             file.write(text)
 
 
-def _header(shapes: dict[str, tuple[np.dtype, int]]) -> bytes:
+def index_header(shapes: dict[str, tuple[np.dtype, int]]) -> bytes:
     described: dict[str, object] = {"__metadata__": {"format": _FORMAT, "version": _VERSION}}
     place = 0
     for name, (dtype, count) in shapes.items():

@@ -86,18 +86,29 @@ def smallest(values: NDArray[np.integer], most: int) -> NDArray[np.integer]:
 
 def kept_rows(rows: Rows, keep: NDArray[np.bool_]) -> Rows:
     """The rows where `keep` [n] is true, in their order, as ranges where these take less memory than numbers."""
-    changes = np.diff(keep, prepend=False, append=False)
-    most = 4 * int(np.count_nonzero(keep)) // _BYTES_OF_A_RANGE
-    if isinstance(rows, Ranges) and len(rows.ends) + int(np.count_nonzero(changes)) // 2 <= most:
-        # a range of places is cut where the view itself goes on elsewhere
-        cuts = np.union1d(np.flatnonzero(changes), rows.ends)
-        cuts = np.union1d(cuts, np.zeros(1, dtype=np.int64))
-        lows, lengths = cuts[:-1], np.diff(cuts)
-        inside = keep[lows]
-        return Ranges(rows[lows[inside]], np.cumsum(lengths[inside]))
+    if isinstance(rows, Ranges):
+        found = _kept_ranges(rows, keep, 4 * int(np.count_nonzero(keep)) // _BYTES_OF_A_RANGE)
+        if found is not None:
+            return found
     largest = _largest(rows)
     pieces = [smallest(block_of(rows, begin, end)[keep[begin:end]], largest) for begin, end in blocks(len(keep))]
     return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.uint8)
+
+
+def _kept_ranges(rows: Ranges, keep: NDArray[np.bool_], most: int) -> Ranges | None:
+    """The same as ranges; None where there are more than `most`."""
+    edges, total = [np.zeros(1, dtype=np.int64)], len(rows.ends)
+    for begin, end in blocks(len(keep)):
+        begin = max(begin, 1)
+        edges.append(np.flatnonzero(keep[begin:end] != keep[begin - 1 : end - 1]) + begin)
+        total += len(edges[-1]) // 2
+        if total > most:
+            return None
+    # a range of places is cut where the view itself goes on elsewhere
+    cuts = np.union1d(np.concatenate(edges), rows.ends)
+    lows, lengths = cuts[:-1], np.diff(cuts)
+    inside = keep[lows]
+    return Ranges(rows[lows[inside]], np.cumsum(lengths[inside]))
 
 
 def taken_rows(rows: Rows, places: NDArray[np.int64]) -> Rows:
