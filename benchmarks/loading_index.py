@@ -184,14 +184,17 @@ def table(result: dict) -> str:
     processes = {name: sum(one[name] for one in three) for name in ("unique", "share", "share_without_files")}
     memories.append("| all three | {unique:.0f} | {share:.0f} | {share_without_files:.0f} |".format(**processes))
     found = [
-        f"| {name} | {1e3 * way['make']:.1f} | {10 * way['batches']:.2f} |" for name, way in result["ways"].items()
+        f"| {name} | {1e3 * one['make']:.1f} | {10 * one['batches']:.2f} |" for name, one in result["ways"].items()
     ]
-    head = f"{result['images']:,} images of {result['identities']:,} identities, {result['machine']}"
-    return "\n".join(
-        [head, "", "| step | seconds | of these on a processor |", "| --- | --- | --- |", *rows, ""]
-        + ["| MiB | unique | share | share without files |", "| --- | --- | --- | --- |", *memories, ""]
-        + ["| sampling | ms to make | ms a batch of 1,024 |", "| --- | --- | --- |", *found]
-    )
+    tables = {
+        ("step", "seconds", "of these on a processor"): rows,
+        ("MiB", "unique", "share", "share without files"): memories,
+        ("sampling", "ms to make", "ms a batch of 1,024"): found,
+    }
+    lines = [f"{result['images']:,} images of {result['identities']:,} identities, {result['machine']}"]
+    for names, body in tables.items():
+        lines += ["", f"| {' | '.join(names)} |", "| --- " * len(names) + "|", *body]
+    return "\n".join(lines)
 
 
 def measured(part: str, folder: Path) -> dict[str, object]:
