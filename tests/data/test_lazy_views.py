@@ -128,6 +128,7 @@ def test_identities_without_an_image_vanish():
     view = subset(array_source([2, 0, 3]))
     assert view.identities == ["person000", "person002"]
     assert view.labels.tolist() == [0, 0, 1, 1, 1]
+    assert view.indices.tolist() == [0, 1, 2, 3, 4]
     assert view.account.lines()[1] == "  dropped 1 identity: without an image"
 
 

@@ -77,6 +77,11 @@ class Subset:
         """[n] names of the images."""
         return Picked(self.source.keys, self.rows)
 
+    @property
+    def indices(self) -> NDArray[np.int64]:
+        """[n], positions in `source`; an array of all, which `rows_at(view.rows, places)` does without."""
+        return block_of(self.rows, 0, len(self))
+
     @cached_property
     def labels(self) -> NDArray[np.int64]:
         """[n], positions in `identities`; an array of all, which `labels_of` does without."""
