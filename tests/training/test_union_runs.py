@@ -402,7 +402,7 @@ def test_edits_of_a_set_and_of_the_union(tmp_path):
     table.write_text("set,name,person\ne,twin,Ada\nw,p01,Ada\n")
     data = people(tmp_path, counts, counts, join=str(table), identities=Identities(edits=(common,)), weights={"e": 2})
     east = replace(data.sets["e"], identities=Identities(edits=(own,)))
-    train_on, held_out, sources = names_in(replace(data, sets={**data.sets, "e": east}))
+    sources = names_in(replace(data, sets={**data.sets, "e": east}))[2]
     found = {
         name: int((source.labels == label).sum())
         for source in (sources.train, sources.held_out)

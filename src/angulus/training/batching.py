@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from angulus.data import EpochSampler, MixedSampler
+from angulus.data import MixedSampler, Sampler
 from angulus.data.loader import slice_of
 from angulus.errors import ConfigError
 from angulus.heads import MarginHead, Portion, SeparateHeads, each_head, expected_initial_loss
@@ -20,18 +20,12 @@ from angulus.training.step import StepOutput
 from angulus.training.unions import Mixture
 
 
-def sampler_of(experiment: Experiment, sources: Sources) -> EpochSampler | MixedSampler:
+def sampler_of(experiment: Experiment, sources: Sources) -> Sampler:
     """In which order a run sees its examples."""
     batch_size, seed = experiment.train.batch_size, experiment.seed
     if sources.mixture is not None:
         return sources.mixture.sampler(batch_size, seed)
-    return EpochSampler(
-        num_examples=len(sources.train),
-        batch_size=batch_size,
-        seed=seed,
-        balanced=experiment.train.sampling == "balanced",
-        labels=sources.train.labels,
-    )
+    return experiment.train.sampling.sampler(sources.train, batch_size=batch_size, seed=seed)
 
 
 def heads_of(

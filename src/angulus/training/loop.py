@@ -239,7 +239,7 @@ class Run:
         epoch, start = divmod(self.state.step, self.epoch_steps)
         stream = batches(
             self.sources.train,
-            self.sampler,  # pyrefly: ignore[bad-argument-type]  (any sampler with these methods)
+            self.sampler,
             epoch=epoch,
             start=start,
             end_epoch=self.experiment.train.epochs,
