@@ -24,6 +24,7 @@ from angulus.training.build import build_model
 from angulus.training.distributed import Processes
 from angulus.training.loop import Run
 from angulus.training.planning import plan
+from angulus.training.pretending import Pretended
 from angulus.training.sources import found_sources, open_sources
 from angulus.training.step import Recogniser, gradients
 
@@ -391,6 +392,8 @@ def test_a_plan_adds_up_the_heads(tmp_path):
     assert "a head each for" in planned.facts["training on"]
     assert "a head each for" not in joined.facts["training on"]
     assert all(row.seconds > 0 for row in planned.rows)
+    pretended = plan(run, Pretended(classes=5000, memory="8GB"))
+    assert any("separate heads are planned as one" in note for note in pretended.notes)
 
 
 def test_edits_of_a_set_and_of_the_union(tmp_path):

@@ -10,7 +10,7 @@ from angulus.heads import Auto, Dense
 from angulus.heads.auto import exact
 from angulus.models import EmbeddingModel
 from angulus.training.defaults import filled
-from angulus.training.experiment import Experiment
+from angulus.training.experiment import Experiment, UnionData
 from angulus.training.footprint import backbone_memory, built_aside
 from angulus.training.machine import Machine, in_words
 from angulus.training.options import USABLE, Option, Task, options, own_option, same, sets_of
@@ -102,6 +102,11 @@ def planned(task: Task, machine: Machine, model: EmbeddingModel, device: torch.d
         rows.append(row_of(task, option, usable, is_own=same(option, own), seconds=seconds))
     if task.images is None:
         notes.append("the number of images is not known, so the memory of decoded ones is left out; see --images")
+    data = task.experiment.data
+    if isinstance(data, UnionData) and data.is_separate and not task.sets:
+        notes.append(
+            "which set has how many classes is not known, so the separate heads are planned as one of all classes"
+        )
     if task.processes > 1:
         notes.append("sums are those of one process; exchanges between processes are in no time")
     return Plan(
