@@ -78,3 +78,14 @@ def test_intervals_are_simulated_and_written(tmp_path):
     (found,) = json.loads(file.read_text())["results"].values()
     assert found["TAR at FAR 0.01 | logit-t"]["draws"] == 2
     assert file.with_suffix(".md").read_text().count("| 4 images each |") == 10
+
+
+def test_an_index_is_made_up_and_measured(tmp_path):
+    file = tmp_path / "index.json"
+    command = [sys.executable, str(SCRIPT.with_name("loading_index.py")), "--images", "150000", "--identities", "5000"]
+    done = subprocess.run([*command, "--json", str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(file.read_text())
+    assert len(result["workers"]) == 2
+    assert list(result["ways"]) == ["uniform", "balanced", "pk", "weighted", "blocks"]
+    assert 100_000 < result["train"][0] < 150_000

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from angulus.config.suggest import did_you_mean
+from angulus.data.orders import SAMPLINGS, Sampling
 from angulus.heads import STRATEGIES, Strategy
 from angulus.margins import MARGINS, SCHEDULES, Margin, Schedule
 from angulus.models import MODELS, ModelConfig
@@ -55,8 +56,11 @@ MODEL = Family(noun="model", names=MODELS, hints=frozenset({ModelConfig}), needs
 STRATEGY = Family(noun="strategy", names=STRATEGIES, hints=frozenset({Strategy}), default="dense", needs=("sweep",))
 DATA_KIND = Family(noun="kind of data", names=DATA, hints=frozenset(DATA.values()), default="folder")
 OPTIMIZER = Family(noun="optimizer", names=OPTIMIZERS, hints=frozenset(OPTIMIZERS.values()), default="sgd")
+SAMPLING = Family(
+    noun="way of sampling", names=SAMPLINGS, hints=frozenset({Sampling}), default="uniform", needs=("sampler",)
+)
 
-FAMILIES = (MARGIN, SCHEDULE, MODEL, STRATEGY, DATA_KIND, OPTIMIZER)
+FAMILIES = (MARGIN, SCHEDULE, MODEL, STRATEGY, DATA_KIND, OPTIMIZER, SAMPLING)
 
 # Where a kind stands in a recipe ("*" is any key), so that layers merge as their kinds allow.
 KINDS_AT: dict[tuple[str, ...], Family] = {
@@ -66,6 +70,7 @@ KINDS_AT: dict[tuple[str, ...], Family] = {
     ("margin",): MARGIN,
     ("optim",): OPTIMIZER,
     ("head", "strategy"): STRATEGY,
+    ("train", "sampling"): SAMPLING,
 }
 
 

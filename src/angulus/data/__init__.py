@@ -3,6 +3,7 @@
 from angulus.data.augment import Augment
 from angulus.data.cache import InMemory, bytes_needed, fingerprint
 from angulus.data.conversion import Conversion, convert
+from angulus.data.drawing import PKSampler, WeightedSampler
 from angulus.data.edits import ACTIONS, Action, Edit, Edits, apply_edits, read_edits, write_edits
 from angulus.data.encoded import EncodedSource
 from angulus.data.examples import (
@@ -19,21 +20,31 @@ from angulus.data.examples import (
 )
 from angulus.data.folder import FolderSource
 from angulus.data.formats import FORMATS, Format, format_of, open_source
+from angulus.data.groups import Groups, counts_of
 from angulus.data.loader import Batch, batches, sequential
 from angulus.data.montage import montage
 from angulus.data.omniglot import OmniglotSource
-from angulus.data.sampling import EpochSampler
-from angulus.data.split import Subset, drop_shared, select, split_identities, subset
+from angulus.data.orders import PK, SAMPLINGS, Balanced, Blocks, Sampling, Uniform, Weighted
+from angulus.data.permutation import Permutation
+from angulus.data.sampling import BalancedSampler, EpochSampler, Sampler
+from angulus.data.split import Subset, drop_shared, join_parts, select, split_identities, subset
 from angulus.data.stored import Records, StoredSource, without_unreadable
 from angulus.data.synthetic import SyntheticFaces
+from angulus.data.windows import BlockSampler
 
 __all__ = [
     "ACTIONS",
     "FORMATS",
+    "PK",
+    "SAMPLINGS",
     "Account",
     "Action",
     "Augment",
+    "Balanced",
+    "BalancedSampler",
     "Batch",
+    "BlockSampler",
+    "Blocks",
     "Conversion",
     "Drop",
     "Edit",
@@ -43,25 +54,35 @@ __all__ = [
     "Fit",
     "FolderSource",
     "Format",
+    "Groups",
     "InMemory",
     "OmniglotSource",
+    "PKSampler",
+    "Permutation",
     "Records",
+    "Sampler",
+    "Sampling",
     "Size",
     "Source",
     "StoredSource",
     "Subset",
     "SyntheticFaces",
+    "Uniform",
+    "Weighted",
+    "WeightedSampler",
     "account_of",
     "apply_edits",
     "batches",
     "bytes_needed",
     "bytes_of",
     "convert",
+    "counts_of",
     "decode_image",
     "drop_shared",
     "fingerprint",
     "fit_image",
     "format_of",
+    "join_parts",
     "montage",
     "open_source",
     "read_edits",

@@ -59,10 +59,31 @@ class ReadsMany(Protocol):
 
 
 @runtime_checkable
+class FindsLabels(Protocol):
+    """A source that gives the labels of some images without making an array of all."""
+
+    def labels_of(self, indices: NDArray[np.int64]) -> NDArray[np.int64]: ...
+
+
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """A source that can have the images at the positions begin..end-1 fetched while others are worked on."""
+
+    def will_need(self, begin: int, end: int) -> None: ...
+
+
+@runtime_checkable
 class HasStamp(Protocol):
     """A source that can say cheaply whether the content of an image has changed."""
 
     def stamp(self, index: int, *, times: bool) -> str | None: ...
+
+
+@runtime_checkable
+class HasStamps(Protocol):
+    """A source that can say the same of many images at once, in binary form; None where it can't."""
+
+    def stamps(self, indices: NDArray[np.int64], *, times: bool) -> bytes | None: ...
 
 
 @runtime_checkable
@@ -136,9 +157,27 @@ def account_of(source: Source) -> Account:
     return Account(origin=type(source).__name__, images=len(source), identities=len(source.identities))
 
 
+def labels_of(source: Source, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Labels [n] of the images at `indices` [n], a copy."""
+    if isinstance(source, FindsLabels):
+        return source.labels_of(indices)
+    return np.asarray(source.labels[indices], dtype=np.int64)
+
+
+def will_need(source: Source, begin: int, end: int) -> None:
+    """Say that the images at begin..end-1 will be read soon; sources that can't make use of it pass over it."""
+    if isinstance(source, ReadsAhead):
+        source.will_need(begin, end)
+
+
 def stamp_of(source: Source, index: int, *, times: bool) -> str | None:
     """A short text that changes when the image does, or None where the source can't say so cheaply."""
     return source.stamp(index, times=times) if isinstance(source, HasStamp) else None
+
+
+def stamps_of(source: Source, indices: NDArray[np.int64], *, times: bool) -> bytes | None:
+    """Bytes that change when one of the images does, or None where the source gives them one by one only."""
+    return source.stamps(indices, times=times) if isinstance(source, HasStamps) else None
 
 
 def bytes_of(source: Source, index: int) -> bytes | None:

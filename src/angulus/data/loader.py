@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from angulus.data.examples import Source, read_images
-from angulus.data.sampling import EpochSampler
+from angulus.data.examples import Source, labels_of, read_images, will_need
+from angulus.data.rows import rows_at
+from angulus.data.sampling import LooksAhead, Sampler
+from angulus.data.split import Subset
 from angulus.errors import DataError
 
 _Place = tuple[int, int, int, int]  # epoch, batch in the epoch, first row of the slice, rows in the global batch
@@ -45,7 +47,7 @@ class Batch:
 
 def batches(
     source: Source,
-    sampler: EpochSampler,
+    sampler: Sampler,
     *,
     epoch: int = 0,
     start: int = 0,
@@ -77,7 +79,7 @@ def batches(
     smallest = min(sampler.batch_size, sampler.num_examples)
     if smallest < world_size:
         raise DataError(f"a batch of {smallest} examples cannot be cut into {world_size} slices")
-    plan = _Plan(sampler, epoch, start, epoch + 1 if end_epoch is None else end_epoch, rank, world_size)
+    plan = _Plan(sampler, epoch, start, epoch + 1 if end_epoch is None else end_epoch, rank, world_size, source)
     return _generate(source, plan, num_workers, prefetch)
 
 
@@ -101,16 +103,25 @@ def slice_of(rows: int, rank: int, world_size: int) -> tuple[int, int]:
 @dataclass(frozen=True)
 class _Plan:
     # Which rows to read for which batch; it can be walked any number of times.
-    sampler: EpochSampler
+    sampler: Sampler
     epoch: int
     start: int
     end_epoch: int
     rank: int
     world_size: int
+    source: Source
 
     def __iter__(self) -> Iterator[NDArray[np.int64]]:
-        for _, indices in self.walk():
-            yield indices
+        # rows of `root`, so that a worker needs nothing of a view on millions of images
+        looks_ahead = self.sampler if isinstance(self.sampler, LooksAhead) else None
+        for (epoch, index, _, _), indices in self.walk():
+            for begin, end in looks_ahead.upcoming(epoch, index) if looks_ahead else ():
+                will_need(self.source, begin, end)
+            yield rows_at(self.source.rows, indices) if isinstance(self.source, Subset) else indices
+
+    @property
+    def root(self) -> Source:
+        return self.source.source if isinstance(self.source, Subset) else self.source
 
     def walk(self) -> Iterator[tuple[_Place, NDArray[np.int64]]]:
         for epoch in range(self.epoch, self.end_epoch):
@@ -127,13 +138,12 @@ class _Plan:
 
 
 def _generate(source: Source, plan: _Plan, num_workers: int, prefetch: int) -> Iterator[Batch]:
-    labels = np.asarray(source.labels, dtype=np.int64)
-    read = _read_all(source, plan, num_workers, prefetch)
+    read = _read_all(plan.root, plan, num_workers, prefetch)
     for (place, indices), images in zip(plan.walk(), read, strict=True):
         epoch, index, start, total = place
         yield Batch(
             images=images,
-            labels=torch.from_numpy(labels[indices]),
+            labels=torch.from_numpy(labels_of(source, indices)),
             indices=torch.from_numpy(indices),
             epoch=epoch,
             index=index,

@@ -73,7 +73,7 @@ def open_manifest(path: str | Path, *, root: Path | None = None) -> ManifestReco
 
     Raises DataError naming the file and the line for everything that is not as it must be."""
     path = Path(path)
-    columns = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    columns = _read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
     if "path" not in columns or not {"identity", "label"} & columns.keys():
         raise DataError(f"{path} must have the columns path and identity (or label); it has {', '.join(columns)}")
     files = columns["path"]
@@ -109,7 +109,8 @@ def manifest_text(columns: Mapping[str, Sequence[Any]]) -> bytes:
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 
-def _read_csv(path: Path) -> dict[str, list[str]]:
+def read_csv(path: Path) -> dict[str, list[str]]:
+    """The columns of a csv file as text. Raises DataError for a missing file and for lines of unlike lengths."""
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             rows = csv.reader(file, strict=True)

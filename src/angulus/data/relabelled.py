@@ -1,4 +1,4 @@
-"""The images of a source under other identities: a label and a name are all that is new."""
+"""The images of a source under other labels, as corrections of who is shown give them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,16 +6,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.examples import Account, Source, account_of, bytes_of, read_images, stamp_of
+from angulus.data.examples import (
+    Account,
+    Source,
+    account_of,
+    bytes_of,
+    read_images,
+    stamp_of,
+    stamps_of,
+    will_need,
+)
+from angulus.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Relabelled:
-    """Image i of `source` with `labels[i]`, a position in `identities`."""
+    """The images of `source`, image i with `labels[i]`, a position in `identities`."""
 
     source: Source
     labels: NDArray[np.int64]
     identities: Sequence[str]
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != len(self.source):
+            raise DataError(f"there must be {len(self.source)} labels, one for each image, got {len(self.labels)}")
 
     @property
     def keys(self) -> Sequence[str]:
@@ -45,3 +59,11 @@ class Relabelled:
     def stamp(self, index: int, *, times: bool) -> str | None:
         """What the source says of this image."""
         return stamp_of(self.source, index, times=times)
+
+    def stamps(self, indices: NDArray[np.int64], *, times: bool) -> bytes | None:
+        """The same of many images."""
+        return stamps_of(self.source, indices, times=times)
+
+    def will_need(self, begin: int, end: int) -> None:
+        """Have the source fetch these images."""
+        will_need(self.source, begin, end)

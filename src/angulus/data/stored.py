@@ -14,7 +14,19 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.examples import Account, Drop, Fit, Size, Source, account_of, check_size, decode_image, fit_image
+from angulus.data.examples import (
+    Account,
+    Drop,
+    Fit,
+    HasStamps,
+    ReadsAhead,
+    Size,
+    Source,
+    account_of,
+    check_size,
+    decode_image,
+    fit_image,
+)
 from angulus.data.split import Subset, select
 from angulus.errors import DataError
 
@@ -91,6 +103,18 @@ class StoredSource:
     def stamp(self, index: int, *, times: bool) -> str:
         """What the layout says of the record, and how it is fitted."""
         return f"{self.records.stamp(index, times=times)}:{self.size}:{self.fit}"
+
+    def stamps(self, indices: NDArray[np.int64], *, times: bool) -> bytes | None:
+        """The same of many records, where the layout has numbers for them."""
+        if not isinstance(self.records, HasStamps):
+            return None
+        content = self.records.stamps(indices, times=times)
+        return None if content is None else content + f"{self.size}:{self.fit}".encode()
+
+    def will_need(self, begin: int, end: int) -> None:
+        """Have the records begin..end-1 fetched from the disk, where the layout keeps them together."""
+        if isinstance(self.records, ReadsAhead):
+            self.records.will_need(begin, end)
 
 
 def without_unreadable(source: Source, *, threads: int | None = None) -> Subset:

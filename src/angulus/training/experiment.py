@@ -10,6 +10,7 @@ from typing import Literal
 
 from angulus.data.augment import Augment
 from angulus.data.formats import Format
+from angulus.data.orders import PK, Sampling, Uniform
 from angulus.heads import Auto, Dense, Fused, Sampled, Strategy, Streamed
 from angulus.margins import Margin
 from angulus.models import ModelConfig
@@ -272,7 +273,7 @@ class Training:
     precision: of the backbone. "bfloat16" uses autocast; the softmax stays in float32.
     batch_norm: over several processes, "local" statistics (fast; the first process's are kept), "synchronised",
         or "frozen" at the values of the start.
-    sampling: "uniform" over images, or "balanced" over identities.
+    sampling: in which order examples are seen.
     cache: keep decoded images in memory: "auto" does when they take less than a quarter of the memory.
     workers: processes that read images when they are not cached.
     """
@@ -284,7 +285,7 @@ class Training:
     precision: Literal["float32", "bfloat16"] = "float32"
     compile: bool = False
     batch_norm: Literal["local", "synchronised", "frozen"] = "local"
-    sampling: Literal["uniform", "balanced"] = "uniform"
+    sampling: Sampling = field(default_factory=Uniform)
     cache: Literal["auto", "memory", "none"] = "auto"
     workers: int = 0
     log_every: int = 20
@@ -301,6 +302,11 @@ class Training:
             raise ValueError(f"epochs must be at least 1, got {self.epochs}")
         if self.batch_size % self.accumulate:
             raise ValueError(f"accumulate {self.accumulate} must divide batch_size {self.batch_size}")
+        if isinstance(self.sampling, PK) and self.batch_size % self.sampling.images:
+            raise ValueError(
+                f"sampling by P x K needs a batch_size that is a multiple of its images of each identity, got "
+                f"{self.batch_size} with {self.sampling.images}"
+            )
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm must be above 0, got {self.clip_norm}")
         if self.checkpoint_every is not None and self.checkpoint_every < 1:

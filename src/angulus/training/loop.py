@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from angulus.data import Batch, EpochSampler, batches, fingerprint
+from angulus.data import Batch, batches, fingerprint
 from angulus.errors import ConfigError
 from angulus.evaluation import VerificationResult
 from angulus.evaluation.report import Gallery, write_report
@@ -114,12 +114,8 @@ class Run:
         self.report_progress = progress if group.is_first else None
         # pyrefly: ignore[no-matching-overload]  (its stub of Module.to does not know memory_format)
         self.model = model.to(device, memory_format=torch.channels_last)
-        self.sampler = EpochSampler(
-            num_examples=len(sources.train),
-            batch_size=experiment.train.batch_size,
-            seed=experiment.seed,
-            balanced=experiment.train.sampling == "balanced",
-            labels=sources.train.labels,
+        self.sampler = experiment.train.sampling.sampler(
+            sources.train, batch_size=experiment.train.batch_size, seed=experiment.seed
         )
         self.epoch_steps = self.sampler.batches_per_epoch
         self.total = self.epoch_steps * (experiment.train.epochs or 1)

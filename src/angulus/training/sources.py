@@ -4,8 +4,6 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from angulus.data import (
     FolderSource,
     InMemory,
@@ -15,6 +13,8 @@ from angulus.data import (
     account_of,
     apply_edits,
     bytes_needed,
+    counts_of,
+    join_parts,
     open_source,
     read_edits,
     split_identities,
@@ -66,8 +66,8 @@ def found_sources(experiment: Experiment, spec: InputSpec) -> Sources:
     """The same without decoding anything."""
     whole = open_data(experiment.data, spec)
     parts = split_identities(whole, used_parts(experiment.data.identities), seed=experiment.data.identities.split_seed)
-    names = [name for part in experiment.data.identities.train_on for name in parts[part].identities]
-    train = subset(whole, identities=names, seed=experiment.seed)
+    learned = [parts[part] for part in dict.fromkeys(experiment.data.identities.train_on)]
+    train = learned[0] if len(learned) == 1 else join_parts(whole, learned)
     held_out = held_out_of(experiment, parts[experiment.data.identities.evaluate_on])
     check_comparable(held_out, "the held-out part")
     also = {name: open_evaluated(experiment, data, spec) for name, data in experiment.evaluation.also.items()}
@@ -164,7 +164,7 @@ def held_out_of(experiment: Experiment, source: Source) -> Source:
 
 def check_comparable(source: Source, name: str) -> None:
     """Raise DataError now, not after hours of training, where there is nothing to verify."""
-    counts = np.bincount(source.labels)
+    counts = counts_of(source)
     if len(counts) < 2 or counts.max() < 2:
         raise DataError(
             f"{name} has {len(counts)} identities with at most {counts.max()} images each; verification needs two "
