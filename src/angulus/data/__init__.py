@@ -3,6 +3,7 @@
 from angulus.data.augment import Augment
 from angulus.data.cache import InMemory, bytes_needed, fingerprint
 from angulus.data.conversion import Conversion, convert
+from angulus.data.decoding import decode_image, decoder
 from angulus.data.encoded import EncodedSource
 from angulus.data.examples import (
     Account,
@@ -12,7 +13,6 @@ from angulus.data.examples import (
     Source,
     account_of,
     bytes_of,
-    decode_image,
     fit_image,
     read_images,
 )
@@ -52,6 +52,7 @@ __all__ = [
     "bytes_of",
     "convert",
     "decode_image",
+    "decoder",
     "drop_shared",
     "fingerprint",
     "fit_image",

@@ -7,7 +7,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from angulus.data.examples import Fit, Size, check_size, decode_image, fit_image
+from angulus.data.decoding import decode_image
+from angulus.data.examples import Fit, Size, check_size, fit_image
 from angulus.errors import DataError
 
 

@@ -19,7 +19,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.examples import Account, Drop, Fit, Size, check_size, decode_image, fit_image
+from angulus.data.decoding import decode_image
+from angulus.data.examples import Account, Drop, Fit, Size, check_size, fit_image
 from angulus.errors import DataError
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.examples import Account, Drop, Fit, Size, Source, account_of, check_size, decode_image, fit_image
+from angulus.data.decoding import decode_image
+from angulus.data.examples import Account, Drop, Fit, Size, Source, account_of, check_size, fit_image
 from angulus.data.split import Subset, select
 from angulus.errors import DataError
 
