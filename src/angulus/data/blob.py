@@ -12,6 +12,8 @@ from pathlib import Path
 
 from angulus.errors import DataError
 
+_AT_ONCE = 2**16
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Blob:
@@ -62,6 +64,20 @@ class Blob:
                 f"{len(content):,} of them; the file is cut short, or its index belongs to another file"
             )
         return content
+
+
+def read_file(path: str | Path) -> bytes:
+    """A whole file, in half the time of `Path.read_bytes` for small ones. Raises OSError as that does."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        content = os.read(descriptor, _AT_ONCE)
+        parts = [content]
+        while content:
+            content = os.read(descriptor, _AT_ONCE)
+            parts.append(content)
+    finally:
+        os.close(descriptor)
+    return parts[0] if len(parts) <= 2 else b"".join(parts)
 
 
 def _again(path: Path, size: int, changed: int) -> Blob:

@@ -23,7 +23,7 @@ from angulus.errors import DataError
 logger = logging.getLogger(__name__)
 
 _EXIF_ORIENTATION = 0x0112
-_REMEDY = "replace or remove it, or set data.on_unreadable=skip to leave out and list what is damaged"
+REMEDY = "replace or remove it, or set data.on_unreadable=skip to leave out and list what is damaged"
 
 _SCAN = b"\xff\xda"
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive; all with Huffman codes
@@ -62,9 +62,9 @@ def decode_image(
         raise
     except UnidentifiedImageError as error:
         shown = _shown(content, name)
-        raise DataError(f"cannot read {shown}: its content is not an image of a known format; {_REMEDY}") from error
+        raise DataError(f"cannot read {shown}: its content is not an image of a known format; {REMEDY}") from error
     except Exception as error:  # decoders raise a dozen types on damaged bytes
-        raise DataError(f"cannot read {_shown(content, name)}: {_reason(error)}; {_REMEDY}") from error
+        raise DataError(f"cannot read {_shown(content, name)}: {_reason(error)}; {REMEDY}") from error
 
 
 def decoder() -> str:

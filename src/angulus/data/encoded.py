@@ -60,8 +60,12 @@ class EncodedSource:
 
     def read(self, index: int) -> NDArray[np.uint8]:
         """Pixels [height, width, 3] of one image; DataError names it by its key when it is damaged."""
+        return self.read_into(index, None)
+
+    def read_into(self, index: int, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """The same, decoded to `out` where it fits."""
         name = f"image {self.keys[index]}"
-        image = decode_image(self.images[index], name=name)
+        image = decode_image(self.images[index], name=name, out=out)
         return image if self.size is None else fit_image(image, self.size, self.fit, name=name)
 
     def read_bytes(self, index: int) -> bytes:

@@ -56,6 +56,13 @@ class ReadsMany(Protocol):
 
 
 @runtime_checkable
+class ReadsInto(Protocol):
+    """A source that can decode an image straight to where it is wanted."""
+
+    def read_into(self, index: int, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]: ...
+
+
+@runtime_checkable
 class HasStamp(Protocol):
     """A source that can say cheaply whether the content of an image has changed."""
 
@@ -141,6 +148,11 @@ def stamp_of(source: Source, index: int, *, times: bool) -> str | None:
 def bytes_of(source: Source, index: int) -> bytes | None:
     """The encoded bytes of an image exactly as they are stored, or None where the source holds no encoded image."""
     return source.read_bytes(index) if isinstance(source, HasBytes) else None
+
+
+def read_into(source: Source, index: int, out: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """One image: `out` itself [height, width, 3] if it could be decoded there, else an array of its own."""
+    return source.read_into(index, out) if isinstance(source, ReadsInto) else source.read(index)
 
 
 def fit_image(image: NDArray[np.uint8], size: Size, fit: Fit, *, name: str = "image") -> NDArray[np.uint8]:

@@ -6,15 +6,14 @@ processes laid end to end are what one process would have seen. Workers only cha
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from angulus.data.examples import Source, read_images
+from angulus.data.examples import Source
+from angulus.data.reading import read_batches
 from angulus.data.sampling import EpochSampler
 from angulus.errors import DataError
 
@@ -26,7 +25,7 @@ class Batch:
     """The slice of a global batch that one process trains on."""
 
     images: Tensor
-    """uint8 [n, 3, height, width], RGB."""
+    """uint8 [n, 3, height, width], RGB; where they were decoded, a view on pixels [n, height, width, 3]."""
     labels: Tensor
     """int64 [n]."""
     indices: Tensor
@@ -89,7 +88,8 @@ def sequential(
         raise DataError(f"batch_size must be at least 1, got {batch_size}")
     every = np.arange(len(source), dtype=np.int64)
     pieces = [every[begin : begin + batch_size] for begin in range(0, len(every), batch_size)]
-    for images, indices in zip(_read_all(source, pieces, num_workers, prefetch), pieces, strict=True):
+    read = read_batches(source, pieces, num_workers=num_workers, prefetch=prefetch)
+    for images, indices in zip(read, pieces, strict=True):
         yield images, torch.from_numpy(indices.copy())
 
 
@@ -128,7 +128,7 @@ class _Plan:
 
 def _generate(source: Source, plan: _Plan, num_workers: int, prefetch: int) -> Iterator[Batch]:
     labels = np.asarray(source.labels, dtype=np.int64)
-    read = _read_all(source, plan, num_workers, prefetch)
+    read = read_batches(source, plan, num_workers=num_workers, prefetch=prefetch)
     for (place, indices), images in zip(plan.walk(), read, strict=True):
         epoch, index, start, total = place
         yield Batch(
@@ -140,40 +140,3 @@ def _generate(source: Source, plan: _Plan, num_workers: int, prefetch: int) -> I
             start=start,
             total=total,
         )
-
-
-def _read_all(
-    source: Source, pieces: "_Plan | list[NDArray[np.int64]]", num_workers: int, prefetch: int
-) -> Iterator[Tensor]:
-    if num_workers == 0:
-        for indices in pieces:
-            yield torch.from_numpy(read_images(source, indices))
-        return
-    loader = DataLoader(
-        _Images(source),
-        sampler=pieces,  # each "example" of the DataLoader is a whole batch, so that order is the plan's
-        batch_size=None,
-        collate_fn=_unchanged,
-        num_workers=num_workers,
-        prefetch_factor=prefetch,
-    )
-    for images in loader:
-        if isinstance(images, str):
-            raise DataError(images)
-        yield images
-
-
-class _Images(Dataset[Any]):
-    # A worker hands over the sentence of an error, since the DataLoader would wrap it in its own traceback.
-    def __init__(self, source: Source) -> None:
-        self.source = source
-
-    def __getitem__(self, index: NDArray[np.int64]) -> Tensor | str:
-        try:
-            return torch.from_numpy(read_images(self.source, index))
-        except DataError as error:
-            return str(error)
-
-
-def _unchanged(images: Any) -> Any:
-    return images
