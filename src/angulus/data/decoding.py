@@ -72,8 +72,8 @@ def decoder() -> str:
     return f"simplejpeg {_simplejpeg().__version__}" if _simplejpeg() else f"pillow {PIL.__version__}"
 
 
-def plain_size(head: bytes) -> tuple[int, int] | None:
-    """Height and width of a JPEG that simplejpeg may decode; None for all that Pillow must look at.
+def plain_shape(head: bytes) -> tuple[int, int, int] | None:
+    """Shape [height, width, 3] of a JPEG that simplejpeg may decode; None for all that Pillow must look at.
 
     head: its bytes before the first scan. Only segments are taken that change nothing about the picture as Pillow shows
     it, each as long as it says, the last ending where `head` does.
@@ -92,11 +92,11 @@ def plain_size(head: bytes) -> tuple[int, int] | None:
         place += 2 + max(2, int.from_bytes(head[place + 2 : place + 4], "big"))
     if place != len(head) or size is None or not 0 < size[0] * size[1] <= _MOST_PIXELS:
         return None
-    return size
+    return *size, 3
 
 
 # Files that were written by one program mostly have the same bytes before their scan.
-_size_of_head = lru_cache(maxsize=1024)(plain_size)
+_shape_of_head = lru_cache(maxsize=1024)(plain_shape)
 
 
 def _changes_nothing(marker: int, segment: bytes) -> bool:
@@ -113,11 +113,11 @@ def _decode_plain(data: bytes, out: NDArray[np.uint8] | None) -> NDArray[np.uint
     end = data.find(_SCAN, 2, _LONGEST_HEAD)
     if simplejpeg is None or end < 0:
         return None
-    size = _size_of_head(data[:end])
-    if size is None:
+    shape = _shape_of_head(data[:end])
+    if shape is None:
         return None
     try:
-        if out is None or out.shape != (*size, 3):
+        if out is None or out.shape != shape:
             return simplejpeg.decode_jpeg(data)
         simplejpeg.decode_jpeg(data, buffer=out)
         return out

@@ -5,7 +5,7 @@ Everything that holds examples (a folder, an archive, a generator, a view on one
 An `Account` says in words and in numbers what a source kept and what it dropped, and why.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -150,9 +150,9 @@ def bytes_of(source: Source, index: int) -> bytes | None:
     return source.read_bytes(index) if isinstance(source, HasBytes) else None
 
 
-def read_into(source: Source, index: int, out: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """One image: `out` itself [height, width, 3] if it could be decoded there, else an array of its own."""
-    return source.read_into(index, out) if isinstance(source, ReadsInto) else source.read(index)
+def reader_into(source: Source) -> Callable[[int, NDArray[np.uint8]], NDArray[np.uint8]]:
+    """Reads one image of the source: to `out` [height, width, 3] if it can be decoded there, else as another array."""
+    return source.read_into if isinstance(source, ReadsInto) else lambda index, out: source.read(index)
 
 
 def fit_image(image: NDArray[np.uint8], size: Size, fit: Fit, *, name: str = "image") -> NDArray[np.uint8]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from angulus.data.examples import ReadsMany, Source, different_sizes, read_images, read_into
+from angulus.data.examples import ReadsMany, Source, different_sizes, read_images, reader_into
 from angulus.data.split import Subset
 from angulus.errors import DataError
 
@@ -70,12 +70,13 @@ def read_batch(source: Source, rows: Rows, memory: Tensor | None = None) -> Tens
     if isinstance(source, ReadsMany) or not len(rows):
         images = torch.from_numpy(read_images(source, rows))
         return images if memory is None or memory.numel() < images.numel() else _laid(images, memory)
+    read = reader_into(source)
     first = source.read(int(rows[0]))
     pixels = _room((len(rows), *first.shape), memory)
     pixels[0] = first
     for place, index in enumerate(rows.tolist()[1:], start=1):
         row = pixels[place]
-        image = read_into(source, index, row)
+        image = read(index, row)
         if image is row:
             continue
         if image.shape != row.shape:
