@@ -117,9 +117,7 @@ class Ragged(ArraySource):
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_images_of_unlike_sizes_are_named(num_workers):
     source = Ragged(np.zeros(8, dtype=np.int64), ["Ada"])
-    with pytest.raises(
-        DataError, match=r"one size: Ada/4 is 12x10 and Ada/5 is 13x10 \(height x width\)"
-    ):
+    with pytest.raises(DataError, match=r"one size: Ada/4 is 12x10 and Ada/5 is 13x10 \(height x width\)"):
         list(read_batches(source, [np.arange(4), np.arange(4, 8)], num_workers=num_workers))
 
 
