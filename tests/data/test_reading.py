@@ -57,9 +57,10 @@ def test_views_and_memory_give_the_same(photos, num_workers):
             assert np.array_equal(images.numpy(), wanted)
 
 
-def test_batches_that_are_kept_are_not_written_over(photos):
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_batches_that_are_kept_are_not_written_over(photos, num_workers):
     pieces = pieces_of(len(photos), 2) * 4
-    kept = list(read_batches(photos, pieces, num_workers=2, prefetch=1))
+    kept = list(read_batches(photos, pieces, num_workers=num_workers, prefetch=1))
     assert len(kept) == 40 > 2 + 3
     for rows, images in zip(pieces, kept, strict=True):
         assert np.array_equal(images.numpy(), read_images(photos, rows))
@@ -72,8 +73,9 @@ def test_a_part_of_a_batch_keeps_its_memory(photos):
         assert np.array_equal(image.numpy().transpose(1, 2, 0), photos.read(int(rows[1])))
 
 
-def test_a_place_is_free_again_when_nothing_shows_it():
-    places = Places(2, 12)
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_place_is_free_again_when_nothing_shows_it(shared):
+    places = Places(2, 12, shared=shared)
     place = places.free.popleft()
     images = places.taken(place, (1, 3, 2, 2), (12, 4, 2, 1))
     part = images[0, 1]
@@ -98,12 +100,13 @@ def test_a_batch_larger_than_the_first_has_memory_of_its_own(photos):
         assert np.array_equal(images.numpy(), read_images(photos, rows))
 
 
-def test_no_memory_is_taken_anew_for_a_steady_stream(photos, monkeypatch):
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_no_memory_is_taken_anew_for_a_steady_stream(photos, monkeypatch, num_workers):
     made = []
     copied = Places.copied
     monkeypatch.setattr(Places, "copied", lambda *given: made.append(1) or copied(*given))
     pieces = pieces_of(len(photos), 2) * 3
-    for rows, images in zip(pieces, read_batches(photos, pieces, num_workers=2), strict=True):
+    for rows, images in zip(pieces, read_batches(photos, pieces, num_workers=num_workers), strict=True):
         assert len(images) == len(rows)
     assert not made
 

@@ -35,19 +35,18 @@ def read_batches(
 ) -> Iterator[Tensor]:
     """The images of every piece, uint8 [n, 3, height, width], each free to be changed and kept.
 
-    pieces: walked once, or twice with workers, and ahead of what is read.
+    pieces: looked at twice, the second time ahead of what is read.
     num_workers: processes that decode; 0 decodes in this one.  prefetch: batches that each worker holds ready.
 
     Raises DataError naming the image that can't be read, from a worker too.
     """
+    places = Places.of(source, pieces, num_workers * prefetch + _IN_USE, shared=num_workers > 0)
     if num_workers == 0:
-        for rows in pieces:
-            yield read_batch(source, rows)
+        yield from _read_here(source, pieces, places)
         return
-    places = Places.of(source, pieces, num_workers * prefetch + _IN_USE)
     loader = DataLoader(
         _Images(source, places.memory),
-        sampler=_Placed(pieces, places),  # each "example" of the DataLoader is a whole batch: order is ours
+        sampler=places.assigned(pieces),  # each "example" of the DataLoader is a whole batch: order is ours
         batch_size=None,
         collate_fn=_unchanged,
         num_workers=num_workers,
@@ -59,6 +58,14 @@ def read_batches(
         yield places.taken(place, *found) if isinstance(found, tuple) else places.copied(place, found)
 
 
+def _read_here(source: Source, pieces: Iterable[Rows], places: "Places") -> Iterator[Tensor]:
+    for place, rows in places.assigned(pieces):
+        memory = places.memory[place] if place != _FRESH else None
+        images = read_batch(source, rows, memory)
+        lies_there = memory is not None and images.data_ptr() == memory.data_ptr()
+        yield places.taken(place, images.shape, images.stride()) if lies_there else places.copied(place, images)
+
+
 def read_batch(source: Source, rows: Rows, memory: Tensor | None = None) -> Tensor:
     """The images at `rows` [n], uint8 [n, 3, height, width]; where decoded, a view on pixels [n, height, width, 3].
 
@@ -68,8 +75,7 @@ def read_batch(source: Source, rows: Rows, memory: Tensor | None = None) -> Tens
     while isinstance(source, Subset):
         source, rows = source.source, source.indices[rows]
     if isinstance(source, ReadsMany) or not len(rows):
-        images = torch.from_numpy(read_images(source, rows))
-        return images if memory is None or memory.numel() < images.numel() else _laid(images, memory)
+        return torch.from_numpy(read_images(source, rows))
     read = reader_into(source)
     first = source.read(int(rows[0]))
     pixels = _room((len(rows), *first.shape), memory)
@@ -92,26 +98,27 @@ def _room(shape: tuple[int, ...], memory: Tensor | None) -> NDArray[np.uint8]:
     return memory.numpy()[:count].reshape(shape)
 
 
-def _laid(images: Tensor, memory: Tensor) -> Tensor:
-    return memory[: images.numel()].view(images.shape).copy_(images)
-
-
 class Places:
-    """Memory that all processes share, a piece for each batch under way; `free` are those that nobody holds."""
+    """Memory for batches under way, used again and again; `free` are the places that nobody holds."""
 
-    def __init__(self, count: int, size: int) -> None:
-        self.memory = [_shared(size) for _ in range(count)]
+    def __init__(self, count: int, size: int, *, shared: bool) -> None:
+        self.memory = [_shared(size) if shared else torch.empty(size, dtype=torch.uint8) for _ in range(count)]
         self.free: deque[int] = deque(range(count))
 
     @staticmethod
-    def of(source: Source, pieces: Iterable[Rows], count: int) -> "Places":
-        """Places for batches like the first; none where it cannot be read, which its worker then says."""
+    def of(source: Source, pieces: Iterable[Rows], count: int, *, shared: bool) -> "Places":
+        """Places for batches like the first; none where it cannot be read, which whoever reads it then says."""
         rows = next(iter(pieces), None)
         try:
-            size = 0 if rows is None else len(rows) * source.read(int(rows[0])).nbytes
+            size = 0 if rows is None or not len(rows) else len(rows) * source.read(int(rows[0])).nbytes
         except DataError:
             size = 0
-        return Places(count if size else 0, size)
+        return Places(count if size else 0, size, shared=shared)
+
+    def assigned(self, pieces: Iterable[Rows]) -> Iterator[tuple[int, Rows]]:
+        """Every piece with a place for it, chosen when it is asked for."""
+        for rows in pieces:
+            yield self.free.popleft() if self.free else _FRESH, rows
 
     def taken(self, place: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
         """What a worker laid there; the place is free again when the last tensor that shows it is gone."""
@@ -133,16 +140,6 @@ def _shared(size: int) -> Tensor:
     return torch.empty(size, dtype=torch.uint8).share_memory_()
 
 
-class _Placed:
-    # Pieces with a place for each, assigned when a worker is told.
-    def __init__(self, pieces: Iterable[Rows], places: Places) -> None:
-        self.pieces, self.places = pieces, places
-
-    def __iter__(self) -> Iterator[tuple[int, Rows]]:
-        for rows in self.pieces:
-            yield self.places.free.popleft() if self.places.free else _FRESH, rows
-
-
 class _Images(Dataset[Any]):
     # A worker hands over the sentence of an error, since the DataLoader would wrap it in its own traceback.
     def __init__(self, source: Source, memory: list[Tensor]) -> None:
@@ -155,9 +152,11 @@ class _Images(Dataset[Any]):
             images = read_batch(self.source, rows, memory)
         except DataError as error:
             return place, str(error)
-        if memory is not None and images.data_ptr() == memory.data_ptr():
-            return place, (tuple(images.shape), images.stride())
-        return place, images
+        if memory is None or memory.numel() < images.numel():
+            return place, images
+        if images.data_ptr() != memory.data_ptr():
+            images = memory[: images.numel()].view(images.shape).copy_(images)
+        return place, (tuple(images.shape), images.stride())
 
 
 def _unchanged(found: Any) -> Any:
