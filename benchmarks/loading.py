@@ -1,11 +1,13 @@
 """How much of the decoder's speed reaches the training step, for every layout, beside DataLoader and webdataset.
 
-    python benchmarks/loading.py                     about five minutes; writes results/loading_cpu.json and two tables
+    python benchmarks/loading.py                     about five minutes; results/loading_cpu.json and three tables
 
 The images of a folder (data/lfw112) are converted into every layout in a temporary folder; all are in the page cache.
 
 reads        records/s of reading encoded images in random order, without decoding
-decoder      the decoder alone, bytes in memory to pixels; in two processes at once where there are two workers
+parts        what loading adds to decoding, or would add if it were done as is usual
+decoder      the decoder alone, bytes in memory to pixels; in two processes at once where there are two workers.
+             Pixels that are dropped are written over and over to the same fast memory, which no loader can do
 end to end   batches of 128 in global random order, as the training step gets them, with 0 and with 2 workers
 DataLoader   torch's, over the folder, with Pillow and its default collation, shuffled
 webdataset   eight tar shards, shuffled in a buffer of 1,000 images (it has no global shuffle), with Pillow
@@ -24,21 +26,27 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from io import BytesIO
-from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from loading_cases import (
+    Case,
+    bare,
+    data_loader,
+    decoders,
+    own,
+    parts,
+    reading,
+    stream,
+    twice,
+    web,
+    without_simplejpeg,
+)
 
-from angulus.data import EpochSampler, FolderSource, Source, batches, bytes_of, convert, decoder, open_source, select
-from angulus.data import decoding as ours
+from angulus.data import FolderSource, Source, bytes_of, convert, decoder, open_source, select
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -46,182 +54,9 @@ LAYOUTS = {"folder": "people", "manifest": "list.csv", "rec": "train.rec", "tar"
     "parquet": "people.parquet",
     "packed": "people.packed",
 }
-BATCH, SHARDS = 128, 8  # images of a batch; tar shards
+SHARDS = 8
+DROPPED, KEPT = "decoder, pixels dropped", "decoder, pixels of a batch kept"
 Row = dict[str, Any]
-Case = Callable[[float], tuple[int, float, float]]
-"""Runs for so many seconds: images done, seconds, seconds of CPU."""
-
-
-# ------------------------------------------------------------------------------------------------ time
-
-
-def cpu_of(process: int) -> float:
-    """Seconds on a processor of another process (all its threads); 0 where the system does not say."""
-    try:
-        tasks = list(Path(f"/proc/{process}/task").iterdir())
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
-    except OSError:
-        return 0.0
-
-
-def cpu() -> float:
-    return time.process_time() + sum(cpu_of(child.pid) for child in active_children() if child.pid)
-
-
-def timed(steps: Iterator[int], seconds: float) -> tuple[int, float, float]:
-    """Go on for a while; each step says how many images it was."""
-    done, used, begun = 0, cpu(), time.perf_counter()
-    while (passed := time.perf_counter() - begun) < seconds or not done:
-        done += next(steps)
-    return done, passed, cpu() - used
-
-
-# ------------------------------------------------------------------------------------------------ what is measured
-
-
-def by_pillow(content: bytes) -> np.ndarray:
-    with Image.open(BytesIO(content)) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def decoders() -> dict[str, Callable[[bytes], np.ndarray]]:
-    found = {"pillow": by_pillow}
-    if decoder().startswith("simplejpeg"):
-        found = {"simplejpeg": importlib.import_module("simplejpeg").decode_jpeg, **found}
-    return found
-
-
-def reading(source: Source) -> Case:
-    """Encoded images in random order."""
-    order = np.random.default_rng(0).permutation(len(source)).tolist()
-
-    def steps() -> Iterator[int]:
-        while True:
-            for index in order:
-                bytes_of(source, index)
-                yield 1
-
-    going = steps()
-    return lambda seconds: timed(going, seconds)
-
-
-def bare(decode: Callable[[bytes], np.ndarray], contents: list[bytes], *, held: bool = False) -> Case:
-    """The decoder alone. held: the pixels of a batch are kept until it is full, as any loader must."""
-
-    def steps() -> Iterator[int]:
-        while True:
-            for begin in range(0, len(contents), BATCH):
-                some = contents[begin : begin + BATCH]
-                if held:
-                    _ = [decode(content) for content in some]
-                else:
-                    for content in some:
-                        decode(content)
-                yield len(some)
-
-    going = steps()
-    return lambda seconds: timed(going, seconds)
-
-
-def twice(case: Case) -> Case:
-    """The same in two processes at once."""
-
-    def both(seconds: float) -> tuple[int, float, float]:
-        context = get_context("fork")
-        results = context.SimpleQueue()
-        runners = [context.Process(target=lambda: results.put(case(seconds))) for _ in range(2)]
-        for runner in runners:
-            runner.start()
-        found = [results.get() for _ in runners]
-        for runner in runners:
-            runner.join()
-        # the rates are added: the processes need not begin at the same moment
-        images, longest = sum(done for done, _, _ in found), max(passed for _, passed, _ in found)
-        return images, longest, sum(used for _, _, used in found)
-
-    return both
-
-
-def stream(make: Callable[[], Iterator[int]], workers: int) -> Case:
-    """A loader that is started anew for each turn, and measured when its workers are at full speed."""
-
-    def run(seconds: float) -> tuple[int, float, float]:
-        steps = make()
-        for _ in range(1 + 6 * workers):
-            next(steps)
-        found = timed(steps, seconds)
-        steps.close()  # type: ignore[attr-defined]
-        return found
-
-    return run
-
-
-def own(source: Source, workers: int) -> Callable[[], Iterator[int]]:
-    def steps() -> Iterator[int]:
-        sampler = EpochSampler(num_examples=len(source), batch_size=min(BATCH, len(source)), seed=0)
-        for batch in batches(source, sampler, end_epoch=10**6, num_workers=workers):
-            yield len(batch)
-
-    return steps
-
-
-class Plain(torch.utils.data.Dataset):
-    """A folder as one would write it down."""
-
-    def __init__(self, source: FolderSource) -> None:
-        self.files = [f"{source.root}/{key}" for key in source.keys]
-        self.labels = source.labels.tolist()
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        with Image.open(self.files[index]) as image:
-            pixels = np.array(image.convert("RGB"))
-        return torch.from_numpy(pixels).permute(2, 0, 1), self.labels[index]
-
-
-def data_loader(source: FolderSource, workers: int) -> Callable[[], Iterator[int]]:
-    def steps() -> Iterator[int]:
-        loader = torch.utils.data.DataLoader(Plain(source), BATCH, shuffle=True, num_workers=workers)
-        while True:
-            for images, _ in loader:
-                yield len(images)
-
-    return steps
-
-
-def web(module: Any, shards: Path, workers: int) -> Callable[[], Iterator[int]]:
-    def steps() -> Iterator[int]:
-        files = sorted(str(path) for path in shards.glob("*.tar"))
-        images = module.WebDataset(files, shardshuffle=len(files)).shuffle(1000).decode("rgb8").to_tuple("jpg", "cls")
-        loader = module.WebLoader(images.batched(BATCH).repeat(), batch_size=None, num_workers=workers)
-        for some, _ in loader:
-            yield len(some)
-
-    return steps
-
-
-@contextmanager
-def pillow_only() -> Iterator[None]:
-    """Angulus as it is without simplejpeg."""
-    before = ours._simplejpeg
-    ours._simplejpeg = lambda: None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        ours._simplejpeg = before
-
-
-def without_simplejpeg(case: Case) -> Case:
-    def run(seconds: float) -> tuple[int, float, float]:
-        with pillow_only():
-            return case(seconds)
-
-    return run
-
-
-# ------------------------------------------------------------------------------------------------ the list
 
 
 def find_webdataset(folder: Path) -> Any:
@@ -258,13 +93,14 @@ def cases_of(sources: dict[str, Source], shards: Path, module: Any) -> dict[tupl
     cases: dict[tuple[str, str, int], Case] = {}
     for layout, source in sources.items():
         cases[f"read {layout}", "", 0] = reading(source)
+    cases |= {(f"part {name}", "", 0): case for name, case in parts(contents).items()}
     names = decoders()
     fastest = next(iter(names))
     for name, decode in names.items():
-        cases["decoder", name, 0] = bare(decode, contents)
-        cases["decoder", name, 2] = twice(bare(decode, contents))
-        cases["decoder, a batch held", name, 0] = bare(decode, contents, held=True)
-        cases["decoder, a batch held", name, 2] = twice(bare(decode, contents, held=True))
+        cases[DROPPED, name, 0] = bare(decode, contents)
+        cases[DROPPED, name, 2] = twice(bare(decode, contents))
+        cases[KEPT, name, 0] = bare(decode, contents, kept=True)
+        cases[KEPT, name, 2] = twice(bare(decode, contents, kept=True))
     for workers in (0, 2):
         for layout, source in sources.items():
             cases[layout, fastest, workers] = stream(own(source, workers), workers)
@@ -296,32 +132,33 @@ def rows_of(found: dict[Any, list[Any]]) -> list[Row]:
         row["per_second"] = statistics.median(done / passed for done, passed, _ in times)
         row["cpu_microseconds"] = 1e6 * statistics.median(used / done for done, _, used in times)
         row["all"] = [[done, round(passed, 4), round(used, 4)] for done, passed, used in times]
-        if name:
-            alone = found["decoder", name, workers]
-            pairs = list(zip(times, alone, strict=True))
-            row["share"] = statistics.median((a[0] / a[1]) / (b[0] / b[1]) for a, b in pairs)
-            row["cpu_share"] = statistics.median((b[2] / b[0]) / (a[2] / a[0]) if a[2] else 0.0 for a, b in pairs)
+        for alone, suffix in ((DROPPED, ""), (KEPT, "_kept")) if name else ():
+            pairs = list(zip(times, found[alone, name, workers], strict=True))
+            row["share" + suffix] = statistics.median((a[0] / a[1]) / (b[0] / b[1]) for a, b in pairs)
+            row["cpu_share" + suffix] = statistics.median((b[2] / b[0]) / (a[2] / a[0]) for a, b in pairs)
         rows.append(row)
     return rows
 
 
-def reads_table(rows: list[Row]) -> str:
-    lines = ["| layout | records/s | CPU us a record |", "| --- | ---: | ---: |"]
+def rates_table(rows: list[Row], kind: str, title: str, unit: str) -> str:
+    lines = [f"| {title} | {unit}s/s | CPU us a {unit} |", "| --- | ---: | ---: |"]
     for row in rows:
-        if not row["decoder"]:
-            name = row["what"].removeprefix("read ")
+        if row["what"].startswith(kind):
+            name = row["what"].removeprefix(kind)
             lines.append(f"| {name} | {row['per_second']:,.0f} | {row['cpu_microseconds']:.1f} |")
     return "\n".join(lines) + "\n"
 
 
 def loading_table(rows: list[Row]) -> str:
     lines = [
-        "| what | decoder | workers | images/s | of the decoder alone | CPU us an image | of the decoder's CPU time |",
+        "| what | decoder | workers | images/s | of the decoder alone, pixels dropped, kept | CPU us an image |"
+        " of the decoder's CPU time, pixels dropped, kept |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in sorted((row for row in rows if row["decoder"]), key=lambda row: row["workers"]):
-        cells = [row["what"], row["decoder"], str(row["workers"]), f"{row['per_second']:,.0f}", f"{row['share']:.0%}"]
-        lines.append(f"| {' | '.join(cells)} | {row['cpu_microseconds']:.1f} | {row['cpu_share']:.0%} |")
+        wall, cpu_time = (f"{row[name]:.0%}, {row[name + '_kept']:.0%}" for name in ("share", "cpu_share"))
+        cells = [row["what"], row["decoder"], str(row["workers"]), f"{row['per_second']:,.0f}", wall]
+        lines.append(f"| {' | '.join(cells)} | {row['cpu_microseconds']:.1f} | {cpu_time} |")
     return "\n".join(lines) + "\n"
 
 
@@ -350,11 +187,16 @@ def main() -> None:
     }
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
     chosen.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    reads, loading = reads_table(rows), loading_table(rows)
-    chosen.json.with_name(f"{chosen.json.stem}_reads.md").write_text(f"Reading\n\n{reads}", encoding="utf-8")
-    chosen.json.with_suffix(".md").write_text(f"Loading\n\n{loading}", encoding="utf-8")
+    tables = {
+        "_reads": rates_table(rows, "read ", "layout", "record"),
+        "_parts": rates_table(rows, "part ", "part", "image"),
+        "": loading_table(rows),
+    }
+    for suffix, table in tables.items():
+        path = chosen.json.with_name(f"{chosen.json.stem}{suffix}.md")
+        path.write_text(f"Loading of {images} images\n\n{table}", encoding="utf-8")
     about = f"{images} images, {decoder()}, webdataset: {record['webdataset']}, load before: {load:.2f}"
-    print(f"{about}\n\n{reads}\n{loading}")
+    print(about, *tables.values(), sep="\n\n")
 
 
 if __name__ == "__main__":
