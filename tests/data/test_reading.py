@@ -32,10 +32,12 @@ def pieces_of(count, size):
     return [order[begin : begin + size] for begin in range(0, count, size)]
 
 
-@pytest.mark.parametrize("layout", ["folder", "packed", "rec", "tar", "csv"])
+@pytest.mark.parametrize("layout", ["folder", "packed", "rec", "tar", "parquet", "csv"])
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_every_layout_gives_the_pixels_of_read(photos, tmp_path, layout, num_workers):
     source = photos
+    if layout == "parquet":
+        pytest.importorskip("pyarrow")
     if layout != "folder":
         convert(photos, tmp_path / f"set.{layout}")
         source = open_source(tmp_path / f"set.{layout}")

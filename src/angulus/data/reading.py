@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from angulus.data.examples import ReadsMany, Source, different_sizes, read_images, reader_into
+from angulus.data.examples import ReadsInto, ReadsMany, Source, different_sizes, read_images, reader_into
 from angulus.data.split import Subset
 from angulus.errors import DataError
 
@@ -74,7 +74,7 @@ def read_batch(source: Source, rows: Rows, memory: Tensor | None = None) -> Tens
     """
     while isinstance(source, Subset):
         source, rows = source.source, source.indices[rows]
-    if isinstance(source, ReadsMany) or not len(rows):
+    if not len(rows) or (isinstance(source, ReadsMany) and not isinstance(source, ReadsInto)):
         return torch.from_numpy(read_images(source, rows))
     read = reader_into(source)
     first = source.read(int(rows[0]))
