@@ -141,7 +141,7 @@ def rows_of(found: dict[Any, list[Any]]) -> list[Row]:
 
 
 def rates_table(rows: list[Row], kind: str, title: str, unit: str) -> str:
-    lines = [f"| {title} | {unit}s/s | CPU us a {unit} |", "| --- | ---: | ---: |"]
+    lines = [f"| {title} | {unit}s/s | CPU us of each |", "| --- | ---: | ---: |"]
     for row in rows:
         if row["what"].startswith(kind):
             name = row["what"].removeprefix(kind)
@@ -180,7 +180,7 @@ def main() -> None:
         images = len(sources["packed"])
     record = {
         **{"date": datetime.now(UTC).date().isoformat(), "machine": platform.machine(), "processors": os.cpu_count()},
-        **{"command": "python benchmarks/loading.py", "repeats": chosen.repeats, "moment": chosen.moment},
+        "command": f"python benchmarks/loading.py --repeats {chosen.repeats} --moment {chosen.moment:g}",
         **{"images": images, "load_before": round(load, 2), "decoder": decoder(), "torch": torch.__version__},
         "webdataset": module if isinstance(module, str) else module.__version__,
         "rows": rows,

@@ -215,6 +215,10 @@ def parts(contents: list[bytes]) -> dict[str, Case]:
     room, apart = np.zeros(shape, dtype=np.uint8), np.zeros((BATCH, 3, *shape[1:3]), dtype=np.uint8)
     shared = np.frombuffer(mmap.mmap(-1, room.nbytes), dtype=np.uint8).reshape(shape)
 
+    def looked_at(some: list[bytes]) -> None:
+        for content in some:
+            ours._shape_of_head(content[: content.find(b"\xff\xda", 2)])
+
     def into_batch(some: list[bytes]) -> None:
         for row, content in enumerate(some):
             ours.decode_image(content, out=room[row])
@@ -230,9 +234,11 @@ def parts(contents: list[bytes]) -> dict[str, Case]:
             apart[row] = room[row].transpose(2, 0, 1)
 
     actions: dict[str, Callable[[list[bytes]], Any]] = {
-        "is it a plain JPEG": lambda some: [ours._shape_of_head(one[: one.find(b"\xff\xda", 2)]) for one in some],
+        "a look whether it is a plain JPEG": lambda some: [
+            ours._shape_of_head(one[: one.find(b"\xff\xda", 2)]) for one in some
+        ],
         "checksum (packed)": lambda some: [crc32(one) for one in some],
-        "decoded into the batch, plain or not looked at": into_batch,
+        "decoded straight into the batch, the look included": into_batch,
         "a batch copied to fresh shared memory (not done)": fresh,
         "a batch copied to shared memory used again": again,
         "colours moved apart (not done)": moved_apart,

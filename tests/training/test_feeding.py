@@ -93,7 +93,7 @@ class Slow(ArraySource):
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize(
-    ("num_workers", "step", "least", "most"), [(0, 0.04, 0.4, 0.8), (2, 0.12, 0.0, 0.4), (2, 0.0, 0.8, 1.0)]
+    ("num_workers", "step", "least", "most"), [(0, 0.04, 0.3, 0.9), (2, 0.12, 0.0, 0.5), (2, 0.0, 0.5, 1.0)]
 )
 def test_the_share_of_waiting_is_right_with_workers(num_workers, step, least, most):
     """A batch of 4 takes 0.04 s here, 0.02 s with two workers."""
