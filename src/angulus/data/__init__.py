@@ -3,6 +3,7 @@
 from angulus.data.augment import Augment
 from angulus.data.cache import InMemory, bytes_needed, fingerprint
 from angulus.data.conversion import Conversion, convert
+from angulus.data.decoding import decode_image, decoder
 from angulus.data.drawing import PKSampler, WeightedSampler
 from angulus.data.edits import ACTIONS, Action, Edit, Edits, apply_edits, read_edits, write_edits
 from angulus.data.encoded import EncodedSource
@@ -14,7 +15,6 @@ from angulus.data.examples import (
     Source,
     account_of,
     bytes_of,
-    decode_image,
     fit_image,
     read_images,
 )
@@ -83,6 +83,7 @@ __all__ = [
     "convert",
     "counts_of",
     "decode_image",
+    "decoder",
     "drop_shared",
     "fingerprint",
     "fit_image",

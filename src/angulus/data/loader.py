@@ -6,15 +6,14 @@ processes laid end to end are what one process would have seen. Workers only cha
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from angulus.data.examples import Source, labels_of, read_images, will_need
+from angulus.data.examples import Source, labels_of, will_need
+from angulus.data.reading import read_batches
 from angulus.data.rows import rows_at
 from angulus.data.sampling import LooksAhead, Sampler
 from angulus.data.split import Subset
@@ -28,7 +27,7 @@ class Batch:
     """The slice of a global batch that one process trains on."""
 
     images: Tensor
-    """uint8 [n, 3, height, width], RGB."""
+    """uint8 [n, 3, height, width], RGB; where they were decoded, a view on pixels [n, height, width, 3]."""
     labels: Tensor
     """int64 [n]."""
     indices: Tensor
@@ -91,7 +90,8 @@ def sequential(
         raise DataError(f"batch_size must be at least 1, got {batch_size}")
     every = np.arange(len(source), dtype=np.int64)
     pieces = [every[begin : begin + batch_size] for begin in range(0, len(every), batch_size)]
-    for images, indices in zip(_read_all(source, pieces, num_workers, prefetch), pieces, strict=True):
+    read = read_batches(source, pieces, num_workers=num_workers, prefetch=prefetch)
+    for images, indices in zip(read, pieces, strict=True):
         yield images, torch.from_numpy(indices.copy())
 
 
@@ -115,9 +115,10 @@ class _Plan:
         # rows of `root`, so that a worker needs nothing of a view on millions of images
         looks_ahead = self.sampler if isinstance(self.sampler, LooksAhead) else None
         for (epoch, index, _, _), indices in self.walk():
+            yield rows_at(self.source.rows, indices) if isinstance(self.source, Subset) else indices
+            # afterwards, so that looking at the first piece alone fetches nothing
             for begin, end in looks_ahead.upcoming(epoch, index) if looks_ahead else ():
                 will_need(self.source, begin, end)
-            yield rows_at(self.source.rows, indices) if isinstance(self.source, Subset) else indices
 
     @property
     def root(self) -> Source:
@@ -138,7 +139,7 @@ class _Plan:
 
 
 def _generate(source: Source, plan: _Plan, num_workers: int, prefetch: int) -> Iterator[Batch]:
-    read = _read_all(plan.root, plan, num_workers, prefetch)
+    read = read_batches(plan.root, plan, num_workers=num_workers, prefetch=prefetch)
     for (place, indices), images in zip(plan.walk(), read, strict=True):
         epoch, index, start, total = place
         yield Batch(
@@ -150,40 +151,3 @@ def _generate(source: Source, plan: _Plan, num_workers: int, prefetch: int) -> I
             start=start,
             total=total,
         )
-
-
-def _read_all(
-    source: Source, pieces: "_Plan | list[NDArray[np.int64]]", num_workers: int, prefetch: int
-) -> Iterator[Tensor]:
-    if num_workers == 0:
-        for indices in pieces:
-            yield torch.from_numpy(read_images(source, indices))
-        return
-    loader = DataLoader(
-        _Images(source),
-        sampler=pieces,  # each "example" of the DataLoader is a whole batch, so that order is the plan's
-        batch_size=None,
-        collate_fn=_unchanged,
-        num_workers=num_workers,
-        prefetch_factor=prefetch,
-    )
-    for images in loader:
-        if isinstance(images, str):
-            raise DataError(images)
-        yield images
-
-
-class _Images(Dataset[Any]):
-    # A worker hands over the sentence of an error, since the DataLoader would wrap it in its own traceback.
-    def __init__(self, source: Source) -> None:
-        self.source = source
-
-    def __getitem__(self, index: NDArray[np.int64]) -> Tensor | str:
-        try:
-            return torch.from_numpy(read_images(self.source, index))
-        except DataError as error:
-            return str(error)
-
-
-def _unchanged(images: Any) -> Any:
-    return images

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from angulus.data.decoding import decode_image
 from angulus.data.examples import (
     Account,
     Drop,
@@ -24,7 +25,6 @@ from angulus.data.examples import (
     Source,
     account_of,
     check_size,
-    decode_image,
     fit_image,
 )
 from angulus.data.split import Subset, select
@@ -92,9 +92,18 @@ class StoredSource:
 
     def read(self, index: int) -> NDArray[np.uint8]:
         """Pixels [height, width, 3] of one image; DataError names the file and the record when it is damaged."""
-        name = f"{self.records.origin}: {self.keys[index]}"
-        image = decode_image(self.records.read_bytes(index), name=name)
-        return image if self.size is None else fit_image(image, self.size, self.fit, name=name)
+        return self.read_into(index, None)
+
+    def read_into(self, index: int, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """The same, decoded to `out` where it fits."""
+        content = self.records.read_bytes(index)
+        image = decode_image(content, name=lambda: self._name(index), out=out)
+        if self.size is None or image.shape[:2] == self.size:
+            return image
+        return fit_image(image, self.size, self.fit, name=self._name(index))
+
+    def _name(self, index: int) -> str:
+        return f"{self.records.origin}: {self.keys[index]}"
 
     def read_bytes(self, index: int) -> bytes:
         """The encoded image as it is stored."""

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +33,7 @@ from angulus.training.distributed import (
     processes,
 )
 from angulus.training.experiment import Experiment
+from angulus.training.feeding import Feed, line_to
 from angulus.training.files import write_json
 from angulus.training.finite import FiniteGuard
 from angulus.training.optimization import build_optimizer, learning_rate
@@ -138,7 +139,7 @@ class Run:
             divided=experiment.head.sharded,
         )
         self.loss: float | None = None
-        self.waited = 0.0
+        self.feed: Feed | None = None
         self.started = time.perf_counter()
 
     def go(self, resume: bool) -> RunResult:
@@ -234,8 +235,8 @@ class Run:
         devices = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False)
 
-    def remaining(self) -> Any:
-        """The batches from the current step to the end; the time spent waiting for them is counted."""
+    def remaining(self) -> Iterator[Batch]:
+        """The batches from the current step to the end, on the device; the time that it waits for them is counted."""
         epoch, start = divmod(self.state.step, self.epoch_steps)
         stream = batches(
             self.sources.train,
@@ -247,10 +248,9 @@ class Run:
             world_size=self.group.world,
             num_workers=self.experiment.train.workers,
         )
+        self.feed = Feed(stream, line_to(self.device))
         while self.state.step < self.total:
-            asked = time.perf_counter()
-            batch: Batch | None = next(stream, None)
-            self.waited += time.perf_counter() - asked
+            batch = next(self.feed, None)
             if batch is None:
                 return
             yield batch
@@ -262,6 +262,7 @@ class Run:
         loss = float(self.group.mean(output.loss))
         cos_target = float(self.group.sum(output.cos_target.sum())) / output.total
         self.loss = loss
+        waited = 0.0 if self.feed is None else self.feed.waited()
         return {
             "step": self.state.step,
             "epoch": self.state.step / self.epoch_steps,
@@ -271,7 +272,7 @@ class Run:
             "gradient_norm": float(norm),
             "lr": rate,
             "images_per_second": round(steps * self.experiment.train.batch_size / seconds, 1),
-            "waiting_for_data": round(self.waited / seconds, 4),
+            "waiting_for_data": round(waited / seconds, 4),
         }
 
     def write(self, row: dict[str, Any], board: Any) -> None:
