@@ -96,3 +96,14 @@ def test_names_of_sets(both):
         union()
     with pytest.raises(DataError, match="a word without a slash, got 'a/b'"):
         union(**{"a/b": both.members["west"]})
+
+
+def test_batches_are_read_straight_into_their_place(tmp_path):
+    from angulus.data.reading import read_batch
+
+    west = subset(FolderSource.open(write_folder(tmp_path / "west", {"Ada": 3, "Bob": 1})), min_images=2)
+    both = union(west=west, east=array_source([2]))
+    view = select(both, np.array([4, 2, 0, 3]))
+    images = read_batch(view, np.arange(4)).numpy()
+    for row, image in enumerate(images):
+        assert np.array_equal(image.transpose(1, 2, 0), view.read(row))

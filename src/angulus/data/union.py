@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from angulus.data.examples import (
     MAX_EXAMPLES_SHOWN,
     Account,
+    ReadsInto,
     Source,
     account_of,
     bytes_of,
@@ -23,6 +24,8 @@ from angulus.data.examples import (
     stamp_of,
 )
 from angulus.data.joining import Joined
+from angulus.data.rows import rows_at
+from angulus.data.split import Subset
 from angulus.errors import DataError
 
 
@@ -139,6 +142,13 @@ class UnionSource:
         """Pixels [height, width, 3] of one example."""
         _, member, place = self.locate(index)
         return member.read(place)
+
+    def read_into(self, index: int, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """The same, decoded straight to `out` [height, width, 3] where its set can do that."""
+        _, member, place = self.locate(index)
+        while isinstance(member, Subset):
+            member, place = member.source, int(rows_at(member.rows, np.array([place]))[0])
+        return member.read_into(place, out) if isinstance(member, ReadsInto) else member.read(place)
 
     def read_many(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Pixels [n, 3, height, width]; each set is asked once. Raises DataError where two sets differ in size."""
