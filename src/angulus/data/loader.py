@@ -115,10 +115,16 @@ class _Plan:
         # rows of `root`, so that a worker needs nothing of a view on millions of images
         looks_ahead = self.sampler if isinstance(self.sampler, LooksAhead) else None
         for (epoch, index, _, _), indices in self.walk():
-            yield rows_at(self.source.rows, indices) if isinstance(self.source, Subset) else indices
-            # afterwards, so that looking at the first piece alone fetches nothing
             for begin, end in looks_ahead.upcoming(epoch, index) if looks_ahead else ():
                 will_need(self.source, begin, end)
+            yield self._at_root(indices)
+
+    def first(self) -> NDArray[np.int64] | None:
+        """The rows of the first batch; nothing is fetched ahead."""
+        return next((self._at_root(indices) for _, indices in self.walk()), None)
+
+    def _at_root(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        return rows_at(self.source.rows, indices) if isinstance(self.source, Subset) else indices
 
     @property
     def root(self) -> Source:
@@ -139,7 +145,7 @@ class _Plan:
 
 
 def _generate(source: Source, plan: _Plan, num_workers: int, prefetch: int) -> Iterator[Batch]:
-    read = read_batches(plan.root, plan, num_workers=num_workers, prefetch=prefetch)
+    read = read_batches(plan.root, plan, first=plan.first(), num_workers=num_workers, prefetch=prefetch)
     for (place, indices), images in zip(plan.walk(), read, strict=True):
         epoch, index, start, total = place
         yield Batch(

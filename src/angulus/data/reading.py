@@ -32,16 +32,18 @@ _FRESH = -1  # no place is free: the worker takes memory of its own
 
 
 def read_batches(
-    source: Source, pieces: Iterable[Rows], *, num_workers: int = 0, prefetch: int = 2
+    source: Source, pieces: Iterable[Rows], *, first: Rows | None = None, num_workers: int = 0, prefetch: int = 2
 ) -> Iterator[Tensor]:
     """The images of every piece, uint8 [n, 3, height, width], each free to be changed and kept.
 
-    pieces: looked at twice, the second time ahead of what is read.
+    pieces: with workers, asked for ahead of what is read.  first: the first of them, where
+        looking for it has a cost.
     num_workers: processes that decode; 0 decodes in this one.  prefetch: batches that each worker holds ready.
 
     Raises DataError naming the image that can't be read, from a worker too.
     """
-    places = Places.of(source, pieces, num_workers * prefetch + _IN_USE, shared=num_workers > 0)
+    first = next(iter(pieces), None) if first is None else first
+    places = Places.of(source, first, num_workers * prefetch + _IN_USE, shared=num_workers > 0)
     if num_workers == 0:
         yield from _read_here(source, pieces, places)
         return
@@ -107,9 +109,8 @@ class Places:
         self.free: deque[int] = deque(range(count))
 
     @staticmethod
-    def of(source: Source, pieces: Iterable[Rows], count: int, *, shared: bool) -> "Places":
+    def of(source: Source, rows: Rows | None, count: int, *, shared: bool) -> "Places":
         """Places for batches like the first; none where it cannot be read, which whoever reads it then says."""
-        rows = next(iter(pieces), None)
         try:
             size = 0 if rows is None or not len(rows) else len(rows) * source.read(int(rows[0])).nbytes
         except DataError:
