@@ -124,3 +124,13 @@ def test_slices_of_processes_and_a_resumed_run_are_the_global_batches(world):
     resumed = [batch.indices.numpy() for batch in batches(source, mixed, epoch=1, start=2, num_workers=2)]
     assert all(np.array_equal(row, rows) for row, rows in zip(resumed, expected[7:], strict=True))
     assert slice_of(12, 1, 2) == (6, 12)
+
+
+def test_a_large_set_is_not_listed(monkeypatch):
+    monkeypatch.setattr("angulus.data.mixing.LISTED", 10)
+    sets = np.repeat([0, 1], [30, 7])
+    sampler = MixedSampler(sets=sets, weights=(2.0, 1.0), batch_size=9, seed=3)
+    seen = np.concatenate([sampler.batch(*sampler.position(step)) for step in range(5)])
+    np.testing.assert_array_equal(np.sort(seen[sets[seen] == 0]), np.arange(30))  # 5 batches of 6
+    np.testing.assert_array_equal(sampler.batch(1, 2), sampler.batch(1, 2))
+    assert not sampler._orders.get(0)

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from angulus.data.permutation import Permutation, key_of
+from angulus.data.sampling import LISTED
 from angulus.errors import DataError
 
 
@@ -113,8 +115,14 @@ class MixedSampler:
         found = np.empty(count, dtype=np.int64)
         for turn in range(begin // size, (begin + count - 1) // size + 1):
             here = entries // size == turn
-            found[here] = self._order(number, turn)[entries[here] % size]
+            found[here] = self._shuffled(number, turn, entries[here] % size)
         return found
+
+    def _shuffled(self, number: int, turn: int, entries: NDArray[np.int64]) -> NDArray[np.int64]:
+        size = len(self._places[number])
+        if size < LISTED:
+            return self._order(number, turn)[entries]
+        return self._places[number][Permutation(size, key_of(self.seed, number, turn))(entries)]
 
     def _order(self, number: int, turn: int) -> NDArray[np.int64]:
         kept = self._orders.setdefault(number, {})
