@@ -100,6 +100,9 @@ class Places:
     def __len__(self):
         return len(self.source)
 
+    def read(self, index):
+        return self.read_many(np.array([index]))[0].transpose(1, 2, 0)
+
     def read_many(self, indices):
         records = self.source.records
         places = records.offsets[indices].astype(np.int64), records.offsets[indices + 1], records.checksums[indices]
