@@ -140,8 +140,8 @@ def split_identities(source: Source, fractions: Mapping[str, float], *, seed: in
 
 def drop_shared(source: Source, names: Iterable[str]) -> Subset:
     """Leave out identities whose name is among `names`, ignoring case and taking " ", "-" and "_" as equal."""
-    others = {_plain(name) for name in names}
-    keep = [_plain(name) not in others for name in source.identities]
+    others = {folded_name(name) for name in names}
+    keep = [folded_name(name) not in others for name in source.identities]
     return _only(source, keep, "name shared with the other set")
 
 
@@ -151,7 +151,8 @@ def position(name: str, seed: int) -> float:
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
 
 
-def _plain(name: str) -> str:
+def folded_name(name: str) -> str:
+    """A name without regard to case, and with " ", "-" and "_" taken as equal."""
     return re.sub(r"[\s_-]+", "_", name.strip()).casefold()
 
 
