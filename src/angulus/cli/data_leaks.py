@@ -101,7 +101,7 @@ def leaks(
             )
             kept = [found]
         seen.append(Seen(source=source, contents=contents, vectors=vectors))
-    with image_progress(quiet=quiet, doing="laying pairs over each other") as progress:
+    with image_progress(quiet=quiet, doing="laying over each other", of="pairs") as progress:
         leaked = find_leaks(
             seen[0],
             seen[1],

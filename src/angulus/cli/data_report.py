@@ -62,7 +62,7 @@ def report(
     vectors = None
     if opened is not None:
         _, vectors = embedded(opened, source, contents, fit=fit, batch_size=batch_size, device=device, quiet=quiet)
-    with image_progress(quiet=quiet, doing="laying pairs over each other") as progress:
+    with image_progress(quiet=quiet, doing="laying over each other", of="pairs") as progress:
         found = find(source, contents, vectors, device=device_named(device), progress=progress)
     suggested = suggested_edits(found)
     facts = {"data": str(data), "model": "none" if opened is None else str(opened.path)}

@@ -134,7 +134,7 @@ def _averaged(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     half = _BLUR_WINDOW // 2
     padded = np.pad(picture, ((half + 1, half), (0, 0)), mode="edge")
     sums = padded.cumsum(axis=0, dtype=np.float32)
-    return (sums[_BLUR_WINDOW:] - sums[:-_BLUR_WINDOW]) / np.float32(_BLUR_WINDOW)
+    return ((sums[_BLUR_WINDOW:] - sums[:-_BLUR_WINDOW]) / _BLUR_WINDOW).astype(np.float32)
 
 
 def _all_seen(
