@@ -22,6 +22,7 @@ from angulus.data.split import folded_name
 from angulus.errors import DataError
 from angulus.inspection.contents import Progress
 from angulus.inspection.copies import Copy, Seen, find_copies
+from angulus.inspection.labels import find_mixtures, image_bounds
 from angulus.inspection.people import (
     LEAST_IDENTITIES,
     Calibration,
@@ -120,7 +121,7 @@ def find_leaks(
     elif smallest + max(len(train.source.identities), len(test.source.identities)) < LEAST_IDENTITIES:
         notes.append(f"people were not compared by embedding: that takes {LEAST_IDENTITIES} identities in both sets")
     else:
-        sets, halved, present = _prepared([train, test], device)
+        sets, halved, present = prepared([train, test], device)
         people, judged = _by_embedding(sets, calibrate(sets, halved, device=device), present, false_pairs, device)
         judged = {**_scored(sets, sorted(shared), present), **judged}
     suspects = _suspects(train.source, test.source, shared, judged, found, people)
@@ -182,15 +183,17 @@ def _by_embedding(
     threshold = calibration.threshold(far)
     lower = calibration.threshold(doubtful)
     pairs = alike(sets[0], sets[1], threshold=lower, device=device)
-    judged = {
-        (int(present[0][left]), int(present[1][right])): (float(score), bool(mutual))
-        for left, right, score, mutual in zip(pairs.left, pairs.right, pairs.scores, pairs.mutual, strict=True)
-    }
+    judged: dict[tuple[int, int], tuple[float, bool]] = {}
+    for left, right, score, mutual in zip(pairs.left, pairs.right, pairs.scores, pairs.mutual, strict=True):
+        pair = (int(present[0][left]), int(present[1][right]))
+        judged[pair] = max(
+            judged.get(pair, (-np.inf, False)), (float(score), bool(mutual)), key=lambda found: found[::-1]
+        )
     found = PeopleFound(calibration=calibration, threshold=threshold, far=far, doubtful=lower, compared=compared)
     return found, judged
 
 
-def _prepared(both: Sequence[Seen], device: str) -> tuple[list[Centres], list[Centres], list[NDArray[np.int64]]]:
+def prepared(both: Sequence[Seen], device: str) -> tuple[list[Centres], list[Centres], list[NDArray[np.int64]]]:
     """Centres and centres of halves of two sets against their common cohort, and the label of each centre."""
     readable = [_of_readable(seen) for seen in both]
     plain = [mean_directions(vectors, labels, len(present)) for vectors, labels, present in readable]
@@ -208,18 +211,28 @@ def _prepared(both: Sequence[Seen], device: str) -> tuple[list[Centres], list[Ce
 
 
 def _of_readable(seen: Seen) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
-    """Vectors, labels without gaps, and the labels of the source in their order."""
+    """Vectors, labels without gaps, and the label in the source of each of these.
+
+    An identity that falls into two people (`labels.find_mixtures`) is compared as two, which have one label there.
+    """
     assert seen.vectors is not None
     rows = np.flatnonzero(seen.contents.readable)
+    vectors = seen.vectors[rows]
     present, labels = np.unique(np.asarray(seen.source.labels)[rows], return_inverse=True)
-    return seen.vectors[rows], labels.astype(np.int64), present
+    labels = labels.astype(np.int64)
+    bounds = image_bounds(vectors, labels)
+    mixtures = [] if bounds is None else find_mixtures(vectors, labels, bounds)
+    for number, mixture in enumerate(mixtures, start=len(present)):
+        labels[list(mixture.rows)] = number
+    return vectors, labels, np.concatenate([present, present[[mixture.label for mixture in mixtures]]])
 
 
 def _scored(
     sets: Sequence[Centres], pairs: Sequence[tuple[int, int]], present: Sequence[NDArray[np.int64]]
 ) -> dict[tuple[int, int], tuple[float, bool]]:
     """z of these pairs of labels, whatever it is; they are not called mutual."""
-    rows = [{int(label): row for row, label in enumerate(labels)} for labels in present]
+    first = [np.unique(labels, return_index=True) for labels in present]
+    rows = [dict(zip(labels.tolist(), places.tolist(), strict=True)) for labels, places in first]
     known = [(left, right) for left, right in pairs if left in rows[0] and right in rows[1]]
     if not known:
         return {}
