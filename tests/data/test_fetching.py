@@ -1,4 +1,4 @@
-"""Files come whole or not at all, go on after a cut, and are compared with their checksums; a local server plays the web."""
+"""Files come whole or not at all, go on after a cut, and have the right checksum; a local server plays the web."""
 
 import hashlib
 import importlib.util

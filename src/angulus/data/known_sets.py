@@ -177,7 +177,8 @@ _ALSO = {
     "ms1mv2": "ms1m", "ms1mv3": "ms1m", "ms-celeb-1m": "ms1m", "casia": "webface", "casia-webface": "webface",
     "ijba": "ijb", "ijbb": "ijb", "ijbc": "ijb", "ijb-a": "ijb", "ijb-b": "ijb", "ijb-c": "ijb", "att": "orl",
     "voxceleb1": "voxceleb", "voxceleb2": "voxceleb", "market": "market1501", "cub200": "cub",
-    "webface42m": "webface260m", "webface12m": "webface260m", "webface4m": "webface260m", "cfp-fp": "cfp", "agedb-30": "agedb",
+    "webface42m": "webface260m", "webface12m": "webface260m", "webface4m": "webface260m",
+    "cfp-fp": "cfp", "agedb-30": "agedb",
 }  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Do two files show one picture? Hashes that survive another JPEG quality, another size, brightness and mirroring.
 
-    grey  = the picture in grey, scaled to 32 x 32 by averaging
+    grey  = the picture in grey, scaled to 32 x 32 (Pillow's bilinear, which averages; its box filter is not symmetric)
     D     = C grey C^T,   C[k, x] = cos(pi (2 x + 1) k / 64)      two-dimensional DCT-II, k = 0..15
     bit   = sign(D[k, l]) for the 255 frequencies k, l < 16 beside the mean, after the typical face is subtracted from D
 
@@ -24,7 +24,7 @@ _ODD = np.tile((-1.0) ** np.arange(FREQUENCIES), FREQUENCIES).astype(np.float32)
 
 def spectrum(grey: Image.Image) -> NDArray[np.float32]:
     """The low frequencies of a grey picture of any size: float32 [256], row by row, the mean set to 0."""
-    small = np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.float32)
+    small = np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR), dtype=np.float32)
     found = (_BASIS @ small @ _BASIS.T).ravel().astype(np.float32, copy=False)
     found[0] = 0.0
     return found

@@ -17,6 +17,7 @@ is smaller.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ class Calibration:
     genuine: NDArray[np.float32]
     smaller: NDArray[np.int64]
 
-    @property
+    @cached_property
     def pairs(self) -> int:
         """Impostor pairs that were counted."""
         return int(self.counts.sum())
@@ -104,9 +105,13 @@ class Calibration:
         chosen = self.smaller >= least
         return int((self.genuine[chosen] >= threshold).sum()), int(chosen.sum())
 
+    @cached_property
+    def above(self) -> NDArray[np.int64]:
+        """Impostor pairs in each step of z and in higher ones, by falling numbers."""
+        return self.counts[::-1].cumsum()[::-1]
+
     def _counted(self, far: float) -> float:
-        above = self.counts[::-1].cumsum()[::-1]
-        step = int((above > far * self.pairs).sum())
+        step = int(np.searchsorted(-self.above, -far * self.pairs, side="left"))
         return _LOWEST + _STEP * step
 
 
