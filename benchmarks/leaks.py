@@ -13,13 +13,16 @@ the centres with its threshold at the same FAR. No setting was chosen on the 18 
 Copies: images of LFW, changed in one way each, are looked for among 2,000 images of LFW that hold their originals. A
 pair is right when it is the original, or one that is the same picture as the original in LFW itself.
 
-Writes benchmarks/results/leaks.json and leaks.md. Photos are not written anywhere.
+Memory: what compares embeddings, on 100,000 made-up ones of 20,000 identities.
+
+Writes benchmarks/results/leaks.json, leaks_people.md and leaks_copies.md. Photos are not written anywhere.
 """
 
 import argparse
 import io
 import json
 import platform
+import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -38,7 +41,10 @@ from angulus.embeddings import EmbeddingSet
 from angulus.extract import embed
 from angulus.inspection.contents import COLUMNS, Contents, scan, typical_spectrum
 from angulus.inspection.copies import Seen, find_copies
+from angulus.inspection.findings import same_people
+from angulus.inspection.labels import find_mixtures, find_outliers, image_bounds
 from angulus.inspection.leaks import find_leaks, prepared
+from angulus.inspection.nearest import near_pairs
 from angulus.inspection.people import alike, calibrate
 from angulus.models import import_weights
 
@@ -143,7 +149,10 @@ def people(data: Path, glint: EmbeddingSet) -> dict[str, Any]:
         about = {"threshold": leaks.people.threshold, "far": leaks.people.far, "halves_found": halves}
         seconds = time.perf_counter() - started
         rows.append(figures("z", false_pairs, pairs, shared, {**about, "seconds": round(seconds, 1)}))
-    sets, halved, _ = prepared([seen, test], "cpu")
+    sets, halved, present = prepared([seen, test], "cpu")
+    names = [
+        [source.identities[label] for label in labels] for source, labels in zip((train, lfw), present, strict=True)
+    ]
     plain = [[replace(each, mean=0 * each.mean, std=0 * each.std + 1) for each in of] for of in (sets, halved)]
     calibration = calibrate(plain[0], plain[1])
     for false_pairs in FALSE_PAIRS:
@@ -151,7 +160,7 @@ def people(data: Path, glint: EmbeddingSet) -> dict[str, Any]:
         threshold = calibration.threshold(far)
         found = alike(plain[0][0], plain[0][1], threshold=threshold)
         pairs = [
-            (train.identities[left], lfw.identities[right], float(score))
+            (names[0][left], names[1][right], float(score))
             for left, right, score, mutual in zip(found.left, found.right, found.scores, found.mutual, strict=True)
             if mutual
         ]
@@ -160,11 +169,11 @@ def people(data: Path, glint: EmbeddingSet) -> dict[str, Any]:
     every = alike(sets[0], sets[1], threshold=-20.0)
     best = [
         {
-            "train": train.identities[left],
-            "test": lfw.identities[right],
+            "train": names[0][left],
+            "test": names[1][right],
             "z": round(float(score), 2),
             "mutual": bool(mutual),
-            "same_name": folded_name(train.identities[left]) == folded_name(lfw.identities[right]),
+            "same_name": folded_name(names[0][left]) == folded_name(names[1][right]),
         }
         for left, right, score, mutual in zip(every.left, every.right, every.scores, every.mutual, strict=True)
     ]
@@ -253,29 +262,60 @@ def judged(looked: Sequence[Any], chosen: NDArray[np.int64], twice: set[tuple[in
     }
 
 
-def table(results: Mapping[str, Any]) -> str:
-    lines = []
-    if "people" in results:
-        lines += [
-            "| score | false pairs | threshold | FAR per pair | found | same name | recall of 18 | halves found |",
-            "| --- | --- | --- | --- | --- | --- | --- | --- |",
-        ]
-        for row in results["people"]["settings"]:
-            found, of = row["halves_found"]
-            lines.append(
-                f"| {row['score']} | {row['false_pairs_expected']:g} | {row['threshold']:.2f} | {row['far']:.1e} | "
-                f"{row['found']} | {row['right']} | {row['recall']:.0%} | {found:,} of {of:,} |"
-            )
-        lines.append("")
-    if "copies" in results:
-        lines += [
-            "| change | hash | embedding | both, laid over each other | wrong pairs of hash, embedding, both |",
-            "| --- | --- | --- | --- | --- |",
-        ]
-        for row in results["copies"]:
-            wrong = ", ".join(str(row[name]["wrong"]) for name in ("hash", "embedding", "verified"))
-            recalls = " | ".join(f"{row[name]['recall']:.0%}" for name in ("hash", "embedding", "verified"))
-            lines.append(f"| {row['change']} | {recalls} | {wrong} |")
+def memory(images: int = 100_000, dim: int = 128, identities: int = 20_000) -> dict[str, Any]:
+    """Seconds and peak memory of what compares embeddings, on made-up ones."""
+    random = np.random.default_rng(0)
+    labels = np.sort(random.integers(0, identities, images))
+    labels = np.unique(labels, return_inverse=True)[1]
+    vectors = random.standard_normal((identities, dim), dtype=np.float32)[labels]
+    vectors += random.standard_normal((images, dim), dtype=np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.process_time()
+    pairs = near_pairs(vectors, threshold=0.9)
+    copies_done = time.process_time()
+    same, _ = same_people(vectors, labels)
+    people_done = time.process_time()
+    bounds = image_bounds(vectors, labels)
+    assert bounds is not None
+    found = len(find_outliers(vectors, labels, bounds)) + len(find_mixtures(vectors, labels, bounds))
+    return {
+        "images": images,
+        "dim": dim,
+        "identities": identities,
+        "near_pairs_cpu_s": round(copies_done - started, 1),
+        "people_cpu_s": round(people_done - copies_done, 1),
+        "labels_cpu_s": round(time.process_time() - people_done, 1),
+        "embeddings_mb": round(vectors.nbytes / 1e6),
+        "peak_mb_before": round(before / 1024),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "found": [len(pairs), len(same.pairs), found],
+    }
+
+
+def people_table(settings: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        "| score | false pairs expected | threshold | FAR per pair | found | same name | recall of 18 | halves found |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in settings:
+        found, of = row["halves_found"]
+        lines.append(
+            f"| {row['score']} | {row['false_pairs_expected']:g} | {row['threshold']:.2f} | {row['far']:.1e} | "
+            f"{row['found']} | {row['right']} | {row['recall']:.0%} | {found:,} of {of:,} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def copies_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        "| change | hash | embedding | both, laid over each other | wrong pairs of hash, embedding, both |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        wrong = ", ".join(str(row[name]["wrong"]) for name in ("hash", "embedding", "verified"))
+        recalls = " | ".join(f"{row[name]['recall']:.0%}" for name in ("hash", "embedding", "verified"))
+        lines.append(f"| {row['change']} | {recalls} | {wrong} |")
     return "\n".join(lines) + "\n"
 
 
@@ -284,7 +324,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT / "data")
     parser.add_argument("--glint", type=Path, help="embeddings of data/glint24, plain and mirrored")
     parser.add_argument("--planted", type=int, default=100, help="images to change")
-    parser.add_argument("--only", choices=("people", "copies"))
+    parser.add_argument("--only", choices=("people", "copies", "memory"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     file = options.out / "leaks.json"
@@ -294,20 +334,29 @@ def main() -> None:
         "machine": f"{platform.processor() or platform.machine()}, torch {torch.__version__}",
         "threads": torch.get_num_threads(),
     }
-    if options.only != "copies":
+    if options.only in (None, "people"):
         if options.glint is None:
             folder = FolderSource.open(options.data / "glint24", size=(112, 96), fit="crop")
             glint = embed(import_weights(options.data / "mobilefacenet" / "068.ckpt"), folder)
         else:
             glint = EmbeddingSet.load(options.glint)
         results["people"] = people(options.data, glint)
-    if options.only != "people":
+    if options.only in (None, "copies"):
         results["copies"] = copies(options.data, options.planted)
-    text = table(results)
+    if options.only in (None, "memory"):
+        results["memory"] = memory()
     options.out.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(results, indent=1) + "\n")
-    (options.out / "leaks.md").write_text(text)
-    print(text)
+    tables = {}
+    if "people" in results:
+        tables["leaks_people.md"] = people_table(results["people"]["settings"])
+    if "copies" in results:
+        tables["leaks_copies.md"] = copies_table(results["copies"])
+    for name, text in tables.items():
+        (options.out / name).write_text(text)
+        print(text)
+    if "memory" in results:
+        print(json.dumps(results["memory"]))
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def test_pictures_without_a_model():
     assert "give a model" in leaks.notes[0]
     assert not leaks.clean_test_rows()[4]
     doubt, edit = removal(leaks)
-    assert (doubt.action, doubt.identity, "1 equal pictures" in doubt.reason) == ("keep", "n1_12", True)
+    assert (doubt.action, doubt.identity, "1 equal picture" in doubt.reason) == ("keep", "n1_12", True)
     assert (edit.action, edit.key) == ("drop", train.source.keys[7])
     (edit,) = [each for each in removal(leaks, side="test") if each.action == "drop"]
     assert edit.key == test.source.keys[4]

@@ -39,6 +39,8 @@ Side = Literal["train", "test"]
 
 FALSE_PAIRS = 0.5
 DOUBTFUL_PAIRS = 5.0
+LEAST_FAR = 1e-9
+"""A line drawn on further than this says nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +167,10 @@ def told(suspect: Suspect) -> str:
     parts = ["the same name"] if suspect.name else []
     if not np.isnan(suspect.z):
         nearest = "each other's nearest" if suspect.mutual else "not each other's nearest"
-        parts.append(f"z {suspect.z:.2f} (FAR {suspect.far:.1e}), {nearest}")
-    parts += [f"{suspect.copies} equal pictures"] if suspect.copies else []
+        rate = f"FAR {suspect.far:.1e}" if suspect.far > LEAST_FAR else f"FAR below {LEAST_FAR:g}"
+        parts.append(f"z {suspect.z:.2f} ({rate}), {nearest}")
+    if suspect.copies:
+        parts.append(f"{suspect.copies} equal picture{'' if suspect.copies == 1 else 's'}")
     return ", ".join(parts)
 
 
@@ -270,7 +274,7 @@ def _suspects(
                 test=pair[1],
                 name=pair in shared,
                 z=z,
-                far=people.calibration.far(z) if people is not None and known else float("nan"),
+                far=max(people.calibration.far(z), LEAST_FAR) if people is not None and known else float("nan"),
                 mutual=mutual,
                 copies=equal[pair],
                 leaked=pair in shared or reached,

@@ -19,7 +19,7 @@ from angulus.data.examples import Source
 from angulus.data.montage import montage
 from angulus.errors import DataError
 
-SHOWN_SIDE = 112
+SHOWN_SIDE = 88
 _QUALITY = 85
 
 
