@@ -3,7 +3,8 @@
     same bytes    equal files
     same pixels   other files that decode to equal pixels
     copy          found by a hash (at most 40 of 256 bits differ, `hashing`; mirror images too) or by the embedding
-                  (cosine of at least 0.9), and then laid over each other: an agreement of at least 0.97
+                  (cosine of at least 0.9), and then laid over each other: an agreement of at least 0.985, or of
+                  0.95 where at most 24 bits differ
     alike         found in the same way, with less agreement: mostly photos taken seconds apart, or stronger cuts
     not looked at beyond the most pairs that are laid over each other, or an image could not be read for it
 
@@ -22,7 +23,7 @@ from angulus.errors import DataError
 from angulus.inspection.contents import Contents, Progress
 from angulus.inspection.hashing import BITS, distances
 from angulus.inspection.nearest import NearPairs, cosine_of, near_pairs
-from angulus.inspection.registration import COPY, agreement
+from angulus.inspection.registration import COPY, COPY_BY_HASH, FEW_BITS, agreement
 
 Kind = Literal["same bytes", "same pixels", "copy", "alike", "not looked at"]
 
@@ -167,7 +168,8 @@ def _looker(one: Source, other: Source) -> Callable[[Copy], Copy]:
             found = agreement(one.read(copy.left), other.read(copy.right))
         except DataError:  # it was readable when it was scanned
             return copy
-        kind: Kind = "copy" if found >= COPY else "alike"
+        proved = found >= COPY or (copy.bits <= FEW_BITS and found >= COPY_BY_HASH)
+        kind: Kind = "copy" if proved else "alike"
         return Copy(left=copy.left, right=copy.right, kind=kind, bits=copy.bits, cosine=copy.cosine, agreement=found)
 
     return look
