@@ -43,6 +43,7 @@ def test_help_answers_at_once(tokens):
 def test_help_imports_nothing_heavy():
     code = "import sys; from angulus.cli import main; main(sys.argv[1:]); print(sorted(sys.modules))"
     commands = [[], ["train"], ["evaluate"], ["embed"], ["config"], ["convert"]]
+    commands += [["data"], *(["data", name] for name in ("report", "leaks", "get"))]
     commands += [["evaluate", name] for name in ("identify", "templates", "calibrate", "compare")]
     for tokens in ([*command, "--help"] for command in commands):
         finished = subprocess.run([sys.executable, "-c", code, *tokens], capture_output=True, text=True, check=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from angulus.cli.options import Flag, Json, check_output, save_json
+from angulus.cli.options import EditLists, Flag, Json, check_output, save_json
 
 if TYPE_CHECKING:
     from angulus.data import Source
@@ -22,7 +22,7 @@ def convert(
     to: Layout | None = None,
     source_layout: Annotated[Layout | None, Parameter(name="--from")] = None,
     pairs: Path | None = None,
-    edits: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = (),
+    edits: EditLists = (),
     quiet: Annotated[bool, Flag] = False,
     json: Json = None,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from angulus.cli.options import Fit, Flag, Json, check_output, save_json
+from angulus.cli.options import EditLists, Fit, Flag, Json, check_output, save_json
 
 
 def embed(
@@ -22,17 +22,19 @@ def embed(
     batch_size: int = 128,
     device: str = "auto",
     skip_unreadable: Annotated[bool, Flag] = False,
+    edits: EditLists = (),
     quiet: Annotated[bool, Flag] = False,
     json: Json = None,
 ) -> None:
-    """Turn a folder of images into embeddings.
+    """Turn a set of images into embeddings.
 
     Parameters
     ----------
     model
         The folder of a run or of a model, or foreign weights (.ckpt, .pt, .pth).
     images
-        A folder with one sub-folder for each person, or a flat folder of images.
+        A folder with one sub-folder for each person, a flat folder of images, or a .rec, .tar, .parquet, .packed or
+        .csv (manifest).
     out
         The file to write, .npz.
     flip
@@ -48,6 +50,8 @@ def embed(
         auto, cpu, cuda or cuda:N.
     skip_unreadable
         Leave out damaged images and list them.
+    edits
+        Lists of changes (csv: drop, relabel, split, merge) to apply to the set.
     quiet
         Show warnings only.
     json
@@ -62,7 +66,7 @@ def embed(
     started = time.perf_counter()
     with image_progress(quiet=quiet) as progress:
         fit = opened.fit if fit == "auto" and opened.fit else fit
-        source = open_images(images, opened.model.input, fit=fit, skip_unreadable=skip_unreadable)
+        source = open_images(images, opened.model.input, fit=fit, skip_unreadable=skip_unreadable, edits=edits)
         embeddings = embed_images(
             opened.model,
             source,

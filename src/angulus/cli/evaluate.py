@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from angulus.cli.options import Fit, Flag, Json, View, check_output, save_json, save_text
+from angulus.cli.options import EditLists, Fit, Flag, Json, View, check_output, save_json, save_text
 
 if TYPE_CHECKING:
     from angulus.cli.verified import Compared
@@ -49,6 +49,7 @@ def evaluate(
     groups: Annotated[list[str] | None, Parameter(negative=())] = None,
     calibration: Path | None = None,
     labels: Path | None = None,
+    edits: EditLists = (),
     fit: Fit = "auto",
     network: str | None = None,
     batch_size: int = 128,
@@ -68,8 +69,8 @@ def evaluate(
         A file of embeddings (.npz, .safetensors, .npy), or a model: the folder of a run or of a model, or foreign
         weights (.ckpt, .pt).
     images
-        For a model: a folder with one sub-folder of images for each person, or a verification set of insightface
-        (.bin), which brings its pairs.
+        For a model: a folder with one sub-folder of images for each person, another layout (.rec, .tar, .parquet,
+        .packed, .csv), or a verification set of insightface (.bin), which brings its pairs.
     pairs
         Which images to compare: LFW's pairs.txt, a CSV a,b,same[,fold], or a trial list (VoxCeleb, Kaldi). Without it,
         all pairs of the labelled set.
@@ -89,6 +90,8 @@ def evaluate(
         A threshold that `angulus evaluate calibrate` stored, to show on the page.
     labels
         A .npy or text file with one label a line, in place of the labels stored with the embeddings.
+    edits
+        For a model and images: lists of changes (csv: drop, relabel, split, merge) to apply to the set.
     fit
         How images of another size are brought to the model's. auto: as the model's run did, or else cut off what is
         too wide or too high, or scale where the shape is the same.
@@ -122,7 +125,7 @@ def evaluate(
     started = time.perf_counter()
     groupings = [Grouping.parse(text) for text in groups or []]
     calibrated = () if calibration is None else (read_calibration(calibration),)
-    compared = compared_by(what, images, pairs, labels, fit, network, batch_size, device, quiet)
+    compared = compared_by(what, images, pairs, labels, fit, network, batch_size, device, quiet, edits)
     title = name or (f"{what.stem} on {(pairs or images or what).stem}" if pairs or images else what.stem)
     fars = tuple(sorted(set(far), reverse=True)) if far else DEFAULT_FARS
     options: dict[str, Any] = {"protocol": protocol, "view": views}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, UnknownOptionError
 
 import angulus
+from angulus.cli.data import app as data
 from angulus.cli.evaluate import app as evaluate
 from angulus.errors import AngulusError
 
@@ -31,7 +32,7 @@ for _command, _help in {
     "angulus train --resume runs/x goes on with a run that was interrupted.",
     "align": "Find the faces on photos and cut them out, aligned.\n\n"
     "angulus align PHOTOS OUT writes the crops into the same folders, a manifest, and a contact sheet to look at.",
-    "embed": "Turn a folder of images into embeddings.",
+    "embed": "Turn a set of images into embeddings.",
     "convert": "Write a set of images in another layout: folder, rec, tar, parquet, packed or manifest.\n\n"
     "angulus convert people people.packed takes the layout from the suffix; "
     "angulus convert faces_emore people --to folder turns insightface's train.rec into a folder.",
@@ -42,6 +43,7 @@ for _command, _help in {
     "config": "Show the recipe that results from files and settings, or everything a recipe may hold.",
 }.items():
     app.command(f"angulus.cli.{_command}:{_command}", name=_command, help=_help, help_epilogue="")
+app.command(data)
 app.command(evaluate)
 
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from angulus.cli.options import Fit
-from angulus.data import FolderSource, Source, decode_image, fit_image
+from angulus.data import FolderSource, Source, apply_edits, decode_image, fit_image, open_source, read_edits
 from angulus.data.folder import EXTENSIONS
+from angulus.data.formats import format_of
 from angulus.errors import DataError, ModelError
 from angulus.models import MODELS, EmbeddingModel, InputSpec, import_weights, load_model, read_description
 
@@ -111,20 +112,77 @@ class LooseImages:
         return fit_image(decode_image(path), self.size, self.fit, name=str(path))
 
 
-def open_images(path: str | Path, spec: InputSpec, *, fit: Fit, skip_unreadable: bool = False) -> Source:
-    """The images in a folder at the size a model takes, by person or loose. Raises DataError."""
+def open_images(
+    path: str | Path,
+    spec: InputSpec,
+    *,
+    fit: Fit,
+    skip_unreadable: bool = False,
+    edits: Sequence[Path] = (),
+) -> Source:
+    """The images at a path at the size a model takes: by person in any layout, or a folder of loose ones.
+
+    edits: lists of changes to apply. Raises DataError.
+    """
     path = Path(path)
     size = (spec.height, spec.width)
     loose = loose_images(path)
     if loose:
+        if edits:
+            raise DataError(f"{path} holds images of nobody in particular, which edits cannot name; leave --edits out")
         return LooseImages(root=path, keys=loose, size=size, fit=choose_fit(path / loose[0], size, fit))
-    plain = FolderSource.open(path)
-    return FolderSource.open(
-        path,
-        size=size,
-        fit=choose_fit(path / plain.keys[0], size, fit),
-        on_unreadable="skip" if skip_unreadable else "error",
-    )
+    on_unreadable = "skip" if skip_unreadable else "error"
+    if not path.exists() or format_of(path) == "folder":
+        plain = FolderSource.open(path)
+        chosen = choose_fit(path / plain.keys[0], size, fit)
+        source: Source = FolderSource.open(path, size=size, fit=chosen, on_unreadable=on_unreadable)
+    else:
+        chosen = fit_of_first(open_source(path), size, fit)
+        source = open_source(path, size=size, fit=chosen, on_unreadable=on_unreadable)
+    return edited(source, edits)
+
+
+def edited(source: Source, edits: Sequence[Path]) -> Source:
+    """The source with the changes of these lists made."""
+    return apply_edits(source, [read_edits(path) for path in edits]) if edits else source
+
+
+def fit_of_first(source: Source, size: tuple[int, int], fit: Fit) -> "DataFit":
+    """What `fit` means for a source, by its first image that can be read."""
+    for index in range(len(source)):
+        try:
+            height, width = source.read(index).shape[:2]
+        except DataError:  # reading it in its turn will name it
+            continue
+        return fit_for(source.keys[index], (height, width), size, fit)
+    return "error"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FittedImages:
+    """A source of images of any size, brought to one."""
+
+    source: Source
+    size: tuple[int, int]
+    fit: "DataFit"
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        return self.source.labels
+
+    @property
+    def identities(self) -> Sequence[str]:
+        return self.source.identities
+
+    @property
+    def keys(self) -> Sequence[str]:
+        return self.source.keys
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        return fit_image(self.source.read(index), self.size, self.fit, name=self.source.keys[index])
 
 
 def loose_images(path: Path) -> list[str]:

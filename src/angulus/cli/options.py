@@ -9,6 +9,7 @@ from cyclopts import Parameter
 Json = Annotated[Path | None, Parameter(name="--json")]
 Flag = Parameter(negative=(), show_default=False)
 Fit = Literal["auto", "proportional", "resize", "crop", "error"]
+EditLists = Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")]
 View = Literal["plain", "sum", "concat"]
 
 

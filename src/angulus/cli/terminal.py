@@ -60,7 +60,7 @@ def training_progress(*, quiet: bool) -> "Iterator[Callable[[Progress], None] | 
 
 @contextmanager
 def image_progress(
-    *, quiet: bool = False, doing: str = "embedding"
+    *, quiet: bool = False, doing: str = "embedding", of: str = "images"
 ) -> Iterator[Callable[[int, int | None], None] | None]:
     """The same for embedding, aligning and the like: gives what they call with the images done and their total."""
     if quiet or not sys.stderr.isatty():
@@ -71,7 +71,7 @@ def image_progress(
         task = bar.add_task(doing, total=None, note="")
 
         def show(done: int, total: int | None) -> None:
-            bar.update(task, completed=done, total=total, note=f"{done:,} images")
+            bar.update(task, completed=done, total=total, note=f"{done:,} {of}")
 
         yield show
 

@@ -84,11 +84,14 @@ def compared_by(
     batch_size: int,
     device: str,
     quiet: bool,
+    edits: Sequence[Path] = (),
 ) -> Compared:
     """What the words of `angulus evaluate` mean."""
     if what.suffix in SETS:
         if images is not None:
             raise EvaluationError(f"{what} holds embeddings already, so no images are needed; leave {images} out")
+        if edits:
+            raise EvaluationError(f"edits are for sets of images, and {what} holds embeddings; leave --edits out")
         embeddings = stored_set(what, labels)
         facts = {"embeddings": str(what), "pairs": "all" if pairs is None else str(pairs)}
         return Compared(embeddings=embeddings, pairs=listed_pairs(embeddings, pairs), facts=facts)
@@ -100,7 +103,9 @@ def compared_by(
         raise EvaluationError(f"to evaluate the model {what}, name a folder of images after it{hint}")
     if images.suffix == ".bin" and pairs is not None:
         raise EvaluationError(f"{images} brings its own pairs, so no pair list is needed; leave {pairs} out")
-    return _embedded(what, images, pairs, fit, network, batch_size, device, quiet)
+    if images.suffix == ".bin" and edits:
+        raise EvaluationError(f"edits are for images by person, and {images} holds pairs; leave --edits out")
+    return _embedded(what, images, pairs, fit, network, batch_size, device, quiet, edits)
 
 
 def _embedded(
@@ -112,6 +117,7 @@ def _embedded(
     batch_size: int,
     device: str,
     quiet: bool,
+    edits: Sequence[Path],
 ) -> Compared:
     """The images that are compared, through the model."""
     from angulus.cli.embed import device_named
@@ -130,7 +136,7 @@ def _embedded(
             source, listed = _of_bin(images, opened.model.input, fit)
             facts["pairs"] = str(images)
         else:
-            source = open_images(images, opened.model.input, fit=fit)
+            source = open_images(images, opened.model.input, fit=fit, edits=edits)
             if named is not None:
                 rows, listed = rows_of_pairs(named, source.keys)
                 source = select(source, rows)

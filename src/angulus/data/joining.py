@@ -7,7 +7,6 @@ set/name. People are numbered as they come, set by set.
 
 import csv
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from angulus.data.split import folded_name
 from angulus.errors import DataError
 
 Spelling = Literal["exact", "folded"]
@@ -75,7 +75,7 @@ def join(
             person = own if people is None else people.get((name, own), own)
             if people is not None and not numbers_are_names and own.isdecimal() and (name, own) not in people:
                 person = f"{name}/{own}"
-            key = folded(person) if spelling == "folded" else person
+            key = folded_name(person) if spelling == "folded" else person
             if key not in known:
                 known[key] = len(identities)
                 identities.append(person)
@@ -95,11 +95,6 @@ def check_numbers(joined: Joined) -> None:
             "number the people of a set: take join=separate, a table of who is who (join=FILE.csv), or "
             "numbers_are_names=true where they do mean the same people"
         )
-
-
-def folded(name: str) -> str:
-    """A name without regard to case, with " ", "-" and "_" taken as equal."""
-    return re.sub(r"[\s_-]+", "_", name.strip()).casefold()
 
 
 def read_people(path: Path) -> People:

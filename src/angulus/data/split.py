@@ -230,9 +230,9 @@ def join_parts(source: Source, parts: Sequence[Subset]) -> Subset:
 
 def drop_shared(source: Source, names: Iterable[str]) -> Subset:
     """Leave out identities whose name is among `names`, ignoring case and taking " ", "-" and "_" as equal."""
-    others = {_plain(name) for name in names}
+    others = {folded_name(name) for name in names}
     view = _whole(source)
-    keep = [_plain(name) not in others for name in view.identities]
+    keep = [folded_name(name) not in others for name in view.identities]
     return _only(view, keep, "name shared with the other set")
 
 
@@ -252,7 +252,8 @@ def positions(names: Sequence[str], seed: int) -> NDArray[np.float64]:
     return place
 
 
-def _plain(name: str) -> str:
+def folded_name(name: str) -> str:
+    """A name without regard to case, and with " ", "-" and "_" taken as equal."""
     return re.sub(r"[\s_-]+", "_", name.strip()).casefold()
 
 

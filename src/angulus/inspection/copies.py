@@ -1,0 +1,175 @@
+"""Which images are one picture twice? The same file, the same pixels, or a copy that was changed.
+
+    same bytes    equal files
+    same pixels   other files that decode to equal pixels
+    copy          found by a hash (at most 40 of 256 bits differ, `hashing`; mirror images too) or by the embedding
+                  (cosine of at least 0.9), and then laid over each other: an agreement of at least 0.985, or of
+                  0.95 where at most 24 bits differ
+    alike         found in the same way, with less agreement: mostly photos taken seconds apart, or stronger cuts
+    not looked at beyond the most pairs that are laid over each other, or an image could not be read for it
+
+Of two photos of different people, 1 pair in a million differs in 40 bits or fewer on LFW, and most of these are copies.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from angulus.data.examples import Source
+from angulus.errors import DataError
+from angulus.inspection.contents import Contents, Progress
+from angulus.inspection.hashing import BITS, distances
+from angulus.inspection.nearest import NearPairs, cosine_of, near_pairs
+from angulus.inspection.registration import COPY, COPY_BY_HASH, FEW_BITS, agreement
+
+Kind = Literal["same bytes", "same pixels", "copy", "alike", "not looked at"]
+
+MOST_BITS = 40
+LEAST_COSINE = 0.9
+MOST_LOOKED_AT = 2_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """Two images that show one picture, as rows of their sets. bits: that differ, of 256 (the mirror image's, where
+    these are fewer); cosine: of the embeddings; agreement: once laid over each other; NaN where not known."""
+
+    left: int
+    right: int
+    kind: Kind
+    bits: int
+    cosine: float = float("nan")
+    agreement: float = float("nan")
+
+    @property
+    def certain(self) -> bool:
+        """Beyond doubt one picture."""
+        return self.kind in ("same bytes", "same pixels", "copy")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Seen:
+    """A set whose images were looked at: its source, contents, and unit embeddings [n, d] where a model was at hand."""
+
+    source: Source
+    contents: Contents
+    vectors: NDArray[np.float32] | None = None
+
+
+def find_copies(
+    one: Seen,
+    other: Seen | None = None,
+    *,
+    most_bits: int = MOST_BITS,
+    least_cosine: float = LEAST_COSINE,
+    most: int = MOST_LOOKED_AT,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> list[Copy]:
+    """Pairs of images of one set (each once), or of two sets, that show one picture; the surest first.
+
+    Of many equal images each is paired with the first alone. most: how many pairs are laid over each other.
+    """
+    second = one if other is None else other
+    equal = _equal(one.contents, None if other is None else other.contents)
+    found = [_described(left, right, kind, one, second) for left, right, kind in equal]
+    known = {(copy.left, copy.right) for copy in found}
+    twice = {copy.right for copy in found} if other is None else set()
+    candidates = _candidates(one, other, most_bits, least_cosine, device)
+    wanted = [pair for pair in candidates if pair not in known and not twice.intersection(pair)]
+    look = _looker(one.source, second.source)
+    for place, (left, right) in enumerate(wanted):
+        described = _described(left, right, "not looked at", one, second)
+        found.append(look(described) if place < most else described)
+        if progress is not None and place < most:
+            progress(place + 1, min(most, len(wanted)))
+    order = ("same bytes", "same pixels", "copy", "alike", "not looked at")
+    return sorted(found, key=lambda copy: (order.index(copy.kind), -np.nan_to_num(copy.agreement), copy.bits))
+
+
+def _equal(one: Contents, other: Contents | None) -> list[tuple[int, int, Kind]]:
+    pairs: dict[tuple[int, int], Kind] = {}
+    kinds: tuple[tuple[Kind, str], ...] = (("same bytes", "bytes_digest"), ("same pixels", "pixels_digest"))
+    for kind, column in kinds:
+        left = _with_digest(one, column)
+        if other is None:
+            for first, *rest in left.values():
+                for row in rest:
+                    pairs.setdefault((first, row), kind)
+            continue
+        for digest, rows in _with_digest(other, column).items():
+            for first in left.get(digest, [])[:1]:
+                for row in rows:
+                    pairs.setdefault((first, row), kind)
+            for further in left.get(digest, [])[1:]:
+                pairs.setdefault((further, rows[0]), kind)
+    return [(*pair, kind) for pair, kind in pairs.items()]
+
+
+def _with_digest(contents: Contents, column: str) -> dict[int, list[int]]:
+    """The readable rows of each digest."""
+    rows = np.flatnonzero(contents.readable)
+    digests = contents.rows[column][rows]
+    order = np.argsort(digests, kind="stable")
+    starts = np.flatnonzero(np.diff(digests[order], prepend=digests[order][:1] + np.uint64(1)))
+    groups = np.split(rows[order], starts[1:]) if len(rows) else []
+    return {int(contents.rows[column][group[0]]): group.tolist() for group in groups}
+
+
+def _candidates(
+    one: Seen, other: Seen | None, most_bits: int, least_cosine: float, device: str
+) -> list[tuple[int, int]]:
+    """Pairs that a hash or the embedding finds, those of the hash first, the most alike first."""
+    rows = np.flatnonzero(one.contents.readable)
+    others = rows if other is None else np.flatnonzero(other.contents.readable)
+    hashes = one.contents.rows["hash"][rows]
+    second = (one if other is None else other).contents.rows
+    bound = cosine_of(most_bits, BITS)
+    plain = near_pairs(hashes, None if other is None else second["hash"][others], threshold=bound, device=device)
+    turned = near_pairs(hashes, second["mirrored_hash"][others], threshold=bound, device=device)
+    found = [plain, turned]
+    vectors = one.vectors, (one if other is None else other).vectors
+    if vectors[0] is not None and vectors[1] is not None:
+        found.append(
+            near_pairs(
+                vectors[0][rows], None if other is None else vectors[1][others], threshold=least_cosine, device=device
+            )
+        )
+    ordered: dict[tuple[int, int], None] = {}
+    for pairs in found:
+        ordered.update(dict.fromkeys(_places(pairs, rows, others, within=other is None)))
+    return list(ordered)
+
+
+def _places(
+    pairs: NearPairs, rows: NDArray[np.int64], others: NDArray[np.int64], *, within: bool
+) -> list[tuple[int, int]]:
+    places = zip(rows[pairs.left].tolist(), others[pairs.right].tolist(), strict=True)
+    # a mirrored search of one set finds each pair twice, and pictures that are their own mirror image
+    return [(min(pair), max(pair)) for pair in places if pair[0] != pair[1]] if within else list(places)
+
+
+def _described(left: int, right: int, kind: Kind, one: Seen, other: Seen) -> Copy:
+    hashes = one.contents.rows["hash"][[left]], other.contents.rows["hash"][[right]]
+    mirrored = other.contents.rows["mirrored_hash"][[right]]
+    bits = min(int(distances(hashes[0], each)[0]) for each in (hashes[1], mirrored))
+    cosine = float("nan")
+    if one.vectors is not None and other.vectors is not None:
+        cosine = float(one.vectors[left] @ other.vectors[right])
+    return Copy(left=left, right=right, kind=kind, bits=bits, cosine=cosine)
+
+
+def _looker(one: Source, other: Source) -> Callable[[Copy], Copy]:
+    def look(copy: Copy) -> Copy:
+        try:
+            found = agreement(one.read(copy.left), other.read(copy.right))
+        except DataError:  # it was readable when it was scanned
+            return copy
+        proved = found >= COPY or (copy.bits <= FEW_BITS and found >= COPY_BY_HASH)
+        kind: Kind = "copy" if proved else "alike"
+        return Copy(left=copy.left, right=copy.right, kind=kind, bits=copy.bits, cosine=copy.cosine, agreement=found)
+
+    return look

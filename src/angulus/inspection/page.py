@@ -1,0 +1,117 @@
+"""One self-contained page: sections of text, bars, tables and pictures, nothing loaded from elsewhere.
+
+Pictures are JPEG data inside the page, so that whoever holds the page holds photos of people.
+"""
+
+import base64
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from angulus.data.examples import Source
+from angulus.data.montage import montage
+from angulus.errors import DataError
+
+SHOWN_SIDE = 88
+_QUALITY = 85
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One bar: what it counts, how many, and their share of the longest (0 to 1)."""
+
+    label: str
+    count: int
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A picture as a data address ("" where it cannot be read), with a line below."""
+
+    picture: str
+    caption: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """What one heading holds; rows: of a table under `head`, texts or numbers."""
+
+    title: str
+    text: str = ""
+    bars: Mapping[str, Sequence[Bar]] = field(default_factory=dict)
+    head: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    figures: Sequence[Figure] = ()
+    more: str = ""
+
+
+def render_page(title: str, notes: Sequence[str], facts: Mapping[str, str], sections: Sequence[Section]) -> str:
+    """The page as text."""
+    from jinja2 import Environment, StrictUndefined  # here, so that looking at a set needs no template library
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(files("angulus.inspection").joinpath("page.html.j2").read_text("utf-8"))
+    return template.render(title=title, notes=notes, facts=facts, sections=sections)
+
+
+def write_whole(path: Path, content: str) -> None:
+    """Write a text, whole or not at all. Raises DataError where the file cannot be written."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content.encode("utf-8", "surrogateescape"))
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def printable(text: str) -> str:
+    """A name of a file that may hold bytes which are no UTF-8, as text that can stand in a page and in JSON."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def pictures(items: Sequence[tuple[Source, int]], *, columns: int = 8) -> str:
+    """Images of sources side by side as one JPEG data address; unreadable ones are left out, "" without any."""
+    shown = [picture for picture in (_thumbnail(source, index) for source, index in items) if picture is not None]
+    if not shown:
+        return ""
+    content = BytesIO()
+    Image.fromarray(montage(shown, min(columns, len(shown)))).save(content, "JPEG", quality=_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode("ascii")
+
+
+def counted(values: NDArray[np.number], edges: Sequence[float], label: Callable[[float, float], str]) -> list[Bar]:
+    """A histogram: bars of the values from one edge up to the next, the last edge included."""
+    counts, _ = np.histogram(values, np.asarray(edges, dtype=np.float64))
+    most = max(int(counts.max(initial=0)), 1)
+    return [
+        Bar(label=label(low, high), count=int(count), share=float(count) / most)
+        for low, high, count in zip(edges, edges[1:], counts, strict=False)
+    ]
+
+
+def ranged(values: NDArray[np.number], bars: int, digits: int = 0) -> list[Bar]:
+    """A histogram of equal steps between the smallest and the largest value."""
+    if not len(values):
+        return []
+    low, high = float(values.min()), float(values.max())
+    edges = np.linspace(low, high if high > low else low + 1, bars + 1).tolist()
+    return counted(values, edges, lambda one, other: f"{one:,.{digits}f} to {other:,.{digits}f}")
+
+
+def _thumbnail(source: Source, index: int) -> NDArray[np.uint8] | None:
+    try:
+        picture = Image.fromarray(source.read(index))
+    except DataError:
+        return None
+    picture.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.BILINEAR)
+    return np.asarray(picture)

@@ -1,0 +1,115 @@
+"""From what was found in a set to a list of edits: what is beyond doubt is done, the rest is left to the reader.
+
+    drop    images that cannot be read; of images that are one picture within one identity, all but the first
+    keep    everything else, with what speaks against it: change the word to what the reason proposes, and the line acts
+
+A `keep` for an image would also hold it back from a merge of its identity; images are therefore not listed where a line
+speaks of their whole identity.
+"""
+
+import numpy as np
+
+from angulus.data.edits import Edit
+from angulus.inspection.copies import Copy
+from angulus.inspection.findings import Findings
+
+
+def suggested_edits(found: Findings) -> list[Edit]:
+    """The lines of edits.csv, one for each image or identity that something is said of."""
+    source = found.source
+    lines: dict[tuple[str, str], Edit] = {}
+
+    def say(edit: Edit) -> None:
+        name = ("key", edit.key) if edit.key else ("identity", edit.identity)
+        lines.setdefault(name, edit)
+
+    for row, problem in found.contents.problems:
+        say(Edit(action="drop", key=source.keys[row], identity=_name(found, row), reason=f"unreadable: {problem}"))
+    for copy in found.copies:
+        if copy.certain and source.labels[copy.left] == source.labels[copy.right]:
+            reason = f"{copy.kind} as {source.keys[copy.left]}"
+            say(Edit(action="drop", key=source.keys[copy.right], identity=_name(found, copy.right), reason=reason))
+    for edit in _merges(found):
+        say(edit)
+    spoken = {edit.identity for kind, edit in ((name[0], edit) for name, edit in lines.items()) if kind == "identity"}
+    for edit in [*_copies_across(found), *_splits(found), *_outliers(found)]:
+        if edit.identity not in spoken:
+            say(edit)
+    return list(lines.values())
+
+
+def _merges(found: Findings) -> list[Edit]:
+    if found.same is None:
+        return []
+    pairs, edits = found.same.pairs, []
+    names, counts = found.source.identities, np.bincount(found.source.labels, minlength=len(found.source.identities))
+    for left, right, score in zip(pairs.left.tolist(), pairs.right.tolist(), pairs.scores.tolist(), strict=True):
+        small, large = (left, right) if counts[left] < counts[right] else (right, left)
+        sure = "" if score >= found.same.sure else "perhaps "
+        reason = f"{sure}one person: z {score:.2f}; to make them one, write merge"
+        more = {"z": f"{score:.2f}"}
+        edits.append(Edit(action="keep", identity=names[small], to=names[large], reason=reason, more=more))
+    return edits
+
+
+def _copies_across(found: Findings) -> list[Edit]:
+    """One picture under two names: one of the two is wrong, or they are one person."""
+    return [
+        Edit(
+            action="keep",
+            key=found.source.keys[copy.right],
+            identity=_name(found, copy.right),
+            reason=f"{copy.kind} as {found.source.keys[copy.left]}, another identity; to leave it out, write drop",
+        )
+        for copy in found.copies
+        if copy.certain and found.source.labels[copy.left] != found.source.labels[copy.right]
+    ]
+
+
+def _splits(found: Findings) -> list[Edit]:
+    edits = []
+    taken = set(found.source.identities)
+    for mixture in found.mixtures:
+        name = found.source.identities[mixture.label]
+        other = next(each for each in (f"{name} ({number})" for number in range(2, 10_000)) if each not in taken)
+        taken.add(other)
+        reason = (
+            f"with {len(mixture.rows)} of {mixture.images} images perhaps a second person (mean cosine "
+            f"{mixture.across:.2f} to the others, {mixture.inside:.2f} inside); write split in all of these lines"
+        )
+        edits += [
+            Edit(action="keep", key=found.source.keys[row], identity=name, to=other, reason=reason)
+            for row in mixture.rows
+        ]
+    return edits
+
+
+def _outliers(found: Findings) -> list[Edit]:
+    edits = []
+    for outlier, (label, cosine) in zip(found.outliers, found.nearest, strict=True):
+        likely = found.source.identities[label]
+        reason = f"looks unlike the others (mean cosine {outlier.similarity:.2f}); nearest {likely} ({cosine:.2f})"
+        edits.append(
+            Edit(
+                action="keep",
+                key=found.source.keys[outlier.row],
+                identity=found.source.identities[outlier.label],
+                to=likely,
+                reason=f"{reason}; write drop or relabel",
+            )
+        )
+    return edits
+
+
+def _name(found: Findings, row: int) -> str:
+    return found.source.identities[int(found.source.labels[row])]
+
+
+def copies_of(found: Findings, *, certain: bool, within: bool) -> list[Copy]:
+    """The copies that are beyond doubt or not, within one identity or across two."""
+    labels = found.source.labels
+    return [
+        copy
+        for copy in found.copies
+        if copy.certain is certain and (labels[copy.left] == labels[copy.right]) is np.bool_(within)
+    ]

@@ -1,0 +1,116 @@
+"""`angulus data report` and `leaks`, and `embed` and `evaluate` on every layout with edits."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from faces_drawn import face
+from PIL import Image
+
+from angulus.cli import main
+from angulus.data import apply_edits, convert, open_source, read_edits
+from angulus.embeddings import EmbeddingSet
+from angulus.models import InputSpec, TinyNet, save_model
+
+
+def write_people(root, people):
+    for person in people:
+        for photo in (1, 2, 3):
+            path = root / f"Person_{person:02d}" / f"{photo}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(face(person, photo, side=32)).save(path)
+    return root
+
+
+@pytest.fixture
+def home(monkeypatch, tmp_path):
+    """Sets of fourteen people, of whom four are in both, and a tiny model."""
+    write_people(tmp_path / "train", range(14))
+    write_people(tmp_path / "test", range(10, 24))
+    torch.manual_seed(0)
+    config = TinyNet(channels=(4, 8), units=(0, 0), embedding_dim=8, input=InputSpec(height=32, width=32))
+    save_model(tmp_path / "model", config.build(), config)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_report_with_an_unreadable_image_and_a_copy(home, capsys):
+    (home / "train" / "Person_03" / "bad.png").write_bytes(b"no image")
+    (home / "train" / "Person_02" / "twice.png").write_bytes((home / "train" / "Person_02" / "1.png").read_bytes())
+    assert main(["data", "report", "train", "--out", "seen"]) == 0
+    assert "44 images of 14 identities, 1 unreadable; 2 to drop and" in capsys.readouterr().out
+    figures = json.loads(Path("seen/report.json").read_text())
+    assert [each["key"] for each in figures["unreadable"]] == ["Person_03/bad.png"]
+    assert figures["formats"] == {"PNG RGB": 43}
+    (copy,) = [each for each in figures["copies"] if each["kind"] == "same bytes"]
+    assert (copy["left"], copy["right"]) == ("Person_02/1.png", "Person_02/twice.png")
+    page = Path("seen/report.html").read_text()
+    assert "data:image/jpeg;base64," in page
+    assert "http://" not in page
+    assert "not looked at: give a model" in page
+    kept = apply_edits(open_source("train"), [read_edits("seen/edits.csv")])
+    assert len(kept) == 42
+    assert list(home.glob("seen/.*")) == []
+
+
+@pytest.mark.parametrize("layout", ["train", "train.packed", "train.tar", "train.rec"])
+def test_a_report_with_a_model_on_every_layout(home, capsys, layout):
+    if layout != "train":
+        convert(open_source("train"), layout)
+    assert main(["data", "report", layout, "--model", "model", "--out", "seen", "--quiet"]) == 0
+    figures = json.loads(Path("seen/report.json").read_text())
+    assert (figures["images"], figures["identities"]) == (42, 14)
+    assert figures["same_person"]["pairs_compared"] == 91
+    read_edits("seen/edits.csv")
+
+
+def test_leaks_by_name_and_the_figures_with_and_without(home, capsys):
+    assert main(["data", "leaks", "train", "test", "--model", "model", "--out", "leaks", "--far", "0.1"]) == 0
+    shown = capsys.readouterr().out
+    assert "whole: 42 images" in shown
+    figures = json.loads(Path("leaks/leaks.json").read_text())
+    assert sum(each["same_name"] for each in figures["suspects"]) == 4
+    assert figures["copied_images"] >= 12
+    assert figures["metrics"]["whole"]["images"] == 42
+    assert figures["metrics"]["without what leaked"]["images"] <= 30
+    kept = apply_edits(open_source("train"), [read_edits("leaks/removal.csv")])
+    assert not {f"Person_{person}" for person in range(10, 14)} & set(kept.identities)
+
+
+def test_hidden_names_and_no_model(home, capsys):
+    assert main(["data", "leaks", "train", "test", "--hide-names", "--remove-from", "test", "--out", "leaks"]) == 0
+    figures = json.loads(Path("leaks/leaks.json").read_text())
+    assert figures["leaked_people"] == 0
+    assert figures["copied_images"] >= 12
+    assert figures["metrics"] == {}
+    kept = apply_edits(open_source("test"), [read_edits("leaks/removal.csv")])
+    assert len(kept) <= 30
+
+
+def test_embed_takes_layouts_and_edits(home, capsys):
+    main(["embed", "model", "train", "--out", "folder.npz", "--quiet"])
+    convert(open_source("train"), "train.packed")
+    Path("edits.csv").write_text("action,key,identity,to,reason\ndrop,,Person_00,,no\nmerge,,Person_01,Person_02,one\n")
+    assert main(["embed", "model", "train.packed", "--out", "packed.npz", "--edits", "edits.csv", "--quiet"]) == 0
+    plain, edited = EmbeddingSet.load("folder.npz"), EmbeddingSet.load("packed.npz")
+    assert len(edited) == 39
+    assert edited.identities == plain.identities[2:]
+    np.testing.assert_allclose(edited.embeddings, plain.embeddings[3:], atol=1e-5)
+    assert main(["evaluate", "model", "train.packed", "--edits", "edits.csv", "--json", "x.json", "--quiet"]) == 0
+    assert json.loads(Path("x.json").read_text())["images"] == 39
+
+
+def test_mistakes_are_sentences(home, capsys):
+    for tokens, sentence in (
+        (["data", "report", "nowhere", "--out", "x"], "there is no data at nowhere"),
+        (["data", "leaks", "train", "test", "--out", "x", "--pairs", "p.txt"], "name one with --model"),
+        (["evaluate", "x.npz", "--edits", "e.csv"], "edits are for sets of images, and x.npz holds embeddings"),
+    ):
+        assert main(tokens) == 2
+        assert sentence in capsys.readouterr().err
+    (home / "loose").mkdir()
+    Image.fromarray(face(1)).save(home / "loose" / "1.png")
+    assert main(["embed", "model", "loose", "--out", "x.npz", "--edits", "e.csv", "--fit", "resize"]) == 2
+    assert "leave --edits out" in capsys.readouterr().err

@@ -1,0 +1,101 @@
+"""Pictures that are in a set twice are found, whatever was done to the second, and others are not."""
+
+import io
+
+import numpy as np
+import pytest
+from faces_drawn import face
+from PIL import Image, ImageEnhance
+
+from angulus.data import FolderSource
+from angulus.inspection import Seen, find_copies, scan, typical_spectrum
+from angulus.inspection.copies import MOST_BITS
+from angulus.inspection.registration import COPY, COPY_BY_HASH, agreement
+
+
+def changed(picture, how):
+    image = Image.fromarray(picture)
+    width, height = image.size
+    if how == "jpeg":
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=75)
+        return np.asarray(Image.open(buffer))
+    return np.asarray(
+        {
+            "mirrored": lambda: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+            "half": lambda: image.resize((width // 2, height // 2), Image.Resampling.BICUBIC),
+            "darker": lambda: ImageEnhance.Brightness(image).enhance(0.7),
+            "cut": lambda: image.crop((4, 4, width - 4, height - 4)).resize((width, height), Image.Resampling.BICUBIC),
+        }[how]()
+    )
+
+
+@pytest.mark.parametrize("how", ["jpeg", "mirrored", "half", "darker", "cut"])
+def test_copies_agree_and_other_photos_do_not(how):
+    picture = face(3, 1, side=96)
+    assert agreement(picture, changed(picture, how)) >= (0.97 if how == "cut" else COPY)
+    assert agreement(picture, face(3, 2, side=96)) < COPY
+    assert agreement(picture, face(4, 1, side=96)) < COPY
+
+
+def test_pictures_too_narrow_to_be_laid_over_each_other():
+    assert -1 <= agreement(face(0), face(0)[:, :3]) <= 1
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """Twelve people with two photos each, and copies of some: the same file, the same pixels, and changed ones."""
+    root = tmp_path_factory.mktemp("people")
+    for person in range(12):
+        for photo in (1, 2):
+            path = root / f"P{person:02d}" / f"{photo}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(face(person, photo, side=96)).save(path)
+    (root / "P00" / "same.png").write_bytes((root / "P00" / "1.png").read_bytes())
+    Image.fromarray(face(1, 1, side=96)).save(root / "P01" / "again.bmp")
+    for person, how in ((2, "jpeg"), (3, "mirrored"), (4, "half")):
+        Image.fromarray(changed(face(person, 1, side=96), how)).save(root / f"P{person + 1:02d}" / "other.png")
+    (root / "P11" / "bad.png").write_bytes(b"nothing")
+    source = FolderSource.open(root)
+    return Seen(source=source, contents=scan(source, typical_spectrum(source)))
+
+
+def test_all_kinds_are_found_and_nothing_else(seen):
+    keys = seen.source.keys
+    found = {(keys[copy.left], keys[copy.right]): copy for copy in find_copies(seen) if copy.certain}
+    assert {pair: copy.kind for pair, copy in found.items()} == {
+        ("P00/1.png", "P00/same.png"): "same bytes",
+        ("P01/1.png", "P01/again.bmp"): "same pixels",
+        ("P02/1.png", "P03/other.png"): "copy",
+        ("P03/1.png", "P04/other.png"): "copy",
+        ("P04/1.png", "P05/other.png"): "copy",
+    }
+    for copy in found.values():
+        assert copy.bits <= MOST_BITS
+        assert copy.kind != "copy" or copy.agreement >= COPY_BY_HASH
+
+
+def test_embeddings_find_what_hashes_do_not(seen):
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(len(seen.source), 64)).astype(np.float32)
+    vectors[1] = vectors[0]  # P00's two photos
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    with_model = Seen(source=seen.source, contents=seen.contents, vectors=vectors)
+    (alike,) = [copy for copy in find_copies(with_model) if {copy.left, copy.right} == {0, 1}]
+    assert (alike.kind, alike.certain) == ("alike", False)
+    assert alike.cosine == pytest.approx(1.0)
+
+
+def test_pairs_beyond_the_most_are_told_but_not_looked_at(seen):
+    kinds = [copy.kind for copy in find_copies(seen, most=1)]
+    assert kinds.count("copy") == 1
+    assert kinds.count("not looked at") >= 2
+    assert sorted(kinds, key=("same bytes", "same pixels", "copy", "alike", "not looked at").index) == kinds
+
+
+def test_copies_across_two_sets(seen):
+    found = {(copy.left, copy.right): copy.kind for copy in find_copies(seen, seen) if copy.certain}
+    readable = np.flatnonzero(seen.contents.readable)
+    assert {(row, row) for row in readable.tolist()} <= set(found)
+    first, same = seen.source.keys.index("P00/1.png"), seen.source.keys.index("P00/same.png")
+    assert found[first, same] == found[same, first] == "same bytes"
