@@ -1,0 +1,2 @@
+def render_audit(content, attack, made): return ""
+def summary(content): return [str(len(content))]
