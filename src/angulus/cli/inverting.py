@@ -51,6 +51,8 @@ class Settings:
         How an embedding is compared with its target, where embeddings are inverted.
     normalise
         none: raw embeddings; unit: both brought to length 1 before.
+    start
+        Standard deviation of the noise that images start from.
     jitter
         Move what the network sees by up to so many pixels, anew in each iteration.
     flip
@@ -75,6 +77,7 @@ class Settings:
     norm: float = 1e-4
     distance: Literal["l2", "squared", "cosine"] = "l2"
     normalise: Literal["none", "unit"] = "none"
+    start: float = 1.0
     jitter: int = 0
     flip: Annotated[bool, Flag] = False
     clamp: Annotated[bool, Flag] = False
@@ -101,6 +104,7 @@ class Settings:
                 schedule=self.schedule,
                 distance=self.distance,
                 normalise=self.normalise,
+                start=self.start,
                 jitter=self.jitter,
                 flip=self.flip,
                 clamp=self.clamp,

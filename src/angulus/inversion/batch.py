@@ -34,7 +34,8 @@ class InvertedBatch:
         self.model, self.options, self.device = model, options, device
         self.random = torch.Generator().manual_seed(seed)
         # channels last: twice as fast for depthwise convolutions on a CPU, the same values
-        noise = start_images(model.input, count, self.random).to(device, memory_format=torch.channels_last)
+        noise = options.start * start_images(model.input, count, self.random)
+        noise = noise.to(device, memory_format=torch.channels_last)
         self.images = noise.requires_grad_()
         self.optimizer = torch.optim.Adam([self.images], lr=options.lr, betas=options.betas)
         self.done = 0

@@ -17,6 +17,7 @@ class InversionOptions:
 
     distance, normalise: of the open-set identity term (see `identity`).
     betas: of Adam.  schedule: of the learning rate over the iterations, "constant" or "cosine" down to 0.
+    start: standard deviation of the noise that images start from, on the scale of the network's input; published: 1.
     jitter: move what the network sees by up to so many pixels in both directions, anew in each iteration.
     flip: mirror it in half of the iterations.  clamp: keep images in the range that pixels can have.
     seed: of the noise that images start from, of jitter and of flips.
@@ -30,6 +31,7 @@ class InversionOptions:
     schedule: RateSchedule = "constant"
     distance: Distance = "l2"
     normalise: Normalise = "none"
+    start: float = 1.0
     jitter: int = 0
     flip: bool = False
     clamp: bool = False
@@ -40,8 +42,9 @@ class InversionOptions:
         for name, least in (("iterations", 1), ("batch_size", 1), ("jitter", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if not self.lr > 0:
-            raise ValueError(f"lr must be above 0, got {self.lr}")
+        for name in ("lr", "start"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must be two numbers from 0 to below 1, got {self.betas}")
         if self.schedule not in get_args(RateSchedule):
