@@ -36,9 +36,7 @@ def chip(picture):
     """An ArcFace crop uint8 [112, 112, 3] on dlib's template, [150, 150, 3]."""
     padded = np.pad(picture, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), mode="edge")
     shrink = DISTANCE / CHIP_DISTANCE
-    x, y = (
-        middle + MARGIN - shrink * place for middle, place in zip(MIDDLE, CHIP_MIDDLE, strict=True)
-    )
+    x, y = (middle + MARGIN - shrink * place for middle, place in zip(MIDDLE, CHIP_MIDDLE, strict=True))
     affine = (shrink, 0, x, 0, shrink, y)
     image = Image.fromarray(padded).transform((SIDE, SIDE), Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC)
     return np.asarray(image)

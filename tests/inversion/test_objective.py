@@ -172,7 +172,7 @@ def test_the_model_is_left_as_it_was():
 
 def test_a_network_without_batch_norm_is_told_what_is_missing():
     with listening(TwoLayers(norm=False)) as inputs:
-        with pytest.raises(ModelError, match="no batch-norm layer.*--bn 0"):
+        with pytest.raises(ModelError, match=r"no batch-norm layer.*--bn 0"):
             check_batch_norm(inputs, Weights())
         check_batch_norm(inputs, Weights(batch_norm=0.0))
 

@@ -40,8 +40,8 @@ for _command, _help in {
     "angulus plan recipe.yaml plans for the data at hand; angulus plan recipe.yaml --classes 1000000 --memory 80GB "
     "pretends so many identities and such a device.",
     "invert": "Make images of people from a model alone: those it was trained on, or those of stored embeddings.\n\n"
-    "angulus invert 068.ckpt --images people --out inverted embeds the images, forgets them, and makes new ones from the "
-    "embeddings; angulus invert runs/x --first 16 --out inverted takes classes of the run's head.",
+    "angulus invert 068.ckpt --images people --out inverted embeds the images, forgets them, and makes new ones from "
+    "the embeddings; angulus invert runs/x --first 16 --out inverted takes classes of the run's head.",
     "study": "Run a grid of recipes and seeds and put them into one table.",
     "config": "Show the recipe that results from files and settings, or everything a recipe may hold.",
 }.items():

@@ -71,9 +71,7 @@ class Compared:
         return {"mean": float(each.mean()), "low": float(each.mean()) - half, "high": float(each.mean()) + half}
 
 
-def compare(
-    inverted: Faces | None, attacked: Faces | None, others: Faces, strangers: Faces
-) -> list[Compared]:
+def compare(inverted: Faces | None, attacked: Faces | None, others: Faces, strangers: Faces) -> list[Compared]:
     """Every form that the data allow.
 
     inverted: the inverted images; None for the forms of real photos alone.  attacked: the photos whose templates were

@@ -111,9 +111,7 @@ def _inverted(attack: Attack, defence: str, photos: NDArray[np.uint8], out: Path
     else:
         stolen = defended(defence, None, attack.options)
         labels = np.array([attack.classes.index(name) for name in people.names])
-        targets = Targets(
-            identities=people.names, keys=keys, labels=labels, head=attack.head, step=attack.step
-        )
+        targets = Targets(identities=people.names, keys=keys, labels=labels, head=attack.head, step=attack.step)
     result = invert(
         *(attack.model, targets, out, stolen.options),
         device=attack.device,
@@ -183,7 +181,7 @@ def _rates(
 
 
 def frechet(inverted: NDArray[np.float32], real: NDArray[np.float32]) -> dict[str, Any]:
-    """The Frechet distance of unit embeddings to real faces, and of as many real faces to others; or why there is none."""
+    """The Frechet distance of unit embeddings to real faces, and of as many real faces to others; or why not."""
     count, least = len(inverted), least_images(inverted.shape[1])
     if count < least or len(real) < count + least:
         need = f"{least:,} inverted images and {count + least:,} photos of strangers"

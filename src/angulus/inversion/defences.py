@@ -38,9 +38,7 @@ class Stolen:
     options: InversionOptions
 
 
-def defended(
-    name: str, templates: NDArray[np.float32] | None, options: InversionOptions, *, seed: int = 0
-) -> Stolen:
+def defended(name: str, templates: NDArray[np.float32] | None, options: InversionOptions, *, seed: int = 0) -> Stolen:
     """What is left of templates [n, d] and of the attack under a defence. Raises ConfigError for an unknown one.
 
     Templates that a defence has changed have no length of their own: the attack then compares directions.

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from angulus.data import decode_image, montage
+from angulus.data.folder import EXTENSIONS
 from angulus.errors import DataError
 from angulus.evaluation.png import encode_png
 from angulus.inversion.batch import InvertedBatch
@@ -109,11 +110,20 @@ def write_whole(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def image_path(identity: str, key: str) -> str:
-    """Where the image of a target lies in the folder: images/<identity>/<key>.png, on any file system."""
-    stem = key.removeprefix(f"{identity}/")
-    stem = stem.rpartition(".")[0] or stem
-    return f"images/{_plain(identity)}/{_plain(stem)}.png"
+def image_paths(identities: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Where the image of each target lies in the folder: images/<identity>/<key>.png, on any file system.
+
+    Where two would be the same, since keys differ in what a path cannot hold, the later one gets its number.
+    """
+    found: dict[str, str] = {}  # by lower case: some file systems do not tell "Ada" from "ada"
+    for number, (identity, key) in enumerate(zip(identities, keys, strict=True)):
+        stem = key.removeprefix(f"{identity}/")
+        head, dot, ending = stem.rpartition(".")
+        stem = head if dot and f".{ending.lower()}" in EXTENSIONS else stem
+        path = f"images/{_plain(identity)}/{_plain(stem)}"
+        path = path if path.lower() not in found else f"{path} {number}"
+        found[path.lower()] = f"{path}.png"
+    return list(found.values())
 
 
 def sheet(pictures: Sequence[NDArray[np.uint8]], above: Sequence[NDArray[np.uint8]] | None = None) -> NDArray[np.uint8]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from angulus.inversion.attacked import attacked
 from angulus.inversion.batch import InvertedBatch
-from angulus.inversion.files import InversionFolder, image_path, sheet
+from angulus.inversion.files import InversionFolder, image_paths, sheet
 from angulus.inversion.images import as_batch, to_pixels
 from angulus.inversion.labels import first_answers
 from angulus.inversion.options import InversionOptions
@@ -141,9 +141,10 @@ def _judged(
     if targets.head is not None:
         targets.head.to("cpu")
     cosines = term.cosines(embeddings).tolist()
+    files = image_paths(targets.identities, targets.keys)
     rows: list[dict[str, Any]] = [
-        {"identity": identity, "key": key, "file": image_path(identity, key), "cosine": cosine}
-        for identity, key, cosine in zip(targets.identities, targets.keys, cosines, strict=True)
+        {"identity": identity, "key": key, "file": file, "cosine": cosine}
+        for identity, key, file, cosine in zip(targets.identities, targets.keys, files, cosines, strict=True)
     ]
     if targets.head is not None and targets.labels is not None:
         answers = first_answers(embeddings, targets.head).tolist()

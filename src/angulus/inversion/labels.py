@@ -29,7 +29,7 @@ def first_answers(embeddings: Tensor, head: MarginHead) -> NDArray[np.int64]:
 def average_of_answered(
     pictures: NDArray[np.uint8], answers: NDArray[np.int64], labels: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """For each label the average of the public pictures [n, h, w, 3] that were answered with it, and how many these are.
+    """For each label the average of the public pictures [n, h, w, 3] answered with it, and how many these are.
 
     Where none was, the guess is the average of all pictures: the thief has learnt nothing.
     """

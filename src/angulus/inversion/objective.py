@@ -71,6 +71,7 @@ def check_batch_norm(inputs: Inputs, weights: Weights) -> None:
     """Raise ModelError where the batch-norm term has a weight and the network has nothing to compare with."""
     if weights.batch_norm and not inputs.layers:
         raise ModelError(
-            f"the weight of the batch-norm term is {weights.batch_norm:g}, but this network has no batch-norm layer with "
-            "running statistics: what keeps images like those of the training set is missing; set --bn 0 to go on without"
+            f"the weight of the batch-norm term is {weights.batch_norm:g}, but this network has no batch-norm layer "
+            "with running statistics: what keeps images like those of the training set is missing; set --bn 0 to go on "
+            "without it"
         )

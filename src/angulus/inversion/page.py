@@ -66,7 +66,9 @@ def render_audit(content: Content, attack: Attack | None, made: Sequence[Made]) 
 
 def _findings_of(judge: Mapping[str, Any], content: Content) -> list[str]:
     strictest = min(found["target"] for found in judge["thresholds"])
-    who = "the attacked model itself" if judge["is_the_attacked_model"] else f"{judge['name']}, which had no part in it,"
+    who = (
+        "the attacked model itself" if judge["is_the_attacked_model"] else f"{judge['name']}, which had no part in it,"
+    )
     found = []
     for attack in judge["attacks"]:
         rows = {row["form"]: row for row in attack["rates"] if row["target_far"] == strictest}
@@ -80,7 +82,7 @@ def _findings_of(judge: Mapping[str, Any], content: Content) -> list[str]:
         ]
         luck, honest = (_span(rows[form]["accepted"]) for form in ("strangers", "real photos"))
         found.append(
-            f"Under \"{attack['defence']}\", {who} takes an inverted image for the person: {' and '.join(parts)}. "
+            f'Under "{attack["defence"]}", {who} takes an inverted image for the person: {" and ".join(parts)}. '
             f"A stranger's photo passes in {luck}, a real photo of the person in {honest} "
             f"(threshold for one false accept in {1 / strictest:,.0f} comparisons of strangers)."
         )

@@ -56,16 +56,16 @@ def choose_people(
     taken = set(names) | set(attack or ())
     left = [name for name in several.identities if name not in taken]
     if len(left) < 8:
-        raise DataError(f"thresholds need at least 8 people who are not attacked, there are {len(left)}; lower --people")
+        raise DataError(
+            f"thresholds need at least 8 people who are not attacked, there are {len(left)}; lower --people"
+        )
     chosen = subset(several, identities=names, max_images_per_identity=1 + others, seed=seed)
     first = _first_rows(chosen)
     rest = np.setdiff1d(np.arange(len(chosen)), first)
     bystanders = subset(
         several, identities=left, max_identities=strangers, max_images_per_identity=stranger_images, seed=seed
     )
-    return AuditPeople(
-        names=names, stolen=select(chosen, first), others=select(chosen, rest), strangers=bystanders
-    )
+    return AuditPeople(names=names, stolen=select(chosen, first), others=select(chosen, rest), strangers=bystanders)
 
 
 def _first_rows(source: Subset) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """What makes an image look like an image at all: little change between neighbours, and no extreme pixels.
 
-Total variation, of images x [n, c, h, w] with the differences of each pixel to its neighbours: right, below, below right
-and below left.
+Total variation, of images x [n, c, h, w] with the differences of each pixel to its neighbours: right, below, below
+right and below left.
 
     norm         sum over the 4 directions of the L2 norm of all differences of the whole batch (DeepInversion's code,
                  which the ArcFace paper follows; the default)

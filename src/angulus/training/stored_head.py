@@ -26,8 +26,8 @@ class StoredHead:
 def read_head(run: Path, margin: Margin, epochs: float) -> StoredHead:
     """The head in the newest checkpoint of a run folder.
 
-    margin, epochs: of its recipe; schedules of the margin are counted in its steps. Raises CheckpointError where the run
-    has no checkpoint, or one without the names of its classes.
+    margin, epochs: of its recipe; schedules of the margin are counted in its steps. Raises CheckpointError where the
+    run has no checkpoint, or one without the names of its classes.
     """
     if not list((run / "checkpoints").glob("step-*")):
         raise CheckpointError(
