@@ -82,7 +82,10 @@ def test_closed_set_is_answered_with_the_class(tmp_path):
     targets = class_targets(head(), NAMES, ["Eve", "Ada"])
     assert targets.labels is not None
     assert targets.labels.tolist() == [4, 0]
-    result = invert(network(), targets, tmp_path / "out", options(iterations=200, weights=Weights(batch_norm=0.0)))
+    model = network()
+    with torch.no_grad():
+        model.fc.weight.mul_(20)  # so that every direction can be reached with pixels from 0 to 255
+    result = invert(model, targets, tmp_path / "out", options(iterations=200, weights=Weights(batch_norm=0.0)))
     assert result["mode"] == "closed set"
     assert all(row["answered_first"] for row in result["targets"])
     assert (tmp_path / "out/images/Eve/Eve.png").is_file()

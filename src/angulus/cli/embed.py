@@ -22,6 +22,7 @@ def embed(
     batch_size: int = 128,
     device: str = "auto",
     skip_unreadable: Annotated[bool, Flag] = False,
+    stamp: Annotated[bool, Flag] = False,
     quiet: Annotated[bool, Flag] = False,
     json: Json = None,
 ) -> None:
@@ -48,6 +49,8 @@ def embed(
         auto, cpu, cuda or cuda:N.
     skip_unreadable
         Leave out damaged images and list them.
+    stamp
+        Store the fingerprint of the model's weights as a column, so that `angulus invert` can tell whose they are.
     quiet
         Show warnings only.
     json
@@ -73,6 +76,10 @@ def embed(
         )
     if isinstance(source, LooseImages):
         embeddings = replace(embeddings, labels=None, identities=None)
+    if stamp:
+        from angulus.inversion import fingerprint_of_model
+
+        embeddings = embeddings.with_columns({"model": [fingerprint_of_model(opened.model)] * len(embeddings)})
     embeddings.save(out)
     seconds = time.perf_counter() - started
     people = len(embeddings.identities or ())
