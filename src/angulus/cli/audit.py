@@ -23,7 +23,7 @@ def inversion(
     people: int = 32,
     closed: Annotated[bool, Flag] = False,
     defences: str = "none",
-    fars: tuple[float, ...] = (1e-2, 1e-3),
+    fars: str = "0.01,0.001",
     names: Path | None = None,
     leave_out: Path | None = None,
     strangers: int = 300,
@@ -54,7 +54,7 @@ def inversion(
     defences
         What is tried, with commas between: none, no-statistics, 8bit, 4bit, sign, rotated, label-only.
     fars
-        False accept rates of the thresholds.
+        False accept rates of the thresholds, with commas between.
     names
         A text file with the names of the people to use, one a line; others are left out.
     leave_out
@@ -82,6 +82,7 @@ def inversion(
     from angulus.inversion import Attack, audit, choose_people, model_judge, run_attacks
     from angulus.inversion.page import render_audit, summary
 
+    rates = rates_named(fars)
     place = device_named(device)
     opened = open_model(model, network=network)
     head = head_of(model) if closed else None
@@ -106,7 +107,7 @@ def inversion(
         )
         wanted = [name.strip() for name in defences.split(",") if name.strip()]
         made = run_attacks(attack, wanted, out)
-        found = audit(attack, made, judges, fars=fars)
+        found = audit(attack, made, judges, fars=rates)
     content = {"model": opened.path.name, "images": images.name, **found}
     for line in summary(content):
         print(line)
@@ -128,4 +129,15 @@ def listed(path: Path) -> list[str]:
         raise DataError(f"{path} cannot be read as a list of names: {error}") from error
     if not found:
         raise ConfigError(f"{path} names nobody")
+    return found
+
+
+def rates_named(text: str) -> tuple[float, ...]:
+    """False accept rates from a list with commas. Raises ConfigError for anything but numbers between 0 and 1."""
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--fars must be numbers with commas between, as 0.01,0.001, got {text!r}") from error
+    if not all(0 < far < 1 for far in found):
+        raise ConfigError(f"--fars must lie between 0 and 1, got {text}")
     return found
