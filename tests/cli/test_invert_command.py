@@ -65,7 +65,9 @@ def test_open_set_from_images_and_from_a_file(run, images, tmp_path):
     assert main(["embed", str(run), str(images), "--out", str(file), "--stamp", "--quiet"]) == 0
     assert main(["invert", str(run), "--embeddings", str(file), "--keys", *keys, "--out", str(stored), *FEW]) == 0
     one, other = (json.loads((path / "result.json").read_text()) for path in (shown, stored))
-    assert [row["cosine"] for row in one["targets"]] == pytest.approx([row["cosine"] for row in other["targets"]], abs=0.1)
+    assert [row["cosine"] for row in one["targets"]] == pytest.approx(
+        [row["cosine"] for row in other["targets"]], abs=0.1
+    )
     with Image.open(shown / "montage.png") as montage, Image.open(stored / "montage.png") as alone:
         assert montage.height > alone.height  # the originals above
 

@@ -44,7 +44,9 @@ def templates(count=5, dim=5, seed=0):
 
 
 def open_targets(count=5):
-    return Targets(identities=NAMES[:count], keys=tuple(f"{n}/1.jpg" for n in NAMES[:count]), templates=templates(count))
+    return Targets(
+        identities=NAMES[:count], keys=tuple(f"{n}/1.jpg" for n in NAMES[:count]), templates=templates(count)
+    )
 
 
 def head():
@@ -103,7 +105,14 @@ def test_an_interrupted_inversion_ends_like_one_that_was_left_alone(tmp_path):
 
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            invert(network(), open_targets(), tmp_path / "cut", settings, save_every=5, progress=lambda d, t: stop(d + 2, t))
+            invert(
+                network(),
+                open_targets(),
+                tmp_path / "cut",
+                settings,
+                save_every=5,
+                progress=lambda d, t: stop(d + 2, t),
+            )
         assert not (tmp_path / "cut/result.json").exists()
     resumed = invert(network(), open_targets(), tmp_path / "cut", settings, save_every=5)
     assert resumed["targets"] == whole["targets"]

@@ -86,7 +86,7 @@ def inversion(
     place = device_named(device)
     opened = open_model(model, network=network)
     head = head_of(model) if closed else None
-    judges = [model_judge(opened.path.name, opened.model, device=place, is_attacked=True)]
+    judges = [model_judge(model.name, opened.model, device=place, is_attacked=True)]
     judges += judges_named(judge or (), network=network, device=place)
     source = subset(
         FolderSource.open(images),
@@ -108,7 +108,7 @@ def inversion(
         wanted = [name.strip() for name in defences.split(",") if name.strip()]
         made = run_attacks(attack, wanted, out)
         found = audit(attack, made, judges, fars=rates)
-    content = {"model": opened.path.name, "images": images.name, **found}
+    content = {"model": model.name, "images": images.name, **found}
     for line in summary(content):
         print(line)
     save_json(json, content)

@@ -103,7 +103,7 @@ def invert(
             originals=originals,
             save_every=save_every,
             picture_every=picture_every,
-            facts={"model": opened.path.name, "device": place},
+            facts={"model": model.name, "device": place},
             progress=progress,
         )
     cosine = result["cosine"]
