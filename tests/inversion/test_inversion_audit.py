@@ -100,7 +100,7 @@ def test_thresholds_hold_on_other_people():
     (found,) = calibrated(strangers, (0.05,))
     assert 0.01 < found.achieved.estimate < 0.15
     rows = rates(compare(faces([0, 1]), faces([0, 1], seed=8), faces([0, 1], seed=9), strangers), [found])
-    assert [row["form"] for row in rows][0] == "same photo"
+    assert rows[0]["form"] == "same photo"
     assert rows[0]["accepted"]["estimate"] == 1.0  # the same centre: all accepted
     assert rows[0]["accepted"]["low"] < 1.0
 

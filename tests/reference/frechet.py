@@ -1,4 +1,4 @@
-"""The Frechet distance of two Gaussians by Newton's iteration for the matrix root (Denman and Beavers 1976), float64."""
+"""The Frechet distance of two Gaussians, the matrix root by the iteration of Denman and Beavers (1976), float64."""
 
 import numpy as np
 

@@ -75,18 +75,22 @@ def _findings_of(judge: Mapping[str, Any], content: Content) -> list[str]:
         parts = [
             f"{words} in {_span(rows[form]['accepted'])} of the comparisons"
             for form, words in (
-                ("same photo", "the very photo whose template was taken"),
-                ("other photos", "other photos of the same person"),
+                ("same photo", "the person on the very photo whose template was taken"),
+                ("other photos", "the person on other photos"),
             )
             if form in rows
         ]
         luck, honest = (_span(rows[form]["accepted"]) for form in ("strangers", "real photos"))
         found.append(
-            f'Under "{attack["defence"]}", {who} takes an inverted image for the person: {" and ".join(parts)}. '
+            f"{_when(attack['defence'])} {who} takes the made picture for {' and for '.join(parts)}. "
             f"A stranger's photo passes in {luck}, a real photo of the person in {honest} "
             f"(threshold for one false accept in {1 / strictest:,.0f} comparisons of strangers)."
         )
     return found
+
+
+def _when(defence: str) -> str:
+    return "Without defence" if defence == "none" else f"Under the defence {defence}"
 
 
 def _montages(attack: Attack, made: Sequence[Made]) -> list[tuple[str, str]]:
