@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from inversion.small_networks import TwoLayers
+from real_data import SHARED, needs_shared
 
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import DataError, ModelError, NonFiniteError
@@ -171,7 +172,8 @@ def test_a_network_without_batch_norm(tmp_path):
     model = TwoLayers(spec=InputSpec(height=8, width=6), norm=False).float()
     with pytest.raises(ModelError, match="no batch-norm layer"):
         invert(model, open_targets(), tmp_path / "out", options())
-    result = invert(model, open_targets(), tmp_path / "without", options(weights=Weights(batch_norm=0.0)))
+    assert not (tmp_path / "out").exists()
+    result = invert(model, open_targets(), tmp_path / "out", options(weights=Weights(batch_norm=0.0)))
     assert result["curves"][0][-1]["batch_norm"] == 0.0
 
 
@@ -250,3 +252,28 @@ def test_sheet_puts_originals_above():
 def test_settings_that_make_no_sense(changes, sentence):
     with pytest.raises(ValueError, match=sentence):
         options(**changes)
+
+
+def test_templates_of_length_one_are_remarked_upon(tmp_path, caplog):
+    unit = templates() / np.linalg.norm(templates(), axis=1, keepdims=True)
+    targets = Targets(identities=NAMES, keys=NAMES, templates=unit)
+    invert(network(), targets, tmp_path / "unit", options(iterations=1, normalise="unit"))
+    assert not caplog.text
+    invert(network(), targets, tmp_path / "none", options(iterations=1))
+    assert "set --normalise unit" in caplog.text
+
+
+@needs_shared
+def test_a_real_recogniser_gives_way(tmp_path):
+    from angulus.data import FolderSource, select
+    from angulus.extract import embed
+    from angulus.models import import_weights
+
+    model = import_weights(SHARED / "mobilefacenet/068.ckpt")
+    source = select(FolderSource.open(SHARED / "lfw112", size=(112, 96), fit="crop"), np.array([0, 5]))
+    targets = template_targets(embed(model, source, flip=False))
+    settings = InversionOptions(iterations=12, clamp=True, schedule="cosine")
+    result = invert(model, targets, tmp_path / "out", settings, originals=[source.read(0), source.read(1)])
+    curve = result["curves"][0]
+    assert curve[-1]["batch_norm"] < 0.5 * curve[0]["batch_norm"]
+    assert curve[-1]["loss"] < curve[0]["loss"]

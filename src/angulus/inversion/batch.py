@@ -10,7 +10,7 @@ from torch import Tensor
 from angulus.errors import NonFiniteError
 from angulus.inversion.identity import IdentityTerm
 from angulus.inversion.images import start_images, valid_range
-from angulus.inversion.objective import Terms, check_batch_norm, objective
+from angulus.inversion.objective import Terms, objective
 from angulus.inversion.options import InversionOptions
 from angulus.inversion.statistics import Inputs, listening
 from angulus.models import EmbeddingModel
@@ -43,9 +43,8 @@ class InvertedBatch:
         self.curve: list[dict[str, float]] = []
 
     def run(self, identity: IdentityTerm, watch: Watch | None = None) -> None:
-        """Iterate to the end. The model must be frozen (see `attacked`). Raises ModelError, NonFiniteError."""
+        """Iterate to the end. The model must be frozen (see `attacked`). Raises NonFiniteError."""
         with listening(self.model) as inputs:
-            check_batch_norm(inputs, self.options.weights)
             while self.done < self.options.iterations:
                 self.step(identity, inputs)
                 if watch is not None:

@@ -20,6 +20,7 @@ from angulus.inversion.batch import InvertedBatch
 from angulus.inversion.files import InversionFolder, image_paths, sheet
 from angulus.inversion.images import as_batch, to_pixels
 from angulus.inversion.labels import first_answers
+from angulus.inversion.objective import check_batch_norm
 from angulus.inversion.options import InversionOptions
 from angulus.inversion.targets import Targets, fingerprint_of_model
 from angulus.models import EmbeddingModel
@@ -53,6 +54,8 @@ def invert(
     """
     options = options or InversionOptions()
     targets.check(model)
+    check_batch_norm(model, options.weights)
+    _warn_of_unit_templates(targets, options)
     where = torch.device(device)
     plan = {"model": fingerprint_of_model(model), "targets": targets.record(), "options": options.as_dict()}
     folder = InversionFolder(Path(out), plan)
@@ -71,6 +74,14 @@ def invert(
         pixels = np.concatenate(pictures)
         rows_of_result = _judged(model, targets, pixels, options.batch_size, where)
     return _write(folder, targets, pixels, rows_of_result, plan, work, originals, facts or {})
+
+
+def _warn_of_unit_templates(targets: Targets, options: InversionOptions) -> None:
+    """Templates that were stored with length 1 cannot be met by embeddings of their natural length."""
+    if targets.templates is None or options.normalise == "unit" or options.distance == "cosine":
+        return
+    if np.allclose(np.linalg.norm(targets.templates, axis=1), 1.0, atol=1e-2):
+        log.warning("the templates have length 1, so only their directions can be met; set --normalise unit")
 
 
 class _Work:

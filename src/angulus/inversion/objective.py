@@ -13,7 +13,7 @@ from torch import Tensor
 from angulus.errors import ModelError
 from angulus.inversion.identity import IdentityTerm
 from angulus.inversion.priors import Variation, image_norm, total_variation
-from angulus.inversion.statistics import Inputs, Matching
+from angulus.inversion.statistics import Inputs, Matching, batch_norm_layers
 from angulus.models import EmbeddingModel
 
 
@@ -67,9 +67,9 @@ def objective(
     return Terms(loss, *parts, embeddings.detach())
 
 
-def check_batch_norm(inputs: Inputs, weights: Weights) -> None:
+def check_batch_norm(model: EmbeddingModel, weights: Weights) -> None:
     """Raise ModelError where the batch-norm term has a weight and the network has nothing to compare with."""
-    if weights.batch_norm and not inputs.layers:
+    if weights.batch_norm and not batch_norm_layers(model):
         raise ModelError(
             f"the weight of the batch-norm term is {weights.batch_norm:g}, but this network has no batch-norm layer "
             "with running statistics: what keeps images like those of the training set is missing; set --bn 0 to go on "
