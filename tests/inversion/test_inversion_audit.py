@@ -127,7 +127,9 @@ def test_defences_change_what_is_stolen():
     assert without.options.weights.batch_norm == 0.0
     for name in ("8bit", "4bit", "sign", "rotated"):
         stolen = defended(name, templates, options)
-        assert stolen.options.normalise == "unit"
+        assert stolen.options == options  # the same attack, so that the figures can be compared
+        lengths = np.linalg.norm(stolen.templates, axis=1)
+        assert lengths == pytest.approx(np.linalg.norm(templates, axis=1).mean())
         cosines = (unit(stolen.templates) * unit(templates)).sum(axis=1)
         assert (cosines > (0.99 if name == "8bit" else 0.6)).all() or name == "rotated"
     with pytest.raises(ConfigError, match="there is no defence '3bit'"):

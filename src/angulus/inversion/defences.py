@@ -41,7 +41,8 @@ class Stolen:
 def defended(name: str, templates: NDArray[np.float32] | None, options: InversionOptions, *, seed: int = 0) -> Stolen:
     """What is left of templates [n, d] and of the attack under a defence. Raises ConfigError for an unknown one.
 
-    Templates that a defence has changed have no length of their own: the attack then compares directions.
+    A template that a defence has changed is given the mean length of those of the model, which any photos tell the thief;
+    so the identity term weighs as much as without defence, and the settings stay the same.
     """
     if name not in DEFENCES or name == "label-only":
         raise ConfigError(f"--defences: there is no defence {name!r} to invert under, known are {', '.join(DEFENCES)}")
@@ -59,7 +60,9 @@ def defended(name: str, templates: NDArray[np.float32] | None, options: Inversio
         "sign": lambda: signs(unit),
         "rotated": lambda: unit @ rotation(unit.shape[1], seed).astype(np.float32),
     }[name]()
-    return Stolen(templates=changed, options=replace(options, normalise="unit"))
+    length = np.float32(np.linalg.norm(templates, axis=1).mean())
+    changed = changed / np.linalg.norm(changed, axis=1, keepdims=True) * length
+    return Stolen(templates=changed.astype(np.float32), options=options)
 
 
 def quantised(templates: NDArray[np.float32], bits: int) -> NDArray[np.float32]:
