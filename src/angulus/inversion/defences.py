@@ -41,8 +41,8 @@ class Stolen:
 def defended(name: str, templates: NDArray[np.float32] | None, options: InversionOptions, *, seed: int = 0) -> Stolen:
     """What is left of templates [n, d] and of the attack under a defence. Raises ConfigError for an unknown one.
 
-    A template that a defence has changed is given the mean length of those of the model, which any photos tell the thief;
-    so the identity term weighs as much as without defence, and the settings stay the same.
+    A template that a defence has changed is given the mean length of those of the model, which any photos tell the
+    thief; so the identity term weighs as much as without defence, and the settings stay the same.
     """
     if name not in DEFENCES or name == "label-only":
         raise ConfigError(f"--defences: there is no defence {name!r} to invert under, known are {', '.join(DEFENCES)}")
