@@ -2,7 +2,8 @@
 
 import pytest
 
-from angulus.data.joining import check_people, folded, join, keep_apart, read_people
+from angulus.data.joining import check_people, join, keep_apart, read_people
+from angulus.data.split import folded_name
 from angulus.errors import DataError
 
 NAMES = {"west": ["Ada", "Bob", "Cy"], "east": ["Bob", "Dan", "ada"]}
@@ -29,7 +30,7 @@ def test_folded_names_are_one_person_under_the_first_spelling():
     joined = join({"west": ["Ada Lovelace"], "east": ["ada_lovelace", "Bob"]}, spelling="folded")
     assert joined.identities == ["Ada Lovelace", "Bob"]
     assert labels(joined) == {"west": [0], "east": [0, 1]}
-    assert folded(" Ada -Lovelace") == "ada_lovelace"
+    assert folded_name(" Ada -Lovelace") == "ada_lovelace"
 
 
 def test_kept_apart_everybody_has_a_name_with_the_set():

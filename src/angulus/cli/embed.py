@@ -23,6 +23,7 @@ def embed(
     device: str = "auto",
     skip_unreadable: Annotated[bool, Flag] = False,
     edits: EditLists = (),
+    stamp: Annotated[bool, Flag] = False,
     quiet: Annotated[bool, Flag] = False,
     json: Json = None,
 ) -> None:
@@ -52,6 +53,8 @@ def embed(
         Leave out damaged images and list them.
     edits
         Lists of changes (csv: drop, relabel, split, merge) to apply to the set.
+    stamp
+        Store the fingerprint of the model's weights as a column, so that `angulus invert` can tell whose they are.
     quiet
         Show warnings only.
     json
@@ -77,6 +80,10 @@ def embed(
         )
     if isinstance(source, LooseImages):
         embeddings = replace(embeddings, labels=None, identities=None)
+    if stamp:
+        from angulus.inversion import fingerprint_of_model
+
+        embeddings = embeddings.with_columns({"model": [fingerprint_of_model(opened.model)] * len(embeddings)})
     embeddings.save(out)
     seconds = time.perf_counter() - started
     people = len(embeddings.identities or ())

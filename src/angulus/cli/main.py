@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, UnknownOptionError
 
 import angulus
+from angulus.cli.audit import app as audit
 from angulus.cli.data import app as data
 from angulus.cli.evaluate import app as evaluate
 from angulus.errors import AngulusError
@@ -39,12 +40,16 @@ for _command, _help in {
     "plan": "Show the memory a run would take with each strategy, what fits this machine, and a step's time.\n\n"
     "angulus plan recipe.yaml plans for the data at hand; angulus plan recipe.yaml --classes 1000000 --memory 80GB "
     "pretends so many identities and such a device.",
+    "invert": "Make images of people from a model alone: those it was trained on, or those of stored embeddings.\n\n"
+    "angulus invert 068.ckpt --images people --out inverted embeds the images, forgets them, and makes new ones from "
+    "the embeddings; angulus invert runs/x --first 16 --out inverted takes classes of the run's head.",
     "study": "Run a grid of recipes and seeds and put them into one table.",
     "config": "Show the recipe that results from files and settings, or everything a recipe may hold.",
 }.items():
     app.command(f"angulus.cli.{_command}:{_command}", name=_command, help=_help, help_epilogue="")
 app.command(data)
 app.command(evaluate)
+app.command(audit)
 
 
 def main(tokens: Sequence[str] | None = None) -> int:

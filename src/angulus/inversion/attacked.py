@@ -1,0 +1,35 @@
+"""The network under attack: frozen, in evaluation mode, and put back as it was found.
+
+Nothing in it is replaced. Its parameters get no gradients, so that only the images are moved.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from angulus.models import EmbeddingModel
+
+
+@contextmanager
+def attacked(model: EmbeddingModel, device: str | torch.device = "cpu") -> Iterator[EmbeddingModel]:
+    """The model on a device, in evaluation mode and without gradients for its weights, while the block runs.
+
+    Mode, `requires_grad` and device are put back at the end; weights and running statistics are never written.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    home = _home(model, torch.device(device))
+    try:
+        yield model.to(device).eval().requires_grad_(False)
+    finally:
+        for module, training in modes:
+            module.training = training
+        for parameter, flag in wanted:
+            parameter.requires_grad_(flag)
+        model.to(home)
+
+
+def _home(model: nn.Module, otherwise: torch.device) -> torch.device:
+    return next((parameter.device for parameter in model.parameters()), otherwise)
