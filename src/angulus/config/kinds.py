@@ -16,7 +16,7 @@ from angulus.config.suggest import did_you_mean
 from angulus.heads import STRATEGIES, Strategy
 from angulus.margins import MARGINS, SCHEDULES, Margin, Schedule
 from angulus.models import MODELS, ModelConfig
-from angulus.training.experiment import DATA, OPTIMIZERS
+from angulus.training.experiment import DATA, MEMBERS, OPTIMIZERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +54,16 @@ SCHEDULE = Family(noun="schedule", names=SCHEDULES, hints=frozenset({Schedule}),
 MODEL = Family(noun="model", names=MODELS, hints=frozenset({ModelConfig}), needs=("build", "input", "embedding_dim"))
 STRATEGY = Family(noun="strategy", names=STRATEGIES, hints=frozenset({Strategy}), default="dense", needs=("sweep",))
 DATA_KIND = Family(noun="kind of data", names=DATA, hints=frozenset(DATA.values()), default="folder")
+MEMBER_KIND = Family(noun="kind of data", names=MEMBERS, hints=frozenset(MEMBERS.values()), default="folder")
 OPTIMIZER = Family(noun="optimizer", names=OPTIMIZERS, hints=frozenset(OPTIMIZERS.values()), default="sgd")
 
-FAMILIES = (MARGIN, SCHEDULE, MODEL, STRATEGY, DATA_KIND, OPTIMIZER)
+FAMILIES = (MARGIN, SCHEDULE, MODEL, STRATEGY, DATA_KIND, MEMBER_KIND, OPTIMIZER)
 
 # Where a kind stands in a recipe ("*" is any key), so that layers merge as their kinds allow.
 KINDS_AT: dict[tuple[str, ...], Family] = {
     ("data",): DATA_KIND,
+    ("data", "base"): MEMBER_KIND,
+    ("data", "outside"): MEMBER_KIND,
     ("evaluation", "also", "*"): DATA_KIND,
     ("model",): MODEL,
     ("margin",): MARGIN,

@@ -21,6 +21,7 @@ from angulus.data.folder import FolderSource
 from angulus.data.formats import FORMATS, Format, format_of, open_source
 from angulus.data.loader import Batch, batches, sequential
 from angulus.data.montage import montage
+from angulus.data.noise import STATES, Noise, NoisySource, State, Truth, add_noise, truth_of
 from angulus.data.omniglot import OmniglotSource
 from angulus.data.sampling import EpochSampler
 from angulus.data.split import Subset, drop_shared, select, split_identities, subset
@@ -30,6 +31,7 @@ from angulus.data.synthetic import SyntheticFaces
 __all__ = [
     "ACTIONS",
     "FORMATS",
+    "STATES",
     "Account",
     "Action",
     "Augment",
@@ -44,14 +46,19 @@ __all__ = [
     "FolderSource",
     "Format",
     "InMemory",
+    "Noise",
+    "NoisySource",
     "OmniglotSource",
     "Records",
     "Size",
     "Source",
+    "State",
     "StoredSource",
     "Subset",
     "SyntheticFaces",
+    "Truth",
     "account_of",
+    "add_noise",
     "apply_edits",
     "batches",
     "bytes_needed",
@@ -70,6 +77,7 @@ __all__ = [
     "sequential",
     "split_identities",
     "subset",
+    "truth_of",
     "without_unreadable",
     "write_edits",
 ]

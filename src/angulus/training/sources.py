@@ -13,6 +13,7 @@ from angulus.data import (
     Source,
     SyntheticFaces,
     account_of,
+    add_noise,
     apply_edits,
     bytes_needed,
     open_source,
@@ -29,6 +30,7 @@ from angulus.training.experiment import (
     Experiment,
     FolderData,
     Identities,
+    NoisyData,
     OmniglotData,
     StoredData,
     SyntheticData,
@@ -84,29 +86,8 @@ def found_sources(experiment: Experiment, spec: InputSpec) -> Sources:
 
 def open_data(data: Data, spec: InputSpec) -> Source:
     """One data set with its rules about identities applied, before it is split."""
-    size = (spec.height, spec.width)
     rules = data.identities
-    if isinstance(data, FolderData):
-        source: Source = FolderSource.open(
-            data.path, size=size, fit=data.fit, on_unreadable=data.on_unreadable, on_empty=data.on_empty
-        )
-    elif isinstance(data, OmniglotData):
-        source = OmniglotSource.open(data.path, size=size, invert=data.invert)
-    elif isinstance(data, SyntheticData):
-        source = SyntheticFaces(
-            num_identities=data.num_identities,
-            images_per_identity=data.images_per_identity,
-            height=spec.height,
-            width=spec.width,
-            seed=data.seed,
-            first_identity=data.first_identity,
-            nuisance=data.nuisance,
-        )
-    elif isinstance(data, StoredData):
-        kind = STORED[type(data)]
-        source = open_source(data.path, kind=kind, size=size, fit=data.fit, on_unreadable=data.on_unreadable)
-    else:
-        raise DataError(f"data must be one of {', '.join(DATA)}, got {type(data).__name__}")
+    source = whole_set(data, spec)
     if rules.edits:
         source = apply_edits(source, [read_edits(path) for path in rules.edits])
     return subset(
@@ -118,8 +99,56 @@ def open_data(data: Data, spec: InputSpec) -> Source:
     )
 
 
+def whole_set(data: Data, spec: InputSpec) -> Source:
+    """One data set before any of its rules about identities: what a list of edits is made for."""
+    size = (spec.height, spec.width)
+    if isinstance(data, NoisyData):
+        return noisy(data, spec)
+    if isinstance(data, FolderData):
+        return FolderSource.open(
+            data.path, size=size, fit=data.fit, on_unreadable=data.on_unreadable, on_empty=data.on_empty
+        )
+    if isinstance(data, OmniglotData):
+        return OmniglotSource.open(data.path, size=size, invert=data.invert)
+    if isinstance(data, SyntheticData):
+        return SyntheticFaces(
+            num_identities=data.num_identities,
+            images_per_identity=data.images_per_identity,
+            height=spec.height,
+            width=spec.width,
+            seed=data.seed,
+            first_identity=data.first_identity,
+            nuisance=data.nuisance,
+        )
+    if isinstance(data, StoredData):
+        kind = STORED[type(data)]
+        return open_source(data.path, kind=kind, size=size, fit=data.fit, on_unreadable=data.on_unreadable)
+    raise DataError(f"data must be one of {', '.join(DATA)}, got {type(data).__name__}")
+
+
+def noisy(data: NoisyData, spec: InputSpec) -> Source:
+    """A set with noise in the images of those identities that are trained on."""
+    base, rules = open_data(data.base, spec), data.identities
+    outside = None
+    if data.outside is not None:
+        given = data.outside.identities
+        outside = chosen_parts(open_data(data.outside, spec), given)
+    out = frozenset(excluded(rules))
+    trained = {name for name in chosen_parts(base, rules).identities if name not in out}
+    return add_noise(base, data.noise(), outside=outside, among=trained)
+
+
+def chosen_parts(source: Source, rules: Identities) -> Source:
+    """The parts of a set that are trained on."""
+    parts = split_identities(source, used_parts(rules), seed=rules.split_seed)
+    names = [name for part in rules.train_on for name in parts[part].identities]
+    return subset(source, identities=names)
+
+
 def image_shape(data: Data) -> tuple[int, int]:
     """Height and width of the first image of a data set."""
+    if isinstance(data, NoisyData):
+        return image_shape(data.base)
     if isinstance(data, FolderData):
         height, width, _ = FolderSource.open(data.path, on_empty=data.on_empty).read(0).shape
         return height, width
