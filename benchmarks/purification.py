@@ -149,7 +149,7 @@ class Grid:
                 best, at = best_f1(verdict.suspicion, wrong)
                 found[f"{rule} {angle if angle == 'auto' else f'{angle:g}'}"] = {
                     **asdict(score_cleaning(verdict.dropped, wrong)),
-                    **{"angle": verdict.angle, "best_f1": best, "best_angle": at},
+                    **{"angle": verdict.angle, "share": verdict.fit.share, "best_f1": best, "best_angle": at},
                     "average_precision": average_precision(verdict.suspicion, wrong),
                 }
         share = {
@@ -165,7 +165,10 @@ class Grid:
 
     def cell(self, noise: str, seed: int) -> None:
         """All trainings of one noise and seed."""
-        experiment, place = unjudged(recipe(NOISE[noise], seed, self.init)), self.runs / f"{noise.replace(' %', '')}_{seed}"
+        experiment, place = (
+            unjudged(recipe(NOISE[noise], seed, self.init)),
+            self.runs / f"{noise.replace(' %', '')}_{seed}",
+        )
         ways = {
             "K=3": Purification(subcenters=3),
             "K=1": Purification(subcenters=1, rule="nearest"),
@@ -234,7 +237,7 @@ def verification_table(rows: dict[str, Any]) -> str:
         "cleaned combined": "cleaned by K = 3, combined auto",
     }
     lines = [
-        "| noise | trained on | seeds | EER | TAR at FAR 0.1 | TAR at FAR 0.01 | 95 % interval of the last, first seed |",
+        "| noise | trained on | seeds | EER | TAR at FAR 0.1 | TAR at FAR 0.01 | 95 % of the last, first seed |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for noise in ("clean", *NOISE):

@@ -38,6 +38,10 @@ for _command, _help in {
     "plan": "Show the memory a run would take with each strategy, what fits this machine, and a step's time.\n\n"
     "angulus plan recipe.yaml plans for the data at hand; angulus plan recipe.yaml --classes 1000000 --memory 80GB "
     "pretends so many identities and such a device.",
+    "purify": "Find wrong labels with sub-centers, list them, and train again without them.\n\n"
+    "angulus purify recipe.yaml data.path=FOLDER does all of it: a run with 3 centers for each identity, a list of "
+    "what lies beyond 75 degrees of the dominant one, a plain run without that; angulus purify runs/x cleans the "
+    "training set of a finished run with sub-centers. No image is touched.",
     "study": "Run a grid of recipes and seeds and put them into one table.",
     "config": "Show the recipe that results from files and settings, or everything a recipe may hold.",
 }.items():

@@ -166,9 +166,7 @@ def add_noise(
     )
 
 
-def other_labels(
-    own: NDArray[np.int64], images: NDArray[np.int64], random: np.random.Generator
-) -> NDArray[np.int64]:
+def other_labels(own: NDArray[np.int64], images: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
     """For each label another one, drawn in proportion to how often the others occur in `images`."""
     drawn = random.choice(images, size=len(own))
     while (same := drawn == own).any():
@@ -217,14 +215,18 @@ def _strangers(outside: Source | None, count: int, random: np.random.Generator) 
 
 def _check_room(count: dict[str, int], images: int, source: Source, outside: Source | None) -> None:
     if count["flips"] > images:
-        raise DataError(f"flips must leave room for the other faults: {count['flips']} of {images} images; lower a rate")
+        raise DataError(
+            f"flips must leave room for the other faults: {count['flips']} of {images} images; lower a rate"
+        )
     if not count["outliers"]:
         return
     if outside is None:
         raise DataError("outliers need another set of images to come from, got none")
     shared = sorted(set(outside.identities).intersection(source.identities))
     if shared:
-        raise DataError(f"outliers must show people who are not in the set; {', '.join(shared[:3])} are in both: "
-                        "leave them out of one with identities.exclude")
+        raise DataError(
+            f"outliers must show people who are not in the set; {', '.join(shared[:3])} are in both: "
+            "leave them out of one with identities.exclude"
+        )
     if len(outside) < count["outliers"]:
         raise DataError(f"there must be an image for each of {count['outliers']} outliers, got {len(outside)}")

@@ -1,9 +1,9 @@
-"""Purification: which labels are wrong, found with sub-centers and embeddings, and a set cleaned without touching it."""
+"""Which labels of a set are wrong, found with sub-centers and embeddings, and the set cleaned without touching it."""
 
 from angulus.purification.centers import Centers, centers_of_run, dominant_centers
 from angulus.purification.evidence import Angles, Evidence, angles_of, gather, weigh
 from angulus.purification.purify import Purification, Purified, list_noise, purify
-from angulus.purification.rules import RULES, Rule, TwoGroups, Verdict, decide, two_groups
+from angulus.purification.rules import RULES, Rule, Verdict, WrongLabels, decide, wrong_labels
 from angulus.purification.scoring import CleaningScore, average_precision, best_f1, score_cleaning
 
 __all__ = [
@@ -15,8 +15,8 @@ __all__ = [
     "Purification",
     "Purified",
     "Rule",
-    "TwoGroups",
     "Verdict",
+    "WrongLabels",
     "angles_of",
     "average_precision",
     "best_f1",
@@ -27,6 +27,6 @@ __all__ = [
     "list_noise",
     "purify",
     "score_cleaning",
-    "two_groups",
     "weigh",
+    "wrong_labels",
 ]

@@ -1,4 +1,4 @@
-"""The class centers of a finished run by the names of the identities, whatever margin, strategy and number of processes.
+"""The class centers of a finished run by the names of the identities; any margin, strategy, number of processes.
 
 A head with K sub-centers has K directions for each identity. The dominant center is the one that most images of the
 identity are nearest to; wrong labels gather at the others (Deng et al. 2020, Sub-center ArcFace, section 3).
@@ -38,8 +38,8 @@ class Centers:
         if missing:
             shown = ", ".join(missing[:SHOWN]) + (", ..." if len(missing) > SHOWN else "")
             raise DataError(
-                f"labels must be those of the head: {len(missing)} of {len(names)} identities of the data have no class "
-                f"in it ({shown}); use the data that the run was trained on, or train a run on this data"
+                f"labels must be those of the head: {len(missing)} of {len(names)} identities of the data have no "
+                f"class in it ({shown}); use the data that the run was trained on, or train a run on this data"
             )
         return Centers(names=tuple(names), directions=self.directions[[place[name] for name in names]])
 

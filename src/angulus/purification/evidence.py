@@ -4,6 +4,7 @@ For image i with label y, unit embedding x (image plus mirrored image) and unit 
 
     own[i, k]      w_yk . x                    the cosine to each center of the own class
     other[i]       max over j != y, k of w_jk . x     and which class that is
+    chance[i, k]   w_zk . x for a class z != y drawn at random: what a wrong label looks like
     agreement[i]   the cosine between the embeddings of the image and of its mirror image
 
 Classes are taken in blocks, so that [n, c x k] is never whole; images in chunks that are kept on the disk, so that a
@@ -34,15 +35,18 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
-    """Of n images: labels int64 [n], own float32 [n, k], other int64 [n] (a class), other_cos and agreement float32 [n].
+    """Of n images: labels int64 [n], own float32 [n, k], other int64 [n], a class; other_cos, agreement float32 [n].
 
-    other is -1, and other_cos -1, where there is one class alone.
+    by_chance int64 [n], a class drawn at random, and chance float32 [n, k], the cosines to its centers.
+    other and by_chance are -1, and their cosines -1, where there is one class alone.
     """
 
     labels: NDArray[np.int64]
     own: NDArray[np.float32]
     other: NDArray[np.int64]
     other_cos: NDArray[np.float32]
+    by_chance: NDArray[np.int64]
+    chance: NDArray[np.float32]
     agreement: NDArray[np.float32]
 
     def __len__(self) -> int:
@@ -58,6 +62,8 @@ class Evidence:
 class Angles:
     """The evidence in degrees, n images: to the dominant and to the nearest own center, and to the nearest other class.
 
+    chance_angle, chance_nearest: the same to the dominant and the nearest center of a class drawn at random.
+    chance_is_other: bool [n], whether that class is the nearest other one.
     is_dominant: bool [n], whether the nearest own center is the dominant one.
     dominant: int64 [c], counts: int64 [c, k], how many images are nearest to each center.
     """
@@ -65,6 +71,9 @@ class Angles:
     dominant_angle: NDArray[np.float64]
     nearest_angle: NDArray[np.float64]
     other_angle: NDArray[np.float64]
+    chance_angle: NDArray[np.float64]
+    chance_nearest: NDArray[np.float64]
+    chance_is_other: NDArray[np.bool_]
     is_dominant: NDArray[np.bool_]
     dominant: NDArray[np.int64]
     counts: NDArray[np.int64]
@@ -79,6 +88,9 @@ def angles_of(evidence: Evidence, classes: int) -> Angles:
         dominant_angle=degrees(evidence.own[np.arange(len(evidence)), own_dominant]),
         nearest_angle=degrees(evidence.own.max(axis=1)),
         other_angle=degrees(evidence.other_cos),
+        chance_angle=degrees(evidence.chance[np.arange(len(evidence)), dominant[evidence.by_chance]]),
+        chance_nearest=degrees(evidence.chance.max(axis=1)),
+        chance_is_other=evidence.by_chance == evidence.other,
         is_dominant=evidence.nearest == own_dominant,
         dominant=dominant,
         counts=counts,
@@ -91,8 +103,10 @@ def degrees(cosines: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 @torch.inference_mode()
-def weigh(embeddings: EmbeddingSet, centers: Centers, *, block: int = BLOCK) -> Evidence:
+def weigh(embeddings: EmbeddingSet, centers: Centers, *, block: int = BLOCK, seed: int = 0) -> Evidence:
     """The evidence of labelled embeddings, whose labels number the classes of `centers`.
+
+    block: centers at a time.  seed: of the classes drawn at random.
 
     Raises DataError where dimensions differ.
     """
@@ -105,15 +119,29 @@ def weigh(embeddings: EmbeddingSet, centers: Centers, *, block: int = BLOCK) -> 
     labels = np.asarray(embeddings.labels, dtype=np.int64)
     flipped = embeddings.flipped is not None
     units = torch.from_numpy(embeddings.unit("sum" if flipped else "plain"))
-    own = torch.einsum("nd,nkd->nk", units, centers.directions[torch.from_numpy(labels)])
+    by_chance = drawn_classes(labels, len(centers.directions), seed)
     other, other_cos = nearest_other(units, torch.from_numpy(labels), centers.directions, block)
     return Evidence(
         labels=labels,
-        own=own.numpy(),
+        own=to_centers(units, centers, labels),
         other=other.numpy(),
         other_cos=other_cos.numpy(),
+        by_chance=by_chance,
+        chance=np.where(by_chance[:, None] < 0, np.float32(-1), to_centers(units, centers, by_chance)),
         agreement=agreement_of(embeddings),
     )
+
+
+def to_centers(units: Tensor, centers: Centers, labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The cosines [n, k] of unit embeddings to the centers of one class each."""
+    return torch.einsum("nd,nkd->nk", units, centers.directions[torch.from_numpy(labels)]).numpy()
+
+
+def drawn_classes(labels: NDArray[np.int64], classes: int, seed: int) -> NDArray[np.int64]:
+    """A class other than the own for each image, evenly drawn; -1 where there is no other."""
+    if classes < 2:
+        return np.full(len(labels), -1, dtype=np.int64)
+    return (labels + np.random.default_rng(seed).integers(1, classes, size=len(labels))) % classes
 
 
 def nearest_other(units: Tensor, labels: Tensor, directions: Tensor, block: int) -> tuple[Tensor, Tensor]:
@@ -169,7 +197,7 @@ def gather(
             numbered = EmbeddingSet(
                 embeddings=embeddings.embeddings, flipped=embeddings.flipped, labels=np.asarray(source.labels)[rows]
             )
-            found = weigh(numbered, centers)
+            found = weigh(numbered, centers, seed=start)
             if file is not None:
                 write_part(file, found)
         parts.append(found)

@@ -52,15 +52,13 @@ def check_left(source: Source, verdict: Verdict, rule: Rule) -> None:
         return
     low, middle = np.percentile(verdict.suspicion, [0, 50])
     raise DataError(
-        f"the rule {rule} at {verdict.angle:.1f} degrees drops {int(verdict.dropped.sum())} of {len(source)} images and "
-        f"leaves {len(left)} of {len(source.identities)} identities (smallest {low:.1f}, median {middle:.1f} degrees); "
+        f"the rule {rule} at {verdict.angle:.1f} degrees drops {int(verdict.dropped.sum())} of {len(source)} images "
+        f"and leaves {len(left)} of {len(source.identities)} identities (smallest {low:.1f}, median {middle:.1f} degrees); "
         "take a larger --angle or --angle auto, or train the run longer"
     )
 
 
-def summary_of(
-    source: Source, angles: Angles, verdict: Verdict, rule: Rule, min_images: int = 1
-) -> dict[str, Any]:
+def summary_of(source: Source, angles: Angles, verdict: Verdict, rule: Rule, min_images: int = 1) -> dict[str, Any]:
     """What went and what is left, JSON-ready; scored where the noise was injected and the truth is known."""
     labels = np.asarray(source.labels)
     before = np.bincount(labels, minlength=len(source.identities))
@@ -71,7 +69,8 @@ def summary_of(
     found: dict[str, Any] = {
         "rule": rule,
         "angle": verdict.angle,
-        "fit": None if verdict.fit is None else asdict(verdict.fit),
+        "estimated share of wrong labels": verdict.fit.share,
+        "fitted angle": verdict.fit.angle,
         "images": len(source),
         "dropped": dropped,
         "identities": len(source.identities),

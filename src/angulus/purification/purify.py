@@ -1,4 +1,4 @@
-"""Clean a noisy set: train with sub-centers, find what lies far from the dominant ones, list it, train plain without it.
+"""Clean a noisy set: train with sub-centers, list what lies far from the dominant ones, train plain without it.
 
 OUT/purify.json              what was asked for
 OUT/round-1/subcenters/      the run with K sub-centers
@@ -68,7 +68,7 @@ class Purification:
 
 @dataclass(frozen=True)
 class Purified:
-    """lists: one for each round.  figures: by name.  retrained: the folder of the plain run, None where there is none."""
+    """lists: one for each round.  figures: by name.  retrained: the folder of the plain run, or None."""
 
     folder: Path
     lists: tuple[Path, ...]
@@ -144,9 +144,7 @@ def list_noise(
     source = training_images(opened)
     centers = opened.centers.in_order(source.identities)
     device = choose_device(opened.experiment.device)
-    evidence = gather(
-        opened.model, source, centers, folder=folder / "evidence", device=device, progress=images
-    )
+    evidence = gather(opened.model, source, centers, folder=folder / "evidence", device=device, progress=images)
     angles = angles_of(evidence, len(source.identities))
     verdict = decide(angles, options.rule, default_angle(options.rule) if options.angle is None else options.angle)
     check_left(source, verdict, options.rule)

@@ -6,15 +6,22 @@
     combined   2 own - other: the angle to the dominant center, and how much farther that is than the nearest
                other class: own + (own - other)
 
-An image goes where its suspicion is above the angle. The angle "auto" is fitted to the set: two normal distributions
-explain the suspicions, and the angle is where an image is as likely of the upper one as of the lower one.
+An image goes where its suspicion is above the angle. The angle "auto" is fitted to the set. What a wrong label looks
+like is known without knowing one: it is the suspicion g that an image has under the label of another class, drawn at
+random. With the observed suspicions h, the share w of wrong labels and p, the probability that a label is wrong:
+
+    w = 2 P(h > median of g)      right labels hardly reach that far (Storey 2002)
+    p(x) = w g(x) / h(x)          made increasing; the local false discovery rate the other way round (Efron 2004)
+
+and images go from where p is 1/2 on. Right labels may be spread in any way, which two normal distributions would not
+allow: hard images lie far out.
 """
 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from angulus.errors import DataError
 from angulus.purification.evidence import Angles
@@ -23,43 +30,50 @@ Rule = Literal["subcenter", "strict", "nearest", "combined"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 PUBLISHED_ANGLE = 75.0
 _BEYOND = 360.0  # more than any angle and than any combination of two
-_ROUNDS = 500
-_LEAST_SHARE = 0.002  # of the images in the upper distribution; less is none
+_LOWEST, _HIGHEST, _STEP = -180.0, 360.0, 0.5  # degrees of the grid on which densities are compared
+_SMOOTH = 2.0  # degrees, at least
 
 
-@dataclass(frozen=True, kw_only=True)
-class TwoGroups:
-    """Two normal distributions that were fitted to the suspicions: shares, means and deviations, the lower first.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WrongLabels:
+    """What was fitted: share of wrong labels, the angle from which on a label is rather wrong than right (None: nowhere).
 
-    angle: where both are as likely.  is_two: whether two explain the set better than one (by BIC) and lie apart.
+    grid: degrees [m], and probability [m] that a label of this suspicion is wrong, increasing.
     """
 
-    shares: tuple[float, float]
-    means: tuple[float, float]
-    deviations: tuple[float, float]
-    angle: float
-    is_two: bool
+    share: float
+    angle: float | None
+    grid: NDArray[np.float64]
+    probability: NDArray[np.float64]
+
+    def at(self, suspicion: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The probability that labels of these suspicions are wrong."""
+        return np.interp(suspicion, self.grid, self.probability)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Verdict:
-    """suspicion: float64 [n], degrees.  angle: from where on images go.  dropped: bool [n].  fit: of the angle "auto"."""
+    """suspicion: float64 [n], degrees.  angle: beyond it images go.  dropped: bool [n].
+
+    fit: what the set says of its wrong labels, whether or not the angle is taken from it.
+    """
 
     suspicion: NDArray[np.float64]
     angle: float
     dropped: NDArray[np.bool_]
-    fit: TwoGroups | None = None
+    fit: WrongLabels
 
 
 def decide(angles: Angles, rule: Rule, angle: float | Literal["auto"]) -> Verdict:
     """Which images a rule drops. Raises DataError for an unknown rule or an angle that is none."""
     scores = suspicion(angles, rule)
-    if angle != "auto":
-        if not 0.0 <= angle <= 180.0:
-            raise DataError(f"angle must be between 0 and 180 degrees, or auto, got {angle}")
-        return Verdict(suspicion=scores, angle=float(angle), dropped=scores > angle)
-    fit = two_groups(scores[scores < _BEYOND])
-    limit = fit.angle if fit.is_two else float(scores[scores < _BEYOND].max(initial=0.0))
+    fit = wrong_labels(np.where(scores < _BEYOND, scores, angles.dominant_angle), suspicion_by_chance(angles, rule))
+    if angle == "auto":
+        limit = _BEYOND - 1 if fit.angle is None else fit.angle
+    elif 0.0 <= angle <= 180.0:
+        limit = float(angle)
+    else:
+        raise DataError(f"angle must be between 0 and 180 degrees, or auto, got {angle}")
     return Verdict(suspicion=scores, angle=limit, dropped=scores > limit, fit=fit)
 
 
@@ -76,71 +90,42 @@ def suspicion(angles: Angles, rule: Rule) -> NDArray[np.float64]:
     return angles.dominant_angle
 
 
+def suspicion_by_chance(angles: Angles, rule: Rule) -> NDArray[np.float64]:
+    """The same, had each image the label of a class drawn at random: what wrong labels look like, degrees [n]."""
+    if rule == "nearest":
+        return angles.chance_nearest
+    if rule == "combined":
+        # the nearest class other than the drawn one: the own, or the one that was nearest before
+        rest = np.where(angles.chance_is_other, 180.0, angles.other_angle)
+        return 2 * angles.chance_angle - np.minimum(angles.nearest_angle, rest)
+    return angles.chance_angle
+
+
 def default_angle(rule: Rule) -> float | Literal["auto"]:
     """The published angle, which is one to a center; what combines several is fitted."""
     return "auto" if rule == "combined" else PUBLISHED_ANGLE
 
 
-def two_groups(values: ArrayLike) -> TwoGroups:
-    """Fit two normal distributions to values [n] (EM, float64, from the split with the least variance inside)."""
-    data = np.sort(np.asarray(values, dtype=np.float64))
-    if len(data) < 8 or data[0] == data[-1]:
-        middle = float(data.mean()) if len(data) else 0.0
-        return TwoGroups(shares=(1.0, 0.0), means=(middle, middle), deviations=(0.0, 0.0), angle=middle, is_two=False)
-    upper = (data > least_variance_split(data)).astype(np.float64)
-    least = 1e-3 * data.std()
-    shares, means, deviations = _moments(data, upper, least)
-    before = -np.inf
-    for _ in range(_ROUNDS):
-        joint = shares * _density(data[:, None], means, deviations)
-        total = joint.sum(axis=1) + 1e-300
-        likelihood = float(np.log(total).sum())
-        shares, means, deviations = _moments(data, joint[:, 1] / total, least)
-        if likelihood - before < 1e-9 * abs(likelihood):
-            break
-        before = likelihood
-    one = float(np.log(_density(data, data.mean(), data.std()) + 1e-300).sum())
-    better = 2 * (likelihood - one) > 3 * np.log(len(data))  # three numbers more than one distribution has
-    apart = means[1] - means[0] > max(deviations)
-    pair = [(float(array[0]), float(array[1])) for array in (shares, means, deviations)]
-    return TwoGroups(
-        shares=pair[0],
-        means=pair[1],
-        deviations=pair[2],
-        angle=_crossing(shares, means, deviations),
-        is_two=bool(better and apart and shares[1] > _LEAST_SHARE),
-    )
+def wrong_labels(observed: NDArray[np.float64], by_chance: NDArray[np.float64]) -> WrongLabels:
+    """How many labels are wrong, and from where on: observed suspicions [n] against those of labels at random [m]."""
+    grid = np.arange(_LOWEST, _HIGHEST + _STEP, _STEP)
+    if not len(by_chance) or not len(observed):
+        return WrongLabels(share=0.0, angle=None, grid=grid, probability=np.zeros(len(grid)))
+    share = float(min(1.0, 2 * (observed > np.median(by_chance)).mean()))
+    expected, seen = density(by_chance, grid), density(observed, grid)
+    ratio = np.divide(share * expected, seen, out=np.zeros(len(grid)), where=seen > 0)
+    reached = np.maximum.accumulate(np.clip(ratio, 0.0, 1.0) * (grid >= observed.min()))
+    likely = np.flatnonzero(reached >= 0.5)
+    angle = float(grid[likely[0]]) if len(likely) else None
+    return WrongLabels(share=share, angle=angle, grid=grid, probability=reached)
 
 
-def least_variance_split(data: NDArray[np.float64]) -> float:
-    """The value that splits sorted data into two groups with the least variance inside (Otsu 1979)."""
-    counts = np.arange(1, len(data))
-    sums = np.cumsum(data)
-    low, high = sums[:-1] / counts, (sums[-1] - sums[:-1]) / (len(data) - counts)
-    between = counts * (len(data) - counts) * (high - low) ** 2
-    place = int(between.argmax())
-    return float((data[place] + data[place + 1]) / 2)
-
-
-def _moments(
-    data: NDArray[np.float64], upper: NDArray[np.float64], least: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    weights = np.stack([1 - upper, upper], axis=1)
-    totals = np.maximum(weights.sum(axis=0), 1e-9)
-    means = (weights * data[:, None]).sum(axis=0) / totals
-    spread = (weights * (data[:, None] - means) ** 2).sum(axis=0) / totals
-    return totals / len(data), means, np.maximum(np.sqrt(spread), least)
-
-
-def _density(data: NDArray[np.float64], mean: ArrayLike, deviation: ArrayLike) -> NDArray[np.float64]:
-    z = (data - mean) / np.asarray(deviation)
-    return np.exp(-0.5 * z * z) / (np.asarray(deviation) * np.sqrt(2 * np.pi))
-
-
-def _crossing(
-    shares: NDArray[np.float64], means: NDArray[np.float64], deviations: NDArray[np.float64]
-) -> float:
-    """The value between the means where both distributions are as likely."""
-    grid = np.linspace(means[0], means[1], 2001)
-    joint = shares * _density(grid[:, None], means, deviations)
-    return float(grid[int((joint[:, 1] >= joint[:, 0]).argmax())])
+def density(values: NDArray[np.float64], grid: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A smooth density of values on the grid (normal kernel, Silverman's width, at least 2 degrees)."""
+    low, high = np.percentile(values, [25, 75])
+    width = max(_SMOOTH, 0.9 * min(values.std(), (high - low) / 1.34) * len(values) ** -0.2)
+    edges = np.append(grid - _STEP / 2, grid[-1] + _STEP / 2)
+    counts = np.histogram(values, bins=edges)[0] / (len(values) * _STEP)
+    reach = np.arange(-4 * width, 4 * width + _STEP, _STEP)
+    kernel = np.exp(-0.5 * (reach / width) ** 2)
+    return np.convolve(counts, kernel / kernel.sum(), mode="same")

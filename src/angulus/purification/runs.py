@@ -69,5 +69,3 @@ def with_edits(experiment: Experiment, lists: tuple[Path, ...]) -> Experiment:
     identities = experiment.data.identities
     data = replace(experiment.data, identities=replace(identities, edits=(*identities.edits, *lists)))
     return replace(experiment, data=data)
-
-
