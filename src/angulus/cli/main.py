@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, UnknownOptionError
 
 import angulus
+from angulus.cli.audit import app as audit
 from angulus.cli.evaluate import app as evaluate
 from angulus.errors import AngulusError
 
@@ -47,6 +48,7 @@ for _command, _help in {
 }.items():
     app.command(f"angulus.cli.{_command}:{_command}", name=_command, help=_help, help_epilogue="")
 app.command(evaluate)
+app.command(audit)
 
 
 def main(tokens: Sequence[str] | None = None) -> int:

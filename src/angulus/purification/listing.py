@@ -53,8 +53,8 @@ def check_left(source: Source, verdict: Verdict, rule: Rule) -> None:
     low, middle = np.percentile(verdict.suspicion, [0, 50])
     raise DataError(
         f"the rule {rule} at {verdict.angle:.1f} degrees drops {int(verdict.dropped.sum())} of {len(source)} images "
-        f"and leaves {len(left)} of {len(source.identities)} identities (smallest {low:.1f}, median {middle:.1f} degrees); "
-        "take a larger --angle or --angle auto, or train the run longer"
+        f"and leaves {len(left)} of {len(source.identities)} identities (smallest {low:.1f}, median {middle:.1f} "
+        "degrees); take a larger --angle or --angle auto, or train the run longer"
     )
 
 

@@ -36,7 +36,7 @@ _SMOOTH = 2.0  # degrees, at least
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WrongLabels:
-    """What was fitted: share of wrong labels, the angle from which on a label is rather wrong than right (None: nowhere).
+    """What was fitted: share of wrong labels; angle from which on a label is rather wrong than right, None: nowhere.
 
     grid: degrees [m], and probability [m] that a label of this suspicion is wrong, increasing.
     """
