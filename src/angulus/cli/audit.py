@@ -112,7 +112,7 @@ def of_run(run: Path) -> "tuple[EmbeddingModel, Source, Source, Centers | None]"
     """A run with sub-centers, its training images and its centers. Raises an AngulusError where it is another thing."""
     from angulus.cli.opening import is_run
     from angulus.errors import ConfigError
-    from angulus.purification.purify import needs_subcenters
+    from angulus.purification.rounds import needs_subcenters
     from angulus.purification.runs import open_run, training_images
     from angulus.training.sources import whole_set
 

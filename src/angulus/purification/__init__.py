@@ -3,7 +3,7 @@
 from angulus.purification.audit import Audited, LabelAudit, audit_labels
 from angulus.purification.centers import Centers, centers_of_run, dominant_centers
 from angulus.purification.evidence import Angles, Evidence, angles_of, gather, weigh
-from angulus.purification.purify import Purification, Purified, list_noise, purify
+from angulus.purification.rounds import Purification, Purified, list_noise, purify
 from angulus.purification.rules import RULES, Rule, Verdict, WrongLabels, decide, wrong_labels
 from angulus.purification.scoring import CleaningScore, average_precision, best_f1, score_cleaning
 

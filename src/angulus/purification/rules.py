@@ -91,13 +91,18 @@ def suspicion(angles: Angles, rule: Rule) -> NDArray[np.float64]:
 
 
 def suspicion_by_chance(angles: Angles, rule: Rule) -> NDArray[np.float64]:
-    """The same, had each image the label of a class drawn at random: what wrong labels look like, degrees [n]."""
+    """The same, had each image the label of a class drawn at random: what wrong labels look like, degrees [m].
+
+    For the combined rule twice: with the person in the set, whose class is then the nearest other one, and as if the
+    person were not, as outliers are.
+    """
     if rule == "nearest":
         return angles.chance_nearest
     if rule == "combined":
-        # the nearest class other than the drawn one: the own, or the one that was nearest before
-        rest = np.where(angles.chance_is_other, 180.0, angles.other_angle)
-        return 2 * angles.chance_angle - np.minimum(angles.nearest_angle, rest)
+        # where the drawn class is the nearest other one, the next one is not known: the drawn one does for it
+        rest = np.where(angles.chance_is_other, angles.chance_angle, angles.other_angle)
+        known = 2 * angles.chance_angle - np.minimum(angles.nearest_angle, rest)
+        return np.concatenate([known, 2 * angles.chance_angle - rest])
     return angles.chance_angle
 
 
