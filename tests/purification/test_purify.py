@@ -49,7 +49,7 @@ def test_cleaning_takes_wrong_labels_rather_than_right_ones(done):
 
 
 def test_the_plain_run_is_trained_on_what_is_left(done):
-    experiment, result = done
+    _, result = done
     plain = open_run(result.retrained)
     assert plain.centers.subcenters == 1
     assert plain.experiment.data.identities.edits == result.lists
