@@ -64,9 +64,13 @@ def test_rules_drop_what_the_loops_drop(rule, subcenters):
     dominants = oracle.dominant(found.labels, found.nearest, CLASSES, subcenters)
     np.testing.assert_array_equal(angles.dominant, dominants)
     expected = [
-        oracle.goes(rule, own.tolist(), label, other, dominants, 75.0)
-        for own, label, other in zip(
-            found.own.astype(np.float64), found.labels, found.other_cos.astype(float), strict=True
+        oracle.goes(rule, own.tolist(), label, other, views, dominants, 75.0)
+        for own, label, other, views in zip(
+            found.own.astype(np.float64),
+            found.labels,
+            found.other_cos.astype(float),
+            np.minimum(found.agreement, 1).tolist(),
+            strict=True,
         )
     ]
     np.testing.assert_array_equal(decide(angles, rule, 75.0).dropped, expected)

@@ -34,7 +34,7 @@ def dominant(labels, nearest, classes, subcenters):
     return found
 
 
-def goes(rule, own, label, other_cos, dominants, angle):
+def goes(rule, own, label, other_cos, views, dominants, angle):
     """Whether the rule drops an image."""
     to_dominant = math.degrees(math.acos(own[dominants[label]]))
     nearest = own.index(max(own))
@@ -44,7 +44,8 @@ def goes(rule, own, label, other_cos, dominants, angle):
         return to_dominant > angle or nearest != dominants[label]
     if rule == "nearest":
         return math.degrees(math.acos(max(own))) > angle
-    return 2 * to_dominant - math.degrees(math.acos(other_cos)) > angle
+    to_nearest, to_other = (math.degrees(math.acos(cosine)) for cosine in (max(own), other_cos))
+    return to_dominant + to_nearest - to_other - math.degrees(math.acos(views)) / 4 > angle
 
 
 def average_precision(scores, wrong):

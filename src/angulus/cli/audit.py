@@ -48,8 +48,7 @@ def labels(
     out
         The folder for index.html, edits.csv and audit.json.
     rule
-        combined: twice the angle to the people of the name less that to the nearest other name; subcenter, strict,
-        nearest: as for angulus purify.
+        combined: all evidence together; subcenter, strict, nearest: as for angulus purify.
     angle
         Degrees beyond which an image goes, or "auto", which is fitted to the set; the page can move it.
     groups

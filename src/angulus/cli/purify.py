@@ -33,8 +33,8 @@ def purify(
         its recipe anew with so many.
     rule
         subcenter: the angle to the dominant center; strict: non-dominant centers go as well; nearest: the angle to the
-        nearest center of the class, also for runs with one center; combined: twice the own angle less that to the
-        nearest other class.
+        nearest center of the class, also for runs with one center; combined: all evidence together, also the angles
+        to the nearest other class and between the views of an image.
     angle
         Degrees beyond which an image goes, or "auto", which fits two groups to the set. 75 by default, auto for the
         combined rule.

@@ -135,7 +135,7 @@ def data_of(page: Page) -> dict[str, Any]:
         "histogram": by_degree(suspicion).tolist(),
         "names": {str(row["label"]): sparse(suspicion[labels == row["label"]]) for row in identities_table(page)},
         "images": [
-            [one.key, one.identity, one.action, one.to, round(one.suspicion, 1), one.reason, round(one.confidence, 3)]
+            [one.key, one.identity, one.proposal, one.to, round(one.suspicion, 1), one.reason, round(one.confidence, 3)]
             for one in page.findings.images
         ],
         "merges": [[one.other, one.identity, round(one.angle, 1)] for one in page.findings.merges],

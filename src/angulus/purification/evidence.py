@@ -62,6 +62,7 @@ class Evidence:
 class Angles:
     """The evidence in degrees, n images: to the dominant and to the nearest own center, and to the nearest other class.
 
+    views_angle: between image and mirrored image.
     chance_angle, chance_nearest: the same to the dominant and the nearest center of a class drawn at random.
     chance_is_other: bool [n], whether that class is the nearest other one.
     is_dominant: bool [n], whether the nearest own center is the dominant one.
@@ -71,6 +72,7 @@ class Angles:
     dominant_angle: NDArray[np.float64]
     nearest_angle: NDArray[np.float64]
     other_angle: NDArray[np.float64]
+    views_angle: NDArray[np.float64]
     chance_angle: NDArray[np.float64]
     chance_nearest: NDArray[np.float64]
     chance_is_other: NDArray[np.bool_]
@@ -88,6 +90,7 @@ def angles_of(evidence: Evidence, classes: int) -> Angles:
         dominant_angle=degrees(evidence.own[np.arange(len(evidence)), own_dominant]),
         nearest_angle=degrees(evidence.own.max(axis=1)),
         other_angle=degrees(evidence.other_cos),
+        views_angle=degrees(evidence.agreement),
         chance_angle=degrees(evidence.chance[np.arange(len(evidence)), dominant[evidence.by_chance]]),
         chance_nearest=degrees(evidence.chance.max(axis=1)),
         chance_is_other=evidence.by_chance == evidence.other,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from angulus.data import Edit, Source
 from angulus.purification.evidence import Angles, Evidence, degrees, nearest_other
 from angulus.purification.grouping import Groups
-from angulus.purification.rules import Verdict
+from angulus.purification.rules import Verdict, decide
 
 LEAST_GROUP = 3  # images that make a second person
 
@@ -28,13 +28,15 @@ LEAST_GROUP = 3  # images that make a second person
 class ImageFinding:
     """A proposal for one image. row: its place in the source.  angles in degrees.  confidence: in [0, 1].
 
-    to: the new identity of relabel and split.  is_shown_by_default: beyond the angle of the audit.
+    action: what is proposed at the angle of the audit.  proposal: what would be, were the image beyond it.
+    to: the new identity of a proposal to relabel or split.
     """
 
     row: int
     key: str
     identity: str
     action: Literal["drop", "relabel", "split", "keep"]
+    proposal: Literal["drop", "relabel", "split"]
     to: str
     suspicion: float
     angle: float
@@ -89,9 +91,11 @@ def find(
     typical = typical_angle(angles, verdict)
     counts = np.bincount(evidence.labels, minlength=len(source.identities))
     gone = spared(verdict, evidence.labels, counts)
-    splits = find_splits(source, groups, verdict, gone, angles, typical)
+    # several images that are like each other excuse each other under the other rules
+    splits = find_splits(source, groups, decide(angles, "subcenter", "auto"), angles, typical)
     second = {row: found for found in splits for row in found.rows}
-    order = np.argsort(-verdict.suspicion, kind="stable")[:most]
+    order = np.argsort(-verdict.suspicion, kind="stable")
+    order = order[(np.arange(len(order)) < most) | np.isin(order, list(second))]
     images = []
     for row in order.tolist():
         images.append(image_finding(source, evidence, angles, verdict, row, bool(gone[row]), second.get(row), typical))
@@ -128,19 +132,18 @@ def image_finding(
     label, other = int(evidence.labels[row]), int(evidence.other[row])
     name, other_name = source.identities[label], source.identities[other] if other >= 0 else ""
     angle, other_angle = float(angles.dominant_angle[row]), float(angles.other_angle[row])
-    action: Literal["drop", "relabel", "split", "keep"] = "keep"
+    proposal: Literal["drop", "relabel", "split"] = "drop"
     to, reason = "", f"{angle:.0f} degrees from {name}"
     if second is not None:
-        action, to, reason = "split", second.to, f"with {len(second.rows) - 1} more like it, {reason}"
-    elif goes and other >= 0 and other_angle <= typical and other_angle < angle:
-        action, to, reason = "relabel", other_name, f"{reason}, {other_angle:.0f} from {other_name}"
-    elif goes:
-        action = "drop"
+        proposal, to, reason = "split", second.to, f"with {len(second.rows) - 1} more like it, {reason}"
+    elif other >= 0 and other_angle <= typical and other_angle < angle:
+        proposal, to, reason = "relabel", other_name, f"{reason}, {other_angle:.0f} from {other_name}"
     return ImageFinding(
         row=row,
         key=source.keys[row],
         identity=name,
-        action=action,
+        action=proposal if goes or second is not None else "keep",
+        proposal=proposal,
         to=to,
         suspicion=float(verdict.suspicion[row]),
         angle=angle,
@@ -156,12 +159,14 @@ def image_finding(
 def find_splits(
     source: Source,
     groups: Groups,
-    verdict: Verdict,
-    gone: NDArray[np.bool_],
+    far: Verdict,
     angles: Angles,
     typical: float,
 ) -> list[SplitFinding]:
-    """Groups of at least three images, most of which go, which are no other name's."""
+    """Groups of at least three images, most of them far from the others of their name, that are no other name's.
+
+    far: which images are far from the dominant center of their name.
+    """
     labels, found = np.asarray(source.labels), []
     taken = set(source.identities)
     for label in np.flatnonzero((groups.sizes >= LEAST_GROUP).sum(axis=1) > 1).tolist():
@@ -170,7 +175,7 @@ def find_splits(
         for place in np.flatnonzero(groups.sizes[label] >= LEAST_GROUP).tolist():
             rows = members[groups.group[members] == place]
             is_known = np.median(angles.other_angle[rows]) <= typical
-            if place == first or is_known or gone[rows].mean() <= 0.5:
+            if place == first or is_known or far.dropped[rows].mean() <= 0.5:
                 continue
             centers = groups.centers.directions[label].numpy()
             to = new_name(source.identities[label], taken)
@@ -180,7 +185,7 @@ def find_splits(
                     to=to,
                     rows=tuple(rows.tolist()),
                     angle=float(degrees(centers[first] @ centers[place])),
-                    confidence=float(verdict.fit.at(verdict.suspicion[rows]).mean()),
+                    confidence=float(far.fit.at(far.suspicion[rows]).mean()),
                 )
             )
     return sorted(found, key=lambda one: -one.confidence)

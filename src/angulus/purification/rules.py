@@ -3,8 +3,8 @@
     subcenter  angle to the dominant center of its class (ArcFace, TPAMI 2021, section 3.2: beyond 75 degrees)
     strict     the same, and every image that is nearest to a non-dominant center goes, also within the angle
     nearest    angle to the nearest center of its class; with one center per class there is no other rule of the paper
-    combined   2 own - other: the angle to the dominant center, and how much farther that is than the nearest
-               other class: own + (own - other)
+    combined   dominant + nearest - other - views / 4: both angles to the own class, less that to the nearest other
+               class; an image whose mirror image lies far from it is a hard one, and is forgiven a little
 
 An image goes where its suspicion is above the angle. The angle "auto" is fitted to the set. What a wrong label looks
 like is known without knowing one: it is the suspicion g that an image has under the label of another class, drawn at
@@ -29,6 +29,7 @@ from angulus.purification.evidence import Angles
 Rule = Literal["subcenter", "strict", "nearest", "combined"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 PUBLISHED_ANGLE = 75.0
+_FORGIVEN = 0.25  # of the angle between the views of an image
 _BEYOND = 360.0  # more than any angle and than any combination of two
 _LOWEST, _HIGHEST, _STEP = -180.0, 360.0, 0.5  # degrees of the grid on which densities are compared
 _SMOOTH = 2.0  # degrees, at least
@@ -84,7 +85,8 @@ def suspicion(angles: Angles, rule: Rule) -> NDArray[np.float64]:
     if rule == "nearest":
         return angles.nearest_angle
     if rule == "combined":
-        return 2 * angles.dominant_angle - angles.other_angle
+        own = angles.dominant_angle + angles.nearest_angle
+        return own - angles.other_angle - _FORGIVEN * angles.views_angle
     if rule == "strict":
         return np.where(angles.is_dominant, angles.dominant_angle, _BEYOND)
     return angles.dominant_angle
@@ -101,8 +103,8 @@ def suspicion_by_chance(angles: Angles, rule: Rule) -> NDArray[np.float64]:
     if rule == "combined":
         # where the drawn class is the nearest other one, the next one is not known: the drawn one does for it
         rest = np.where(angles.chance_is_other, angles.chance_angle, angles.other_angle)
-        known = 2 * angles.chance_angle - np.minimum(angles.nearest_angle, rest)
-        return np.concatenate([known, 2 * angles.chance_angle - rest])
+        own = angles.chance_angle + angles.chance_nearest - _FORGIVEN * angles.views_angle
+        return np.concatenate([own - np.minimum(angles.nearest_angle, rest), own - rest])
     return angles.chance_angle
 
 
