@@ -7,7 +7,10 @@ models verify the same people of LFW: neither in glint24 nor used as outliers.
     python benchmarks/purification.py                          the whole grid, 3 seeds; what is there is not done again
     python benchmarks/purification.py --only "flips 20 %" --seeds 0
     python benchmarks/purification.py --init data/mobilefacenet/068.ckpt --runs runs/purification_068   fine-tuning
+    python benchmarks/purification.py --audit glint24.npz lfw112.npz     without training, from stored embeddings
     python benchmarks/purification.py --table                  the tables from the JSON alone
+
+The stored embeddings: angulus embed data/mobilefacenet/068.ckpt data/glint24 --out glint24.npz, and data/lfw112.
 """
 
 import argparse
@@ -24,10 +27,12 @@ import torch
 
 from angulus.config import load
 from angulus.data import Edit, InMemory, Source, truth_of, write_edits
+from angulus.embeddings import EmbeddingSet
 from angulus.evaluation import verify
 from angulus.extract import embed
 from angulus.purification import (
     RULES,
+    Evidence,
     Purification,
     angles_of,
     average_precision,
@@ -37,11 +42,13 @@ from angulus.purification import (
     purify,
     score_cleaning,
 )
+from angulus.purification.audit import evidence_of
+from angulus.purification.grouping import group_images
 from angulus.purification.rules import default_angle
 from angulus.purification.runs import is_finished, open_run, training_images, with_edits
 from angulus.training import Experiment, train
 from angulus.training.files import write_json, write_text
-from angulus.training.sources import open_evaluated
+from angulus.training.sources import found_sources, open_evaluated
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -101,6 +108,52 @@ def unjudged(experiment: Experiment) -> Experiment:
     return replace(experiment, evaluation=replace(experiment.evaluation, also={}))
 
 
+def scored_rules(source: Source, evidence: Evidence) -> dict[str, Any]:
+    """What every rule drops, scored with the truth; how right and wrong labels lie."""
+    truth = truth_of(source)
+    assert truth is not None
+    angles, wrong = angles_of(evidence, len(source.identities)), truth.is_wrong
+    found: dict[str, Any] = {"images": len(source), "wrong": int(wrong.sum())}
+    for rule in RULES:
+        for angle in dict.fromkeys([default_angle(rule), "auto"]):
+            verdict = decide(angles, rule, angle)
+            best, at = best_f1(verdict.suspicion, wrong)
+            found[f"{rule} {angle if angle == 'auto' else f'{angle:g}'}"] = {
+                **asdict(score_cleaning(verdict.dropped, wrong)),
+                **{"angle": verdict.angle, "share": verdict.fit.share, "best_f1": best, "best_angle": at},
+                "average_precision": average_precision(verdict.suspicion, wrong),
+            }
+    share = {
+        f"{kind}, {place}": float((mask & (angles.is_dominant == (place == "dominant"))).mean())
+        for kind, mask in (("right", ~wrong), ("wrong", wrong))
+        for place in ("dominant", "other")
+    }
+    spread = {
+        kind: [float(value) for value in np.percentile(angles.dominant_angle[mask], [5, 50, 95])]
+        for kind, mask in (("right", ~wrong), ("wrong", wrong))
+    }
+    return found | {"composition": share, "degrees": spread}
+
+
+def audited(noise: str, seed: int, files: list[Path]) -> dict[str, Any]:
+    """The rules on centers that the images themselves make, from stored embeddings of glint24 and LFW."""
+    experiment = recipe(NOISE[noise], seed, None)
+    assert experiment.model is not None
+    source = found_sources(unjudged(experiment), experiment.model.input).train
+    place: dict[str, tuple[EmbeddingSet, int]] = {}
+    for prefix, file in zip(("", "outlier/"), files, strict=True):
+        stored = EmbeddingSet.load(file)
+        place |= {prefix + key: (stored, row) for row, key in enumerate(stored.keys or ())}
+    picked = [place[key] for key in source.keys]
+    plain, flipped = (
+        np.stack([getattr(kept, name)[row] for kept, row in picked]) for name in ("embeddings", "flipped")
+    )
+    embeddings = EmbeddingSet(embeddings=plain, flipped=flipped)
+    labels = np.asarray(source.labels)
+    groups = group_images(embeddings.unit("sum"), labels, list(source.identities))
+    return scored_rules(source, evidence_of(embeddings, labels, groups, None))
+
+
 class Grid:
     """The grid with what of it is done, in a JSON file that grows."""
 
@@ -134,34 +187,11 @@ class Grid:
         }
 
     def rules(self, folder: Path) -> dict[str, Any]:
-        """What every rule would drop, scored with the truth."""
+        """What every rule would drop of the training set of a run."""
         opened = open_run(folder)
         source = training_images(opened)
-        truth = truth_of(source)
-        assert truth is not None
         centers = opened.centers.in_order(source.identities)
-        evidence = gather(opened.model, source, centers, folder=folder / "evidence")
-        angles, wrong = angles_of(evidence, len(source.identities)), truth.is_wrong
-        found: dict[str, Any] = {"images": len(source), "wrong": int(wrong.sum())}
-        for rule in RULES:
-            for angle in dict.fromkeys([default_angle(rule), "auto"]):
-                verdict = decide(angles, rule, angle)
-                best, at = best_f1(verdict.suspicion, wrong)
-                found[f"{rule} {angle if angle == 'auto' else f'{angle:g}'}"] = {
-                    **asdict(score_cleaning(verdict.dropped, wrong)),
-                    **{"angle": verdict.angle, "share": verdict.fit.share, "best_f1": best, "best_angle": at},
-                    "average_precision": average_precision(verdict.suspicion, wrong),
-                }
-        share = {
-            f"{kind}, {place}": float((mask & (angles.is_dominant == (place == "dominant"))).mean())
-            for kind, mask in (("right", ~wrong), ("wrong", wrong))
-            for place in ("dominant", "other")
-        }
-        spread = {
-            kind: [float(value) for value in np.percentile(angles.dominant_angle[mask], [5, 50, 95])]
-            for kind, mask in (("right", ~wrong), ("wrong", wrong))
-        }
-        return found | {"composition": share, "degrees": spread}
+        return scored_rules(source, gather(opened.model, source, centers, folder=folder / "evidence"))
 
     def cell(self, noise: str, seed: int) -> None:
         """All trainings of one noise and seed."""
@@ -177,6 +207,9 @@ class Grid:
         for name, options in ways.items():
             run = place / "K=3" / "round-1" / "subcenters" if name == "combined" else None
             noisy, cleaned = f"{noise} | {seed} | noisy {name}", f"{noise} | {seed} | cleaned {name}"
+            if noisy in self.rows:  # the evidence is kept, so that rules that were changed are scored at once
+                rescored = self.rules(place / name / "round-1" / "subcenters")
+                self.add(noisy, {**self.rows[noisy], "rules": rescored})
             if cleaned in self.rows and (noisy in self.rows or name == "combined"):
                 continue
             try:
@@ -237,6 +270,7 @@ def cleaning_table(rows: dict[str, Any]) -> str:
         for centers, rules in (
             ("K=1", ("nearest 75", "nearest auto", "combined auto")),
             ("K=3", ("subcenter 75", "strict 75", "subcenter auto", "nearest 75", "combined auto")),
+            ("068", ("subcenter 75", "subcenter auto", "combined auto")),
         ):
             found = [row["rules"] for name, row in rows.items() if matches(name, noise, f"noisy {centers}", row)]
             for rule in rules if found else ():
@@ -244,7 +278,9 @@ def cleaning_table(rows: dict[str, Any]) -> str:
                     spread([row[rule][key] for row in found], ".3f")
                     for key in ("precision", "recall", "f1", "best_f1", "average_precision")
                 ]
-                lines.append(f"| {noise} | {centers[2:]} | {rule.replace(' ', ', ')} | {' | '.join(cells)} |")
+                lines.append(
+                    f"| {noise} | {centers.removeprefix('K=')} | {rule.replace(' ', ', ')} | {' | '.join(cells)} |"
+                )
     return "\n".join(lines) + "\n"
 
 
@@ -286,12 +322,16 @@ def main() -> None:
     parser.add_argument("--init", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs/purification"))
     parser.add_argument("--json", type=Path, default=RESULTS / "purification.json")
+    parser.add_argument("--audit", nargs=2, type=Path, help="embeddings of glint24 and of lfw112, by `angulus embed`")
     parser.add_argument("--table", action="store_true")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     logging.basicConfig(level=logging.WARNING)
     grid = Grid(chosen.json, chosen.runs, chosen.init)
-    for seed in () if chosen.table else chosen.seeds:
+    for seed in chosen.seeds if chosen.audit else ():
+        for noise in chosen.only:
+            grid.add(f"{noise} | {seed} | noisy 068", {"rules": audited(noise, seed, chosen.audit)})
+    for seed in () if chosen.table or chosen.audit else chosen.seeds:
         grid.clean(seed)
         for noise in chosen.only:
             grid.cell(noise, seed)
