@@ -90,7 +90,9 @@ def recipe(noise: dict[str, Any], seed: int, init: Path | None) -> Experiment:
         base["fit"], settings["evaluation"]["also"]["lfw"] = "crop", {**LFW, "fit": "crop"}
         if "outside" in settings["data"]:
             settings["data"]["outside"] = {**settings["data"]["outside"], "fit": "crop"}
-        settings |= {"model": {"name": "mobilefacenet"}, "init": str(init), "optim": {"lr": 0.01}}
+        size = {"height": 112, "width": 96, "mean": [127.5] * 3, "std": [128.0] * 3}
+        settings["model"] = {"name": "mobilefacenet", "embedding_dim": 128, "input": size}
+        settings |= {"init": str(init), "optim": {"lr": 0.01}}
         settings["train"] |= {"epochs": 3, "batch_norm": "frozen"}
         settings["head"] = {"from_data": True}
     return load([], [f"{key}={json.dumps(value)}" for key, value in settings.items()])

@@ -12,7 +12,7 @@ from angulus.data.augment import Augment
 from angulus.errors import ConfigError
 from angulus.margins import ArcFace, Linear
 from angulus.models import InputSpec, IResNet18, ModelConfig, TinyNet
-from angulus.training.experiment import SGD, Experiment, OmniglotData
+from angulus.training.experiment import SGD, Experiment, NoisyData, OmniglotData
 from angulus.training.sources import image_shape
 
 
@@ -79,4 +79,5 @@ def filled(experiment: Experiment, num_images: int, num_classes: int, device: to
 
 def plain_augment(experiment: Experiment) -> Augment:
     """The augmentation of the recipe, without mirror images where they are other identities (characters)."""
-    return replace(experiment.augment, flip=0.0) if isinstance(experiment.data, OmniglotData) else experiment.augment
+    data = experiment.data.base if isinstance(experiment.data, NoisyData) else experiment.data
+    return replace(experiment.augment, flip=0.0) if isinstance(data, OmniglotData) else experiment.augment
