@@ -164,5 +164,5 @@ def test_a_clean_set_loses_nothing():
     fit = wrong_labels(random.normal(45, 8, 5000), random.normal(92, 9, 5000))
     assert fit.share < 0.001
     assert fit.angle is None or fit.angle > 70
-    empty = wrong_labels(np.zeros(0))
+    empty = wrong_labels(np.zeros(0), np.zeros(0))
     assert (empty.share, empty.angle) == (0.0, None)

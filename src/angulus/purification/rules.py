@@ -14,10 +14,11 @@ random. With the observed suspicions h, the share w of wrong labels and p, the p
     p(x) = w g(x) / h(x)          made increasing; 1 - the local false discovery rate (Efron 2004)
 
 and images go from where p is 1/2 on. Right labels may be spread in any way, which two normal distributions would not
-allow: hard images lie far out.
+allow: hard images lie far out. The combined rule only orders the images; as many go as the angles to the dominant
+centers say, since an image that took a center for itself hides from the other evidence.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -29,7 +30,6 @@ from angulus.purification.evidence import Angles
 Rule = Literal["subcenter", "strict", "nearest", "combined"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 PUBLISHED_ANGLE = 75.0
-_NEVER_ABSENT = 0.1  # of the share of the kinds that are surely there
 _FORGIVEN = 0.25  # of the angle between the views of an image
 _BEYOND = 360.0  # more than any angle and than any combination of two
 _LOWEST, _HIGHEST, _STEP = -180.0, 360.0, 0.5  # degrees of the grid on which densities are compared
@@ -69,7 +69,7 @@ class Verdict:
 def decide(angles: Angles, rule: Rule, angle: float | Literal["auto"]) -> Verdict:
     """Which images a rule drops. Raises DataError for an unknown rule or an angle that is none."""
     scores = suspicion(angles, rule)
-    fit = wrong_labels(np.where(scores < _BEYOND, scores, angles.dominant_angle), *suspicion_by_chance(angles, rule))
+    fit = fitted(angles, rule, scores)
     if angle == "auto":
         limit = _BEYOND - 1 if fit.angle is None else fit.angle
     elif 0.0 <= angle <= 180.0:
@@ -77,6 +77,34 @@ def decide(angles: Angles, rule: Rule, angle: float | Literal["auto"]) -> Verdic
     else:
         raise DataError(f"angle must be between 0 and 180 degrees, or auto, got {angle}")
     return Verdict(suspicion=scores, angle=limit, dropped=scores > limit, fit=fit)
+
+
+def fitted(angles: Angles, rule: Rule, scores: NDArray[np.float64]) -> WrongLabels:
+    """What the set says of its wrong labels under a rule."""
+    if (angles.chance_angle >= 180.0).all():  # there is no other class
+        return wrong_labels(scores, np.zeros(0))
+    far = wrong_labels(angles.dominant_angle, angles.chance_angle)
+    if rule == "nearest":
+        return wrong_labels(scores, angles.chance_nearest)
+    if rule != "combined":
+        return far
+    # where the drawn class is the nearest other one, the next one is not known: the drawn one does for it
+    rest = np.where(angles.chance_is_other, angles.chance_angle, angles.other_angle)
+    own = angles.chance_angle + angles.chance_nearest - _FORGIVEN * angles.views_angle
+    fit = wrong_labels(scores, own - np.minimum(angles.nearest_angle, rest))
+    return moved(fit, scores, far.share)
+
+
+def moved(fit: WrongLabels, scores: NDArray[np.float64], share: float) -> WrongLabels:
+    """The same with the angle beyond which a given share of the images lies, and probabilities that agree with it."""
+    ordered = np.sort(scores)
+    count = round(share * len(scores))
+    if not count:
+        return replace(fit, share=share, angle=None, probability=np.minimum(fit.probability, 0.5))
+    angle = float(ordered[-count - 1] + ordered[-count]) / 2 if count < len(scores) else float(ordered[0]) - 1
+    beyond = fit.grid > angle
+    probability = np.where(beyond, np.maximum(fit.probability, 0.5), np.minimum(fit.probability, 0.5))
+    return replace(fit, share=share, angle=angle, probability=probability)
 
 
 def suspicion(angles: Angles, rule: Rule) -> NDArray[np.float64]:
@@ -93,51 +121,23 @@ def suspicion(angles: Angles, rule: Rule) -> NDArray[np.float64]:
     return angles.dominant_angle
 
 
-def suspicion_by_chance(angles: Angles, rule: Rule) -> list[NDArray[np.float64]]:
-    """The same, had each image the label of a class drawn at random: what wrong labels look like, degrees [n] each.
-
-    Two kinds for the combined rule: the person is in the set and the nearest other class, or is not, as outliers are.
-    """
-    if (angles.chance_angle >= 180.0).all():
-        return []
-    if rule == "nearest":
-        return [angles.chance_nearest]
-    if rule == "combined":
-        # where the drawn class is the nearest other one, the next one is not known: the drawn one does for it
-        rest = np.where(angles.chance_is_other, angles.chance_angle, angles.other_angle)
-        own = angles.chance_angle + angles.chance_nearest - _FORGIVEN * angles.views_angle
-        return [own - np.minimum(angles.nearest_angle, rest), own - rest]
-    return [angles.chance_angle]
-
-
 def default_angle(rule: Rule) -> float | Literal["auto"]:
     """The published angle, which is one to a center; what combines several is fitted."""
     return "auto" if rule == "combined" else PUBLISHED_ANGLE
 
 
-def wrong_labels(observed: NDArray[np.float64], *by_chance: NDArray[np.float64]) -> WrongLabels:
-    """How many labels are wrong, and from where on: observed suspicions [n] against those of labels at random.
-
-    by_chance: one array for each kind of wrong label; the share of one that lies nearer is what the farther leave, but
-        at least a tenth of theirs.
-    """
+def wrong_labels(observed: NDArray[np.float64], by_chance: NDArray[np.float64]) -> WrongLabels:
+    """How many labels are wrong, and from where on: observed suspicions [n] against those of labels at random [m]."""
     grid = np.arange(_LOWEST, _HIGHEST + _STEP, _STEP)
     if not len(by_chance) or not len(observed):
         return WrongLabels(share=0.0, angle=None, grid=grid, probability=np.zeros(len(grid)))
-    expected, found = np.zeros(len(grid)), list[tuple[float, NDArray[np.float64]]]()
-    for kind in sorted(by_chance, key=np.median, reverse=True):
-        middle = np.median(kind)
-        explained = sum(share * float((other > middle).mean()) for share, other in found)
-        least = _NEVER_ABSENT * sum(share for share, _ in found)
-        found.append((max(least, 2 * (float((observed > middle).mean()) - explained)), kind))
-        expected += found[-1][0] * density(kind, grid)
-    seen = density(observed, grid)
+    share = float(min(1.0, 2 * (observed > np.median(by_chance)).mean()))
+    expected, seen = share * density(by_chance, grid), density(observed, grid)
     ratio = np.divide(expected, seen, out=np.zeros(len(grid)), where=seen > 0)
     reached = np.maximum.accumulate(np.clip(ratio, 0.0, 1.0) * (grid >= observed.min()))
     likely = np.flatnonzero(reached >= 0.5)
     angle = float(grid[likely[0]]) if len(likely) else None
-    total = min(1.0, sum(share for share, _ in found))
-    return WrongLabels(share=total, angle=angle, grid=grid, probability=reached)
+    return WrongLabels(share=share, angle=angle, grid=grid, probability=reached)
 
 
 def density(values: NDArray[np.float64], grid: NDArray[np.float64]) -> NDArray[np.float64]:
