@@ -63,8 +63,11 @@ def purify(
         retrain=retrain,
     )
     folder = out or default_folder(experiment, run)
-    with log_lines(quiet=quiet):
-        done = run_purification(experiment, folder, options, run=run)
+    try:
+        with log_lines(quiet=quiet):
+            done = run_purification(experiment, folder, options, run=run)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("give the same command again to go on") from None
     for number, (listed, found) in enumerate(zip(done.lists, done.figures["rounds"], strict=True), start=1):
         print(f"round {number}: {found['sentence']}\n  {listed}")
     for name, value in done.figures.get("retrained", {}).items():

@@ -122,8 +122,8 @@ def purify(
     figures: dict[str, Any] = {"rounds": rounds}
     retrained = out / "retrained" if options.retrain else None
     if retrained is not None:
-        # the recipe of the last run has every number filled in, so that the schedule is the same
-        plain = with_edits(last, lists if options.rounds == 1 else lists[-1:])
+        # the recipe of the last run has every number filled in, so that the schedule is the same, and the lists before
+        plain = with_edits(last, lists[-1:])
         plain = replace(plain, head=replace(plain.head, subcenters=1), out=retrained)
         figures["retrained"] = trained_once(plain, progress)
     write_json(out / "result.json", figures)

@@ -101,5 +101,5 @@ def find_checkpoint(path: Path, asked: str) -> Path:
     if path.exists() and NAME.fullmatch(path.name):
         return path
     raise CheckpointError(
-        f"{asked} needs a run folder or a checkpoint in it (step-00000120.pt or step-00000120), got {path}"
+        f"{asked} must be a run folder or a checkpoint in it (step-00000120.pt or step-00000120), got {path}"
     )
