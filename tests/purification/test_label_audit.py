@@ -117,6 +117,11 @@ def test_the_json_says_what_the_page_says(audited):
     kept = json.loads((result.folder / "audit.json").read_text())
     assert kept["proposed"] == {"drop": 1, "relabel": 1, "split": 5, "merge": 1}
     assert len(kept["split findings"]) == len(kept["merge findings"]) == 1
+    rows = {row["identity"]: row for row in kept["per identity"]}
+    people, _ = audited
+    expected = {"images": 12, "kept": 7, "drop": 0, "relabel": 0, "split": 5, "same person": []}
+    assert rows[people.identities[2]] == {"identity": people.identities[2], **expected}
+    assert rows[people.identities[3]]["same person"] == [people.identities[4]]
     assert kept["image findings"][0]["suspicion"] == max(one["suspicion"] for one in kept["image findings"])
 
 

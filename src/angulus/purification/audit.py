@@ -97,7 +97,7 @@ def audit_labels(
     findings = find(source, evidence, angles, verdict, groups, most=options.most)
     write_edits(out / "edits.csv", findings.edits(), source=whole or source)
     figures = figures_of(source, verdict, findings, groups, options, "images" if centers is None else "head")
-    write_json(out / "audit.json", figures | contents(findings, options.shown))
+    write_json(out / "audit.json", figures | contents(source, findings, options.shown))
     page = Page(
         title=title or f"Labels of {Path(account_of(source).origin).name}",
         source=source,
@@ -165,11 +165,28 @@ def figures_of(
     return figures if truth is None else figures | {"scored": scored(verdict, truth.is_wrong)}
 
 
-def contents(findings: Findings, shown: int) -> dict[str, Any]:
+def contents(source: Source, findings: Findings, shown: int) -> dict[str, Any]:
     """The findings, JSON-ready; of the images that stay only those that the page shows."""
     images = enumerate(findings.images)
     return {
+        "per identity": per_identity(source, findings),
         "image findings": [asdict(found) for place, found in images if found.action != "keep" or place < shown],
         "split findings": [asdict(found) for found in findings.splits],
         "merge findings": [asdict(found) for found in findings.merges],
     }
+
+
+def per_identity(source: Source, findings: Findings) -> list[dict[str, Any]]:
+    """For each identity how many images stay and how many are proposed to go where, and whom it may be one with."""
+    counts = np.bincount(np.asarray(source.labels), minlength=len(source.identities)).tolist()
+    actions = Counter((found.identity, found.action) for found in findings.images)
+    same: dict[str, list[str]] = {}
+    for found in findings.merges:
+        same.setdefault(found.identity, []).append(found.other)
+        same.setdefault(found.other, []).append(found.identity)
+    rows = []
+    for name, images in zip(source.identities, counts, strict=True):
+        gone = {action: actions[name, action] for action in ("drop", "relabel", "split")}
+        kept = images - sum(gone.values())
+        rows.append({"identity": name, "images": images, "kept": kept, **gone, "same person": same.get(name, [])})
+    return rows
