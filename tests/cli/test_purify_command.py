@@ -91,6 +91,7 @@ def test_an_audit_of_a_run_uses_its_head(run, tmp_path, capsys):
     kept = json.loads((tmp_path / "x.json").read_text())
     assert kept["centers"] == "head"
     assert kept["scored"]["wrong"] > 0
+    assert kept["scored"]["relabelled"] >= kept["scored"]["to the right person"]
     assert re.match("# angulus edits; set: ", (out / "edits.csv").read_text())
 
 

@@ -148,7 +148,7 @@ def figures_of(
     labels = np.asarray(source.labels)
     counts = np.bincount(labels, minlength=len(source.identities))
     actions = {name: proposed[name] for name in ("drop", "relabel", "split")} | {"merge": len(findings.merges)}
-    said = ", ".join(f"{count:,} {name}" for name, count in actions.items())
+    words = ", ".join(f"{count:,} {name}" for name, count in actions.items())
     figures: dict[str, Any] = {
         "images": len(source),
         "identities": len(source.identities),
@@ -159,10 +159,14 @@ def figures_of(
         "estimated share of wrong labels": verdict.fit.share,
         "like each other": groups.alike,
         "proposed": actions,
-        "sentence": f"{len(source):,} images of {len(source.identities):,} identities; proposed: {said}",
+        "sentence": f"{len(source):,} images of {len(source.identities):,} identities; proposed: {words}",
     }
     truth = truth_of(source)
-    return figures if truth is None else figures | {"scored": scored(verdict, truth.is_wrong)}
+    if truth is None:
+        return figures
+    said = [truth.shown[found.row] == found.to for found in findings.images if found.action == "relabel"]
+    right = {"relabelled": len(said), "to the right person": sum(said)}
+    return figures | {"scored": scored(verdict, truth.is_wrong) | right}
 
 
 def contents(source: Source, findings: Findings, shown: int) -> dict[str, Any]:
