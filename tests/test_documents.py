@@ -38,7 +38,8 @@ def test_links_lead_somewhere(document):
 
 
 @pytest.mark.parametrize(
-    "package", ["margins", "heads", "models", "data", "faces", "evaluation", "training", "config", "study"]
+    "package",
+    ["margins", "heads", "models", "data", "faces", "evaluation", "training", "purification", "config", "study"],
 )
 def test_public_names_exist_and_are_sorted_by_the_linter(package):
     module = importlib.import_module(f"angulus.{package}")
