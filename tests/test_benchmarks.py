@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
+from small_sets import picture
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "heads.py"
 INTERVALS = SCRIPT.with_name("intervals.py")
@@ -78,3 +80,35 @@ def test_intervals_are_simulated_and_written(tmp_path):
     (found,) = json.loads(file.read_text())["results"].values()
     assert found["TAR at FAR 0.01 | logit-t"]["draws"] == 2
     assert file.with_suffix(".md").read_text().count("| 4 images each |") == 10
+
+
+def test_an_index_is_made_up_and_measured(tmp_path):
+    file = tmp_path / "index.json"
+    command = [sys.executable, str(SCRIPT.with_name("loading_index.py")), "--images", "150000", "--identities", "5000"]
+    done = subprocess.run([*command, "--json", str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(file.read_text())
+    assert len(result["workers"]) == 2
+    assert list(result["ways"]) == ["uniform", "balanced", "pk", "weighted", "blocks"]
+    assert 100_000 < result["train"][0] < 150_000
+
+
+def test_loading_is_measured_and_written(tmp_path):
+    people = tmp_path / "people"
+    for name in ("Ada", "Bob"):
+        (people / name).mkdir(parents=True)
+        for number in range(8):
+            Image.fromarray(picture(number, 16, 16)).save(people / name / f"{number}.jpg")
+    file = tmp_path / "loading.json"
+    options = ("--data", str(people), "--repeats", "1", "--moment", "0.001", "--no-webdataset", "--json", str(file))
+    command = [sys.executable, "-W", "ignore", str(SCRIPT.with_name("loading.py")), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    record = json.loads(file.read_text())
+    assert record["images"] == 16
+    rows = {(row["what"], row["decoder"], row["workers"]): row for row in record["rows"]}
+    assert rows["packed", "pillow", 2]["share"] > 0.0
+    assert rows["torch DataLoader, folder", "pillow", 0]["cpu_share_kept"] > 0.0
+    assert done.stdout.count("| packed | pillow |") == 2
+    assert file.with_name("loading_reads.md").read_text().count("| parquet |") == 1
+    assert file.with_name("loading_parts.md").read_text().count("checksum") == 1

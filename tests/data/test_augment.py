@@ -37,6 +37,14 @@ def test_slices_equal_the_whole(shape, cuts):
     assert torch.equal(torch.cat(parts), expected)
 
 
+def test_the_layout_of_the_images_changes_nothing():
+    whole = images(8, 64, 48)
+    rows_of_pixels = whole.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+    changed = EVERYTHING.apply(rows_of_pixels, seed=1, step=2)
+    assert torch.equal(changed, EVERYTHING.apply(whole, seed=1, step=2))
+    assert changed.is_contiguous()
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64])
 @pytest.mark.parametrize("name", CHANGES)
 def test_result_is_float_in_range_and_the_argument_is_left_alone(name, dtype):

@@ -29,7 +29,7 @@ def test_a_batch_holds_images_labels_and_their_place(source, sampler):
     batch = list(batches(source, sampler))[1]
     assert batch.images.shape == (5, 3, 12, 10)
     assert batch.images.dtype == torch.uint8
-    assert batch.images.is_contiguous()
+    assert batch.images.permute(0, 2, 3, 1).is_contiguous()
     assert batch.labels.dtype == batch.indices.dtype == torch.int64
     assert (batch.epoch, batch.index, batch.start, batch.total) == (0, 1, 0, 5)
     rows = sampler.batch(0, 1)

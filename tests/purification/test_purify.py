@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from noisy_run import noisy_run
+from noisy_run import PEOPLE, noisy_run
 from small_run import small
 
 import angulus.purification.rounds as module
@@ -16,7 +16,7 @@ from angulus.heads import Sampled
 from angulus.margins import AMSoftmax
 from angulus.purification import Purification, angles_of, decide, gather, list_noise, purify
 from angulus.purification.runs import open_run, training_images
-from angulus.training import Head, train
+from angulus.training import Head, SyntheticData, UnionData, train
 from angulus.training.sources import whole_set
 
 
@@ -181,6 +181,16 @@ def test_several_processes_are_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match="purify must run as one process"):
         purify(noisy_run(tmp_path), tmp_path / "out")
+
+
+def test_sets_that_are_joined_are_cleaned_together(tmp_path):
+    west, east = (SyntheticData(num_identities=14, images_per_identity=5, first_identity=first) for first in (0, 50))
+    data = UnionData(sets={"west": west, "east": east}, identities=PEOPLE)
+    experiment = replace(small(tmp_path / "run", epochs=1), data=data)
+    found = purify(experiment, tmp_path / "out", Purification(angle=90.0))
+    assert len(read_edits(found.lists[0])) == found.figures["rounds"][0]["dropped"]
+    with pytest.raises(ConfigError, match="needs one head for all sets"):
+        purify(replace(experiment, data=replace(data, join="separate")), tmp_path / "other")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 import torch
 from small_run import small
 
+from angulus.data import Balanced, decoder
 from angulus.errors import CheckpointError, DataError, NonFiniteError
 from angulus.margins import L2Softmax, Learned, Margin
 from angulus.models import InputSpec, TinyNet, load_model
@@ -47,6 +48,7 @@ def test_a_run_leaves_everything_it_promises(finished):
     assert model.input == InputSpec(height=24, width=24)
     recipe = json.loads((finished.folder / "recipe.json").read_text())
     assert recipe["margin"]["m"]["name"] == "linear"
+    assert json.loads((finished.folder / "environment.json").read_text())["decoder"] == decoder()
 
 
 def test_only_the_last_checkpoints_are_kept(finished):
@@ -180,7 +182,7 @@ def test_learned_scale_and_plain_margins_train(tmp_path):
 def test_balanced_sampling_and_adamw_and_no_cache(tmp_path):
     from angulus.training import AdamW
 
-    result = train(small(tmp_path / "b", sampling="balanced", optim=AdamW(), cache="none", epochs=1))
+    result = train(small(tmp_path / "b", sampling=Balanced(), optim=AdamW(), cache="none", epochs=1))
     assert np.isfinite(result.figures["loss"])
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from angulus.config.suggest import did_you_mean
+from angulus.data.orders import SAMPLINGS, Sampling
 from angulus.heads import STRATEGIES, Strategy
 from angulus.margins import MARGINS, SCHEDULES, Margin, Schedule
 from angulus.models import MODELS, ModelConfig
@@ -56,19 +57,25 @@ STRATEGY = Family(noun="strategy", names=STRATEGIES, hints=frozenset({Strategy})
 DATA_KIND = Family(noun="kind of data", names=DATA, hints=frozenset(DATA.values()), default="folder")
 MEMBER_KIND = Family(noun="kind of data", names=MEMBERS, hints=frozenset(MEMBERS.values()), default="folder")
 OPTIMIZER = Family(noun="optimizer", names=OPTIMIZERS, hints=frozenset(OPTIMIZERS.values()), default="sgd")
+SAMPLING = Family(
+    noun="way of sampling", names=SAMPLINGS, hints=frozenset({Sampling}), default="uniform", needs=("sampler",)
+)
 
-FAMILIES = (MARGIN, SCHEDULE, MODEL, STRATEGY, DATA_KIND, MEMBER_KIND, OPTIMIZER)
+FAMILIES = (MARGIN, SCHEDULE, MODEL, STRATEGY, DATA_KIND, MEMBER_KIND, OPTIMIZER, SAMPLING)
 
 # Where a kind stands in a recipe ("*" is any key), so that layers merge as their kinds allow.
 KINDS_AT: dict[tuple[str, ...], Family] = {
     ("data",): DATA_KIND,
     ("data", "base"): MEMBER_KIND,
     ("data", "outside"): MEMBER_KIND,
+    ("data", "sets", "*"): MEMBER_KIND,
     ("evaluation", "also", "*"): DATA_KIND,
+    ("evaluation", "also", "*", "sets", "*"): MEMBER_KIND,
     ("model",): MODEL,
     ("margin",): MARGIN,
     ("optim",): OPTIMIZER,
     ("head", "strategy"): STRATEGY,
+    ("train", "sampling"): SAMPLING,
 }
 
 

@@ -148,8 +148,8 @@ class Walk:
         try:
             kind = find_kind(family, name)
         except ValueError as error:
-            is_path = path == "data" and ("/" in name or Path(name).exists())
-            remedy = f"for a folder of images write data.path={name}" if is_path else error
+            is_path = path.startswith("data") and ("/" in name or Path(name).exists())
+            remedy = f"for a folder of images write {path}.path={name}" if is_path else error
             return self.complain(joined(path, "name"), str(remedy))
         rest = {key: value for key, value in raw.items() if key != "name"}
         return self.record(kind, rest, path, family=family)

@@ -109,7 +109,8 @@ class Augment:
         if not 0 <= start <= start + count <= rows:
             raise ValueError(f"rows {start} to {start + count} are not in a global batch of {rows}")
         drawn = _draw(seed, step, rows, start, count)
-        changed = images.to(torch.float32, copy=True)
+        # one layout whatever that of the images: sums over an image must not depend on where it came from
+        changed = images.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
         for change in (_flip, _crop, _low_resolution, _photometric, _grey, _erase):
             change(self, changed, drawn)
         return changed.clamp_(0.0, 255.0)

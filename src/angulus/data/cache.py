@@ -11,13 +11,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.examples import Account, Source, account_of, bytes_of, different_sizes, read_images, stamp_of
+from angulus.data.examples import (
+    Account,
+    Source,
+    account_of,
+    bytes_of,
+    different_sizes,
+    labels_of,
+    read_images,
+    stamp_of,
+    stamps_of,
+)
+from angulus.data.rows import blocks, encoded_at
 from angulus.errors import DataError
 
 logger = logging.getLogger(__name__)
 
 MOST_BYTES = 4 * 2**30
 _SAMPLED_IMAGES = 8
+_LARGE = 2**20
 _IMAGES_PER_TASK = 32
 
 
@@ -82,6 +94,10 @@ class InMemory:
         """What the source kept and dropped."""
         return account_of(self.source)
 
+    def labels_of(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Labels [n] of the images at `indices` [n]."""
+        return labels_of(self.source, indices)
+
     def __len__(self) -> int:
         return len(self.pixels)
 
@@ -101,6 +117,10 @@ class InMemory:
         """What the source says of this image."""
         return stamp_of(self.source, index, times=times)
 
+    def stamps(self, indices: NDArray[np.int64], *, times: bool) -> bytes | None:
+        """The same of many images."""
+        return stamps_of(self.source, indices, times=times)
+
 
 def bytes_needed(source: Source) -> int:
     """Memory that `InMemory` needs for a source whose images all have the size of the first."""
@@ -113,18 +133,26 @@ def fingerprint(source: Source, *, times: bool = False) -> str:
     """Hex digest (SHA-256) of names, labels and content of a source, for the record of a run.
 
     Content means the size of each file and how it is fitted, with its time of change if `times` (then a copy of the
-    folder has another fingerprint); where a source has no files, the pixels of a few images.
+    folder has another fingerprint); where a source has no files, the pixels of a few images. Sets from 2**20 images on
+    give this in binary form where their layout can.
     """
     digest = hashlib.sha256()
     for names in (source.identities, source.keys):
-        digest.update("\n".join(names).encode("utf-8", "surrogateescape") + b"\0")
-    digest.update(np.asarray(source.labels, dtype="<i8").tobytes())
+        for begin, end in blocks(len(names)):
+            digest.update((b"\n" if begin else b"") + b"\n".join(encoded_at(names, np.arange(begin, end))))
+        digest.update(b"\0")
+    for begin, end in blocks(len(source)):
+        digest.update(labels_of(source, np.arange(begin, end)).astype("<i8").tobytes())
     for content in _contents(source, times) if len(source) else ():
         digest.update(content)
     return digest.hexdigest()
 
 
 def _contents(source: Source, times: bool) -> Iterator[bytes]:
+    if len(source) >= _LARGE and stamps_of(source, np.arange(1), times=times) is not None:
+        for begin, end in blocks(len(source)):
+            yield stamps_of(source, np.arange(begin, end), times=times) or b""
+        return
     if stamp_of(source, 0, times=times) is not None:
         for index in range(len(source)):
             yield f"{stamp_of(source, index, times=times)}\n".encode()

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.data.examples import Drop, Source, account_of
+from angulus.data.relabelled import Relabelled
 from angulus.data.split import Subset, select
 from angulus.errors import DataError
 
@@ -134,8 +135,7 @@ def apply_edits(source: Source, edits: Sequence[Edits]) -> Subset:
     kept = np.flatnonzero(labels >= 0)
     if not len(kept):
         raise DataError(f"no image is left after the edits of {', '.join(made.origin for made in edits)}")
-    _log(source, labels)
-    return _relabelled(source, kept, labels[kept], names, edits)
+    return _chosen(source, kept, labels, names, edits)
 
 
 def names_digest(source: Source) -> str:
@@ -303,29 +303,20 @@ def _label(name: str, names: list[str], place: dict[str, int]) -> int:
     return place[name]
 
 
-def _log(source: Source, labels: NDArray[np.int64]) -> None:
-    changed = int(((labels >= 0) & (labels != np.asarray(source.labels))).sum())
-    if changed:
-        logger.info("%s: %d images show another identity after the edits", account_of(source).origin, changed)
-
-
-def _relabelled(
+def _chosen(
     source: Source, kept: NDArray[np.int64], labels: NDArray[np.int64], names: Sequence[str], edits: Sequence[Edits]
 ) -> Subset:
-    present, numbered = np.unique(labels, return_inverse=True)
-    lost = len(source.identities) - int((present < len(source.identities)).sum())
+    old = np.asarray(source.labels, dtype=np.int64)
+    changed = int(((labels >= 0) & (labels != old)).sum())
+    before = len(source.identities)
     drop = Drop.of(
         f"dropped by {', '.join(Path(made.origin).name for made in edits)}",
         (),
         images=len(source) - len(kept),
-        identities=lost,
+        identities=before - int((np.unique(labels[kept]) < before).sum()),
     )
-    view = select(source, kept, drop)
-    return Subset(
-        source=view.source,
-        indices=view.indices,
-        labels=numbered.astype(np.int64),
-        identities=[names[int(label)] for label in present],
-        keys=view.keys,
-        account=account_of(source).after(drop, images=len(kept), identities=len(present)),
-    )
+    if not changed:
+        return select(source, kept, drop)
+    logger.info("%s: %d images show another identity after the edits", account_of(source).origin, changed)
+    other = np.where(labels < 0, old, labels)  # images that are left out keep theirs, which nobody reads
+    return select(Relabelled(source=source, labels=other, identities=names), kept, drop)

@@ -7,7 +7,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from angulus.data.examples import Fit, Size, check_size, decode_image, fit_image
+from angulus.data.decoding import decode_image
+from angulus.data.examples import Fit, Size, check_size, fit_image
 from angulus.errors import DataError
 
 
@@ -59,8 +60,12 @@ class EncodedSource:
 
     def read(self, index: int) -> NDArray[np.uint8]:
         """Pixels [height, width, 3] of one image; DataError names it by its key when it is damaged."""
+        return self.read_into(index, None)
+
+    def read_into(self, index: int, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """The same, decoded to `out` where it fits."""
         name = f"image {self.keys[index]}"
-        image = decode_image(self.images[index], name=name)
+        image = decode_image(self.images[index], name=name, out=out)
         return image if self.size is None else fit_image(image, self.size, self.fit, name=name)
 
     def read_bytes(self, index: int) -> bytes:

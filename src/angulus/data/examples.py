@@ -5,15 +5,13 @@ Everything that holds examples (a folder, an archive, a generator, a view on one
 An `Account` says in words and in numbers what a source kept and what it dropped, and why.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from io import BytesIO
-from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from angulus.errors import DataError
 
@@ -23,7 +21,6 @@ Size = tuple[int, int]
 Fit = Literal["proportional", "resize", "crop", "error"]
 
 MAX_EXAMPLES_SHOWN = 5
-_EXIF_ORIENTATION = 0x0112
 
 
 class Source(Protocol):
@@ -59,10 +56,38 @@ class ReadsMany(Protocol):
 
 
 @runtime_checkable
+class FindsLabels(Protocol):
+    """A source that gives the labels of some images without making an array of all."""
+
+    def labels_of(self, indices: NDArray[np.int64]) -> NDArray[np.int64]: ...
+
+
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """A source that can have the images at the positions begin..end-1 fetched while others are worked on."""
+
+    def will_need(self, begin: int, end: int) -> None: ...
+
+
+@runtime_checkable
+class ReadsInto(Protocol):
+    """A source that can decode an image straight to where it is wanted."""
+
+    def read_into(self, index: int, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]: ...
+
+
+@runtime_checkable
 class HasStamp(Protocol):
     """A source that can say cheaply whether the content of an image has changed."""
 
     def stamp(self, index: int, *, times: bool) -> str | None: ...
+
+
+@runtime_checkable
+class HasStamps(Protocol):
+    """A source that can say the same of many images at once, in binary form; None where it can't."""
+
+    def stamps(self, indices: NDArray[np.int64], *, times: bool) -> bytes | None: ...
 
 
 @runtime_checkable
@@ -136,9 +161,27 @@ def account_of(source: Source) -> Account:
     return Account(origin=type(source).__name__, images=len(source), identities=len(source.identities))
 
 
+def labels_of(source: Source, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Labels [n] of the images at `indices` [n], a copy."""
+    if isinstance(source, FindsLabels):
+        return source.labels_of(indices)
+    return np.asarray(source.labels[indices], dtype=np.int64)
+
+
+def will_need(source: Source, begin: int, end: int) -> None:
+    """Say that the images at begin..end-1 will be read soon; sources that can't make use of it pass over it."""
+    if isinstance(source, ReadsAhead):
+        source.will_need(begin, end)
+
+
 def stamp_of(source: Source, index: int, *, times: bool) -> str | None:
     """A short text that changes when the image does, or None where the source can't say so cheaply."""
     return source.stamp(index, times=times) if isinstance(source, HasStamp) else None
+
+
+def stamps_of(source: Source, indices: NDArray[np.int64], *, times: bool) -> bytes | None:
+    """Bytes that change when one of the images does, or None where the source gives them one by one only."""
+    return source.stamps(indices, times=times) if isinstance(source, HasStamps) else None
 
 
 def bytes_of(source: Source, index: int) -> bytes | None:
@@ -146,28 +189,9 @@ def bytes_of(source: Source, index: int) -> bytes | None:
     return source.read_bytes(index) if isinstance(source, HasBytes) else None
 
 
-_REMEDY = "replace or remove it, or set data.on_unreadable=skip to leave out and list what is damaged"
-
-
-def decode_image(content: bytes | Path, *, name: str | None = None) -> NDArray[np.uint8]:
-    """Pixels [height, width, 3] (uint8, RGB) of an encoded image, turned upright as its EXIF orientation says.
-
-    Grey, palette and CMYK images become RGB, transparent ones are laid over black, 16 bits a channel become 8.
-    Raises DataError with the name of the image and the reason when it can't be decoded completely.
-    """
-    shown = name or (str(content) if isinstance(content, Path) else "image")
-    try:
-        data = content.read_bytes() if isinstance(content, Path) else content
-        if not data:
-            raise DataError(f"cannot read {shown}: the file is empty")
-        with Image.open(BytesIO(data)) as image:
-            return _as_rgb(image)
-    except (DataError, MemoryError):
-        raise
-    except UnidentifiedImageError as error:
-        raise DataError(f"cannot read {shown}: its content is not an image of a known format; {_REMEDY}") from error
-    except Exception as error:  # decoders raise a dozen types on damaged bytes
-        raise DataError(f"cannot read {shown}: {_reason(error)}; {_REMEDY}") from error
+def reader_into(source: Source) -> Callable[[int, NDArray[np.uint8]], NDArray[np.uint8]]:
+    """Reads one image of the source: to `out` [height, width, 3] if it can be decoded there, else as another array."""
+    return source.read_into if isinstance(source, ReadsInto) else lambda index, out: source.read(index)
 
 
 def fit_image(image: NDArray[np.uint8], size: Size, fit: Fit, *, name: str = "image") -> NDArray[np.uint8]:
@@ -230,29 +254,6 @@ def check_size(size: Size | None) -> None:
     """Raises DataError unless `size` is None or two positive numbers."""
     if size is not None and (len(size) != 2 or min(size) < 1):
         raise DataError(f"size must be (height, width) of at least 1 pixel each, got {tuple(size)}")
-
-
-def _as_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    upright = image
-    if image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
-        upright = ImageOps.exif_transpose(image)
-    if upright.mode == "RGB":
-        return np.array(upright)
-    if upright.mode.startswith("I"):
-        grey = np.clip(np.asarray(upright).astype(np.int64), 0, 65535) // 257
-        return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
-    if upright.mode == "F":
-        raise DataError("floating-point pixels have no agreed range; store the image with 8 bits a channel")
-    if upright.has_transparency_data:
-        over_black = Image.new("RGBA", upright.size, (0, 0, 0, 255))
-        over_black.alpha_composite(upright.convert("RGBA"))
-        upright = over_black
-    return np.array(upright.convert("RGB"))
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0]
 
 
 def _count(number: int, noun: str) -> str:

@@ -19,7 +19,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.examples import Account, Drop, Fit, Size, check_size, decode_image, fit_image
+from angulus.data.blob import read_file
+from angulus.data.decoding import REMEDY, decode_image
+from angulus.data.examples import Account, Drop, Fit, Size, check_size, fit_image
 from angulus.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -83,15 +85,23 @@ class FolderSource:
 
     def read(self, index: int) -> NDArray[np.uint8]:
         """Pixels [height, width, 3] of one image; DataError names the file when it is damaged."""
-        path = self.root / self.keys[index]
-        image = decode_image(path)
-        return image if self.size is None else fit_image(image, self.size, self.fit, name=str(path))
+        return self.read_into(index, None)
+
+    def read_into(self, index: int, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """The same, decoded to `out` where it fits."""
+        path = f"{self.root}/{self.keys[index]}"  # joining with pathlib takes as long as reading a packed image
+        try:
+            content = read_file(path)
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error}; {REMEDY}") from error
+        image = decode_image(content, name=path, out=out)
+        return image if self.size is None else fit_image(image, self.size, self.fit, name=path)
 
     def read_bytes(self, index: int) -> bytes:
         """The file as it is; DataError names it where it cannot be read."""
-        path = self.root / self.keys[index]
+        path = f"{self.root}/{self.keys[index]}"
         try:
-            return path.read_bytes()
+            return read_file(path)
         except OSError as error:
             raise DataError(f"cannot read {path}: {_gone(error)}") from error
 

@@ -6,16 +6,17 @@ processes laid end to end are what one process would have seen. Workers only cha
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from angulus.data.examples import Source, read_images
-from angulus.data.sampling import EpochSampler
+from angulus.data.examples import Source, labels_of, will_need
+from angulus.data.reading import read_batches
+from angulus.data.rows import rows_at
+from angulus.data.sampling import LooksAhead, Sampler
+from angulus.data.split import Subset
 from angulus.errors import DataError
 
 _Place = tuple[int, int, int, int]  # epoch, batch in the epoch, first row of the slice, rows in the global batch
@@ -26,7 +27,7 @@ class Batch:
     """The slice of a global batch that one process trains on."""
 
     images: Tensor
-    """uint8 [n, 3, height, width], RGB."""
+    """uint8 [n, 3, height, width], RGB; where they were decoded, a view on pixels [n, height, width, 3]."""
     labels: Tensor
     """int64 [n]."""
     indices: Tensor
@@ -45,7 +46,7 @@ class Batch:
 
 def batches(
     source: Source,
-    sampler: EpochSampler,
+    sampler: Sampler,
     *,
     epoch: int = 0,
     start: int = 0,
@@ -77,7 +78,7 @@ def batches(
     smallest = min(sampler.batch_size, sampler.num_examples)
     if smallest < world_size:
         raise DataError(f"a batch of {smallest} examples cannot be cut into {world_size} slices")
-    plan = _Plan(sampler, epoch, start, epoch + 1 if end_epoch is None else end_epoch, rank, world_size)
+    plan = _Plan(sampler, epoch, start, epoch + 1 if end_epoch is None else end_epoch, rank, world_size, source)
     return _generate(source, plan, num_workers, prefetch)
 
 
@@ -89,7 +90,8 @@ def sequential(
         raise DataError(f"batch_size must be at least 1, got {batch_size}")
     every = np.arange(len(source), dtype=np.int64)
     pieces = [every[begin : begin + batch_size] for begin in range(0, len(every), batch_size)]
-    for images, indices in zip(_read_all(source, pieces, num_workers, prefetch), pieces, strict=True):
+    read = read_batches(source, pieces, num_workers=num_workers, prefetch=prefetch)
+    for images, indices in zip(read, pieces, strict=True):
         yield images, torch.from_numpy(indices.copy())
 
 
@@ -101,16 +103,32 @@ def slice_of(rows: int, rank: int, world_size: int) -> tuple[int, int]:
 @dataclass(frozen=True)
 class _Plan:
     # Which rows to read for which batch; it can be walked any number of times.
-    sampler: EpochSampler
+    sampler: Sampler
     epoch: int
     start: int
     end_epoch: int
     rank: int
     world_size: int
+    source: Source
 
     def __iter__(self) -> Iterator[NDArray[np.int64]]:
-        for _, indices in self.walk():
-            yield indices
+        # rows of `root`, so that a worker needs nothing of a view on millions of images
+        looks_ahead = self.sampler if isinstance(self.sampler, LooksAhead) else None
+        for (epoch, index, _, _), indices in self.walk():
+            for begin, end in looks_ahead.upcoming(epoch, index) if looks_ahead else ():
+                will_need(self.source, begin, end)
+            yield self._at_root(indices)
+
+    def first(self) -> NDArray[np.int64] | None:
+        """The rows of the first batch; nothing is fetched ahead."""
+        return next((self._at_root(indices) for _, indices in self.walk()), None)
+
+    def _at_root(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        return rows_at(self.source.rows, indices) if isinstance(self.source, Subset) else indices
+
+    @property
+    def root(self) -> Source:
+        return self.source.source if isinstance(self.source, Subset) else self.source
 
     def walk(self) -> Iterator[tuple[_Place, NDArray[np.int64]]]:
         for epoch in range(self.epoch, self.end_epoch):
@@ -127,53 +145,15 @@ class _Plan:
 
 
 def _generate(source: Source, plan: _Plan, num_workers: int, prefetch: int) -> Iterator[Batch]:
-    labels = np.asarray(source.labels, dtype=np.int64)
-    read = _read_all(source, plan, num_workers, prefetch)
+    read = read_batches(plan.root, plan, first=plan.first(), num_workers=num_workers, prefetch=prefetch)
     for (place, indices), images in zip(plan.walk(), read, strict=True):
         epoch, index, start, total = place
         yield Batch(
             images=images,
-            labels=torch.from_numpy(labels[indices]),
+            labels=torch.from_numpy(labels_of(source, indices)),
             indices=torch.from_numpy(indices),
             epoch=epoch,
             index=index,
             start=start,
             total=total,
         )
-
-
-def _read_all(
-    source: Source, pieces: "_Plan | list[NDArray[np.int64]]", num_workers: int, prefetch: int
-) -> Iterator[Tensor]:
-    if num_workers == 0:
-        for indices in pieces:
-            yield torch.from_numpy(read_images(source, indices))
-        return
-    loader = DataLoader(
-        _Images(source),
-        sampler=pieces,  # each "example" of the DataLoader is a whole batch, so that order is the plan's
-        batch_size=None,
-        collate_fn=_unchanged,
-        num_workers=num_workers,
-        prefetch_factor=prefetch,
-    )
-    for images in loader:
-        if isinstance(images, str):
-            raise DataError(images)
-        yield images
-
-
-class _Images(Dataset[Any]):
-    # A worker hands over the sentence of an error, since the DataLoader would wrap it in its own traceback.
-    def __init__(self, source: Source) -> None:
-        self.source = source
-
-    def __getitem__(self, index: NDArray[np.int64]) -> Tensor | str:
-        try:
-            return torch.from_numpy(read_images(self.source, index))
-        except DataError as error:
-            return str(error)
-
-
-def _unchanged(images: Any) -> Any:
-    return images

@@ -10,6 +10,7 @@ All further columns are kept as text, by name, in `columns`.
 
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from angulus.data.blob import read_file
 from angulus.data.naming import check_unique, labelled, whole_number
 from angulus.errors import DataError
 
@@ -52,12 +54,11 @@ class ManifestRecords:
 
     def read_bytes(self, index: int) -> bytes:
         """The file as it is. Raises DataError naming it and the manifest where it cannot be read."""
-        path = self.file(index)
         try:
-            return path.read_bytes()
+            return read_file(os.path.join(self.root, self.files[index]))
         except OSError as error:
             raise DataError(
-                f"cannot read {path}, which example {index} of {self.path} names: {error.strerror or error}"
+                f"cannot read {self.file(index)}, which example {index} of {self.path} names: {error.strerror or error}"
             ) from error
 
     def stamp(self, index: int, *, times: bool) -> str:
@@ -73,7 +74,7 @@ def open_manifest(path: str | Path, *, root: Path | None = None) -> ManifestReco
 
     Raises DataError naming the file and the line for everything that is not as it must be."""
     path = Path(path)
-    columns = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    columns = _read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
     if "path" not in columns or not {"identity", "label"} & columns.keys():
         raise DataError(f"{path} must have the columns path and identity (or label); it has {', '.join(columns)}")
     files = columns["path"]
@@ -109,7 +110,8 @@ def manifest_text(columns: Mapping[str, Sequence[Any]]) -> bytes:
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 
-def _read_csv(path: Path) -> dict[str, list[str]]:
+def read_csv(path: Path) -> dict[str, list[str]]:
+    """The columns of a csv file as text. Raises DataError for a missing file and for lines of unlike lengths."""
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             rows = csv.reader(file, strict=True)

@@ -21,6 +21,7 @@ from PIL import Image
 
 from angulus.data.cache import InMemory
 from angulus.data.examples import Account, Source, account_of, bytes_of, fit_image, stamp_of
+from angulus.data.relabelled import Relabelled
 from angulus.data.split import Subset
 from angulus.errors import DataError
 
@@ -193,7 +194,7 @@ def truth_of(source: Source) -> Truth | None:
     while not isinstance(view, NoisySource):
         if isinstance(view, Subset):
             rows = view.indices[rows]
-        elif not isinstance(view, InMemory):
+        elif not isinstance(view, InMemory | Relabelled):
             return None
         view = view.source
     shown = [view.shown(int(row)) for row in rows]

@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.examples import Account, Drop, Size, check_size, decode_image, fit_image
+from angulus.data.decoding import decode_image
+from angulus.data.examples import Account, Drop, Size, check_size, fit_image
 from angulus.errors import DataError
 
 

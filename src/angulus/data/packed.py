@@ -74,6 +74,16 @@ class PackedRecords:
     def stamp(self, index: int, *, times: bool) -> str:
         return f"{self.offsets[index + 1] - self.offsets[index]}:{self.checksums[index]}"
 
+    def stamps(self, indices: NDArray[np.int64], *, times: bool) -> bytes:
+        """Lengths and checksums."""
+        lengths = self.offsets[indices + 1] - self.offsets[indices]
+        return lengths.astype("<u8").tobytes() + self.checksums[indices].astype("<u4").tobytes()
+
+    def will_need(self, begin: int, end: int) -> None:
+        """Have the images begin..end-1 fetched from the disk."""
+        first, last = int(self.offsets[begin]), int(self.offsets[end])
+        self.blob.will_need(first, last - first)
+
 
 def open_packed(path: str | Path) -> PackedRecords:
     """Open a packed set. Raises DataError for one that is missing, of a later version, damaged or cut short."""
@@ -124,7 +134,7 @@ def write_index(
     shapes: dict[str, tuple[np.dtype, int]] = {name: (array.dtype, len(array)) for name, array in arrays.items()}
     for name, ends in (("key_text", key_ends), ("identity_text", identity_ends)):
         shapes[name] = (np.dtype(np.uint8), int(ends[-1]) if len(ends) else 0)
-    file.write(_header(shapes))
+    file.write(index_header(shapes))
     for array in arrays.values():
         file.write(np.ascontiguousarray(array).data)
     for names in (keys, identities):
@@ -132,7 +142,7 @@ def write_index(
             file.write(text)
 
 
-def _header(shapes: dict[str, tuple[np.dtype, int]]) -> bytes:
+def index_header(shapes: dict[str, tuple[np.dtype, int]]) -> bytes:
     described: dict[str, object] = {"__metadata__": {"format": _FORMAT, "version": _VERSION}}
     place = 0
     for name, (dtype, count) in shapes.items():

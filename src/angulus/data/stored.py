@@ -14,7 +14,19 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.examples import Account, Drop, Fit, Size, Source, account_of, check_size, decode_image, fit_image
+from angulus.data.decoding import decode_image
+from angulus.data.examples import (
+    Account,
+    Drop,
+    Fit,
+    HasStamps,
+    ReadsAhead,
+    Size,
+    Source,
+    account_of,
+    check_size,
+    fit_image,
+)
 from angulus.data.split import Subset, select
 from angulus.errors import DataError
 
@@ -80,9 +92,18 @@ class StoredSource:
 
     def read(self, index: int) -> NDArray[np.uint8]:
         """Pixels [height, width, 3] of one image; DataError names the file and the record when it is damaged."""
-        name = f"{self.records.origin}: {self.keys[index]}"
-        image = decode_image(self.records.read_bytes(index), name=name)
-        return image if self.size is None else fit_image(image, self.size, self.fit, name=name)
+        return self.read_into(index, None)
+
+    def read_into(self, index: int, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """The same, decoded to `out` where it fits."""
+        content = self.records.read_bytes(index)
+        image = decode_image(content, name=lambda: self._name(index), out=out)
+        if self.size is None or image.shape[:2] == self.size:
+            return image
+        return fit_image(image, self.size, self.fit, name=self._name(index))
+
+    def _name(self, index: int) -> str:
+        return f"{self.records.origin}: {self.keys[index]}"
 
     def read_bytes(self, index: int) -> bytes:
         """The encoded image as it is stored."""
@@ -91,6 +112,18 @@ class StoredSource:
     def stamp(self, index: int, *, times: bool) -> str:
         """What the layout says of the record, and how it is fitted."""
         return f"{self.records.stamp(index, times=times)}:{self.size}:{self.fit}"
+
+    def stamps(self, indices: NDArray[np.int64], *, times: bool) -> bytes | None:
+        """The same of many records, where the layout has numbers for them."""
+        if not isinstance(self.records, HasStamps):
+            return None
+        content = self.records.stamps(indices, times=times)
+        return None if content is None else content + f"{self.size}:{self.fit}".encode()
+
+    def will_need(self, begin: int, end: int) -> None:
+        """Have the records begin..end-1 fetched from the disk, where the layout keeps them together."""
+        if isinstance(self.records, ReadsAhead):
+            self.records.will_need(begin, end)
 
 
 def without_unreadable(source: Source, *, threads: int | None = None) -> Subset:

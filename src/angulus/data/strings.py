@@ -7,6 +7,8 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+_WIDEST = 64
+
 
 @dataclass(frozen=True, eq=False)
 class StringTable(Sequence[str]):
@@ -33,11 +35,19 @@ class StringTable(Sequence[str]):
     def __iter__(self) -> Iterator[str]:
         step = 2**16
         for begin in range(0, len(self), step):
-            ends = self.ends[begin : begin + step].tolist()
-            first = int(self.ends[begin - 1]) if begin else 0
-            text = self.text[first : ends[-1]].tobytes()
-            for start, end in zip([first, *ends], ends, strict=False):
-                yield decode_name(text[start - first : end - first])
+            yield from map(decode_name, self.many(np.arange(begin, min(begin + step, len(self)))))
+
+    def many(self, rows: NDArray[np.int64]) -> list[bytes]:
+        """The names at rows [n] in UTF-8, without a Python object for anything else."""
+        if not len(rows):
+            return []
+        stops = self.ends[rows].astype(np.int64)
+        starts = np.where(rows > 0, self.ends[rows - 1].astype(np.int64), 0)
+        low, high = int(starts.min()), int(stops.max())
+        if high - low > _WIDEST * int((stops - starts).sum() + 1):  # names far apart, not worth reading all between
+            return [self.text[start:stop].tobytes() for start, stop in zip(starts, stops, strict=True)]
+        text = self.text[low:high].tobytes()
+        return [text[start:stop] for start, stop in zip((starts - low).tolist(), (stops - low).tolist(), strict=True)]
 
 
 def ends_of(names: Iterable[str], count: int) -> NDArray[np.uint64]:

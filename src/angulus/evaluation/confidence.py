@@ -59,6 +59,8 @@ class Confidence:
 
     def lines(self) -> list[str]:
         """The intervals as lines of text."""
+        if not self.people:
+            return list(self.notes)  # which say why there are no intervals
         lines = [f"{100 * self.level:g} % intervals, drawing anew the {self.people:,} people"]
         for name, found in (("accuracy", self.accuracy), ("EER", self.eer)):
             lines += [] if found is None else [f"{name:<12} {found.text()}"]

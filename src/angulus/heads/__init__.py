@@ -8,6 +8,7 @@ from angulus.heads.head import HeadOutput, MarginHead
 from angulus.heads.memory import HeadMemory, HeadSize, head_memory, size_of
 from angulus.heads.problem import Strategy
 from angulus.heads.sampled import Sampled
+from angulus.heads.separate import Portion, SeparateHeads, each_head
 from angulus.heads.sharded import ShardedHead
 from angulus.heads.softmax import margin_softmax
 from angulus.heads.starting import start_from
@@ -31,13 +32,16 @@ __all__ = [
     "HeadOutput",
     "HeadSize",
     "MarginHead",
+    "Portion",
     "RowAdaGrad",
     "RowAdamW",
     "RowSGD",
     "Sampled",
+    "SeparateHeads",
     "ShardedHead",
     "Strategy",
     "Streamed",
+    "each_head",
     "expected_initial_loss",
     "head_memory",
     "margin_softmax",

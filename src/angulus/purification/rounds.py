@@ -26,7 +26,7 @@ from angulus.errors import CheckpointError, ConfigError
 from angulus.purification.evidence import angles_of, gather
 from angulus.purification.listing import check_left, drops_of, summary_of
 from angulus.purification.rules import RULES, Rule, decide, default_angle
-from angulus.purification.runs import is_finished, open_run, subcenters_of, training_images, with_edits
+from angulus.purification.runs import check_one_head, is_finished, open_run, subcenters_of, training_images, with_edits
 from angulus.training import Experiment, Progress, record, train
 from angulus.training.defaults import choose_device
 from angulus.training.files import write_json
@@ -104,6 +104,7 @@ def purify(
     """
     options = options or Purification()
     check_alone()
+    check_one_head(experiment)
     if run is not None and options.rule in ("subcenter", "strict") and subcenters_of(run) < 2:
         raise ConfigError(needs_subcenters(f"the run {run}", subcenters_of(run)))
     start_purification(out, experiment, options, run)
@@ -150,7 +151,7 @@ def list_noise(
     check_left(source, verdict, options.rule)
     rows = drops_of(source, evidence, angles, verdict)
     write_edits(folder / "edits.csv", rows, source=whole_set(opened.experiment.data, opened.model.input))
-    found = summary_of(source, angles, verdict, options.rule, opened.experiment.data.identities.min_images)
+    found = summary_of(source, angles, verdict, options.rule, opened.experiment.data.identities.min_images or 1)
     write_json(summary, found)
     log.info("%s", found["sentence"])
     return opened.experiment, found

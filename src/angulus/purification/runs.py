@@ -8,10 +8,10 @@ import torch
 
 from angulus.config import load
 from angulus.data import Source
-from angulus.errors import CheckpointError
+from angulus.errors import CheckpointError, ConfigError
 from angulus.models import EmbeddingModel
 from angulus.purification.centers import Centers, centers_of_run
-from angulus.training import Experiment
+from angulus.training import Experiment, UnionData
 from angulus.training.beginning import find_checkpoint
 from angulus.training.checkpoint import load_content
 from angulus.training.sources import found_sources
@@ -39,6 +39,7 @@ def open_run(folder: Path) -> FinishedRun:
     if not is_finished(folder):
         raise CheckpointError(f"the run {folder} is not finished; go on with it first: angulus train --resume {folder}")
     experiment = load([folder])
+    check_one_head(experiment)
     centers = centers_of_run(folder)
     content = load_content(find_checkpoint(folder, ASKED), torch.device("cpu"), mapped=True)
     assert experiment.model is not None
@@ -69,3 +70,11 @@ def with_edits(experiment: Experiment, lists: tuple[Path, ...]) -> Experiment:
     identities = experiment.data.identities
     data = replace(experiment.data, identities=replace(identities, edits=(*identities.edits, *lists)))
     return replace(experiment, data=data)
+
+
+def check_one_head(experiment: Experiment) -> None:
+    """Raise ConfigError where every set of a union has a head of its own, in which people have no common classes."""
+    if isinstance(experiment.data, UnionData) and experiment.data.is_separate:
+        raise ConfigError(
+            "purification needs one head for all sets, got data.join=separate; join them by names, or clean each alone"
+        )

@@ -18,6 +18,7 @@ from angulus.training.experiment import (
     SyntheticData,
     TarData,
     Training,
+    UnionData,
 )
 from angulus.training.loop import Progress, train
 from angulus.training.record import record
@@ -43,6 +44,7 @@ __all__ = [
     "SyntheticData",
     "TarData",
     "Training",
+    "UnionData",
     "record",
     "train",
 ]

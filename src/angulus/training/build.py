@@ -5,15 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from angulus.errors import ConfigError
-from angulus.heads import MarginHead, ShardedHead
+from angulus.heads import MarginHead, SeparateHeads, ShardedHead
 from angulus.heads.sharded import draw_blocks, seed_of_blocks
-from angulus.margins import Margin, Schedule
+from angulus.margins import Margin, PerClass, Schedule
 from angulus.models import EmbeddingModel, ModelConfig, import_weights, load_model
 from angulus.training.distributed import Processes
 from angulus.training.experiment import Experiment
 from angulus.training.optimization import row_rule
 from angulus.training.record import record
+from angulus.training.unions import Mixture
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +67,34 @@ def build_head(
         return head
     except ValueError as error:
         raise ConfigError(f"the head cannot be built: {error}") from error
+
+
+def build_heads(
+    experiment: Experiment, embedding_dim: int, mixture: Mixture, margin: Margin, group: Processes
+) -> SeparateHeads:
+    """A head for each set of a union. The first class weights of one depend neither on the others nor on processes."""
+    assert mixture.classes is not None
+    seeds = [seed_of_blocks() for _ in mixture.names]
+    heads: dict[str, MarginHead] = {}
+    for name, classes, seed in zip(mixture.names, mixture.classes, seeds, strict=True):
+        own = of_classes(margin, classes, mixture.classes[-1].stop)
+        with torch.random.fork_rng([]):
+            torch.manual_seed(seed)
+            heads[name] = build_head(experiment, embedding_dim, len(classes), own, group)
+    return SeparateHeads(heads, mixture.loss_weights)
+
+
+def of_classes(margin: Margin, classes: range, total: int) -> Margin:
+    """The margin for some of all classes: values per class are those of its own."""
+    changed: dict[str, Any] = {}
+    for name, value in vars(margin).items():
+        if isinstance(value, PerClass):
+            if len(value.values) != total:
+                raise ConfigError(
+                    f"margin.{name} must have a value for each of {total} classes, got {len(value.values)}"
+                )
+            changed[name] = PerClass(value.values[classes.start : classes.stop])
+    return replace(margin, **changed) if changed else margin
 
 
 def is_saved_model(path: Path) -> bool:

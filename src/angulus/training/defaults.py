@@ -12,7 +12,8 @@ from angulus.data.augment import Augment
 from angulus.errors import ConfigError
 from angulus.margins import ArcFace, Linear
 from angulus.models import InputSpec, IResNet18, ModelConfig, TinyNet
-from angulus.training.experiment import SGD, Experiment, NoisyData, OmniglotData
+from angulus.training.experiment import SGD, Data, Experiment, Identities, Member, NoisyData, OmniglotData, UnionData
+from angulus.training.rules import FEWEST
 from angulus.training.sources import image_shape
 
 
@@ -74,10 +75,30 @@ def filled(experiment: Experiment, num_images: int, num_classes: int, device: to
         margin = ArcFace(
             scale=margin_scale(num_classes), m=Linear(start=0.0, end=0.3, begin=0.0, until=0.5, unit="run")
         )
-    return replace(experiment, train=train, optim=optim, margin=margin)
+    return replace(experiment, data=with_fewest(experiment.data), train=train, optim=optim, margin=margin)
+
+
+def with_fewest(data: Data) -> Data:
+    """The data with min_images filled in: 2, and 1 for a set in a union, whose own rule comes after it."""
+    if isinstance(data, NoisyData):
+        return replace(data, identities=rules_with(data.identities, FEWEST))
+    if not isinstance(data, UnionData):
+        return member_with(data, FEWEST)
+    sets = {name: member_with(member, 1) for name, member in data.sets.items()}
+    return replace(data, sets=sets, identities=rules_with(data.identities, FEWEST))
+
+
+def member_with(data: Member, fewest: int) -> Member:
+    return replace(data, identities=rules_with(data.identities, fewest))
+
+
+def rules_with(rules: Identities, fewest: int) -> Identities:
+    return rules if rules.min_images is not None else replace(rules, min_images=fewest)
 
 
 def plain_augment(experiment: Experiment) -> Augment:
     """The augmentation of the recipe, without mirror images where they are other identities (characters)."""
     data = experiment.data.base if isinstance(experiment.data, NoisyData) else experiment.data
-    return replace(experiment.augment, flip=0.0) if isinstance(data, OmniglotData) else experiment.augment
+    sets = data.sets.values() if isinstance(data, UnionData) else (data,)
+    has_characters = any(isinstance(one, OmniglotData) for one in sets)
+    return replace(experiment.augment, flip=0.0) if has_characters else experiment.augment

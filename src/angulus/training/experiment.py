@@ -4,6 +4,7 @@ A recipe (YAML) is an `Experiment` written down; from Python, fill one in and ca
 field is None, `angulus.training.defaults` fills it from the data and the device, and the run folder keeps the result.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ from typing import Literal
 from angulus.data.augment import Augment
 from angulus.data.formats import Format
 from angulus.data.noise import Noise
+from angulus.data.orders import PK, Sampling, Uniform
 from angulus.heads import Auto, Dense, Fused, Sampled, Strategy, Streamed
 from angulus.margins import Margin
 from angulus.models import ModelConfig
@@ -21,7 +23,8 @@ class Identities:
     """Which identities of a data set are used for what; the same for every kind of data.
 
     edits: lists of changes (csv: drop, relabel, split, merge), made before anything else; see docs/edits.md.
-    min_images: identities with fewer images are dropped.
+    min_images: identities with fewer images are dropped. None is 2; for a set in a union, whose own rule counts the
+        images of all its sets, it is 1.
     max_images: at most so many images of each identity, a seeded choice.
     exclude: names of identities to leave out.
     exclude_from: a folder of identities, or a text file with a name a line, whose names are left out as well.
@@ -32,7 +35,7 @@ class Identities:
     """
 
     edits: tuple[Path, ...] = ()
-    min_images: int = 2
+    min_images: int | None = None
     max_images: int | None = None
     exclude: tuple[str, ...] = ()
     exclude_from: Path | None = None
@@ -42,7 +45,7 @@ class Identities:
     split_seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.min_images < 1:
+        if self.min_images is not None and self.min_images < 1:
             raise ValueError(f"min_images must be at least 1, got {self.min_images}")
         if self.max_images is not None and self.max_images < 1:
             raise ValueError(f"max_images must be at least 1, got {self.max_images}")
@@ -175,8 +178,76 @@ class NoisyData:
         return Noise(**rates, seed=self.seed)
 
 
-Data = Member | NoisyData
-DATA: dict[str, type] = {**MEMBERS, "noisy": NoisyData}
+@dataclass(frozen=True, kw_only=True)
+class UnionData:
+    """Several data sets as one, with one head for all or one for each.
+
+    sets: the data sets by name; their own identities rules come first, but for parts, train_on and evaluate_on.
+    join: names joins people of equal names, a csv table (set, name, person) says who is who where they differ, and
+        separate keeps the people of every set apart, with a head for each set.
+    spelling: whether joined names must be equal to the letter, or folded: ignoring case and taking " ", "-", "_" as
+        equal.
+    numbers_are_names: join also by names that are numbers alone.
+    weights: how many examples each set has in a batch, relative to the others; 1 for a set that is not named. Without
+        weights the union is shuffled as one set, or, where the heads are separate, each set has its share of images.
+    loss_weights: factors of the losses of separate heads; 1 for a set that is not named.
+    identities: rules about the people of all sets together, once they are joined.
+    """
+
+    sets: dict[str, Member]
+    join: str = "names"
+    spelling: Literal["exact", "folded"] = "exact"
+    numbers_are_names: bool = False
+    weights: dict[str, float] = field(default_factory=dict)
+    loss_weights: dict[str, float] = field(default_factory=dict)
+    identities: Identities = field(default_factory=Identities)
+
+    def __post_init__(self) -> None:
+        check_sets(self.sets)
+        if self.join not in ("names", "separate") and not self.join.endswith(".csv"):
+            raise ValueError(f"join must be names, separate or a table such as people.csv, got {self.join!r}")
+        if self.is_separate and self.identities.edits:
+            raise ValueError(
+                "identities.edits must belong to a set where heads are separate: set data.sets.NAME.identities.edits"
+            )
+        if self.loss_weights and self.join != "separate":
+            raise ValueError(f"loss_weights must belong to separate heads (join=separate), got join={self.join}")
+        for field_name, least in (("weights", "above 0"), ("loss_weights", "at least 0")):
+            for name, value in getattr(self, field_name).items():
+                if name not in self.sets:
+                    raise ValueError(
+                        f"{field_name} must name sets of the union, got {name!r} of {', '.join(self.sets)}"
+                    )
+                if not (value > 0 or (value == 0 and least == "at least 0")):
+                    raise ValueError(f"{field_name} must be {least}, got {value} for {name}")
+
+    @property
+    def is_separate(self) -> bool:
+        """Whether every set has a head of its own."""
+        return self.join == "separate"
+
+
+def check_sets(sets: dict[str, Member]) -> None:
+    """Raise ValueError for a set that says what is the union's to say, or that is there twice, or has no good name."""
+    if not sets:
+        raise ValueError("sets must name at least one data set, got none")
+    plain, seen = Identities(), list[Member]()
+    for name, member in sets.items():
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+            raise ValueError(f"sets must have names of letters, digits, - and _, got {name!r}")
+        for rule in ("parts", "train_on", "evaluate_on"):
+            if getattr(member.identities, rule) != getattr(plain, rule):
+                raise ValueError(
+                    f"sets must leave {rule} to the union, whose identities are split once they are joined: set "
+                    f"data.identities.{rule} instead of that of {name}"
+                )
+        if member in seen:
+            raise ValueError(f"sets must differ; {name} is the same as {list(sets)[seen.index(member)]}")
+        seen.append(member)
+
+
+Data = Member | UnionData | NoisyData
+DATA: dict[str, type] = {**MEMBERS, "union": UnionData, "noisy": NoisyData}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -309,7 +380,7 @@ class Training:
     precision: of the backbone. "bfloat16" uses autocast; the softmax stays in float32.
     batch_norm: over several processes, "local" statistics (fast; the first process's are kept), "synchronised",
         or "frozen" at the values of the start.
-    sampling: "uniform" over images, or "balanced" over identities.
+    sampling: in which order examples are seen.
     cache: keep decoded images in memory: "auto" does when they take less than a quarter of the memory.
     workers: processes that read images when they are not cached.
     """
@@ -321,7 +392,7 @@ class Training:
     precision: Literal["float32", "bfloat16"] = "float32"
     compile: bool = False
     batch_norm: Literal["local", "synchronised", "frozen"] = "local"
-    sampling: Literal["uniform", "balanced"] = "uniform"
+    sampling: Sampling = field(default_factory=Uniform)
     cache: Literal["auto", "memory", "none"] = "auto"
     workers: int = 0
     log_every: int = 20
@@ -338,6 +409,11 @@ class Training:
             raise ValueError(f"epochs must be at least 1, got {self.epochs}")
         if self.batch_size % self.accumulate:
             raise ValueError(f"accumulate {self.accumulate} must divide batch_size {self.batch_size}")
+        if isinstance(self.sampling, PK) and self.batch_size % self.sampling.images:
+            raise ValueError(
+                f"sampling by P x K needs a batch_size that is a multiple of its images of each identity, got "
+                f"{self.batch_size} with {self.sampling.images}"
+            )
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm must be above 0, got {self.clip_norm}")
         if self.checkpoint_every is not None and self.checkpoint_every < 1:
@@ -394,6 +470,12 @@ class Experiment:
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        is_mixed = isinstance(self.data, UnionData) and (self.data.is_separate or bool(self.data.weights))
+        if is_mixed and not isinstance(self.train.sampling, Uniform):
+            raise ValueError(
+                "train.sampling must be uniform where every batch has a fixed number of examples of each data set "
+                f"(data.weights or data.join=separate), got {type(self.train.sampling).__name__}"
+            )
         if self.head.update_in_backward and self.train.accumulate > 1:
             raise ValueError(
                 "head.update_in_backward moves the weights in every backward pass and cannot add up micro-batches, "

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,16 +12,16 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from angulus.data import Batch, EpochSampler, batches, fingerprint
+from angulus.data import Batch, MixedSampler, batches, fingerprint
 from angulus.errors import ConfigError
 from angulus.evaluation import VerificationResult
 from angulus.evaluation.report import Gallery, write_report
-from angulus.heads import ShardedHead, expected_initial_loss
 from angulus.margins import Margin
 from angulus.models import EmbeddingModel, ModelConfig, save_model
 from angulus.training import judge
+from angulus.training.batching import heads_of, initial_loss, losses_by_set, sampler_of, shares_in_words
 from angulus.training.beginning import begin_classes
-from angulus.training.build import build_head, build_model, in_steps, run_folder
+from angulus.training.build import build_model, in_steps, run_folder
 from angulus.training.checkpoint import Checkpoints
 from angulus.training.classes import start_classes
 from angulus.training.defaults import choose_device, filled, plain_augment, with_model
@@ -33,6 +33,7 @@ from angulus.training.distributed import (
     processes,
 )
 from angulus.training.experiment import Experiment
+from angulus.training.feeding import Feed, line_to
 from angulus.training.files import write_json
 from angulus.training.finite import FiniteGuard
 from angulus.training.optimization import build_optimizer, learning_rate
@@ -114,18 +115,13 @@ class Run:
         self.report_progress = progress if group.is_first else None
         # pyrefly: ignore[no-matching-overload]  (its stub of Module.to does not know memory_format)
         self.model = model.to(device, memory_format=torch.channels_last)
-        self.sampler = EpochSampler(
-            num_examples=len(sources.train),
-            batch_size=experiment.train.batch_size,
-            seed=experiment.seed,
-            balanced=experiment.train.sampling == "balanced",
-            labels=sources.train.labels,
-        )
+        self.sampler = sampler_of(experiment, sources)
         self.epoch_steps = self.sampler.batches_per_epoch
         self.total = self.epoch_steps * (experiment.train.epochs or 1)
-        check_micro_batches(experiment.train, len(sources.train), group.world)
+        smallest = len(sources.train) if sources.mixture is None else experiment.train.batch_size
+        check_micro_batches(experiment.train, smallest, group.world)
         margin = in_steps(experiment.margin or Margin(), self.epoch_steps, self.total)
-        self.head = build_head(experiment, model.embedding_dim, len(sources.train.identities), margin, group).to(device)
+        self.head, self.portions = heads_of(experiment, sources, model.embedding_dim, margin, group, device)
         self.optimizer = build_optimizer(experiment.optim, self.model, self.head)
         self.guard = FiniteGuard({"backbone": self.model, "head": self.head}, device, group)
         self.augment = plain_augment(experiment)
@@ -143,7 +139,7 @@ class Run:
             divided=experiment.head.sharded,
         )
         self.loss: float | None = None
-        self.waited = 0.0
+        self.feed: Feed | None = None
         self.started = time.perf_counter()
 
     def go(self, resume: bool) -> RunResult:
@@ -169,6 +165,7 @@ class Run:
                 step=self.state.step,
                 device=self.device,
                 world=self.group.world,
+                portions=self.portions,
             )
             self.guard.look(self.state.step, output.losses, batch.indices)
             if self.device.type == "cpu":
@@ -223,7 +220,7 @@ class Run:
         compiled: Any = torch.compile(self.model) if self.experiment.train.compile else self.model
         if self.group.group is None:
             recogniser: nn.Module = Recogniser(compiled, self.head)
-        elif isinstance(self.head, ShardedHead):
+        elif self.head.holds_whole_gradient:
             recogniser = Recogniser(self.parallel(compiled), self.head)
         else:
             recogniser = self.parallel(Recogniser(compiled, self.head))
@@ -238,8 +235,8 @@ class Run:
         devices = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False)
 
-    def remaining(self) -> Any:
-        """The batches from the current step to the end; the time spent waiting for them is counted."""
+    def remaining(self) -> Iterator[Batch]:
+        """The batches from the current step to the end, on the device; the time that it waits for them is counted."""
         epoch, start = divmod(self.state.step, self.epoch_steps)
         stream = batches(
             self.sources.train,
@@ -251,10 +248,9 @@ class Run:
             world_size=self.group.world,
             num_workers=self.experiment.train.workers,
         )
+        self.feed = Feed(stream, line_to(self.device))
         while self.state.step < self.total:
-            asked = time.perf_counter()
-            batch: Batch | None = next(stream, None)
-            self.waited += time.perf_counter() - asked
+            batch = next(self.feed, None)
             if batch is None:
                 return
             yield batch
@@ -266,15 +262,17 @@ class Run:
         loss = float(self.group.mean(output.loss))
         cos_target = float(self.group.sum(output.cos_target.sum())) / output.total
         self.loss = loss
+        waited = 0.0 if self.feed is None else self.feed.waited()
         return {
             "step": self.state.step,
             "epoch": self.state.step / self.epoch_steps,
             "loss": loss,
             "cos_target": cos_target,
+            **losses_by_set(output, self.sources.mixture, self.sampler, self.group),
             "gradient_norm": float(norm),
             "lr": rate,
             "images_per_second": round(steps * self.experiment.train.batch_size / seconds, 1),
-            "waiting_for_data": round(self.waited / seconds, 4),
+            "waiting_for_data": round(waited / seconds, 4),
         }
 
     def write(self, row: dict[str, Any], board: Any) -> None:
@@ -335,8 +333,10 @@ class Run:
             return
         for note in self.sources.notes:
             log.info(note)
+        if self.sources.mixture is not None and isinstance(self.sampler, MixedSampler):
+            log.info("every batch has %s", shares_in_words(self.sources.mixture, self.sampler))
         classes = self.head.num_classes
-        loss = expected_initial_loss(self.head.margin, classes, self.model.embedding_dim)
+        loss = initial_loss(self.head, self.portions, self.model.embedding_dim)
         log.info(
             "%d steps in %d epochs of %d images on %s; a random network has a loss near %.2f with this margin, "
             "scale and %d classes",

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from angulus.heads import RowAdamW, RowSGD
+from angulus.heads import MarginHead, RowAdamW, RowSGD
 from angulus.heads.updates import RowRule
 from angulus.training.experiment import SGD, AdamW, LearningRate
 
@@ -17,9 +17,12 @@ def parameter_groups(backbone: nn.Module, head: nn.Module, decay: float, decay_a
     Without: everything with fewer than two dimensions (biases, norms, PReLU slopes, learned scales), unless
     decay_all; the class weights do decay, since it bounds their growth.
     """
-    moved_elsewhere = head.weight if getattr(head, "update", None) is not None else None
+    heads = [module for module in head.modules() if isinstance(module, MarginHead)]
+    moved_elsewhere = {id(one.weight) for one in heads if one.update is not None}
     parameters = [*backbone.parameters(), *head.parameters()]
-    trained = [parameter for parameter in parameters if parameter.requires_grad and parameter is not moved_elsewhere]
+    trained = [
+        parameter for parameter in parameters if parameter.requires_grad and id(parameter) not in moved_elsewhere
+    ]
     shrinking = [parameter for parameter in trained if decay_all or parameter.ndim >= 2]
     kept = {id(parameter) for parameter in shrinking}
     free = [parameter for parameter in trained if id(parameter) not in kept]

@@ -1,7 +1,9 @@
 """Which ways of summing over the classes there are for a run, and what each takes of the memory of one process."""
 
 from dataclasses import dataclass, replace
+from math import ceil
 
+from angulus.data.mixing import quotas
 from angulus.heads import (
     STRATEGIES,
     Auto,
@@ -21,6 +23,7 @@ from angulus.training.experiment import AdamW, Experiment
 from angulus.training.footprint import BackboneMemory
 from angulus.training.optimization import row_rule
 from angulus.training.record import record
+from angulus.training.sources import Sources
 
 # A plan is no promise: allocators round up, libraries take workspaces. So much of the free memory is planned with.
 USABLE = 0.95
@@ -71,6 +74,7 @@ class Task:
 
     images: None where nobody knows.  data: bytes of images in memory.
     chosen: what `strategy: auto` has come to, where that is known.
+    sets: where every data set has a head, its classes and its share of a batch; else empty.
     """
 
     experiment: Experiment
@@ -81,6 +85,7 @@ class Task:
     data: int
     on_cuda: bool
     chosen: Strategy | None = None
+    sets: tuple[tuple[int, float], ...] = ()
 
     def accumulate(self, option: Option) -> int:
         """Micro-batches of a step; an update inside the backward pass cannot add any up."""
@@ -91,27 +96,39 @@ class Task:
         return -(-self.experiment.train.batch_size // (self.processes * self.accumulate(option)))
 
     def head_size(self, option: Option) -> HeadSize:
-        """The head of one process; where it is sharded, that of all, with the examples of all."""
+        """The head of one process, of several the largest; where it is sharded, that of all, with all examples."""
+        return max(self.head_sizes(option), key=lambda size: size.classes)
+
+    def head_sizes(self, option: Option) -> list[HeadSize]:
+        """The same for each head."""
         config = self.experiment.model
         assert config is not None
-        return size_of(
+        examples = self.examples(option) * (self.processes if option.sharded else 1)
+        whole = size_of(
             self.experiment.margin or Margin(),
             classes=self.identities,
             dim=config.embedding_dim,
-            examples=self.examples(option) * (self.processes if option.sharded else 1),
+            examples=examples,
             subcenters=self.experiment.head.subcenters,
             on_cuda=self.on_cuda,
         )
+        some = [replace(whole, classes=classes, examples=ceil(share * examples)) for classes, share in self.sets]
+        return some or [whole]
 
     def head(self, option: Option) -> HeadMemory:
-        return head_memory(
-            self.head_size(option),
-            option.strategy,
-            row_rule(self.experiment.optim),
-            moved=option.moved,
-            world=self.processes if option.sharded else 1,
-            accumulating=self.accumulate(option) > 1,
-        )
+        """The memory of the head, or of all together."""
+        heads = [
+            head_memory(
+                size,
+                option.strategy,
+                row_rule(self.experiment.optim),
+                moved=option.moved,
+                world=self.processes if option.sharded else 1,
+                accumulating=self.accumulate(option) > 1,
+            )
+            for size in self.head_sizes(option)
+        ]
+        return heads[0] if len(heads) == 1 else together(heads, on_cuda=self.on_cuda)
 
     def activations(self, option: Option) -> int:
         return self.backbone.activations(self.examples(option))
@@ -128,6 +145,29 @@ class Task:
         in_backward = backbone.gradient + self.activations(option)
         moving = backbone.moving + head.moving if self.on_cuda else max(backbone.moving, head.moving)
         return lasting + head.gradient + max(around_head, in_backward, backbone.gradient + moving)
+
+
+def together(heads: list[HeadMemory], *, on_cuda: bool) -> HeadMemory:
+    """The memory of several heads: one works after the other, but what one keeps for the backward pass stays."""
+    moving = [head.moving for head in heads]
+    return HeadMemory(
+        weights=sum(head.weights for head in heads),
+        gradient=sum(head.gradient for head in heads),
+        optimizer_state=sum(head.optimizer_state for head in heads),
+        logits=sum(head.logits for head in heads),
+        working=max(head.working for head in heads),
+        moving=sum(moving) if on_cuda else max(moving),
+    )
+
+
+def sets_of(sources: Sources, experiment: Experiment) -> tuple[tuple[int, float], ...]:
+    """Classes and share of a batch of every data set that has a head of its own; empty where there is one head."""
+    mixture = sources.mixture
+    if mixture is None or mixture.classes is None:
+        return ()
+    size = experiment.train.batch_size
+    counts = quotas(mixture.weights, size)
+    return tuple((len(classes), count / size) for classes, count in zip(mixture.classes, counts, strict=True))
 
 
 def options(task: Task) -> list[Option]:

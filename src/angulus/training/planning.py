@@ -10,10 +10,10 @@ from angulus.heads import Auto, Dense
 from angulus.heads.auto import exact
 from angulus.models import EmbeddingModel
 from angulus.training.defaults import filled
-from angulus.training.experiment import Experiment
+from angulus.training.experiment import Experiment, UnionData
 from angulus.training.footprint import backbone_memory, built_aside
 from angulus.training.machine import Machine, in_words
-from angulus.training.options import USABLE, Option, Task, options, own_option, same
+from angulus.training.options import USABLE, Option, Task, options, own_option, same, sets_of
 from angulus.training.pretending import Pretended, chosen_model, decoded, found, where
 from angulus.training.record import record
 from angulus.training.settling import forecast_of, resolved
@@ -80,6 +80,7 @@ def plan(experiment: Experiment, pretended: Pretended | None = None) -> Plan:
         backbone=backbone_memory(model, experiment, device),
         data=decoded(experiment, model, sources, pretended),
         on_cuda=machine.device == "cuda",
+        sets=sets_of(sources, experiment) if sources and not pretended.classes else (),
     )
     return planned(task, machine, model, device)
 
@@ -101,6 +102,11 @@ def planned(task: Task, machine: Machine, model: EmbeddingModel, device: torch.d
         rows.append(row_of(task, option, usable, is_own=same(option, own), seconds=seconds))
     if task.images is None:
         notes.append("the number of images is not known, so the memory of decoded ones is left out; see --images")
+    data = task.experiment.data
+    if isinstance(data, UnionData) and data.is_separate and not task.sets:
+        notes.append(
+            "which set has how many classes is not known, so the separate heads are planned as one of all classes"
+        )
     if task.processes > 1:
         notes.append("sums are those of one process; exchanges between processes are in no time")
     return Plan(
@@ -149,8 +155,9 @@ def facts_of(task: Task, machine: Machine) -> dict[str, str]:
     share = f", {task.examples(own)} at a time in each of {task.processes} processes" if task.processes > 1 else ""
     parts = f", in {train.accumulate} micro-batches" if train.accumulate > 1 else ""
     images = "an unknown number of" if task.images is None else f"{task.images:,}"
+    heads = f", a head each for {' and '.join(f'{classes:,}' for classes, _ in task.sets)}" if task.sets else ""
     return {
-        "training on": f"{images} images of {task.identities:,} identities",
+        "training on": f"{images} images of {task.identities:,} identities{heads}",
         "network": f"{record(experiment.model)['name']}, {experiment.model.embedding_dim if experiment.model else 0} "
         f"dimensions, {train.precision}",
         "head": f"{experiment.head.subcenters} class weight{'s' * (experiment.head.subcenters > 1)} an identity, "

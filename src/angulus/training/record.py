@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from angulus.data.orders import SAMPLINGS, Balanced, Uniform
 from angulus.heads import STRATEGIES
 from angulus.margins import MARGINS, SCHEDULES, Learned, PerClass, PerSample
 from angulus.models import MODELS
@@ -13,7 +14,7 @@ from angulus.training.experiment import DATA, OPTIMIZERS
 
 KINDS: dict[type, str] = {
     kind: name
-    for table in (OPTIMIZERS, DATA, STRATEGIES, SCHEDULES, MODELS, dict(reversed(MARGINS.items())))
+    for table in (OPTIMIZERS, DATA, STRATEGIES, SAMPLINGS, SCHEDULES, MODELS, dict(reversed(MARGINS.items())))
     for name, kind in table.items()
 }
 
@@ -24,6 +25,8 @@ def record(value: Any) -> Any:
         return {"learned": value.initial}
     if isinstance(value, (PerClass, PerSample)):
         return torch.as_tensor(value.values, dtype=torch.float64).tolist()
+    if isinstance(value, (Uniform, Balanced)):
+        return KINDS[type(value)]  # a word, as recipes and the folders of runs have had it from the beginning
     if is_dataclass(value) and not isinstance(value, type):
         content = {field.name: record(getattr(value, field.name)) for field in fields(value) if field.init}
         name = name_of(type(value))

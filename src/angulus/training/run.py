@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 import angulus
+from angulus.data import decoder
 from angulus.errors import CheckpointError
 from angulus.training.files import write_json, write_text
 from angulus.training.record import differences
@@ -78,6 +79,7 @@ def environment(device: torch.device, data_fingerprint: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
+        "decoder": decoder(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
         "threads": torch.get_num_threads(),
         "commit": commit(),

@@ -1,7 +1,8 @@
 """From a run to its checkpoints and back: what is saved of network, head, optimizer and random numbers.
 
 A head that the recipe divides (`head.sharded`) is saved by all processes into a folder, by classes, so that any other
-number of processes reads the rows of its own classes; with one process it is saved in the same form.
+number of processes reads the rows of its own classes; with one process it is saved in the same form. Where every data
+set has a head, each is saved into a folder of its name in there.
 """
 
 import logging
@@ -11,7 +12,7 @@ from typing import Any
 
 import torch
 
-from angulus.heads import MarginHead
+from angulus.heads import MarginHead, SeparateHeads, each_head
 from angulus.models import EmbeddingModel, ModelConfig
 from angulus.training.checkpoint import Checkpoint, Checkpoints
 from angulus.training.distributed import Processes
@@ -39,7 +40,7 @@ class Trained:
 
     model: EmbeddingModel
     config: ModelConfig
-    head: MarginHead
+    head: MarginHead | SeparateHeads
     optimizer: torch.optim.Optimizer
     classes: tuple[str, ...]
     device: torch.device
@@ -47,7 +48,9 @@ class Trained:
     divided: bool
 
     def architecture(self) -> dict[str, Any]:
-        head = {"classes": self.head.num_classes, "subcenters": self.head.subcenters}
+        heads = each_head(self.head)
+        classes: Any = {name: head.num_classes for name, head, _ in heads}
+        head = {"classes": classes.get("", classes), "subcenters": self.head.subcenters}
         return {"model": record(self.config), "head": head}
 
 
@@ -93,13 +96,15 @@ def restore(trained: Trained, checkpoints: Checkpoints) -> TrainState | None:
 def save_head(trained: Trained, path: Path) -> None:
     from angulus.heads.resharding import save_sharded  # takes long to import
 
-    save_sharded(trained.head, path, trained.optimizer)
+    for name, head, _ in each_head(trained.head):
+        save_sharded(head, path / name, trained.optimizer)
 
 
 def load_head(trained: Trained, path: Path) -> None:
     from angulus.heads.resharding import load_sharded  # takes long to import
 
-    load_sharded(trained.head, path, trained.optimizer)
+    for name, head, _ in each_head(trained.head):
+        load_sharded(head, path / name, trained.optimizer)
 
 
 def random_state(device: torch.device) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from angulus.training.distributed import Processes
 from angulus.training.experiment import AdamW, Experiment
 from angulus.training.footprint import backbone_memory, built_aside, weight_bytes
 from angulus.training.machine import Machine, in_words, machine_of
-from angulus.training.options import RECOMPUTE, STASH, USABLE, Option, Task, own_option
+from angulus.training.options import RECOMPUTE, STASH, USABLE, Option, Task, own_option, sets_of
 from angulus.training.sources import Sources
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,7 @@ def settled(
         backbone=backbone_memory(built_aside(experiment).to(device), experiment, device),
         data=0,  # the images are in memory by now
         on_cuda=device.type == "cuda",
+        sets=sets_of(sources, experiment),
     )
     if isinstance(experiment.head.strategy, Auto):
         chosen, reason = recorded(folder), "as when the run began"

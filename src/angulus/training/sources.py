@@ -2,22 +2,21 @@
 
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
-
-import numpy as np
 
 from angulus.data import (
     FolderSource,
     InMemory,
     OmniglotSource,
     Source,
+    Subset,
     SyntheticFaces,
+    UnionSource,
     account_of,
     add_noise,
-    apply_edits,
     bytes_needed,
+    counts_of,
+    join_parts,
     open_source,
-    read_edits,
     split_identities,
     subset,
 )
@@ -30,24 +29,30 @@ from angulus.training.experiment import (
     Experiment,
     FolderData,
     Identities,
+    Member,
     NoisyData,
     OmniglotData,
     StoredData,
     SyntheticData,
+    UnionData,
 )
+from angulus.training.rules import chosen, excluded, used_parts
+from angulus.training.unions import Mixture, by_set, mixture_of, split_apart, united
 
 
 @dataclass(frozen=True)
 class Sources:
     """train: what is learned.  held_out: identities never learned.  also: further sets to verify, by name.
 
-    notes: what was kept and what was dropped and why, lines for the log.
+    notes: what was kept and what was dropped and why, lines for the log.  mixture: how several sets share the batches,
+    None where all images are shuffled as one set.
     """
 
     train: Source
     held_out: Source
     also: dict[str, Source]
     notes: tuple[str, ...]
+    mixture: Mixture | None = None
 
 
 def open_sources(experiment: Experiment, spec: InputSpec) -> Sources:
@@ -56,20 +61,21 @@ def open_sources(experiment: Experiment, spec: InputSpec) -> Sources:
     Raises DataError for missing or damaged data.
     """
     sources = found_sources(experiment, spec)
-    return replace(
-        sources,
-        train=cached(sources.train, experiment),
-        held_out=cached(sources.held_out, experiment),
-        also={name: cached(source, experiment) for name, source in sources.also.items()},
-    )
+    held_out = cached(sources.held_out, experiment)
+    also = {name: cached(source, experiment) for name, source in sources.also.items()}
+    if sources.mixture is not None and sources.mixture.classes is not None:
+        # an impostor pair across sets may be one person under two names, so that each set is verified alone as well
+        found = by_set(held_out, sources.mixture.names)
+        also |= {f"held-out of {name}": source for name, source in found.items() if is_comparable(source)}
+    return replace(sources, train=cached(sources.train, experiment), held_out=held_out, also=also)
 
 
 def found_sources(experiment: Experiment, spec: InputSpec) -> Sources:
     """The same without decoding anything."""
     whole = open_data(experiment.data, spec)
-    parts = split_identities(whole, used_parts(experiment.data.identities), seed=experiment.data.identities.split_seed)
-    names = [name for part in experiment.data.identities.train_on for name in parts[part].identities]
-    train = subset(whole, identities=names, seed=experiment.seed)
+    parts = parts_of(whole, experiment.data)
+    learned = [parts[part] for part in dict.fromkeys(experiment.data.identities.train_on)]
+    train = learned[0] if len(learned) == 1 else join_parts(whole, learned)
     held_out = held_out_of(experiment, parts[experiment.data.identities.evaluate_on])
     check_comparable(held_out, "the held-out part")
     also = {name: open_evaluated(experiment, data, spec) for name, data in experiment.evaluation.also.items()}
@@ -81,29 +87,53 @@ def found_sources(experiment: Experiment, spec: InputSpec) -> Sources:
         f"{len(held_out.identities)} identities with {len(held_out)} images held out",
         *(f"{name}: {len(source.identities)} identities with {len(source)} images" for name, source in also.items()),
     ]
-    return Sources(train=train, held_out=held_out, also=also, notes=tuple(notes))
+    mixture = mixture_of(experiment.data, train) if isinstance(experiment.data, UnionData) else None
+    return Sources(train=train, held_out=held_out, also=also, notes=tuple(notes), mixture=mixture)
 
 
 def open_data(data: Data, spec: InputSpec) -> Source:
-    """One data set with its rules about identities applied, before it is split."""
-    rules = data.identities
-    source = whole_set(data, spec)
-    if rules.edits:
-        source = apply_edits(source, [read_edits(path) for path in rules.edits])
-    return subset(
-        source,
-        exclude=excluded(rules),
-        min_images=rules.min_images,
-        max_images_per_identity=rules.max_images,
-        seed=rules.split_seed,
-    )
+    """One data set, or several as one, with its rules about identities applied, before it is split."""
+    if isinstance(data, UnionData):
+        return united(data, {name: open_member(name, member, spec) for name, member in data.sets.items()})
+    return chosen(noisy(data, spec) if isinstance(data, NoisyData) else open_set(data, spec), data.identities)
 
 
 def whole_set(data: Data, spec: InputSpec) -> Source:
-    """One data set before any of its rules about identities: what a list of edits is made for."""
+    """A data set before any of its own rules about identities: what a list of edits is made for."""
+    if isinstance(data, UnionData):
+        rules = replace(data.identities, edits=(), min_images=1, max_images=None, exclude=(), exclude_from=None)
+        return open_data(replace(data, identities=rules), spec)
+    return noisy(data, spec) if isinstance(data, NoisyData) else open_set(data, spec)
+
+
+def noisy(data: NoisyData, spec: InputSpec) -> Source:
+    """A set with noise in the images of those identities that are trained on."""
+    base, rules = open_data(data.base, spec), data.identities
+    outside = None
+    if data.outside is not None:
+        outside = chosen_parts(open_data(data.outside, spec), data.outside.identities)
+    out = frozenset(excluded(rules))
+    trained = {name for name in chosen_parts(base, rules).identities if name not in out}
+    return add_noise(base, data.noise(), outside=outside, among=trained)
+
+
+def chosen_parts(source: Source, rules: Identities) -> Source:
+    """The parts of a set that are trained on."""
+    parts = split_identities(source, used_parts(rules), seed=rules.split_seed)
+    names = [name for part in rules.train_on for name in parts[part].identities]
+    return subset(source, identities=names)
+
+
+def open_member(name: str, data: Member, spec: InputSpec) -> Source:
+    try:
+        return open_set(data, spec)
+    except DataError as error:
+        raise DataError(f"data.sets.{name}: {error}") from error
+
+
+def open_set(data: Member, spec: InputSpec) -> Source:
+    """One data set as it is, at the size of the model's input."""
     size = (spec.height, spec.width)
-    if isinstance(data, NoisyData):
-        return noisy(data, spec)
     if isinstance(data, FolderData):
         return FolderSource.open(
             data.path, size=size, fit=data.fit, on_unreadable=data.on_unreadable, on_empty=data.on_empty
@@ -126,29 +156,12 @@ def whole_set(data: Data, spec: InputSpec) -> Source:
     raise DataError(f"data must be one of {', '.join(DATA)}, got {type(data).__name__}")
 
 
-def noisy(data: NoisyData, spec: InputSpec) -> Source:
-    """A set with noise in the images of those identities that are trained on."""
-    base, rules = open_data(data.base, spec), data.identities
-    outside = None
-    if data.outside is not None:
-        given = data.outside.identities
-        outside = chosen_parts(open_data(data.outside, spec), given)
-    out = frozenset(excluded(rules))
-    trained = {name for name in chosen_parts(base, rules).identities if name not in out}
-    return add_noise(base, data.noise(), outside=outside, among=trained)
-
-
-def chosen_parts(source: Source, rules: Identities) -> Source:
-    """The parts of a set that are trained on."""
-    parts = split_identities(source, used_parts(rules), seed=rules.split_seed)
-    names = [name for part in rules.train_on for name in parts[part].identities]
-    return subset(source, identities=names)
-
-
 def image_shape(data: Data) -> tuple[int, int]:
-    """Height and width of the first image of a data set."""
+    """Height and width of the first image of a data set; of several, of the first of them."""
     if isinstance(data, NoisyData):
         return image_shape(data.base)
+    if isinstance(data, UnionData):
+        return image_shape(next(iter(data.sets.values())))
     if isinstance(data, FolderData):
         height, width, _ = FolderSource.open(data.path, on_empty=data.on_empty).read(0).shape
         return height, width
@@ -158,32 +171,17 @@ def image_shape(data: Data) -> tuple[int, int]:
     return 1, 1  # drawings and drawn faces are square and come in any size
 
 
-def excluded(rules: Identities) -> tuple[str, ...]:
-    """All names that a data set leaves out."""
-    if rules.exclude_from is None:
-        return rules.exclude
-    return (*rules.exclude, *read_names(rules.exclude_from))
-
-
-def read_names(path: Path) -> tuple[str, ...]:
-    """Names of identities: the sub-folders of a folder, or the lines of a text file."""
-    if path.is_dir():
-        return tuple(sorted(entry.name for entry in path.iterdir() if entry.is_dir()))
-    if not path.exists():
-        raise DataError(f"exclude_from must be a folder of identities or a text file of names; {path} does not exist")
-    return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-
-
-def used_parts(rules: Identities) -> dict[str, float]:
-    # a part with the share 0 has no identity, which splitting refuses
-    return {name: share for name, share in rules.parts.items() if share > 0}
-
-
 def open_evaluated(experiment: Experiment, data: Data, spec: InputSpec) -> Source:
     """The part of a further data set that is verified."""
     whole = open_data(data, spec)
-    rules = data.identities
-    return held_out_of(experiment, split_identities(whole, used_parts(rules), seed=rules.split_seed)[rules.evaluate_on])
+    return held_out_of(experiment, parts_of(whole, data)[data.identities.evaluate_on])
+
+
+def parts_of(whole: Source, data: Data) -> dict[str, Subset]:
+    """The parts of a data set, without a common identity."""
+    if isinstance(data, UnionData) and isinstance(whole, UnionSource):
+        return split_apart(whole, data)
+    return split_identities(whole, used_parts(data.identities), seed=data.identities.split_seed)
 
 
 def held_out_of(experiment: Experiment, source: Source) -> Source:
@@ -193,12 +191,18 @@ def held_out_of(experiment: Experiment, source: Source) -> Source:
 
 def check_comparable(source: Source, name: str) -> None:
     """Raise DataError now, not after hours of training, where there is nothing to verify."""
-    counts = np.bincount(source.labels)
-    if len(counts) < 2 or counts.max() < 2:
+    counts = counts_of(source)
+    if not is_comparable(source):
         raise DataError(
             f"{name} has {len(counts)} identities with at most {counts.max()} images each; verification needs two "
             "identities, and one with two images. Give it a larger share in data.identities.parts, or more data"
         )
+
+
+def is_comparable(source: Source) -> bool:
+    """Whether there are two identities, and one with two images."""
+    counts = counts_of(source)
+    return len(counts) >= 2 and int(counts.max()) >= 2
 
 
 def cached(source: Source, experiment: Experiment) -> Source:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from angulus.heads import Dense, MarginHead, Sampled
+from angulus.heads import Dense, HeadSize, MarginHead, Sampled
 from angulus.margins import Margin
 from angulus.models import EmbeddingModel
 from angulus.training.build import in_steps
@@ -62,8 +62,12 @@ def backbone_seconds(task: Task, model: EmbeddingModel, device: torch.device) ->
 
 
 def head_seconds(task: Task, option: Option, device: torch.device) -> float:
-    """Forward, backward and optimizer step of the head of one process, timed with fewer classes."""
-    whole = task.head_size(option)
+    """Forward, backward and optimizer step of the heads of one process."""
+    return sum(seconds_of_head(task, option, whole, device) for whole in task.head_sizes(option))
+
+
+def seconds_of_head(task: Task, option: Option, whole: HeadSize, device: torch.device) -> float:
+    """The same for one head, timed with fewer classes."""
     classes = -(-whole.classes // (task.processes if option.sharded else 1))
     products = 8 * whole.examples * whole.dim * whole.subcenters
     fewest = FEWEST_WEIGHTS // (whole.dim * whole.subcenters) if isinstance(option.strategy, Dense) else FEWEST_CLASSES

@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from angulus.data import Augment, Batch
 from angulus.data.loader import slice_of
 from angulus.errors import ConfigError
-from angulus.heads import HeadOutput, MarginHead, ShardedHead
+from angulus.heads import HeadOutput, MarginHead, Portion, SeparateHeads, ShardedHead
 from angulus.models import EmbeddingModel
 from angulus.training.experiment import Training
 
@@ -23,14 +23,21 @@ class Recogniser(nn.Module):
     gradients are whole as they are, it is around the backbone alone.
     """
 
-    def __init__(self, backbone: nn.Module, head: MarginHead) -> None:
+    def __init__(self, backbone: nn.Module, head: MarginHead | SeparateHeads) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
 
-    def forward(self, images: Tensor, labels: Tensor, step: int, sizes: Sequence[int]) -> HeadOutput:
-        """sizes: how many examples each process brings, which a sharded head then need not ask."""
+    def forward(
+        self, images: Tensor, labels: Tensor, step: int, sizes: Sequence[int], portions: Sequence[Portion] = ()
+    ) -> HeadOutput:
+        """sizes: how many examples each process brings, which a sharded head then need not ask.
+
+        portions: for separate heads, which examples are of which data set.
+        """
         embeddings = self.backbone(images)
+        if isinstance(self.head, SeparateHeads):
+            return self.head(embeddings, labels, portions, step=step)
         if isinstance(self.head, ShardedHead):
             return self.head(embeddings, labels, step=step, batch_sizes=sizes)
         return self.head(embeddings, labels, step=step)
@@ -60,11 +67,13 @@ def gradients(
     step: int,
     device: torch.device,
     world: int = 1,
+    portions: Sequence[Sequence[Portion]] = (),
 ) -> StepOutput:
     """Fill the gradients with those of the mean loss of a batch; nothing is updated.
 
     recogniser: a `Recogniser` or its DistributedDataParallel.  model: the backbone, for its preprocessing.
     world: how many processes there are; `batch` is the slice of one of them.
+    portions: for separate heads, which examples are of which data set, of each micro-batch.
     """
     outputs: list[HeadOutput] = []
     sizes = micro_batches(batch.total, world, config.accumulate)
@@ -79,7 +88,8 @@ def gradients(
         changed = augment.apply(images, seed=seed, step=step, start=start, total=batch.total)
         with local_only(recogniser, not last):
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-                output: HeadOutput = recogniser(prepared(model, changed), labels, step, sizes[number])
+                ready = prepared(model, changed)
+                output: HeadOutput = recogniser(ready, labels, step, sizes[number], *portions[number : number + 1])
             (output.loss * shares[number]).backward()
         start += len(labels)
         outputs.append(output)
@@ -139,13 +149,24 @@ def settle_order(recogniser: nn.Module, model: EmbeddingModel, device: torch.dev
     part = averaged_part(recogniser)
     if part is None:
         return
-    size = (2, 3, model.input.height, model.input.width)
+    labels, portions = blank_examples(getattr(part.module, "head", None), device)
+    size = (len(labels), 3, model.input.height, model.input.width)
     images = prepared(model, torch.zeros(size, dtype=torch.uint8, device=device))
     if part is recogniser:
-        part(images, torch.zeros(2, dtype=torch.int64, device=device), 0, ()).loss.backward()
+        part(images, labels, 0, (), portions).loss.backward()
     else:
         part(images).sum().backward()
     part.zero_grad(set_to_none=True)
+
+
+def blank_examples(head: object, device: torch.device) -> tuple[Tensor, list[Portion]]:
+    """Labels of two examples, or of two for each of separate heads, and which head they belong to."""
+    if not isinstance(head, SeparateHeads):
+        return torch.zeros(2, dtype=torch.int64, device=device), []
+    starts = [classes.start for classes in head.classes.values()]
+    rows = torch.arange(2 * len(starts), device=device).split(2)
+    portions = [Portion(rows=some, sizes=(), share=1 / len(starts)) for some in rows]
+    return torch.tensor(starts, device=device).repeat_interleave(2), portions
 
 
 def update(

@@ -2,22 +2,31 @@
 
 from typing import Any
 
-from angulus.heads import MarginHead
-from angulus.training.experiment import Experiment
+from angulus.heads import MarginHead, SeparateHeads, each_head
+from angulus.training.experiment import Data, Experiment, UnionData
 from angulus.training.record import record
 
 
-def facts(experiment: Experiment, head: MarginHead) -> dict[str, str]:
+def facts(experiment: Experiment, head: MarginHead | SeparateHeads) -> dict[str, str]:
     """What a reader of the report wants to know about the run."""
     model, margin = record(experiment.model), record(experiment.margin)
     return {
-        "data": str(record(experiment.data).get("path", record(experiment.data)["name"])),
-        "training identities": str(head.num_classes),
+        "data": data_in_words(experiment.data),
+        "training identities": " and ".join(
+            f"{one.num_classes} of {name}" if name else str(one.num_classes) for name, one, _ in each_head(head)
+        ),
         "network": str(model["name"]),
         "loss": in_words(margin),
         "epochs": str(experiment.train.epochs),
         "seed": str(experiment.seed),
     }
+
+
+def data_in_words(data: Data) -> str:
+    """Where the data is, or of what kind; of several sets their names and how they are joined."""
+    if isinstance(data, UnionData):
+        return f"{', '.join(f'{name} ({data_in_words(member)})' for name, member in data.sets.items())}; {data.join}"
+    return str(record(data).get("path", record(data)["name"]))
 
 
 def in_words(settings: dict[str, Any]) -> str:
