@@ -39,7 +39,20 @@ def test_links_lead_somewhere(document):
 
 @pytest.mark.parametrize(
     "package",
-    ["margins", "heads", "models", "data", "faces", "evaluation", "inspection", "training", "config", "study"],
+    [
+        "margins",
+        "heads",
+        "models",
+        "data",
+        "faces",
+        "evaluation",
+        "inspection",
+        "inversion",
+        "training",
+        "purification",
+        "config",
+        "study",
+    ],
 )
 def test_public_names_exist_and_are_sorted_by_the_linter(package):
     module = importlib.import_module(f"angulus.{package}")

@@ -155,7 +155,7 @@ def test_a_user_class_as_model_or_data_must_be_of_that_sort(monkeypatch):
     (problem,) = problems_of("data=own_kinds:NotAMargin")
     assert problem.endswith(
         "cannot be the kind of data: it must be one of folder, omniglot, synthetic, rec, tar, parquet, packed, "
-        "manifest, union"
+        "manifest, union, noisy"
     )
 
 

@@ -43,6 +43,10 @@ for _command, _help in {
     "invert": "Make images of people from a model alone: those it was trained on, or those of stored embeddings.\n\n"
     "angulus invert 068.ckpt --images people --out inverted embeds the images, forgets them, and makes new ones from "
     "the embeddings; angulus invert runs/x --first 16 --out inverted takes classes of the run's head.",
+    "purify": "Find wrong labels with sub-centers, list them, and train again without them.\n\n"
+    "angulus purify recipe.yaml data.path=FOLDER does all of it: a run with 3 centers for each identity, a list of "
+    "what lies beyond 75 degrees of the dominant one, a plain run without that; angulus purify runs/x cleans the "
+    "training set of a finished run with sub-centers. No image is touched.",
     "study": "Run a grid of recipes and seeds and put them into one table.",
     "config": "Show the recipe that results from files and settings, or everything a recipe may hold.",
 }.items():

@@ -83,7 +83,8 @@ def known_networks(path: Path, network: str | None) -> dict[str, type]:
 def fit_of_run(path: Path) -> "DataFit | None":
     """How the images that a run was trained on were brought to size; None where that is not known."""
     recipe = json.loads((path / "recipe.json").read_text(encoding="utf-8"))
-    fit = recipe.get("data", {}).get("fit")
+    data = recipe.get("data", {})
+    fit = data.get("base", data).get("fit")
     return fit if fit in ("proportional", "resize", "crop", "error") else None
 
 

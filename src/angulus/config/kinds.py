@@ -66,6 +66,8 @@ FAMILIES = (MARGIN, SCHEDULE, MODEL, STRATEGY, DATA_KIND, MEMBER_KIND, OPTIMIZER
 # Where a kind stands in a recipe ("*" is any key), so that layers merge as their kinds allow.
 KINDS_AT: dict[tuple[str, ...], Family] = {
     ("data",): DATA_KIND,
+    ("data", "base"): MEMBER_KIND,
+    ("data", "outside"): MEMBER_KIND,
     ("data", "sets", "*"): MEMBER_KIND,
     ("evaluation", "also", "*"): DATA_KIND,
     ("evaluation", "also", "*", "sets", "*"): MEMBER_KIND,

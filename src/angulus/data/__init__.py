@@ -25,6 +25,7 @@ from angulus.data.joining import join, keep_apart, read_people
 from angulus.data.loader import Batch, batches, sequential
 from angulus.data.mixing import MixedSampler
 from angulus.data.montage import montage
+from angulus.data.noise import STATES, Noise, NoisySource, State, Truth, add_noise, truth_of
 from angulus.data.omniglot import OmniglotSource
 from angulus.data.orders import PK, SAMPLINGS, Balanced, Blocks, Sampling, Uniform, Weighted
 from angulus.data.permutation import Permutation
@@ -40,6 +41,7 @@ __all__ = [
     "FORMATS",
     "PK",
     "SAMPLINGS",
+    "STATES",
     "Account",
     "Action",
     "Augment",
@@ -60,6 +62,8 @@ __all__ = [
     "Groups",
     "InMemory",
     "MixedSampler",
+    "Noise",
+    "NoisySource",
     "OmniglotSource",
     "PKSampler",
     "Permutation",
@@ -68,14 +72,17 @@ __all__ = [
     "Sampling",
     "Size",
     "Source",
+    "State",
     "StoredSource",
     "Subset",
     "SyntheticFaces",
+    "Truth",
     "Uniform",
     "UnionSource",
     "Weighted",
     "WeightedSampler",
     "account_of",
+    "add_noise",
     "apply_edits",
     "batches",
     "bytes_needed",
@@ -100,6 +107,7 @@ __all__ = [
     "sequential",
     "split_identities",
     "subset",
+    "truth_of",
     "without_unreadable",
     "write_edits",
 ]

@@ -104,17 +104,18 @@ def from_images(
     return count
 
 
-def read_weights(path: Path) -> NamedWeights:
+def read_weights(path: Path, *, asked: str = "head.weights_from") -> NamedWeights:
     """The class weights of a run folder (its newest checkpoint) or of a checkpoint of either kind, on the CPU.
 
-    Those of separate heads come one set after the other, as the names of their classes do.
+    Those of separate heads come one set after the other, as the names of their classes do. asked: who asks for them,
+    for messages.
     """
-    place = find_checkpoint(path)
+    place = find_checkpoint(path, asked)
     content = load_content(place, torch.device("cpu"), mapped=True)
     names = content.classes or read_classes(place.parent.parent)
     if names is None:
         raise CheckpointError(
-            f"head.weights_from: {place} holds no names of identities, since it was written before they were kept; "
+            f"{asked}: {place} holds no names of identities, since it was written before they were kept; "
             "put them into classes.json of its run folder, in the order of the classes"
         )
     sizes = content.architecture["head"]["classes"]
@@ -140,14 +141,14 @@ def joined(tensors: list[torch.Tensor]) -> torch.Tensor:
     return tensors[0] if len(tensors) == 1 else torch.cat(tensors)
 
 
-def find_checkpoint(path: Path) -> Path:
+def find_checkpoint(path: Path, asked: str) -> Path:
     if (path / "checkpoints").is_dir():
         paths = Checkpoints(path / "checkpoints", 1).paths()
         if not paths:
-            raise CheckpointError(f"head.weights_from: {path} has no checkpoint yet; let it run on first")
+            raise CheckpointError(f"{asked}: {path} has no checkpoint yet; let it run on first")
         return paths[-1]
     if path.exists() and NAME.fullmatch(path.name):
         return path
     raise CheckpointError(
-        f"head.weights_from must be a run folder or a checkpoint in it (step-00000120.pt or step-00000120), got {path}"
+        f"{asked} must be a run folder or a checkpoint in it (step-00000120.pt or step-00000120), got {path}"
     )

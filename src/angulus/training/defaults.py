@@ -12,7 +12,7 @@ from angulus.data.augment import Augment
 from angulus.errors import ConfigError
 from angulus.margins import ArcFace, Linear
 from angulus.models import InputSpec, IResNet18, ModelConfig, TinyNet
-from angulus.training.experiment import SGD, Data, Experiment, Identities, Member, OmniglotData, UnionData
+from angulus.training.experiment import SGD, Data, Experiment, Identities, Member, NoisyData, OmniglotData, UnionData
 from angulus.training.rules import FEWEST
 from angulus.training.sources import image_shape
 
@@ -80,6 +80,8 @@ def filled(experiment: Experiment, num_images: int, num_classes: int, device: to
 
 def with_fewest(data: Data) -> Data:
     """The data with min_images filled in: 2, and 1 for a set in a union, whose own rule comes after it."""
+    if isinstance(data, NoisyData):
+        return replace(data, identities=rules_with(data.identities, FEWEST))
     if not isinstance(data, UnionData):
         return member_with(data, FEWEST)
     sets = {name: member_with(member, 1) for name, member in data.sets.items()}
@@ -96,6 +98,7 @@ def rules_with(rules: Identities, fewest: int) -> Identities:
 
 def plain_augment(experiment: Experiment) -> Augment:
     """The augmentation of the recipe, without mirror images where they are other identities (characters)."""
-    sets = experiment.data.sets.values() if isinstance(experiment.data, UnionData) else (experiment.data,)
-    has_characters = any(isinstance(data, OmniglotData) for data in sets)
+    data = experiment.data.base if isinstance(experiment.data, NoisyData) else experiment.data
+    sets = data.sets.values() if isinstance(data, UnionData) else (data,)
+    has_characters = any(isinstance(one, OmniglotData) for one in sets)
     return replace(experiment.augment, flip=0.0) if has_characters else experiment.augment

@@ -11,6 +11,7 @@ from typing import Literal
 
 from angulus.data.augment import Augment
 from angulus.data.formats import Format
+from angulus.data.noise import Noise
 from angulus.data.orders import PK, Sampling, Uniform
 from angulus.heads import Auto, Dense, Fused, Sampled, Strategy, Streamed
 from angulus.margins import Margin
@@ -146,6 +147,38 @@ MEMBERS: dict[str, type] = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class NoisyData:
+    """A set of images with known faults, to score cleaning with. Only identities that are trained on get noise.
+
+    flips, outliers, duplicates: shares of the noisy training set (images under another identity's label, images of
+        people who are not in the set, near copies of images of the set).
+    relabelled: the share of the duplicates that get another identity's label.
+    base: the set. Its own rules about identities come first, but for parts, train_on and evaluate_on.
+    outside: where outliers come from: the parts that its train_on names.
+    identities: rules about the noisy set. Its edits are made after the noise.
+    """
+
+    base: Member
+    outside: Member | None = None
+    flips: float = 0.0
+    outliers: float = 0.0
+    duplicates: float = 0.0
+    relabelled: float = 0.0
+    seed: int = 0
+    identities: Identities = field(default_factory=Identities)
+
+    def __post_init__(self) -> None:
+        self.noise()
+        if (self.outliers > 0) != (self.outside is not None):
+            raise ValueError(f"outside must name a set of images where outliers is above 0, got {self.outliers}")
+
+    def noise(self) -> Noise:
+        """The rates and the seed."""
+        rates = {name: getattr(self, name) for name in ("flips", "outliers", "duplicates", "relabelled")}
+        return Noise(**rates, seed=self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
 class UnionData:
     """Several data sets as one, with one head for all or one for each.
 
@@ -213,8 +246,8 @@ def check_sets(sets: dict[str, Member]) -> None:
         seen.append(member)
 
 
-Data = Member | UnionData
-DATA: dict[str, type] = {**MEMBERS, "union": UnionData}
+Data = Member | UnionData | NoisyData
+DATA: dict[str, type] = {**MEMBERS, "union": UnionData, "noisy": NoisyData}
 
 
 @dataclass(frozen=True, kw_only=True)

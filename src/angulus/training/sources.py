@@ -12,6 +12,7 @@ from angulus.data import (
     SyntheticFaces,
     UnionSource,
     account_of,
+    add_noise,
     bytes_needed,
     counts_of,
     join_parts,
@@ -27,13 +28,15 @@ from angulus.training.experiment import (
     Data,
     Experiment,
     FolderData,
+    Identities,
     Member,
+    NoisyData,
     OmniglotData,
     StoredData,
     SyntheticData,
     UnionData,
 )
-from angulus.training.rules import chosen, used_parts
+from angulus.training.rules import chosen, excluded, used_parts
 from angulus.training.unions import Mixture, by_set, mixture_of, split_apart, united
 
 
@@ -92,7 +95,33 @@ def open_data(data: Data, spec: InputSpec) -> Source:
     """One data set, or several as one, with its rules about identities applied, before it is split."""
     if isinstance(data, UnionData):
         return united(data, {name: open_member(name, member, spec) for name, member in data.sets.items()})
-    return chosen(open_set(data, spec), data.identities)
+    return chosen(noisy(data, spec) if isinstance(data, NoisyData) else open_set(data, spec), data.identities)
+
+
+def whole_set(data: Data, spec: InputSpec) -> Source:
+    """A data set before any of its own rules about identities: what a list of edits is made for."""
+    if isinstance(data, UnionData):
+        rules = replace(data.identities, edits=(), min_images=1, max_images=None, exclude=(), exclude_from=None)
+        return open_data(replace(data, identities=rules), spec)
+    return noisy(data, spec) if isinstance(data, NoisyData) else open_set(data, spec)
+
+
+def noisy(data: NoisyData, spec: InputSpec) -> Source:
+    """A set with noise in the images of those identities that are trained on."""
+    base, rules = open_data(data.base, spec), data.identities
+    outside = None
+    if data.outside is not None:
+        outside = chosen_parts(open_data(data.outside, spec), data.outside.identities)
+    out = frozenset(excluded(rules))
+    trained = {name for name in chosen_parts(base, rules).identities if name not in out}
+    return add_noise(base, data.noise(), outside=outside, among=trained)
+
+
+def chosen_parts(source: Source, rules: Identities) -> Source:
+    """The parts of a set that are trained on."""
+    parts = split_identities(source, used_parts(rules), seed=rules.split_seed)
+    names = [name for part in rules.train_on for name in parts[part].identities]
+    return subset(source, identities=names)
 
 
 def open_member(name: str, data: Member, spec: InputSpec) -> Source:
@@ -129,6 +158,8 @@ def open_set(data: Member, spec: InputSpec) -> Source:
 
 def image_shape(data: Data) -> tuple[int, int]:
     """Height and width of the first image of a data set; of several, of the first of them."""
+    if isinstance(data, NoisyData):
+        return image_shape(data.base)
     if isinstance(data, UnionData):
         return image_shape(next(iter(data.sets.values())))
     if isinstance(data, FolderData):

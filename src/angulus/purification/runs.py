@@ -1,0 +1,80 @@
+"""A finished run as purification needs it: its recipe, its network and class centers of one moment, its images."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from angulus.config import load
+from angulus.data import Source
+from angulus.errors import CheckpointError, ConfigError
+from angulus.models import EmbeddingModel
+from angulus.purification.centers import Centers, centers_of_run
+from angulus.training import Experiment, UnionData
+from angulus.training.beginning import find_checkpoint
+from angulus.training.checkpoint import load_content
+from angulus.training.sources import found_sources
+
+ASKED = "purification"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """experiment: with nothing left open.  model and centers: of the newest checkpoint."""
+
+    folder: Path
+    experiment: Experiment
+    model: EmbeddingModel
+    centers: Centers
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the run in a folder has come to its end."""
+    return (folder / "result.json").is_file()
+
+
+def open_run(folder: Path) -> FinishedRun:
+    """Network and centers of a run. Raises CheckpointError where it is not finished or its checkpoint is damaged."""
+    if not is_finished(folder):
+        raise CheckpointError(f"the run {folder} is not finished; go on with it first: angulus train --resume {folder}")
+    experiment = load([folder])
+    check_one_head(experiment)
+    centers = centers_of_run(folder)
+    content = load_content(find_checkpoint(folder, ASKED), torch.device("cpu"), mapped=True)
+    assert experiment.model is not None
+    model = experiment.model.build()
+    model.load_state_dict(content.tensors["backbone"])
+    return FinishedRun(folder=folder, experiment=experiment, model=model.eval(), centers=centers)
+
+
+def training_images(run: FinishedRun) -> Source:
+    """Every image of the identities that a run was trained on, undecoded.
+
+    Those beyond identities.max_images too: where an image is dropped another takes its place, which must have been
+    looked at as well.
+    """
+    data = run.experiment.data
+    every = replace(data, identities=replace(data.identities, max_images=None))
+    return found_sources(replace(run.experiment, data=every), run.model.input).train
+
+
+def subcenters_of(folder: Path) -> int:
+    """Class weights per identity, as the recipe of a run says."""
+    recipe = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+    return int(recipe.get("head", {}).get("subcenters", 1))
+
+
+def with_edits(experiment: Experiment, lists: tuple[Path, ...]) -> Experiment:
+    """The experiment with further lists of changes to its images."""
+    identities = experiment.data.identities
+    data = replace(experiment.data, identities=replace(identities, edits=(*identities.edits, *lists)))
+    return replace(experiment, data=data)
+
+
+def check_one_head(experiment: Experiment) -> None:
+    """Raise ConfigError where every set of a union has a head of its own, in which people have no common classes."""
+    if isinstance(experiment.data, UnionData) and experiment.data.is_separate:
+        raise ConfigError(
+            "purification needs one head for all sets, got data.join=separate; join them by names, or clean each alone"
+        )
