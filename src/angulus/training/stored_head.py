@@ -34,7 +34,7 @@ def read_head(run: Path, margin: Margin, epochs: float) -> StoredHead:
             f"{run} holds no checkpoint, and its head is kept nowhere else: invert embeddings instead (--images or "
             "--embeddings), or train the run again and keep its checkpoints"
         )
-    place = find_checkpoint(run)
+    place = find_checkpoint(run, "the run to read a head from")
     content = load_content(place, torch.device("cpu"))
     names = content.classes or read_classes(run)
     if names is None:
