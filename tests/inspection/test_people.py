@@ -69,6 +69,14 @@ def test_the_threshold_keeps_its_far():
     assert calibration.found(0.0, 2)[1] == 100
 
 
+def test_a_small_set_has_a_threshold_that_one_person_reaches():
+    found, vectors, labels = centres_of([8] * 24, dim=64, spread=0.5)
+    parts, sizes, of = halves(vectors, labels)
+    calibration = calibrate([found], [relative(parts, sizes, found.vectors, np.tile(of, 2))])
+    hits, total = calibration.found(calibration.threshold(0.5 / calibration.pairs))
+    assert (hits, total) == (24, 24)
+
+
 def test_halves_share_no_image():
     vectors, labels = clustered([1, 2, 5])
     parts, sizes, of = halves(vectors, labels)

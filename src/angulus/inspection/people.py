@@ -11,8 +11,8 @@ of an identity of one blurred image and of one of 500 images, which s does not.
 Calibration needs no list of who is who beyond the set: pairs of differently named identities are taken for impostors,
 and identities of two or more images, cut into two halves, for genuine pairs. FAR is the share of impostor pairs with
 z >= t. Where the wanted FAR is smaller than what 100 of them make (or 1e-5, where the first wrong names of a set are
-met), log FAR is drawn on as a straight line from its last factor of ten: tails of z fall faster, so that the true FAR
-is smaller.
+met), log FAR is drawn on as a straight line from its last factor of ten (from 0.5 on, in small sets): tails of z fall
+faster, so that the true FAR is smaller.
 """
 
 from collections.abc import Iterator, Sequence
@@ -83,11 +83,12 @@ class Calibration:
 
     def threshold(self, far: float) -> float:
         """The z that so small a share of impostor pairs reaches."""
-        last = min(self.resolved, 0.1)
+        last = min(self.resolved, 0.05)
         if far >= last:
             return self._counted(far)
-        near, steeper = self._counted(10 * last), self._counted(last)
-        slope = max(steeper - near, _STEP) / np.log(10)
+        first = min(10 * last, 0.5)  # in small sets a factor of ten would begin at the least alike pair
+        near, steeper = self._counted(first), self._counted(last)
+        slope = max(steeper - near, _STEP) / np.log(first / last)
         return float(steeper + slope * np.log(last / far))
 
     def far(self, threshold: float) -> float:
