@@ -22,7 +22,7 @@ def embed(
     model: "EmbeddingModel",
     images: Source | Iterable[Tensor],
     *,
-    batch_size: int = 128,
+    batch_size: int | None = None,
     flip: bool = True,
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
@@ -30,7 +30,8 @@ def embed(
     """Embed images in evaluation mode, float32, without gradients; the model is left as it was found.
 
     images: a source (its labels, keys and identities come along), or batches of uint8 [n, 3, h, w] RGB.
-    batch_size: images per pass, for sources. flip: embed the mirrored images too.
+    batch_size: images per pass, for sources; None takes 32 on a CPU, where larger ones spend their time in fresh memory
+        (twice as slow at 128 for MobileFaceNet), and 128 elsewhere.  flip: embed the mirrored images too.
     device: where to compute; the model is moved there, and back afterwards.
     progress: called with the images done and the total (None when unknown) after each batch.
 
@@ -38,7 +39,9 @@ def embed(
     EvaluationError when the network gives NaN (the row is named).
     """
     source = cast(Source, images) if hasattr(images, "read") else None
-    batches = cast(Iterable[Tensor], images) if source is None else _source_batches(source, batch_size)
+    batches = (
+        cast(Iterable[Tensor], images) if source is None else _source_batches(source, per_pass(batch_size, device))
+    )
     total = None if source is None else len(source)
     plain: list[Tensor] = []
     mirrored: list[Tensor] = []
@@ -62,6 +65,13 @@ def embed(
         keys=None if source is None else tuple(source.keys),
         identities=None if source is None else tuple(source.identities),
     )
+
+
+def per_pass(batch_size: int | None, device: str | torch.device) -> int:
+    """Images per pass where the user names none."""
+    if batch_size is not None:
+        return batch_size
+    return 32 if torch.device(device).type == "cpu" else 128
 
 
 def _source_batches(source: Source, batch_size: int) -> Iterator[Tensor]:

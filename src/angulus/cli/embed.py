@@ -19,7 +19,7 @@ def embed(
     flip: Annotated[bool, Parameter(negative="--no-flip")] = True,
     fit: Fit = "auto",
     network: str | None = None,
-    batch_size: int = 128,
+    batch_size: int | None = None,
     device: str = "auto",
     skip_unreadable: Annotated[bool, Flag] = False,
     edits: EditLists = (),
@@ -46,7 +46,7 @@ def embed(
     network
         What foreign weights are of, or "module:Class" of your own network.
     batch_size
-        Images per pass.
+        Images per pass: 32 on a CPU, 128 on CUDA, where nothing is said.
     device
         auto, cpu, cuda or cuda:N.
     skip_unreadable

@@ -38,7 +38,7 @@ def embedded(
     contents: Contents,
     *,
     fit: Fit,
-    batch_size: int,
+    batch_size: int | None,
     device: str,
     quiet: bool,
 ) -> tuple[EmbeddingSet, NDArray[np.float32]]:

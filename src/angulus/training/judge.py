@@ -20,7 +20,7 @@ PAIRS_SEED = 0
 
 def embeddings_of(model: EmbeddingModel, source: Source, config: Evaluation, device: torch.device) -> EmbeddingSet:
     """Embeddings of every image of a source, mirrored ones too where the view needs them."""
-    return embed(model, source, batch_size=256, flip=config.views != "plain", device=device)
+    return embed(model, source, flip=config.views != "plain", device=device)
 
 
 def judge(
