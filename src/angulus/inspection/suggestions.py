@@ -1,6 +1,6 @@
 """From what was found in a set to a list of edits: what is beyond doubt is done, the rest is left to the reader.
 
-    drop    images that cannot be read; of images that are one picture within one identity, all but the first
+    drop    images that cannot be read; of images with the same pixels within one identity, all but the first
     keep    everything else, with what speaks against it: change the word to what the reason proposes, and the line acts
 
 A `keep` for an image would also hold it back from a merge of its identity; images are therefore not listed where a line
@@ -12,6 +12,8 @@ import numpy as np
 from angulus.data.edits import Edit
 from angulus.inspection.copies import Copy
 from angulus.inspection.findings import Findings
+
+_SAME = ("same bytes", "same pixels")
 
 
 def suggested_edits(found: Findings) -> list[Edit]:
@@ -26,13 +28,13 @@ def suggested_edits(found: Findings) -> list[Edit]:
     for row, problem in found.contents.problems:
         say(Edit(action="drop", key=source.keys[row], identity=_name(found, row), reason=f"unreadable: {problem}"))
     for copy in found.copies:
-        if copy.certain and source.labels[copy.left] == source.labels[copy.right]:
+        if copy.kind in _SAME and source.labels[copy.left] == source.labels[copy.right]:
             reason = f"{copy.kind} as {source.keys[copy.left]}"
             say(Edit(action="drop", key=source.keys[copy.right], identity=_name(found, copy.right), reason=reason))
     for edit in _merges(found):
         say(edit)
     spoken = {edit.identity for kind, edit in ((name[0], edit) for name, edit in lines.items()) if kind == "identity"}
-    for edit in [*_copies_across(found), *_splits(found), *_outliers(found)]:
+    for edit in [*_copies_across(found), *_splits(found), *_outliers(found), *_alike(found)]:
         if edit.identity not in spoken:
             say(edit)
     return list(lines.values())
@@ -63,6 +65,21 @@ def _copies_across(found: Findings) -> list[Edit]:
         )
         for copy in found.copies
         if copy.certain and found.source.labels[copy.left] != found.source.labels[copy.right]
+    ]
+
+
+def _alike(found: Findings) -> list[Edit]:
+    """Changed copies within one identity: photos taken a moment apart can be as alike, so the reader decides."""
+    return [
+        Edit(
+            action="keep",
+            key=found.source.keys[copy.right],
+            identity=_name(found, copy.right),
+            reason=f"agrees to {copy.agreement:.3f} with {found.source.keys[copy.left]}: a copy, or the same moment; "
+            "to leave it out, write drop",
+        )
+        for copy in copies_of(found, certain=True, within=True)
+        if copy.kind not in _SAME
     ]
 
 
