@@ -8,7 +8,7 @@ from faces_drawn import face
 from PIL import Image, ImageEnhance
 
 from angulus.data import FolderSource
-from angulus.inspection import Seen, find_copies, scan, typical_spectrum
+from angulus.inspection import Seen, find, find_copies, look_at, scan, suggested_edits, typical_spectrum
 from angulus.inspection.copies import MOST_BITS
 from angulus.inspection.registration import COPY, COPY_BY_HASH, agreement
 
@@ -99,3 +99,16 @@ def test_copies_across_two_sets(seen):
     assert {(row, row) for row in readable.tolist()} <= set(found)
     first, same = seen.source.keys.index("P00/1.png"), seen.source.keys.index("P00/same.png")
     assert found[first, same] == found[same, first] == "same bytes"
+
+
+def test_only_the_same_pixels_are_dropped_unasked(tmp_path):
+    for name in ("Ada", "Bob"):
+        (tmp_path / name).mkdir()
+        for photo in range(4):
+            Image.fromarray(face(ord(name[0]), photo, side=96)).save(tmp_path / name / f"{photo}.png")
+    (tmp_path / "Ada" / "same.png").write_bytes((tmp_path / "Ada" / "1.png").read_bytes())
+    Image.fromarray(face(ord("B"), 2, side=96)).save(tmp_path / "Bob" / "again.jpg", quality=75)
+    source = FolderSource.open(tmp_path)
+    edits = suggested_edits(find(source, look_at(source)))
+    assert {edit.key: edit.action for edit in edits} == {"Ada/same.png": "drop", "Bob/again.jpg": "keep"}
+    assert "a copy, or the same moment; to leave it out, write drop" in edits[-1].reason
