@@ -126,7 +126,7 @@ def embedded(
         if kept.keys == tuple(source.keys) and kept.flipped is not None and kept.dim == model.embedding_dim:
             return replace(kept, labels=np.asarray(source.labels), identities=tuple(source.identities))
         log.warning("%s is of other images or of another network, and is made anew", file)
-    found = embed(model, source, batch_size=256, device=device, progress=progress)
+    found = embed(model, source, device=device, progress=progress)
     file.parent.mkdir(parents=True, exist_ok=True)
     found.save(file)
     return found

@@ -196,7 +196,7 @@ def gather(
             rows = np.arange(start, stop)
             view = select(source, rows)
             shown = None if progress is None else _shifted(progress, start, len(source))
-            embeddings = embed(model, view, batch_size=256, flip=flip, device=device, progress=shown)
+            embeddings = embed(model, view, flip=flip, device=device, progress=shown)
             numbered = EmbeddingSet(
                 embeddings=embeddings.embeddings, flipped=embeddings.flipped, labels=np.asarray(source.labels)[rows]
             )
