@@ -10,17 +10,8 @@ from angulus.config import load, resolve, schema, to_dict, to_yaml
 from angulus.heads import STRATEGIES, Dense, Streamed
 from angulus.margins import MARGINS, SCHEDULES, ArcFace, Learned, Linear, NormFace, PerClass, Steps
 from angulus.models import MODELS, InputSpec, TinyNet
-from angulus.training.experiment import (
-    DATA,
-    OPTIMIZERS,
-    SGD,
-    AdamW,
-    Evaluation,
-    Experiment,
-    FolderData,
-    Identities,
-    SyntheticData,
-)
+from angulus.training.datasets import DATA, FolderData, Identities, SyntheticData
+from angulus.training.experiment import OPTIMIZERS, SGD, AdamW, Evaluation, Experiment
 
 SCHEDULE_SETTINGS = {
     "linear": {"end": 1.5, "until": 0.5, "unit": "run"},

@@ -7,7 +7,7 @@ from small_sets import write_folder
 from angulus.config import load
 from angulus.data import convert, open_source
 from angulus.models import InputSpec
-from angulus.training.experiment import DATA, STORED
+from angulus.training.datasets import DATA, STORED
 from angulus.training.sources import found_sources, image_shape, open_data
 
 

@@ -53,7 +53,8 @@ def convert(
     check_output(json)
     from angulus.cli.terminal import image_progress
     from angulus.data.conversion import convert as convert_source
-    from angulus.data.edits import apply_edits, read_edits
+    from angulus.data.editing import apply_edits
+    from angulus.data.edits import read_edits
     from angulus.data.formats import open_source
 
     images = open_source(source, kind=source_layout)

@@ -17,7 +17,8 @@ from angulus.data.orders import SAMPLINGS, Sampling
 from angulus.heads import STRATEGIES, Strategy
 from angulus.margins import MARGINS, SCHEDULES, Margin, Schedule
 from angulus.models import MODELS, ModelConfig
-from angulus.training.experiment import DATA, MEMBERS, OPTIMIZERS
+from angulus.training.datasets import DATA, MEMBERS
+from angulus.training.experiment import OPTIMIZERS
 
 
 @dataclass(frozen=True, kw_only=True)

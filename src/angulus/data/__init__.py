@@ -5,7 +5,8 @@ from angulus.data.cache import InMemory, bytes_needed, fingerprint
 from angulus.data.conversion import Conversion, convert
 from angulus.data.decoding import decode_image, decoder
 from angulus.data.drawing import PKSampler, WeightedSampler
-from angulus.data.edits import ACTIONS, Action, Edit, Edits, apply_edits, read_edits, write_edits
+from angulus.data.editing import apply_edits
+from angulus.data.edits import ACTIONS, Action, Edit, Edits, read_edits, write_edits
 from angulus.data.encoded import EncodedSource
 from angulus.data.examples import (
     Account,

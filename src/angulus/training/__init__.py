@@ -1,14 +1,8 @@
 """Training: an `Experiment` in, a run folder out."""
 
-from angulus.training.experiment import (
-    SGD,
-    AdamW,
-    Evaluation,
-    Experiment,
+from angulus.training.datasets import (
     FolderData,
-    Head,
     Identities,
-    LearningRate,
     ManifestData,
     NoisyData,
     OmniglotData,
@@ -17,9 +11,9 @@ from angulus.training.experiment import (
     RecData,
     SyntheticData,
     TarData,
-    Training,
     UnionData,
 )
+from angulus.training.experiment import SGD, AdamW, Evaluation, Experiment, Head, LearningRate, Training
 from angulus.training.loop import Progress, train
 from angulus.training.record import record
 from angulus.training.run import RunResult

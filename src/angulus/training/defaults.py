@@ -12,7 +12,8 @@ from angulus.data.augment import Augment
 from angulus.errors import ConfigError
 from angulus.margins import ArcFace, Linear
 from angulus.models import InputSpec, IResNet18, ModelConfig, TinyNet
-from angulus.training.experiment import SGD, Data, Experiment, Identities, Member, NoisyData, OmniglotData, UnionData
+from angulus.training.datasets import Data, Identities, Member, NoisyData, OmniglotData, UnionData
+from angulus.training.experiment import SGD, Experiment
 from angulus.training.rules import FEWEST
 from angulus.training.sources import image_shape
 

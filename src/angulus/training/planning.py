@@ -9,8 +9,9 @@ import torch
 from angulus.heads import Auto, Dense
 from angulus.heads.auto import exact
 from angulus.models import EmbeddingModel
+from angulus.training.datasets import UnionData
 from angulus.training.defaults import filled
-from angulus.training.experiment import Experiment, UnionData
+from angulus.training.experiment import Experiment
 from angulus.training.footprint import backbone_memory, built_aside
 from angulus.training.machine import Machine, in_words
 from angulus.training.options import USABLE, Option, Task, options, own_option, same, sets_of

@@ -10,7 +10,8 @@ from angulus.data.orders import SAMPLINGS, Balanced, Uniform
 from angulus.heads import STRATEGIES
 from angulus.margins import MARGINS, SCHEDULES, Learned, PerClass, PerSample
 from angulus.models import MODELS
-from angulus.training.experiment import DATA, OPTIMIZERS
+from angulus.training.datasets import DATA
+from angulus.training.experiment import OPTIMIZERS
 
 KINDS: dict[type, str] = {
     kind: name

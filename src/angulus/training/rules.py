@@ -4,7 +4,7 @@ from pathlib import Path
 
 from angulus.data import Source, Subset, apply_edits, read_edits, subset
 from angulus.errors import DataError
-from angulus.training.experiment import Identities
+from angulus.training.datasets import Identities
 
 FEWEST = 2
 """Images of an identity that is used, unless a recipe says otherwise."""

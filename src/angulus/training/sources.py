@@ -22,11 +22,10 @@ from angulus.data import (
 )
 from angulus.errors import DataError
 from angulus.models import InputSpec
-from angulus.training.experiment import (
+from angulus.training.datasets import (
     DATA,
     STORED,
     Data,
-    Experiment,
     FolderData,
     Identities,
     Member,
@@ -36,6 +35,7 @@ from angulus.training.experiment import (
     SyntheticData,
     UnionData,
 )
+from angulus.training.experiment import Experiment
 from angulus.training.rules import chosen, excluded, used_parts
 from angulus.training.unions import Mixture, by_set, mixture_of, split_apart, united
 

@@ -13,7 +13,7 @@ from angulus.data import split_identities as split
 from angulus.data.joining import check_people
 from angulus.data.relabelled import Relabelled
 from angulus.errors import DataError
-from angulus.training.experiment import UnionData
+from angulus.training.datasets import UnionData
 from angulus.training.rules import chosen, edited, used_parts
 
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 from angulus.heads import MarginHead, SeparateHeads, each_head
-from angulus.training.experiment import Data, Experiment, UnionData
+from angulus.training.datasets import Data, UnionData
+from angulus.training.experiment import Experiment
 from angulus.training.record import record
 
 
