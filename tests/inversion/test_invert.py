@@ -148,7 +148,7 @@ def test_a_damaged_state_is_named(tmp_path):
         invert(network(), open_targets(), tmp_path / "out", options())
 
 
-def test_embeddings_of_another_dimension_or_model(tmp_path):
+def test_embeddings_of_another_dimension_or_model(tmp_path, caplog):
     model = network()
     other = Targets(identities=("Ada",), keys=("1",), templates=templates(1, dim=7))
     with pytest.raises(ModelError, match="embeddings of 7 dimensions and the model makes 5"):
@@ -157,6 +157,9 @@ def test_embeddings_of_another_dimension_or_model(tmp_path):
     check_stamp(stamped, model, "file.npz")
     with pytest.raises(ModelError, match=r"file\.npz was made by another model"):
         check_stamp(stamped, TwoLayers(1, spec=InputSpec(height=8, width=6)).float(), "file.npz")
+    assert not caplog.text
+    check_stamp(EmbeddingSet(embeddings=templates(2)), model, "file.npz")
+    assert "file.npz does not say which model made it" in caplog.text
 
 
 def test_unknown_names_and_keys():

@@ -1,6 +1,7 @@
 """Who is attacked: the names of n people with a class label or a stored template each."""
 
 import hashlib
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from angulus.heads import MarginHead
 from angulus.inversion.identity import ClosedSet, IdentityTerm, OpenSet, check_targets
 from angulus.inversion.options import InversionOptions
 from angulus.models import EmbeddingModel
+
+logger = logging.getLogger(__name__)
 
 STAMP = "model"  # the column of an embedding file that holds the fingerprint of the model that made it
 
@@ -126,8 +129,13 @@ def fingerprint_of_model(model: EmbeddingModel) -> str:
 
 
 def check_stamp(stored: EmbeddingSet, model: EmbeddingModel, name: str) -> None:
-    """Raise ModelError where the set says which model made it, and it was another one."""
+    """Raise ModelError where the set says which model made it, and it was another one; warn where it does not say."""
     if STAMP not in stored.columns:
+        logger.warning(
+            "%s does not say which model made it: if it was another one, the pictures show nobody; "
+            "`angulus embed --stamp` keeps that",
+            name,
+        )
         return
     own = fingerprint_of_model(model)
     others = sorted({str(value) for value in stored.columns[STAMP]} - {own})
