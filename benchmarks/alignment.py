@@ -28,9 +28,12 @@ import torch
 from numpy.typing import NDArray
 
 from angulus.embeddings import EmbeddingSet
-from angulus.evaluation import Scores, accuracy_interval, match, read_lfw_pairs, tars_at_fars
-from angulus.evaluation.scores import all_pair_scores
-from angulus.evaluation.verification import folded_accuracy
+from angulus.evaluation import Scores, match
+from angulus.evaluation.files.pair_lists import read_lfw_pairs
+from angulus.evaluation.rates.folds import folded_accuracy
+from angulus.evaluation.rates.roc import tars_at_fars
+from angulus.evaluation.scores.cosines import all_pair_scores
+from angulus.evaluation.uncertainty.accuracy_intervals import accuracy_interval
 from angulus.extract import embed
 from angulus.faces import SPHEREFACE, ListedLandmarks, Mtcnn, MtcnnOptions, Yuface, YufaceOptions, choose, similarity
 from angulus.faces.photos import read_photo

@@ -8,7 +8,7 @@ process of its own; time is CPU time, the products and the method interleaved in
 above that before the method, with the embeddings loaded. Prints a table and writes JSON.
 
 products        the upper triangle of the score matrix in blocks, nothing else: the floor
-all_pairs       angulus.evaluation.all_pairs: TAR at FAR 1e-3 to 1e-6 exact, with EER, AUC, ROC and histogram
+all_pairs       angulus.evaluation.rates.all_pairs: TAR at FAR 1e-3 to 1e-6 exact, with EER, AUC, ROC and histogram
 screened        the same with bfloat16 products in front: TAR at FAR only
 roc_curve       one product, the pairs' scores and scikit-learn's roc_curve
 sweep           one product, 400 thresholds by 0.01 of squared distance, as a verification script does; 4 are timed
@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from angulus.evaluation import all_pairs
+from angulus.evaluation.rates.all_pairs import all_pairs
 
 FARS = (1e-3, 1e-4, 1e-5, 1e-6)
 METHODS = ("products", "all_pairs", "screened", "roc_curve", "sweep")

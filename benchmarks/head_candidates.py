@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from angulus.heads import Dense, Fused, MarginHead, RowSGD, Sampled, Strategy, Streamed, margin_softmax
-from angulus.heads.fused import device_obstacle
+from angulus.heads.kernels.fused import device_obstacle
 from angulus.margins import AMSoftmax, ArcFace, Margin
 
 SCALE, M = 64.0, 0.5

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from angulus.heads import Dense, MarginHead, RowAdamW, RowSGD, Sampled, Strategy, Streamed, head_memory, size_of
-from angulus.heads.updates import RowRule
+from angulus.heads.strategies.updates import RowRule
 from angulus.margins import ArcFace, CurricularFace, Margin, NormFace, Softmax
 
 MIB = 2**20

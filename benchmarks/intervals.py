@@ -22,15 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
-from angulus.evaluation import (
-    Bootstrap,
-    SubjectScores,
-    calibrate_threshold,
-    far_interval,
-    frr_interval,
-    tar_at_far_intervals,
-    wilson,
-)
+from angulus.evaluation import SubjectScores, calibrate_threshold
+from angulus.evaluation.uncertainty.bootstrap import Bootstrap
+from angulus.evaluation.uncertainty.intervals import wilson
+from angulus.evaluation.uncertainty.rate_intervals import far_interval, frr_interval, tar_at_far_intervals
 
 RESULTS = Path(__file__).parent / "results"
 FARS = (1e-2, 1e-3)

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from angulus.data import FolderSource, select
-from angulus.data.split import folded_name
+from angulus.data.views.split import folded_name
 from angulus.embeddings import EmbeddingSet
 from angulus.extract import embed
 from angulus.inspection.contents import COLUMNS, Contents, scan, typical_spectrum

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from angulus.data import EpochSampler, FolderSource, Source, batches, bytes_of, decoder
-from angulus.data import decoding as ours
+from angulus.data.loading import decoding as ours
 
 BATCH = 128
 Case = Callable[[float], tuple[int, float, float]]

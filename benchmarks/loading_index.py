@@ -27,9 +27,9 @@ import numpy as np
 
 from angulus.config import load
 from angulus.data import SAMPLINGS, Weighted, batches, fingerprint, open_source, split_identities, subset
-from angulus.data.packed import IMAGES, INDEX, index_header
+from angulus.data.formats.packed import IMAGES, INDEX, index_header
 from angulus.models import InputSpec
-from angulus.training.sources import found_sources
+from angulus.training.recipe.data_sources import found_sources
 
 BATCHES, BATCH = 100, 1024
 BLOCK = 2**20

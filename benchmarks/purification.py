@@ -42,13 +42,13 @@ from angulus.purification import (
     purify,
     score_cleaning,
 )
-from angulus.purification.audit import evidence_of
-from angulus.purification.grouping import group_images
+from angulus.purification.identity_groups import group_images
+from angulus.purification.label_audit import evidence_of
 from angulus.purification.rules import default_angle
 from angulus.purification.runs import is_finished, open_run, training_images, with_edits
 from angulus.training import Experiment, train
-from angulus.training.files import write_json, write_text
-from angulus.training.sources import found_sources, open_evaluated
+from angulus.training.recipe.data_sources import found_sources, open_evaluated
+from angulus.training.storage.atomic_files import write_json, write_text
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"

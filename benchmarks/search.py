@@ -35,14 +35,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from angulus.evaluation import (
-    TemplatePairs,
-    Templates,
-    listed_scores,
-    rate_search,
-    search_gallery,
-    verify_templates,
-)
+from angulus.evaluation import Templates, verify_templates
+from angulus.evaluation.rates.identification import rate_search
+from angulus.evaluation.scores.listed import listed_scores
+from angulus.evaluation.scores.search import search_gallery
+from angulus.evaluation.scores.template_pairs import TemplatePairs
 
 RESULTS = Path(__file__).parent / "results"
 PROBES = 1000

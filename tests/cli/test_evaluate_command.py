@@ -10,7 +10,7 @@ from PIL import Image
 from real_data import SHARED, needs_shared
 
 from angulus.cli import main
-from angulus.cli.opening import choose_fit, open_model
+from angulus.cli.inputs.models_and_images import choose_fit, open_model
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import DataError, ModelError
 from angulus.models import InputSpec, TinyNet, save_model

@@ -12,9 +12,10 @@ from real_data import SHARED, needs_shared
 
 from angulus.cli import main
 from angulus.embeddings import EmbeddingSet
-from angulus.evaluation import CalibratedThreshold, write_bin
-from angulus.evaluation.calibration import read_calibration
-from angulus.evaluation.stored_results import read_result
+from angulus.evaluation import CalibratedThreshold
+from angulus.evaluation.files.verification_bins import write_bin
+from angulus.evaluation.report.result_files import read_result
+from angulus.evaluation.uncertainty.calibration import read_calibration
 from angulus.models import InputSpec, TinyNet, save_model
 
 
@@ -96,7 +97,7 @@ def test_identify_in_a_gallery_with_distractors(home):
 
 
 def test_blufr_draws_trials_or_reads_them(home):
-    from angulus.evaluation import draw_blufr_trials
+    from angulus.evaluation.files.blufr_lists import draw_blufr_trials
 
     sizes = ["--train-people", "20", "--gallery-people", "20"]
     drawn = run("blufr", "a.npz", "--draw", "3", *sizes)

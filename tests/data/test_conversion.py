@@ -15,12 +15,12 @@ from PIL import Image
 from real_data import SHARED, needs_shared
 from small_sets import array_source, picture, write_folder
 
-import angulus.data.conversion as conversion
+import angulus.data.formats.conversion as conversion
 from angulus.cli import main
 from angulus.data import EncodedSource, FolderSource, SyntheticFaces, bytes_of, convert, open_source, select
-from angulus.data.rec_writer import RecWriter
-from angulus.data.unfinished import Unfinished, begun
-from angulus.data.writing import Appended
+from angulus.data.formats.output import Appended
+from angulus.data.formats.rec.writer import RecWriter
+from angulus.data.formats.staging import Unfinished, begun
 from angulus.errors import DataError
 
 NAMES = {
@@ -213,8 +213,8 @@ def test_a_kill_between_two_moves(tmp_path, people, monkeypatch):
 
 def test_a_real_kill(tmp_path, people):
     code = (
-        "import os, signal, sys; import angulus.data.conversion as c; from angulus.data import open_source;"
-        "from angulus.data.unfinished import Unfinished; c._MOST_RECORDS = 2; n = Unfinished.note\n"
+        "import os, signal, sys; import angulus.data.formats.conversion as c; from angulus.data import open_source;"
+        "from angulus.data.formats.staging import Unfinished; c._MOST_RECORDS = 2; n = Unfinished.note\n"
         "def note(*a):\n n(*a)\n if len(a[0].read_journal()) >= 6: os.kill(os.getpid(), signal.SIGKILL)\n"
         "Unfinished.note = note; c.convert(open_source(sys.argv[1]), sys.argv[2])"
     )

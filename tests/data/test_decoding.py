@@ -10,7 +10,8 @@ from PIL import Image, ImageOps
 from real_data import SHARED, needs_shared
 from small_sets import picture
 
-from angulus.data import decode_image, decoder, decoding
+from angulus.data import decode_image, decoder
+from angulus.data.loading import decoding
 from angulus.errors import DataError
 
 pytest.importorskip("simplejpeg")

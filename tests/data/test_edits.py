@@ -146,7 +146,7 @@ def test_a_missing_list(tmp_path):
 def test_a_recipe_applies_its_lists_before_its_other_rules(tmp_path):
     from angulus.models import InputSpec
     from angulus.training.datasets import FolderData, Identities
-    from angulus.training.sources import open_data
+    from angulus.training.recipe.data_sources import open_data
 
     folder = write_folder(tmp_path / "images", {"Ada": 2, "Bob": 1, "Robert": 1, "Eve": 2})
     (tmp_path / "edits.csv").write_text("action,key,identity,to\nmerge,,Robert,Bob\ndrop,Eve/0000.png,Eve,\n")

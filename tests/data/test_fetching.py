@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from angulus.cli import main
-from angulus.data.fetching import fetch_file, fetch_set
-from angulus.data.known_sets import ELSEWHERE, SETS, KnownSet, SetFile, known_set
+from angulus.data.known.catalogue import ELSEWHERE, SETS, KnownSet, SetFile, known_set
+from angulus.data.known.download import fetch_file, fetch_set
 from angulus.errors import DataError
 
 pytest.importorskip("pooch")

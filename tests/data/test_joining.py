@@ -2,8 +2,8 @@
 
 import pytest
 
-from angulus.data.joining import check_people, join, keep_apart, read_people
-from angulus.data.split import folded_name
+from angulus.data.views.identity_matching import check_people, join, keep_apart, read_people
+from angulus.data.views.split import folded_name
 from angulus.errors import DataError
 
 NAMES = {"west": ["Ada", "Bob", "Cy"], "east": ["Bob", "Dan", "ada"]}

@@ -15,7 +15,6 @@ from angulus.data import (
     Groups,
     InMemory,
     batches,
-    cache,
     convert,
     counts_of,
     drop_shared,
@@ -26,13 +25,14 @@ from angulus.data import (
     split_identities,
     subset,
 )
-from angulus.data.blob import Blob
 from angulus.data.examples import labels_of
-from angulus.data.rows import Picked, Ranges, kept_rows, rows_at, taken_rows
-from angulus.data.sampling import EpochSampler
-from angulus.data.split import positions
-from angulus.data.strings import StringTable, encode_name, ends_of
-from angulus.data.windows import BlockSampler
+from angulus.data.formats.byte_ranges import Blob
+from angulus.data.index.rows import Picked, Ranges, kept_rows, rows_at, taken_rows
+from angulus.data.index.strings import StringTable, encode_name, ends_of
+from angulus.data.order.blocks import BlockSampler
+from angulus.data.order.sampling import EpochSampler
+from angulus.data.views import cache
+from angulus.data.views.split import positions
 
 
 def table(names):

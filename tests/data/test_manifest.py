@@ -4,7 +4,7 @@ import pytest
 from small_sets import write_folder
 
 from angulus.data import FolderSource, convert, open_source
-from angulus.data.manifest import open_manifest
+from angulus.data.formats.manifest.reader import open_manifest
 from angulus.errors import DataError
 
 

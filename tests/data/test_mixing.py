@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from angulus.data import MixedSampler
-from angulus.data.loader import batches, slice_of
-from angulus.data.mixing import quotas, spread
+from angulus.data.loading.batch_loader import batches, slice_of
+from angulus.data.order.mixture import quotas, spread
 from angulus.errors import DataError
 
 SIZES = (5, 17, 40)
@@ -127,7 +127,7 @@ def test_slices_of_processes_and_a_resumed_run_are_the_global_batches(world):
 
 
 def test_a_large_set_is_not_listed(monkeypatch):
-    monkeypatch.setattr("angulus.data.mixing.LISTED", 10)
+    monkeypatch.setattr("angulus.data.order.mixture.LISTED", 10)
     sets = np.repeat([0, 1], [30, 7])
     sampler = MixedSampler(sets=sets, weights=(2.0, 1.0), batch_size=9, seed=3)
     seen = np.concatenate([sampler.batch(*sampler.position(step)) for step in range(5)])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from angulus.data.montage import montage
+from angulus.data.picture_grid import montage
 
 
 def test_pictures_lie_in_rows():

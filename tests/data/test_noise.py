@@ -9,12 +9,12 @@ from small_sets import array_source, picture
 
 from angulus.config import load, resolve
 from angulus.data import STATES, InMemory, Noise, add_noise, apply_edits, read_images, subset, truth_of
-from angulus.data.edits import Edit, Edits
-from angulus.data.noise import CHANGES, changed
+from angulus.data.views.edits import Edit, Edits
+from angulus.data.views.noise import CHANGES, changed
 from angulus.errors import ConfigError, DataError
 from angulus.models import InputSpec
 from angulus.training import record
-from angulus.training.sources import found_sources, open_data
+from angulus.training.recipe.data_sources import found_sources, open_data
 
 
 def strangers(count):

@@ -22,9 +22,9 @@ from angulus.data import (
     Weighted,
     WeightedSampler,
     batches,
-    sampling,
     select,
 )
+from angulus.data.order import sampling
 from angulus.errors import ConfigError, DataError
 
 few_processors = pytest.mark.filterwarnings("ignore:This DataLoader will create")

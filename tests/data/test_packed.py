@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from angulus.data import EncodedSource, convert
-from angulus.data.packed import IMAGES, INDEX, open_packed
-from angulus.data.strings import StringTable, encode_name, ends_of
+from angulus.data.formats.packed import IMAGES, INDEX, open_packed
+from angulus.data.index.strings import StringTable, encode_name, ends_of
 from angulus.errors import DataError
 
 CONTENTS = [b"one", b"", b"three" * 100, b"\x00four"]

@@ -6,8 +6,8 @@ import pickle
 import pytest
 
 from angulus.data import EncodedSource, convert, open_source
-from angulus.data.manifest import open_manifest
-from angulus.data.parquet import open_parquet
+from angulus.data.formats.manifest.reader import open_manifest
+from angulus.data.formats.parquet.reader import open_parquet
 from angulus.errors import DataError
 
 arrow = pytest.importorskip("pyarrow")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from angulus.data import Permutation
-from angulus.data.permutation import key_of, mixed, permuted, uniform
+from angulus.data.index.permutation import key_of, mixed, permuted, uniform
 from angulus.errors import DataError
 
 KEYS = mixed(np.arange(20_000))

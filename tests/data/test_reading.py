@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 from small_sets import ArraySource, array_source, picture, write_folder
 
-from angulus.data import FolderSource, InMemory, convert, open_source, read_images, reading, subset
-from angulus.data.reading import Places, read_batch, read_batches
+from angulus.data import FolderSource, InMemory, convert, open_source, read_images, subset
+from angulus.data.loading import workers as reading
+from angulus.data.loading.workers import Places, read_batch, read_batches
 from angulus.errors import DataError
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")

@@ -8,9 +8,9 @@ import pytest
 from test_encoded import encoded
 from test_recordio import part
 
-from angulus.data.rec import open_rec
-from angulus.data.rec_heads import pack, unpack
-from angulus.data.recordio import MAGIC, encode_record
+from angulus.data.formats.rec.heads import pack, unpack
+from angulus.data.formats.rec.reader import open_rec
+from angulus.data.formats.rec.recordio import MAGIC, encode_record
 from angulus.errors import DataError
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from angulus.data.blob import Blob
-from angulus.data.recordio import MAGIC, encode_record, read_index, read_record, scan
+from angulus.data.formats.byte_ranges import Blob
+from angulus.data.formats.rec.recordio import MAGIC, encode_record, read_index, read_record, scan
 from angulus.errors import DataError
 
 WORD = 0xCED7230A

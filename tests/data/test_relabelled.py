@@ -3,7 +3,7 @@ import pytest
 from small_sets import array_source
 
 from angulus.data import fingerprint, select, subset
-from angulus.data.relabelled import Relabelled
+from angulus.data.views.label_corrections import Relabelled
 from angulus.errors import DataError
 
 

@@ -6,7 +6,7 @@ import tarfile
 import pytest
 
 from angulus.data import open_source
-from angulus.data.tar import open_tar
+from angulus.data.formats.tar import open_tar
 from angulus.errors import DataError
 
 JPEG = b"\xff\xd8\xffimage"

@@ -99,7 +99,7 @@ def test_names_of_sets(both):
 
 
 def test_batches_are_read_straight_into_their_place(tmp_path):
-    from angulus.data.reading import read_batch
+    from angulus.data.loading.workers import read_batch
 
     west = subset(FolderSource.open(write_folder(tmp_path / "west", {"Ada": 3, "Bob": 1})), min_images=2)
     both = union(west=west, east=array_source([2]))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from angulus.heads import Dense, MarginHead, ShardedHead, Streamed
-from angulus.heads.resharding import load_sharded, save_sharded
+from angulus.heads.sharding.resharding import load_sharded, save_sharded
 from angulus.margins import (
     MARGINS,
     AdaCos,

@@ -12,7 +12,7 @@ from distributed.sharded_steps import CLASSES, DIM, STRATEGIES, held, margins, t
 
 from angulus.errors import CheckpointError
 from angulus.heads import MarginHead
-from angulus.heads.resharding import load_sharded, save_sharded
+from angulus.heads.sharding.resharding import load_sharded, save_sharded
 from angulus.margins import ArcFace, L2Softmax, Learned
 
 SCRIPT = Path(__file__).parent / "sharded_steps.py"

@@ -12,16 +12,12 @@ from real_data import SHARED, needs_shared
 
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
-from angulus.evaluation import (
-    all_pair_scores,
-    all_pairs,
-    area_under_roc,
-    equal_error_rate,
-    evaluate,
-    tars_at_fars,
-    verify,
-)
-from angulus.evaluation.streaming import BINS, Windows, bins_of, largest_error, stream_pairs, upper_ends
+from angulus.evaluation import equal_error_rate, verify
+from angulus.evaluation.protocols import verification as evaluate
+from angulus.evaluation.rates.all_pairs import all_pairs
+from angulus.evaluation.rates.roc import area_under_roc, tars_at_fars
+from angulus.evaluation.scores.cosines import all_pair_scores
+from angulus.evaluation.scores.streaming import BINS, Windows, bins_of, largest_error, stream_pairs, upper_ends
 
 FARS = (0.3, 0.1, 1e-2, 1e-3, 1e-4, 0.0)
 
@@ -58,7 +54,7 @@ def test_every_figure_is_that_of_scores_in_memory(images: int) -> None:
 def test_a_sample_that_misleads_costs_a_second_pass_and_nothing_else(monkeypatch) -> None:
     from importlib import import_module
 
-    module = import_module("angulus.evaluation.all_pairs")
+    module = import_module("angulus.evaluation.rates.all_pairs")
     monkeypatch.setattr(module, "_SAMPLE", 25)
     monkeypatch.setattr(module, "spread", lambda far, sampled: 1.0)
     vectors, labels = people(700, 50)

@@ -10,9 +10,9 @@ from sklearn.linear_model import LogisticRegression
 
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
-from angulus.evaluation import logistic
-from angulus.evaluation.attributes import probe_attributes
-from angulus.evaluation.logistic import fit_probe
+from angulus.evaluation.rates import logistic
+from angulus.evaluation.rates.attributes import probe_attributes
+from angulus.evaluation.rates.logistic import fit_probe
 
 
 # its solver gives up where rounding hides further progress; what it found is compared below all the same

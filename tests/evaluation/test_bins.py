@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from real_data import SHARED, needs_shared
 
 from angulus.errors import EvaluationError
-from angulus.evaluation.bins import consecutive_folds, read_bin, write_bin
+from angulus.evaluation.files.verification_bins import consecutive_folds, read_bin, write_bin
 
 IMAGES = [b"\xff\xd8one\x00\n", b"\xff\xd8two", b"\x89PNG three" * 40, b"four\xe9", b"five", b"six"]
 SAME = [True, False, True]

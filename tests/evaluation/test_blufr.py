@@ -14,7 +14,8 @@ from reference import verification
 
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
-from angulus.evaluation import BlufrTrial, BlufrTrials, draw_blufr_trials, evaluate_blufr, read_blufr_trials
+from angulus.evaluation import evaluate_blufr
+from angulus.evaluation.files.blufr_lists import BlufrTrial, BlufrTrials, draw_blufr_trials, read_blufr_trials
 
 NAMES = [f"Person_{row // 2}_{row % 2 + 1:04d}.jpg" for row in range(8)]
 GALLERY = [[1, 3], [5, 7]]

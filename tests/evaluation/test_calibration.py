@@ -11,22 +11,18 @@ from scipy import stats
 
 from angulus.errors import EvaluationError
 from angulus.evaluation import (
-    Bootstrap,
     CalibratedThreshold,
     SubjectScores,
-    binned,
     calibrate_for_gallery,
     calibrate_threshold,
     compare_accuracy,
     compare_tar,
-    far_of_fpir,
-    fpir_of_far,
     group_breakdown,
-    mcnemar,
-    pair_breakdown,
-    pair_column,
-    split_people,
 )
+from angulus.evaluation.uncertainty.bootstrap import Bootstrap
+from angulus.evaluation.uncertainty.breakdown import binned, pair_breakdown, pair_column
+from angulus.evaluation.uncertainty.calibration import far_of_fpir, fpir_of_far, split_people
+from angulus.evaluation.uncertainty.comparison import mcnemar
 
 quick = settings(max_examples=30, deadline=None)
 few = Bootstrap(replicates=60)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from reference import classification as oracle
 
 from angulus.errors import EvaluationError
-from angulus.evaluation import classification
-from angulus.evaluation.classification import classify
+from angulus.evaluation.rates import classification
+from angulus.evaluation.rates.classification import classify
 
 
 @settings(max_examples=150, deadline=None)

@@ -8,14 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from angulus.embeddings import EmbeddingSet
-from angulus.evaluation import all_pairs, draw_pairs, min_cllr, min_dcf, needed_tail, verify
-from angulus.evaluation.confidence import MOST_TAIL, wanted_fars
-from angulus.evaluation.fingerprint import fingerprint_of
-from angulus.evaluation.pairs import Pairs
-from angulus.evaluation.people import people_of_pairs
-from angulus.evaluation.step_costs import COST_MODELS, min_cllr_of_counts, min_dcf_of_counts
-from angulus.evaluation.streaming import BINS, bins_of
-from angulus.evaluation.verification import PROTOCOLS, decided_rightly, folded_accuracy
+from angulus.evaluation import verify
+from angulus.evaluation.rates.all_pairs import all_pairs
+from angulus.evaluation.rates.costs import min_dcf
+from angulus.evaluation.rates.folds import PROTOCOLS, decided_rightly, folded_accuracy
+from angulus.evaluation.rates.likelihood import min_cllr
+from angulus.evaluation.rates.step_costs import COST_MODELS, min_cllr_of_counts, min_dcf_of_counts
+from angulus.evaluation.scores.fingerprint import fingerprint_of
+from angulus.evaluation.scores.pairs import Pairs, draw_pairs
+from angulus.evaluation.scores.people import people_of_pairs
+from angulus.evaluation.scores.streaming import BINS, bins_of
+from angulus.evaluation.uncertainty.replicates import needed_tail
+from angulus.evaluation.uncertainty.verification_intervals import MOST_TAIL, wanted_fars
 
 
 def people_set(people=40, images=4, *, seed=0, keys=None):

@@ -14,8 +14,8 @@ from reference import verification
 from angulus.errors import EvaluationError
 from angulus.evaluation import megaface
 
-distractors_module = importlib.import_module("angulus.evaluation.distractors")
-search_module = importlib.import_module("angulus.evaluation.search")
+distractors_module = importlib.import_module("angulus.evaluation.protocols.distractors")
+search_module = importlib.import_module("angulus.evaluation.scores.search")
 
 
 @st.composite

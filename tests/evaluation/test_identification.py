@@ -12,7 +12,9 @@ from reference import identification as oracle
 
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
-from angulus.evaluation import cmc, first_image_gallery, identify, search_gallery, tpir_at_fpir
+from angulus.evaluation import identify
+from angulus.evaluation.rates.identification import cmc, first_image_gallery, tpir_at_fpir
+from angulus.evaluation.scores.search import search_gallery
 
 quick = settings(max_examples=60, deadline=None)
 

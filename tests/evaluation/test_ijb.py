@@ -4,15 +4,13 @@ import numpy as np
 import pytest
 
 from angulus.errors import EvaluationError
-from angulus.evaluation import (
-    pool_templates,
+from angulus.evaluation import pool_templates, search_two_galleries, verify_templates
+from angulus.evaluation.files.ijb_metadata import (
     read_comparisons,
     read_detected_faces,
     read_template_csv,
     read_template_images,
     read_template_pairs,
-    search_two_galleries,
-    verify_templates,
 )
 
 CSV_1N = "TEMPLATE_ID,SUBJECT_ID,FILENAME,SIGHTING_ID,FACE_X,FACE_Y,FACE_WIDTH,FACE_HEIGHT\n"
@@ -38,7 +36,7 @@ def test_images_with_template_and_medium(tmp_path):
 
 
 def test_pairs_of_templates_are_kept_small(tmp_path, monkeypatch):
-    monkeypatch.setattr("angulus.evaluation.ijb._LINES", 2)
+    monkeypatch.setattr("angulus.evaluation.files.ijb_metadata._LINES", 2)
     found = read_template_pairs(written(tmp_path, "ijbc_template_pair_label.txt", "1 4 1\n1 5 0\n\n2 4 0\n"))
     assert (found.left.tolist(), found.right.tolist(), found.same.tolist()) == (
         [1, 1, 2],

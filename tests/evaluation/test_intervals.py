@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from angulus.errors import EvaluationError
-from angulus.evaluation.intervals import (
+from angulus.evaluation.uncertainty.intervals import (
     beta_quantile,
     clopper_pearson,
     incomplete_beta,
@@ -80,7 +80,7 @@ def test_bad_arguments_say_so():
 def test_the_beta_function_at_the_place_where_it_turns(a, b):
     from scipy.stats import beta
 
-    from angulus.evaluation.intervals import incomplete_beta
+    from angulus.evaluation.uncertainty.intervals import incomplete_beta
 
     turn = (a + 1) / (a + b + 2)
     for value in (turn, np.nextafter(turn, 0), np.nextafter(turn, 1), 1 - turn):

@@ -12,22 +12,17 @@ from scipy import optimize
 from sklearn.isotonic import IsotonicRegression
 
 from angulus.errors import EvaluationError
-from angulus.evaluation import (
-    SRE08,
-    VOXCELEB_001,
-    CostModel,
+from angulus.evaluation.rates.costs import SRE08, VOXCELEB_001, CostModel, act_dcf, min_dcf
+from angulus.evaluation.rates.likelihood import (
     LinearCalibration,
     StepCalibration,
-    act_dcf,
     cllr,
-    cohort_statistics,
     fit_logistic,
     fit_pav,
     min_cllr,
-    min_dcf,
-    normalized_scores,
+    pool_adjacent_violators,
 )
-from angulus.evaluation.likelihood import pool_adjacent_violators
+from angulus.evaluation.scores.normalization import cohort_statistics, normalized_scores
 
 quick = settings(max_examples=60, deadline=None)
 tied = st.lists(st.sampled_from([-0.5, -0.25, 0.0, 0.125, 0.5, 0.75]), min_size=1, max_size=25)
@@ -149,7 +144,7 @@ def test_cohort_blocks_and_errors(monkeypatch):
     random = np.random.default_rng(0)
     vectors, cohort = random.normal(size=(2, 50, 8)).astype(np.float32)
     whole = cohort_statistics(vectors, cohort, top=10)
-    monkeypatch.setattr("angulus.evaluation.normalization._BLOCK_SCORES", 120)
+    monkeypatch.setattr("angulus.evaluation.scores.normalization._BLOCK_SCORES", 120)
     np.testing.assert_allclose(cohort_statistics(vectors, cohort, top=10).mean, whole.mean, rtol=1e-6)
     with pytest.raises(EvaluationError, match="top must be at least 2"):
         cohort_statistics(vectors, cohort, top=51)

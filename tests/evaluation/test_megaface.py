@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from angulus.errors import EvaluationError
-from angulus.evaluation.megaface_files import FeatureList, read_feature, read_feature_list, read_features, write_feature
+from angulus.evaluation.files.megaface_features import (
+    FeatureList,
+    read_feature,
+    read_feature_list,
+    read_features,
+    write_feature,
+)
 
 SUFFIX = "_insightface.bin"
 

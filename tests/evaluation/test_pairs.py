@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from angulus.errors import EvaluationError
-from angulus.evaluation.pairs import Pairs, _pair_of_index, draw_pairs
+from angulus.evaluation.scores.pairs import Pairs, _pair_of_index, draw_pairs
 
 LABELS = np.repeat(np.arange(60), np.tile([1, 2, 3, 8, 2, 30], 10))
 

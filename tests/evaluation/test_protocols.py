@@ -6,7 +6,7 @@ from real_data import SHARED, needs_shared
 
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
-from angulus.evaluation.protocols import match, read_csv_pairs, read_lfw_pairs, read_pairs
+from angulus.evaluation.files.pair_lists import match, read_csv_pairs, read_lfw_pairs, read_pairs
 
 LFW = "2\t1\nAda Lee\t1\t4\nAda Lee\t2\tBea\t12\nCy\t1\t2\nCy\t1\tDee\t3\n"
 

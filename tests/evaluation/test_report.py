@@ -12,11 +12,11 @@ from PIL import Image
 
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
-from angulus.evaluation.evaluate import verify
-from angulus.evaluation.pairs import draw_pairs
-from angulus.evaluation.plots import Line, det_plot, histogram_plot, line_plot, linear_axis, roc_plot
-from angulus.evaluation.png import encode_png
-from angulus.evaluation.report import Gallery, PairImages, render_report, write_report
+from angulus.evaluation.protocols.verification import verify
+from angulus.evaluation.report.page import Gallery, PairImages, render_report, write_report
+from angulus.evaluation.report.plots import Line, det_plot, histogram_plot, line_plot, linear_axis, roc_plot
+from angulus.evaluation.report.png import encode_png
+from angulus.evaluation.scores.pairs import draw_pairs
 
 VOID = {"meta", "img", "br"}
 

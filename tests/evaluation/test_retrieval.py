@@ -11,11 +11,11 @@ from reference import retrieval as oracle
 
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
-from angulus.evaluation import retrieval
-from angulus.evaluation.ranking import average_precision, ranks_of_matches
-from angulus.evaluation.reranking import Reranking, reranked_blocks
-from angulus.evaluation.retrieval import retrieval_of_scores, retrieve
-from angulus.evaluation.search_tasks import MARKET_1501, MSMT17, PLAIN, RETRIEVAL_RULES, SearchTask, search_task
+from angulus.evaluation.rates import retrieval
+from angulus.evaluation.rates.ranking import average_precision, ranks_of_matches
+from angulus.evaluation.rates.retrieval import retrieval_of_scores, retrieve
+from angulus.evaluation.scores.reranking import Reranking, reranked_blocks
+from angulus.evaluation.scores.search_tasks import MARKET_1501, MSMT17, PLAIN, RETRIEVAL_RULES, SearchTask, search_task
 
 AT = (1, 2, 5)
 

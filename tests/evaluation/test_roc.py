@@ -11,7 +11,7 @@ from reference import verification as oracle
 from sklearn import metrics
 
 from angulus.errors import EvaluationError
-from angulus.evaluation.roc import (
+from angulus.evaluation.rates.roc import (
     area_under_roc,
     equal_error_rate,
     rates_at,
@@ -20,7 +20,7 @@ from angulus.evaluation.roc import (
     tar_at_far,
     tars_at_fars,
 )
-from angulus.evaluation.scores import Scores
+from angulus.evaluation.scores.cosines import Scores
 
 # A few distinct values, so that ties are the rule.
 tied = st.lists(st.sampled_from([-0.5, -0.25, 0.0, 0.125, 0.25, 0.5, 0.75]), min_size=1, max_size=30)

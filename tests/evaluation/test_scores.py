@@ -5,9 +5,9 @@ import pytest
 from reference import verification as oracle
 
 from angulus.errors import EvaluationError
-from angulus.evaluation import scores as scores_module
-from angulus.evaluation.pairs import Pairs
-from angulus.evaluation.scores import Scores, all_pair_scores, hardest_pairs, pair_scores
+from angulus.evaluation.scores import cosines as scores_module
+from angulus.evaluation.scores.cosines import Scores, all_pair_scores, hardest_pairs, pair_scores
+from angulus.evaluation.scores.pairs import Pairs
 
 
 def random_set(n, seed=0, dim=7, people=5):

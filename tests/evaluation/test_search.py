@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from reference import identification as oracle
 
 from angulus.errors import EvaluationError
-from angulus.evaluation import search_gallery
+from angulus.evaluation.scores.search import search_gallery
 
-search_module = importlib.import_module("angulus.evaluation.search")
+search_module = importlib.import_module("angulus.evaluation.scores.search")
 quick = settings(max_examples=60, deadline=None)
 
 

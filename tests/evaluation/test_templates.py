@@ -12,19 +12,12 @@ from reference import identification as oracle
 from reference import verification
 
 from angulus.errors import EvaluationError
-from angulus.evaluation import (
-    TemplateGallery,
-    TemplatePairs,
-    Templates,
-    identify,
-    listed_scores,
-    pool_templates,
-    search_two_galleries,
-    verify_templates,
-)
+from angulus.evaluation import Templates, identify, pool_templates, search_two_galleries, verify_templates
+from angulus.evaluation.scores.listed import listed_scores
+from angulus.evaluation.scores.template_pairs import TemplateGallery, TemplatePairs
 
-listed_module = importlib.import_module("angulus.evaluation.listed")
-templates_module = importlib.import_module("angulus.evaluation.templates")
+listed_module = importlib.import_module("angulus.evaluation.scores.listed")
+templates_module = importlib.import_module("angulus.evaluation.scores.templates")
 quick = settings(max_examples=60, deadline=None)
 
 

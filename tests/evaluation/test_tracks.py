@@ -6,7 +6,8 @@ from evaluation.unit_sets import random_units
 
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
-from angulus.evaluation import folded_accuracy, match_tracks, pool_tracks, read_track_pairs
+from angulus.evaluation.protocols.tracks import match_tracks, pool_tracks, read_track_pairs
+from angulus.evaluation.rates.folds import folded_accuracy
 
 HEADER = "split number, first name, second name, is same\n"
 

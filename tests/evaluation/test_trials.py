@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
-from angulus.evaluation.protocols import match, read_pairs, read_trials
-from angulus.evaluation.trials import parse_trials
+from angulus.evaluation.files.pair_lists import match, read_pairs, read_trials
+from angulus.evaluation.files.trial_lists import parse_trials
 
 VOXCELEB = """1 id10270/x6uYqmx31kE/00001.wav id10270/8jEAjG6SegY/00008.wav
 0 id10270/x6uYqmx31kE/00001.wav id10300/ize_eiCFEg0/00003.wav

@@ -14,21 +14,19 @@ from reference import verification
 from sklearn import metrics
 
 from angulus.errors import EvaluationError
-from angulus.evaluation import (
-    Bootstrap,
-    SubjectScores,
-    accuracy_interval,
-    eer_interval,
+from angulus.evaluation import SubjectScores
+from angulus.evaluation.scores.subjects import draw_weights
+from angulus.evaluation.uncertainty.accuracy_intervals import accuracy_interval, eer_interval
+from angulus.evaluation.uncertainty.bootstrap import Bootstrap
+from angulus.evaluation.uncertainty.rate_intervals import (
     far_interval,
     frr_interval,
-    needed_tail,
     share_interval,
     smallest_resolved_far,
     tar_at_far_intervals,
     tar_interval,
 )
-from angulus.evaluation.replicates import far_spread, tar_replicates, threshold_replicates
-from angulus.evaluation.subjects import draw_weights
+from angulus.evaluation.uncertainty.replicates import far_spread, needed_tail, tar_replicates, threshold_replicates
 
 quick = settings(max_examples=40, deadline=None)
 few = Bootstrap(replicates=50)

@@ -9,11 +9,11 @@ from reference import verification as oracle
 
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
-from angulus.evaluation.evaluate import verify
-from angulus.evaluation.pairs import Pairs, draw_pairs
-from angulus.evaluation.protocols import match, read_pairs
-from angulus.evaluation.scores import pair_scores
-from angulus.evaluation.verification import folded_accuracy
+from angulus.evaluation.files.pair_lists import match, read_pairs
+from angulus.evaluation.protocols.verification import verify
+from angulus.evaluation.rates.folds import folded_accuracy
+from angulus.evaluation.scores.cosines import pair_scores
+from angulus.evaluation.scores.pairs import Pairs, draw_pairs
 
 
 def small_case(seed=0, people=24, images=4, dim=6):

@@ -20,7 +20,7 @@ from angulus.faces import (
     align_folder,
     contact_sheet,
 )
-from angulus.faces import run as run_module
+from angulus.faces import alignment as run_module
 from angulus.faces.photos import list_photos, read_photo
 from angulus.faces.similarity import apply
 from angulus.faces.templates import LANDMARKS

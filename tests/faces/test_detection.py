@@ -5,10 +5,10 @@ import pytest
 
 from angulus.errors import FacesError
 from angulus.faces import DetectorChoice, Face, ListedLandmarks, Turning, Yuface, YufaceOptions, choose
-from angulus.faces.detection import keep_apart
-from angulus.faces.listed import box_around
+from angulus.faces.detectors.detection import keep_apart
+from angulus.faces.detectors.landmark_lists import box_around
+from angulus.faces.detectors.rotations import turned_back
 from angulus.faces.templates import ARCFACE
-from angulus.faces.turning import turned_back
 
 
 def face(left, top, side, score=0.9, turned=0):
@@ -169,7 +169,8 @@ def test_a_choice_that_cannot_be_is_refused(options, words):
 
 
 def test_without_a_detector_the_sentence_says_what_to_install(monkeypatch):
-    from angulus.faces import detectors, mtcnn_networks
+    from angulus.faces.detectors import catalogue as detectors
+    from angulus.faces.detectors.catalogue import mtcnn_networks
 
     def missing(name):
         raise detectors.metadata.PackageNotFoundError(name)

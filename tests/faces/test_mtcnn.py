@@ -9,8 +9,14 @@ from real_data import SHARED, needs_shared
 
 from angulus.errors import FacesError
 from angulus.faces import ListedLandmarks, Mtcnn, MtcnnOptions, Turning
-from angulus.faces.mtcnn import mirrored_back, moved, points_in, prepared, pyramid, square, widen, windows
-from angulus.faces.mtcnn_networks import fill, output_network, proposal_network, read_arrays, refinement_network
+from angulus.faces.detectors.mtcnn import mirrored_back, moved, points_in, prepared, pyramid, square, widen, windows
+from angulus.faces.detectors.mtcnn_networks import (
+    fill,
+    output_network,
+    proposal_network,
+    read_arrays,
+    refinement_network,
+)
 from angulus.faces.photos import read_photo
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from angulus.errors import FacesError
 from angulus.faces import OnnxDetector, OnnxOptions
-from angulus.faces.anchors import STRIDES, decode_retinaface, decode_scrfd, decode_yunet, retinaface_priors
-from angulus.faces.onnx import blob, fitted
+from angulus.faces.detectors.anchors import STRIDES, decode_retinaface, decode_scrfd, decode_yunet, retinaface_priors
+from angulus.faces.detectors.onnx import blob, fitted
 from angulus.faces.templates import ARCFACE
 
 SIDE = 96

@@ -13,7 +13,8 @@ from triton import compile as compiled
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from angulus.heads import kernels, launches
+from angulus.heads.kernels import triton_kernels as kernels
+from angulus.heads.kernels.triton_kernels import launches
 
 HOPPER = GPUTarget("cuda", 90, 32)
 INTEGERS = {"labels", "own_labels", "own_examples", "own_centers", "bounds"}

@@ -16,9 +16,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from angulus.heads import Dense, Fused, MarginHead, RowAdaGrad, RowSGD, Sampled, ShardedHead, Streamed, launches
+from angulus.heads import Dense, Fused, MarginHead, RowAdaGrad, RowSGD, Sampled, ShardedHead, Streamed
 from angulus.heads import margin_softmax as softmax
-from angulus.heads.fused import device_obstacle, mention
+from angulus.heads.kernels.fused import device_obstacle, mention
+from angulus.heads.kernels.triton_kernels import launches
 from angulus.margins import (
     AMMSoftmax,
     ArcFace,
@@ -111,7 +112,7 @@ def compared(margin: Margin, batch: tuple[Tensor, Tensor, Tensor], strategy=EXAC
 @contextlib.contextmanager
 def watched(used: list[str]):
     """Notes which launches were made."""
-    from angulus.heads import fused
+    from angulus.heads.kernels.triton_kernels import fused
 
     def noting(name, function):
         def noted(*arguments):
@@ -288,7 +289,9 @@ def test_rows_of_other_margins_move_as_with_streamed(margin: Margin) -> None:
 
 
 def test_the_kernel_moves_rows_without_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("angulus.heads.updates.Mover.move", lambda *arguments: pytest.fail("a gradient was formed"))
+    monkeypatch.setattr(
+        "angulus.heads.strategies.updates.Mover.move", lambda *arguments: pytest.fail("a gradient was formed")
+    )
     moved(EXACT, RowSGD(), steps=1)
 
 
@@ -354,7 +357,7 @@ def test_margins_that_reshape_other_classes_are_summed_by_the_fallback(margin: M
 def test_the_log_says_once_why_the_fallback_sums(reason, dtype, dim, options, caplog) -> None:
     mention.cache_clear()
     batch = drawn(9, 20, 1, dim)
-    with caplog.at_level(logging.INFO, logger="angulus.heads.fused"):
+    with caplog.at_level(logging.INFO, logger="angulus.heads.kernels.fused"):
         for _ in range(2):
             got = results(EXACT, ArcFace(), batch, dtype, **options)
     assert [reason in record.getMessage() for record in caplog.records] == [True]

@@ -580,7 +580,7 @@ def test_a_large_bias_does_not_overflow(mode: str) -> None:
 
 
 def test_auto_stashes_where_the_buffer_is_no_larger_than_the_gradient_and_fits() -> None:
-    from angulus.heads.problem import Logits, Problem
+    from angulus.heads.strategies.problem import Logits, Problem
 
     problem = Problem(torch.zeros(8, 16), torch.zeros(100, 1, 16), torch.zeros(8, dtype=torch.int64), free=False)
     wide = Problem(torch.zeros(32, 16), torch.zeros(100, 1, 16), torch.zeros(32, dtype=torch.int64), free=False)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from angulus.heads import MarginHead
-from angulus.heads.naming import NamedWeights, take_over
+from angulus.heads.weights_by_name import NamedWeights, take_over
 from angulus.margins import ArcFace, L2Softmax
 
 OLD = ["ada", "ben", "cleo", "dan"]

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from angulus.heads import Dense, MarginHead, RowAdaGrad, RowAdamW, RowSGD, Sampled, Streamed, margin_softmax
-from angulus.heads.problem import Problem
+from angulus.heads.strategies.problem import Problem
 from angulus.margins import AdaFace, AMMSoftmax, ArcFace, L2Softmax, MVSoftmax, SphereFace
 
 CLASSES, DIM = 40, 6
@@ -148,7 +148,7 @@ def test_row_wise_adagrad_leaves_rows_alone_that_are_not_drawn():
 
 
 def test_a_long_history_is_settled_by_itself(monkeypatch):
-    monkeypatch.setattr("angulus.heads.updates.LONGEST_HISTORY", 4)
+    monkeypatch.setattr("angulus.heads.strategies.updates.LONGEST_HISTORY", 4)
     short, long = sampled_head(SGD_RULES[0], 1), sampled_head(SGD_RULES[0], 1)
     losses = walk(short, 12)
     assert len(short.mover.missed) <= 6

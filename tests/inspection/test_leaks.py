@@ -8,7 +8,7 @@ from faces_drawn import clustered
 from small_sets import ArraySource
 
 from angulus.data import apply_edits, read_edits
-from angulus.data.edits import Edits
+from angulus.data.views.edits import Edits
 from angulus.errors import DataError
 from angulus.inspection import Contents, Seen, find_leaks, removal, write_leaks
 from angulus.inspection.contents import COLUMNS

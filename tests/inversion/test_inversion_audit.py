@@ -8,7 +8,7 @@ from reference import frechet as naive
 from small_sets import array_source
 
 from angulus.errors import ConfigError, DataError, EvaluationError
-from angulus.evaluation.intervals import Interval
+from angulus.evaluation.uncertainty.intervals import Interval
 from angulus.heads import MarginHead
 from angulus.inversion import (
     Attack,
@@ -24,12 +24,12 @@ from angulus.inversion import (
     rates,
     run_attacks,
 )
-from angulus.inversion.acceptance import calibrated
-from angulus.inversion.audit import frechet, numbers_of
-from angulus.inversion.defences import quantised, rotation, signs
-from angulus.inversion.judges import at_size
-from angulus.inversion.labels import average_of_answered, first_answers
-from angulus.inversion.page import findings, render_audit, summary
+from angulus.inversion.assessment.acceptance import calibrated
+from angulus.inversion.assessment.audit import frechet, numbers_of
+from angulus.inversion.assessment.defences import quantised, rotation, signs
+from angulus.inversion.assessment.judges import at_size
+from angulus.inversion.assessment.page import findings, render_audit, summary
+from angulus.inversion.attack.label_only import average_of_answered, first_answers
 from angulus.margins import ArcFace
 from angulus.models import InputSpec
 

@@ -23,9 +23,9 @@ from angulus.inversion import (
     template_targets,
 )
 from angulus.inversion import invert as invert_model
-from angulus.inversion.files import image_paths, sheet
-from angulus.inversion.images import as_batch, start_images, to_pixels, valid_range
-from angulus.inversion.invert import embed_pixels
+from angulus.inversion.attack.attack_run import embed_pixels
+from angulus.inversion.attack.files import image_paths, sheet
+from angulus.inversion.attack.images import as_batch, start_images, to_pixels, valid_range
 from angulus.margins import ArcFace
 from angulus.models import InputSpec
 

@@ -19,7 +19,7 @@ from angulus.inversion import (
     objective,
     total_variation,
 )
-from angulus.inversion.objective import check_batch_norm
+from angulus.inversion.attack.objectives import check_batch_norm
 from angulus.margins import ArcFace
 from angulus.models import InputSpec
 
@@ -179,7 +179,7 @@ def test_a_network_without_batch_norm_is_told_what_is_missing():
 
 
 def test_moments_in_float32_agree_with_torch():
-    from angulus.inversion.statistics import moments
+    from angulus.inversion.attack.statistics import moments
 
     values = (noise(5).float() * 3 + 1000).requires_grad_()
     mean, variance = moments(values)

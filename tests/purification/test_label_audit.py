@@ -15,7 +15,7 @@ from angulus.embeddings import EmbeddingSet
 from angulus.errors import ConfigError, DataError
 from angulus.models import import_weights
 from angulus.purification import LabelAudit, audit_labels
-from angulus.purification.grouping import alike_by_chance, group_images, left_out
+from angulus.purification.identity_groups import alike_by_chance, group_images, left_out
 
 DIM = 32
 
@@ -171,7 +171,7 @@ def test_embeddings_of_other_images_are_made_anew(audited, tmp_path, monkeypatch
     people, result = audited
     stored = EmbeddingSet.load(result.folder / "embeddings.npz")
     stored.select(np.arange(5)).save(tmp_path / "embeddings.npz")
-    monkeypatch.setattr("angulus.purification.audit.embed", lambda *_, **__: stored)
+    monkeypatch.setattr("angulus.purification.label_audit.embed", lambda *_, **__: stored)
     again = audit_labels(type("Model", (), {"embedding_dim": DIM})(), people, tmp_path)
     assert again.figures == result.figures
 

@@ -17,7 +17,7 @@ from angulus.margins import AMSoftmax
 from angulus.purification import Purification, angles_of, decide, gather, list_noise, purify
 from angulus.purification.runs import open_run, training_images
 from angulus.training import Head, SyntheticData, UnionData, train
-from angulus.training.sources import whole_set
+from angulus.training.recipe.data_sources import whole_set
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import torch
 from small_sets import ArraySource
 
 from angulus.data import Batch, EpochSampler, batches
-from angulus.training.feeding import CudaLine, Feed, HostLine, line_to
+from angulus.training.device_batches import CudaLine, Feed, HostLine, line_to
 
 
 def some_batches(count):

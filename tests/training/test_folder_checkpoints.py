@@ -7,7 +7,7 @@ import pytest
 from small_run import small
 from test_run import losses
 
-import angulus.training.checkpoint as module
+import angulus.training.storage.checkpoint as module
 from angulus.errors import CheckpointError
 from angulus.training import AdamW, Head, train
 

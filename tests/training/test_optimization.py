@@ -7,9 +7,9 @@ from torch import nn
 from angulus.heads import MarginHead
 from angulus.margins import L2Softmax, Learned
 from angulus.models import InputSpec, TinyNet
-from angulus.training.defaults import epochs_for, margin_scale
 from angulus.training.experiment import SGD, AdamW, LearningRate
 from angulus.training.optimization import build_optimizer, learning_rate
+from angulus.training.recipe.defaults import epochs_for, margin_scale
 
 
 def rates(config, peak=1.0, epoch=10, total=100):

@@ -14,13 +14,13 @@ from angulus.heads import Auto, Dense, Sampled, Streamed
 from angulus.margins import CurricularFace
 from angulus.models import TinyNet
 from angulus.training import AdamW, FolderData, Head, train
-from angulus.training import settling as settling_module
-from angulus.training.footprint import activation_bytes
-from angulus.training.machine import Machine, available, bytes_of, in_words
-from angulus.training.options import RECOMPUTE
-from angulus.training.planning import plan
-from angulus.training.pretending import Pretended
-from angulus.training.settling import Forecast, with_advice
+from angulus.training.plan import strategy_choice as settling_module
+from angulus.training.plan.assumptions import Pretended
+from angulus.training.plan.footprint import activation_bytes
+from angulus.training.plan.forecast import plan
+from angulus.training.plan.machine import Machine, available, bytes_of, in_words
+from angulus.training.plan.strategy_choice import Forecast, with_advice
+from angulus.training.plan.strategy_options import RECOMPUTE
 
 MILLION = Pretended(classes=1_000_000, images=50_000_000, memory="80GB")
 
@@ -171,7 +171,7 @@ def test_auto_becomes_dense_where_that_is_small(tmp_path, caplog):
 
 def test_auto_resumes_as_it_began_whatever_is_free_now(tmp_path, monkeypatch):
     monkeypatch.setattr("angulus.heads.auto.SMALL", 0)
-    monkeypatch.setattr("angulus.training.options.exact", lambda *_, moved: Streamed(mode="stash"))
+    monkeypatch.setattr("angulus.training.plan.strategy_options.exact", lambda *_, moved: Streamed(mode="stash"))
     experiment = small(tmp_path, epochs=1, head=Head(strategy=Auto()))
     train(experiment)
     assert strategy_of(tmp_path)["mode"] == "stash"

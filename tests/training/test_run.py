@@ -153,7 +153,7 @@ def test_a_gradient_that_is_not_finite_names_its_tensor(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_stops_with_a_sentence_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
-    import angulus.training.checkpoint as module
+    import angulus.training.storage.checkpoint as module
 
     original = torch.save
 

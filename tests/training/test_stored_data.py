@@ -8,7 +8,7 @@ from angulus.config import load
 from angulus.data import convert, open_source
 from angulus.models import InputSpec
 from angulus.training.datasets import DATA, STORED
-from angulus.training.sources import found_sources, image_shape, open_data
+from angulus.training.recipe.data_sources import found_sources, image_shape, open_data
 
 
 @pytest.mark.parametrize("kind", STORED.values())

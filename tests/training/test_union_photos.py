@@ -9,7 +9,7 @@ from small_sets import write_folder
 
 from angulus.models import InputSpec
 from angulus.training import Evaluation, FolderData, Identities, UnionData, train
-from angulus.training.sources import found_sources
+from angulus.training.recipe.data_sources import found_sources
 
 
 def finish(folder, sets, join, **more):

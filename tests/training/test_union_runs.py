@@ -12,20 +12,20 @@ from small_sets import write_folder
 
 from angulus.config import load
 from angulus.data import batches
-from angulus.data.mixing import spread
+from angulus.data.order.mixture import spread
 from angulus.errors import CheckpointError, ConfigError, DataError
 from angulus.heads import MarginHead, Sampled, Streamed
 from angulus.margins import AdaFace, ArcFace, CurricularFace, PerClass
 from angulus.models import InputSpec, load_model
 from angulus.training import SGD, AdamW, Evaluation, FolderData, Head, Identities, SyntheticData, UnionData, train
 from angulus.training import step as stepping
-from angulus.training.batching import heads_of, portions_of, sampler_of
-from angulus.training.build import build_model
+from angulus.training.assembly import build_model
+from angulus.training.batch_order import heads_of, portions_of, sampler_of
 from angulus.training.distributed import Processes
 from angulus.training.loop import Run
-from angulus.training.planning import plan
-from angulus.training.pretending import Pretended
-from angulus.training.sources import found_sources, open_sources
+from angulus.training.plan.assumptions import Pretended
+from angulus.training.plan.forecast import plan
+from angulus.training.recipe.data_sources import found_sources, open_sources
 from angulus.training.step import Recogniser, gradients
 
 PARTS = Identities(parts={"train": 0.65, "test": 0.35})
@@ -337,7 +337,7 @@ def test_class_weights_are_taken_over_by_name(separate, tmp_path, monkeypatch, d
     run = run_of(tmp_path / "new", join="separate", sets=more, epochs=1, head=Head(weights_from=source))
     folder = train(run).folder
     if divided:
-        from angulus.training.beginning import read_weights
+        from angulus.training.head_initialisation import read_weights
 
         old = read_weights(source)
         before = dict(zip(old.names, old.weight, strict=True))

@@ -11,7 +11,7 @@ from small_run import small
 from test_run import losses
 
 from angulus.errors import CheckpointError, ConfigError
-from angulus.heads.resharding import read_tensors
+from angulus.heads.sharding.resharding import read_tensors
 from angulus.training import Head, train
 from angulus.training.loop import Run
 

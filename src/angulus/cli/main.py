@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, UnknownOptionError
 
 import angulus
-from angulus.cli.audit import app as audit
-from angulus.cli.data import app as data
-from angulus.cli.evaluate import app as evaluate
+from angulus.cli.commands.audit.group import app as audit
+from angulus.cli.commands.data.group import app as data
+from angulus.cli.commands.evaluate.verification import app as evaluate
 from angulus.errors import AngulusError
 
 ERROR = 2
@@ -50,7 +50,7 @@ for _command, _help in {
     "study": "Run a grid of recipes and seeds and put them into one table.",
     "config": "Show the recipe that results from files and settings, or everything a recipe may hold.",
 }.items():
-    app.command(f"angulus.cli.{_command}:{_command}", name=_command, help=_help, help_epilogue="")
+    app.command(f"angulus.cli.commands.{_command}:{_command}", name=_command, help=_help, help_epilogue="")
 app.command(data)
 app.command(evaluate)
 app.command(audit)

@@ -40,7 +40,7 @@ def check_output(*paths: Path | None) -> None:
 def save_json(path: Path | None, content: Any) -> None:
     """Write a command's figures, whole or not at all; nothing where no file was asked for."""
     if path is not None:
-        from angulus.training.files import write_json
+        from angulus.training.storage.atomic_files import write_json
 
         write_json(path, content)
 
@@ -48,7 +48,18 @@ def save_json(path: Path | None, content: Any) -> None:
 def save_text(path: Path | None, text: Callable[[], str]) -> None:
     """Write a text, whole or not at all; nothing where no file was asked for."""
     if path is not None:
-        from angulus.training.files import write_atomic
+        from angulus.training.storage.atomic_files import write_atomic
 
         content = text().encode()
         write_atomic(path, lambda file: file.write(content))
+
+
+def device_named(name: str) -> str:
+    """The device that a name means. Raises ConfigError where it is not here."""
+    from angulus.errors import ConfigError
+    from angulus.training.recipe.defaults import choose_device
+
+    try:
+        return str(choose_device(name))
+    except ValueError as error:
+        raise ConfigError(f"--{error}") from error

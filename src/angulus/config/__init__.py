@@ -9,12 +9,12 @@ from typing import Any
 
 import yaml
 
-from angulus.config.describe import schema
 from angulus.config.layers import merge, parse_overrides, read_layer, read_layers
+from angulus.config.schema import schema
 from angulus.config.walk import Walk, known_paths
 from angulus.errors import ConfigError
 from angulus.training.experiment import Experiment
-from angulus.training.record import record
+from angulus.training.recipe.serialization import record
 
 to_dict = record
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from angulus.config.suggest import did_you_mean
-from angulus.data.orders import SAMPLINGS, Sampling
+from angulus.config.suggestions import did_you_mean
+from angulus.data.order.recipe_records import SAMPLINGS, Sampling
 from angulus.heads import STRATEGIES, Strategy
 from angulus.margins import MARGINS, SCHEDULES, Margin, Schedule
 from angulus.models import MODELS, ModelConfig

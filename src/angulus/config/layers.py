@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from angulus.config.kinds import family_at
-from angulus.config.suggest import closest
+from angulus.config.suggestions import closest
 from angulus.errors import ConfigError
 
 Raw = dict[str, Any]

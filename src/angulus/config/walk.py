@@ -17,9 +17,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 
 from angulus.config.kinds import SCHEDULE, Family, family_for, find_kind
-from angulus.config.suggest import closest, did_you_mean
+from angulus.config.suggestions import closest, did_you_mean
 from angulus.margins import Learned, PerClass, PerSample, Schedule
-from angulus.training.record import name_of
+from angulus.training.recipe.serialization import name_of
 
 _NONE = type(None)
 _BAD = object()

@@ -7,19 +7,19 @@
 Needs torch, numpy and Pillow; detectors come from packages or files that are named when they are missing.
 """
 
-from angulus.faces.choosing import Chosen, choose
-from angulus.faces.detection import Detector, Face
-from angulus.faces.detectors import DetectorChoice
-from angulus.faces.listed import ListedLandmarks
-from angulus.faces.mtcnn import Mtcnn, MtcnnOptions
-from angulus.faces.onnx import OnnxDetector, OnnxOptions
-from angulus.faces.run import Aligned, AlignOptions, align_folder
-from angulus.faces.sheet import contact_sheet
+from angulus.faces.alignment import Aligned, AlignOptions, align_folder
+from angulus.faces.crop_sheet import contact_sheet
+from angulus.faces.detectors.catalogue import DetectorChoice
+from angulus.faces.detectors.detection import Detector, Face
+from angulus.faces.detectors.landmark_lists import ListedLandmarks
+from angulus.faces.detectors.mtcnn import Mtcnn, MtcnnOptions
+from angulus.faces.detectors.onnx import OnnxDetector, OnnxOptions
+from angulus.faces.detectors.rotations import Turning
+from angulus.faces.detectors.yuface import Yuface, YufaceOptions
+from angulus.faces.face_choice import Chosen, choose
 from angulus.faces.similarity import similarity
 from angulus.faces.templates import ARCFACE, SPHEREFACE, TEMPLATES, Template, template_named
-from angulus.faces.turning import Turning
 from angulus.faces.warp import align, warp
-from angulus.faces.yuface import Yuface, YufaceOptions
 
 __all__ = [
     "ARCFACE",

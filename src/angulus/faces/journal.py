@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TextIO
 
 from angulus.errors import FacesError
-from angulus.faces.listed import COLUMNS
+from angulus.faces.detectors.landmark_lists import COLUMNS
 
 JOURNAL = ".align.jsonl"
 MANIFEST = "manifest.csv"

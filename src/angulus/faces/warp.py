@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from angulus.errors import FacesError
-from angulus.faces.detection import Photo
+from angulus.faces.detectors.detection import Photo
 from angulus.faces.similarity import Matrix, apply, inverse, scale_of, similarity
 from angulus.faces.templates import Template
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from angulus.heads.dense import Dense
-from angulus.heads.problem import Problem, Sweep
-from angulus.heads.streamed import Streamed
+from angulus.heads.strategies.dense import Dense
+from angulus.heads.strategies.problem import Problem, Sweep
+from angulus.heads.strategies.streamed import Streamed
 
 # Bytes of one matrix of examples times class weights below which `Dense` is as fast and takes little.
 SMALL = 64 * 2**20

@@ -9,13 +9,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from angulus.heads.auto import Auto
-from angulus.heads.dense import Dense
-from angulus.heads.fused import Fused
-from angulus.heads.problem import Strategy
-from angulus.heads.sampled import Sampled
+from angulus.heads.kernels.fused import Fused
 from angulus.heads.softmax import Batch, Summed, as_float, check_labels, check_shapes, check_smoothing, finish, start
-from angulus.heads.streamed import Streamed
-from angulus.heads.updates import Mover, RowRule
+from angulus.heads.strategies.dense import Dense
+from angulus.heads.strategies.problem import Strategy
+from angulus.heads.strategies.sampled import Sampled
+from angulus.heads.strategies.streamed import Streamed
+from angulus.heads.strategies.updates import Mover, RowRule
 from angulus.margins.base import Margin, PerSample, Seen
 
 log = logging.getLogger(__name__)
@@ -42,9 +42,9 @@ class MarginHead(nn.Module):
       margin: which loss; see `angulus.margins`.
       subcenters: k, class weights per identity, of which the nearest counts (sub-center ArcFace).
       strategy: how the classes are summed; default `Dense()`.
-      update: a rule that moves the class weights inside the backward pass (`angulus.heads.updates`), so that their
-        gradient is never whole; needs the strategy Streamed, Sampled or Fused. Set `learning_rate` before each
-        backward pass, and leave `weight` out of the optimizer. Its state is in buffers.
+      update: a rule that moves the class weights inside the backward pass (`angulus.heads.strategies.updates`), so
+        that their gradient is never whole; needs the strategy Streamed, Sampled or Fused. Set `learning_rate` before
+        each backward pass, and leave `weight` out of the optimizer. Its state is in buffers.
       filter_above: for noisy labels: other classes whose cosine exceeds this count as cosine 0 and get no gradient,
         since they may be the same person (inter-class filtering of arcface_torch).
       label_smoothing: share of the target that is spread evenly over all classes (Szegedy et al. 2016, section 7).

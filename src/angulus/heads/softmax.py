@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from angulus.heads.cosine import unit
-from angulus.heads.dense import Dense
-from angulus.heads.problem import Logits, Problem, Strategy, Sweep
-from angulus.heads.streamed import bound_of
-from angulus.heads.updates import Mover
+from angulus.heads.strategies.cosine import unit
+from angulus.heads.strategies.dense import Dense
+from angulus.heads.strategies.problem import Logits, Problem, Strategy, Sweep
+from angulus.heads.strategies.streamed import bound_of
+from angulus.heads.strategies.updates import Mover
 from angulus.margins.base import Margin, PerClass, PerSample, Seen
 
 BATCH_AXES = "embeddings [n, d], weight [c, d] or [c, k, d], labels [n]"

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from angulus.data.decoding import decode_image
 from angulus.data.examples import Source, bytes_of
+from angulus.data.loading.decoding import decode_image
 from angulus.errors import DataError
 from angulus.inspection.hashing import BITS, mirrored, signs, spectrum
 

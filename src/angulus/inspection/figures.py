@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from angulus.data.edits import Edit
+from angulus.data.views.edits import Edit
 from angulus.inspection.copies import Copy
 from angulus.inspection.findings import Findings
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.data.examples import Source
-from angulus.data.split import select
+from angulus.data.views.split import select
 from angulus.errors import DataError
 from angulus.inspection.contents import Contents, Progress, scan, typical_spectrum
 from angulus.inspection.copies import Copy, Seen, find_copies

@@ -16,9 +16,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.edits import Edit
 from angulus.data.examples import Source
-from angulus.data.split import folded_name
+from angulus.data.views.edits import Edit
+from angulus.data.views.split import folded_name
 from angulus.errors import DataError
 from angulus.inspection.contents import Progress
 from angulus.inspection.copies import Copy, Seen, find_copies

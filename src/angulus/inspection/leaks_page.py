@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from angulus.data.edits import Edit, write_edits
+from angulus.data.views.edits import Edit, write_edits
 from angulus.evaluation import VerificationResult
 from angulus.inspection.copies import Copy
 from angulus.inspection.leaks import Leaks, Side, Suspect, told

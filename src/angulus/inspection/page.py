@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from angulus.data.examples import Source
-from angulus.data.montage import montage
+from angulus.data.picture_grid import montage
 from angulus.errors import DataError
 
 SHOWN_SIDE = 88

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from angulus.data.edits import Edit, write_edits
 from angulus.data.examples import account_of
+from angulus.data.views.edits import Edit, write_edits
 from angulus.inspection.copies import MOST_BITS, Copy
 from angulus.inspection.figures import data_figures, images_per_person
 from angulus.inspection.findings import Findings

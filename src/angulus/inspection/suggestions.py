@@ -9,7 +9,7 @@ speaks of their whole identity.
 
 import numpy as np
 
-from angulus.data.edits import Edit
+from angulus.data.views.edits import Edit
 from angulus.inspection.copies import Copy
 from angulus.inspection.findings import Findings
 

@@ -1,19 +1,19 @@
 """Turning a recogniser back into faces, and auditing what its templates give away."""
 
-from angulus.inversion.acceptance import Faces, calibrated, compare, rates
-from angulus.inversion.attacked import attacked
-from angulus.inversion.audit import Attack, Made, audit, run_attacks
-from angulus.inversion.defences import DEFENCES, defended
-from angulus.inversion.frechet import frechet_distance
-from angulus.inversion.identity import ClosedSet, OpenSet
-from angulus.inversion.invert import invert
-from angulus.inversion.judges import Judge, model_judge
-from angulus.inversion.objective import Terms, Weights, objective
-from angulus.inversion.options import InversionOptions
-from angulus.inversion.people import AuditPeople, choose_people
-from angulus.inversion.priors import image_norm, total_variation
-from angulus.inversion.statistics import Matching, batch_norm_layers, listening
-from angulus.inversion.targets import (
+from angulus.inversion.assessment.acceptance import Faces, calibrated, compare, rates
+from angulus.inversion.assessment.audit import Attack, Made, audit, run_attacks
+from angulus.inversion.assessment.defences import DEFENCES, defended
+from angulus.inversion.assessment.frechet import frechet_distance
+from angulus.inversion.assessment.judges import Judge, model_judge
+from angulus.inversion.assessment.people import AuditPeople, choose_people
+from angulus.inversion.attack.attack_run import invert
+from angulus.inversion.attack.frozen_network import attacked
+from angulus.inversion.attack.identity import ClosedSet, OpenSet
+from angulus.inversion.attack.objectives import Terms, Weights, objective
+from angulus.inversion.attack.options import InversionOptions
+from angulus.inversion.attack.priors import image_norm, total_variation
+from angulus.inversion.attack.statistics import Matching, batch_norm_layers, listening
+from angulus.inversion.attack.targets import (
     Targets,
     check_stamp,
     class_targets,

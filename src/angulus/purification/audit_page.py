@@ -21,7 +21,7 @@ from angulus.data import Source
 from angulus.purification.evidence import Evidence
 from angulus.purification.findings import Findings, ImageFinding
 from angulus.purification.rules import Verdict
-from angulus.training.files import write_text
+from angulus.training.storage.atomic_files import write_text
 
 SIDE = 72  # pixels of a photo on the page
 KEPT = 4  # photos of the right people beside a suspicious one

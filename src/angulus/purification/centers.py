@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from angulus.errors import CheckpointError, DataError
-from angulus.training.beginning import read_weights
+from angulus.training.head_initialisation import read_weights
 
 SHOWN = 3
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from angulus.data import Edit, Source
 from angulus.purification.evidence import Angles, Evidence, degrees, nearest_other
-from angulus.purification.grouping import Groups
+from angulus.purification.identity_groups import Groups
 from angulus.purification.rules import Verdict, decide
 
 LEAST_GROUP = 3  # images that make a second person

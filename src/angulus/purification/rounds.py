@@ -23,15 +23,15 @@ from typing import Any, Literal
 
 from angulus.data import write_edits
 from angulus.errors import CheckpointError, ConfigError
+from angulus.purification.edit_lists import check_left, drops_of, summary_of
 from angulus.purification.evidence import angles_of, gather
-from angulus.purification.listing import check_left, drops_of, summary_of
 from angulus.purification.rules import RULES, Rule, decide, default_angle
 from angulus.purification.runs import check_one_head, is_finished, open_run, subcenters_of, training_images, with_edits
 from angulus.training import Experiment, Progress, record, train
-from angulus.training.defaults import choose_device
-from angulus.training.files import write_json
-from angulus.training.record import differences
-from angulus.training.sources import whole_set
+from angulus.training.recipe.data_sources import whole_set
+from angulus.training.recipe.defaults import choose_device
+from angulus.training.recipe.serialization import differences
+from angulus.training.storage.atomic_files import write_json
 
 log = logging.getLogger(__name__)
 

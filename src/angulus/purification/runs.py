@@ -12,9 +12,9 @@ from angulus.errors import CheckpointError, ConfigError
 from angulus.models import EmbeddingModel
 from angulus.purification.centers import Centers, centers_of_run
 from angulus.training import Experiment, UnionData
-from angulus.training.beginning import find_checkpoint
-from angulus.training.checkpoint import load_content
-from angulus.training.sources import found_sources
+from angulus.training.head_initialisation import find_checkpoint
+from angulus.training.recipe.data_sources import found_sources
+from angulus.training.storage.checkpoint import load_content
 
 ASKED = "purification"
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from angulus.config import check, merge, parse_overrides, read_layer, read_layers, resolve, to_dict
-from angulus.config.suggest import did_you_mean
+from angulus.config.suggestions import did_you_mean
 from angulus.errors import ConfigError
 from angulus.training.experiment import Experiment
 

@@ -7,7 +7,6 @@ another run. What was interrupted is resumed from its last checkpoint.
 """
 
 import itertools
-import json
 import logging
 import os
 import subprocess
@@ -16,28 +15,16 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from angulus.config import to_yaml
 from angulus.errors import AngulusError
+from angulus.study.outcome import Outcome, stored_outcome
 from angulus.study.plan import Job, Plan
 from angulus.study.table import write_outputs
-from angulus.training.files import write_text
+from angulus.training.storage.atomic_files import write_text
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a job: its figures, or why there are none. Both are empty for one that has not run yet."""
-
-    figures: dict[str, float] = field(default_factory=dict)
-    error: str | None = None
-
-    @property
-    def is_done(self) -> bool:
-        return self.error is None and bool(self.figures)
 
 
 Runner = Callable[[Job, int], Outcome]
@@ -108,17 +95,6 @@ def announce(job: Job, outcome: Outcome, number: int, total: int, seconds: float
     remaining = seconds / number * (total - number)
     text = "done" if outcome.is_done else f"FAILED: {outcome.error}"
     log.info("%d/%d  %s, seed %d: %s (about %.0f min left)", number, total, job.row, job.seed, text, remaining / 60)
-
-
-def stored_outcome(job: Job) -> Outcome:
-    """The figures of a run that was finished before; an empty outcome where there is none."""
-    try:
-        content = json.loads((job.folder / "result.json").read_text(encoding="utf-8"))
-        return Outcome(figures={name: float(value) for name, value in content["figures"].items()})
-    except FileNotFoundError:
-        return Outcome()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return Outcome(error=f"{job.folder / 'result.json'} cannot be read: {error}")
 
 
 class Processes:

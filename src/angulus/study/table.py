@@ -14,13 +14,13 @@ import torch
 
 import angulus
 from angulus.config import to_dict
-from angulus.config.suggest import did_you_mean
+from angulus.config.suggestions import did_you_mean
 from angulus.study.plot import Panel, draw
-from angulus.training.files import write_json, write_text
+from angulus.training.storage.atomic_files import write_json, write_text
 
 if TYPE_CHECKING:
+    from angulus.study.outcome import Outcome
     from angulus.study.plan import Job, Plan
-    from angulus.study.run import Outcome
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from angulus.training.datasets import (
 )
 from angulus.training.experiment import SGD, AdamW, Evaluation, Experiment, Head, LearningRate, Training
 from angulus.training.loop import Progress, train
-from angulus.training.record import record
-from angulus.training.run import RunResult
+from angulus.training.recipe.serialization import record
+from angulus.training.storage.run_folder import RunResult
 
 __all__ = [
     "SGD",

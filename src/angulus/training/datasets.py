@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from angulus.data.formats import Format
-from angulus.data.noise import Noise
+from angulus.data.formats.catalogue import Format
+from angulus.data.views.noise import Noise
 
 
 @dataclass(frozen=True, kw_only=True)

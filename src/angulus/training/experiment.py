@@ -1,15 +1,16 @@
 """The record of a whole run: what is trained, on what, how, and how it is judged.
 
 A recipe (YAML) is an `Experiment` written down; from Python, fill one in and call `angulus.training.train`. Where a
-field is None, `angulus.training.defaults` fills it from the data and the device, and the run folder keeps the result.
+field is None, `angulus.training.recipe.defaults` fills it from the data and the device, and the run folder keeps the
+result.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from angulus.data.augment import Augment
-from angulus.data.orders import PK, Sampling, Uniform
+from angulus.data.loading.augmentation import Augment
+from angulus.data.order.recipe_records import PK, Sampling, Uniform
 from angulus.heads import Auto, Dense, Fused, Sampled, Strategy, Streamed
 from angulus.margins import Margin
 from angulus.models import ModelConfig

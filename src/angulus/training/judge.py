@@ -8,9 +8,10 @@ import torch
 from angulus.data import Source
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
-from angulus.evaluation import VerificationResult, draw_pairs, verify
-from angulus.evaluation.report import Gallery, PairImages
-from angulus.evaluation.scores import ScoredPair, hardest_pairs
+from angulus.evaluation import VerificationResult, verify
+from angulus.evaluation.report.page import Gallery, PairImages
+from angulus.evaluation.scores.cosines import ScoredPair, hardest_pairs
+from angulus.evaluation.scores.pairs import draw_pairs
 from angulus.extract import embed
 from angulus.models import EmbeddingModel
 from angulus.training.experiment import Evaluation

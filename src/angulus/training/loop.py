@@ -15,16 +15,13 @@ from torch.nn.parallel import DistributedDataParallel
 from angulus.data import Batch, MixedSampler, batches, fingerprint
 from angulus.errors import ConfigError
 from angulus.evaluation import VerificationResult
-from angulus.evaluation.report import Gallery, write_report
+from angulus.evaluation.report.page import Gallery, write_report
 from angulus.margins import Margin
 from angulus.models import EmbeddingModel, ModelConfig, save_model
 from angulus.training import judge
-from angulus.training.batching import heads_of, initial_loss, losses_by_set, sampler_of, shares_in_words
-from angulus.training.beginning import begin_classes
-from angulus.training.build import build_model, in_steps, run_folder
-from angulus.training.checkpoint import Checkpoints
-from angulus.training.classes import start_classes
-from angulus.training.defaults import choose_device, filled, plain_augment, with_model
+from angulus.training.assembly import build_model, in_steps, run_folder
+from angulus.training.batch_order import heads_of, initial_loss, losses_by_set, sampler_of, shares_in_words
+from angulus.training.device_batches import Feed, line_to
 from angulus.training.distributed import (
     Processes,
     batch_norm_synchronised,
@@ -32,18 +29,21 @@ from angulus.training.distributed import (
     local_device,
     processes,
 )
+from angulus.training.divergence import FiniteGuard
 from angulus.training.experiment import Experiment
-from angulus.training.feeding import Feed, line_to
-from angulus.training.files import write_json
-from angulus.training.finite import FiniteGuard
+from angulus.training.head_initialisation import begin_classes
 from angulus.training.optimization import build_optimizer, learning_rate
-from angulus.training.record import record
-from angulus.training.run import Metrics, RunResult, environment, start_folder
-from angulus.training.saving import Trained, TrainState, restore, save
-from angulus.training.settling import settled, with_advice
-from angulus.training.sources import Sources, open_sources
+from angulus.training.plan.strategy_choice import settled, with_advice
+from angulus.training.recipe.data_sources import Sources, open_sources
+from angulus.training.recipe.defaults import choose_device, filled, plain_augment, with_model
+from angulus.training.recipe.description import facts, shown
+from angulus.training.recipe.serialization import record
 from angulus.training.step import Recogniser, StepOutput, check_micro_batches, gradients, settle_order, update
-from angulus.training.words import facts, shown
+from angulus.training.storage.atomic_files import write_json
+from angulus.training.storage.checkpoint import Checkpoints
+from angulus.training.storage.class_names import start_classes
+from angulus.training.storage.run_folder import Metrics, RunResult, environment, start_folder
+from angulus.training.storage.run_state import Trained, TrainState, restore, save
 
 log = logging.getLogger(__name__)
 

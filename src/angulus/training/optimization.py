@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from angulus.heads import MarginHead, RowAdamW, RowSGD
-from angulus.heads.updates import RowRule
+from angulus.heads.strategies.updates import RowRule
 from angulus.training.experiment import SGD, AdamW, LearningRate
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from angulus.data import Augment, Batch
-from angulus.data.loader import slice_of
+from angulus.data.loading.batch_loader import slice_of
 from angulus.errors import ConfigError
 from angulus.heads import HeadOutput, MarginHead, Portion, SeparateHeads, ShardedHead
 from angulus.models import EmbeddingModel

@@ -1,0 +1,1 @@
+"""`angulus audit`: its commands, one file each."""

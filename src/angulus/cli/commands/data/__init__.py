@@ -1,0 +1,1 @@
+"""`angulus data`: its commands, one file each."""

@@ -1,0 +1,75 @@
+"""`angulus data report`: what is in a set of images, and what of it looks wrong?"""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+from angulus.cli.options import EditLists, Fit, Flag
+
+
+def report(
+    data: Path,
+    /,
+    *,
+    out: Path,
+    model: Path | None = None,
+    edits: EditLists = (),
+    fit: Fit = "auto",
+    network: str | None = None,
+    batch_size: int | None = None,
+    device: str = "auto",
+    quiet: Annotated[bool, Flag] = False,
+) -> None:
+    """Look at a set of images: counts, sizes, brightness, blur, copies, labels that look wrong.
+
+    The folder gets report.html (with photos of the set inside), report.json, and edits.csv: what is beyond doubt is
+    dropped by it, the rest is kept with a reason for you to decide. Nothing in the set is changed.
+
+    Parameters
+    ----------
+    data
+        A folder of identities, a .rec, .tar, .parquet, .csv (manifest) or .packed, or a folder of tar or parquet files.
+    out
+        The folder for the report.
+    model
+        The folder of a run or of a model, or foreign weights: to find copies, identities that are one person or
+        several, and outlying images by embedding. Without it, the images alone are looked at.
+    edits
+        Lists of changes (csv) to apply first.
+    fit
+        How images of another size are brought to the model's.
+    network
+        What foreign weights are of, or "module:Class" of your own network.
+    batch_size
+        Images per pass: 32 on a CPU, 128 on CUDA, where nothing is said.
+    device
+        auto, cpu, cuda or cuda:N.
+    quiet
+        Show warnings only.
+    """
+    from angulus.cli.inputs.image_sets import embedded, folder_to_write, opened_set
+    from angulus.cli.inputs.models_and_images import open_model
+    from angulus.cli.options import device_named
+    from angulus.cli.terminal import image_progress
+    from angulus.inspection import find, look_at, suggested_edits, write_data_report
+
+    folder_to_write(out)
+    started = time.perf_counter()
+    opened = None if model is None else open_model(model, network=network)
+    source = opened_set(data, edits)
+    with image_progress(quiet=quiet, doing="looking") as progress:
+        contents = look_at(source, progress=progress)
+    vectors = None
+    if opened is not None:
+        _, vectors = embedded(opened, source, contents, fit=fit, batch_size=batch_size, device=device, quiet=quiet)
+    with image_progress(quiet=quiet, doing="laying over each other", of="pairs") as progress:
+        found = find(source, contents, vectors, device=device_named(device), progress=progress)
+    suggested = suggested_edits(found)
+    facts = {"data": str(data), "model": "none" if opened is None else str(opened.path)}
+    write_data_report(out, f"Data: {data.name}", found, suggested, facts)
+    drops = sum(edit.action == "drop" for edit in suggested)
+    print(
+        f"{len(source):,} images of {len(source.identities):,} identities, {len(contents.problems):,} unreadable; "
+        f"{drops:,} to drop and {len(suggested) - drops:,} to decide in {out / 'edits.csv'}, "
+        f"{time.perf_counter() - started:.1f} s: {out / 'report.html'}"
+    )

@@ -1,0 +1,1 @@
+"""`angulus evaluate`: verification, and the other protocols by name, one file each."""

@@ -1,0 +1,69 @@
+"""`angulus evaluate blufr`: ten trials of verification at low FAR and open-set identification on LFW."""
+
+import time
+from pathlib import Path
+
+from angulus.cli.options import Json, View, check_output, save_json
+
+
+def blufr(
+    embeddings: Path,
+    /,
+    *,
+    trials: Path | None = None,
+    draw: int = 10,
+    train_people: int = 1500,
+    gallery_people: int = 1000,
+    seed: int = 0,
+    views: View | None = None,
+    device: str = "cpu",
+    json: Json = None,
+) -> None:
+    """BLUFR on LFW: verification rate at FAR 0.1 % and 0.01 %, and open-set identification, over ten trials.
+
+    Parameters
+    ----------
+    embeddings
+        Embeddings of LFW with labels, and with keys where published trials are used (.npz, .safetensors, .npy).
+    trials
+        The published trials: blufr_lfw_config.mat (needs scipy), the toolkit's folder of lists, or our .npz. Left out,
+        trials of the same kind are drawn; figures are then comparable with each other, not in the last digit with
+        published ones.
+    draw
+        How many trials to draw.
+    train_people
+        People left out of each drawn trial, as its training set.
+    gallery_people
+        People in the gallery of each drawn trial.
+    seed
+        Which trials are drawn.
+    views
+        Which embedding of an image counts: its own, or with its mirror image (sum, where there is one).
+    device
+        cpu, cuda or cuda:N.
+    json
+        Write the figures to this file.
+    """
+    check_output(json)
+    from angulus.cli.inputs.search_inputs import common_view
+    from angulus.cli.inputs.verification_inputs import stored_set
+    from angulus.errors import EvaluationError
+    from angulus.evaluation import evaluate_blufr
+    from angulus.evaluation.files.blufr_lists import draw_blufr_trials, read_blufr_trials
+
+    started = time.perf_counter()
+    found = stored_set(embeddings)
+    if found.labels is None:
+        raise EvaluationError(f"BLUFR needs labels, and {embeddings} has none")
+    if trials is not None:
+        used = read_blufr_trials(trials)
+    else:
+        people = {"train_people": train_people, "gallery_people": gallery_people}
+        used = draw_blufr_trials(found.labels, trials=draw, seed=seed, **people)
+    view = common_view(views, found)
+    result = evaluate_blufr(found, used, view=view, device=device)
+    seconds = round(time.perf_counter() - started, 2)
+    print(f"{'drawn trials' if trials is None else trials}, view {view}")
+    print(result.table())
+    made = {"trials_from": "drawn" if trials is None else str(trials), "seed": seed if trials is None else None}
+    save_json(json, {"embeddings": str(embeddings), "view": view, **made, "seconds": seconds, **result.as_dict()})

@@ -1,0 +1,64 @@
+"""`angulus evaluate retrieve`: which images does a query bring up first?"""
+
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from angulus.cli.options import Flag, Json, View, check_output, save_json
+
+
+def retrieve(
+    queries: Path,
+    gallery: Path | None = None,
+    /,
+    *,
+    rule: Literal["plain", "market-1501", "msmt17"] = "plain",
+    at: Annotated[list[int] | None, Parameter(negative=())] = None,
+    precision: Literal["plain", "trapezoid"] = "plain",
+    rerank: Annotated[bool, Flag] = False,
+    views: View | None = None,
+    json: Json = None,
+) -> None:
+    """Retrieval and re-identification: Recall@K (CMC), mAP, mAP@R, R-precision, mINP.
+
+    Parameters
+    ----------
+    queries
+        Embeddings with labels (.npz, .safetensors, .npy); rules of re-identification need a column named camera.
+    gallery
+        Embeddings with labels to search in. Left out, each image is searched among all the others.
+    rule
+        Which gallery images count; docs/protocols.md describes the rules.
+    at
+        A rank K for Recall@K; may be given several times.
+    precision
+        How mAP is taken: the mean of i / rank, or trapezoids as in Market-1501's own script.
+    rerank
+        Re-rank by k-reciprocal neighbours (k1 20, k2 6, 0.3 of the original distance).
+    views
+        Which embedding of an image counts: its own, or with its mirror image (sum, where there is one).
+    json
+        Write the figures to this file.
+    """
+    check_output(json)
+    from angulus.cli.inputs.search_inputs import common_view
+    from angulus.cli.inputs.verification_inputs import stored_set
+    from angulus.evaluation import retrieve as search
+    from angulus.evaluation.scores.reranking import Reranking
+    from angulus.evaluation.scores.search_tasks import RETRIEVAL_RULES
+
+    started = time.perf_counter()
+    one = stored_set(queries)
+    other = None if gallery is None else stored_set(gallery)
+    view = common_view(views, one, *([] if other is None else [other]))
+    result = search(
+        *(one, other),
+        **{"rule": RETRIEVAL_RULES[rule], "view": view, "at": tuple(sorted(set(at or (1, 5, 10))))},
+        **{"form": precision, "reranking": Reranking() if rerank else None},
+    )
+    seconds = round(time.perf_counter() - started, 2)
+    print(result.table())
+    files = {"queries": str(queries), "gallery_file": None if gallery is None else str(gallery), "view": view}
+    save_json(json, {**files, "seconds": seconds, **result.as_dict()})

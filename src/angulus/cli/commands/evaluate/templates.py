@@ -1,0 +1,85 @@
+"""`angulus evaluate templates`: sets of images of one person compared (1:1) and searched (1:N), as in IJB."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from angulus.cli.options import Flag, Json, View, check_output, save_json
+
+
+def templates(
+    embeddings: Path,
+    /,
+    *,
+    images: Path,
+    pairs: Path | None = None,
+    gallery: tuple[Path, Path] | None = None,
+    probes: Path | None = None,
+    detector_scores: Path | None = None,
+    normalised: Annotated[bool, Flag] = False,
+    views: View | None = None,
+    far: Annotated[list[float] | None, Parameter(negative=())] = None,
+    device: str = "cpu",
+    json: Json = None,
+) -> None:
+    """Compare and search templates: TAR at FAR over listed pairs, rank-k and TPIR at FPIR in two galleries.
+
+    Parameters
+    ----------
+    embeddings
+        One embedding an image (.npz, .safetensors, .npy), with keys, or in the order of the metadata.
+    images
+        Which image belongs to which template and medium: ijbc_face_tid_mid.txt, or a metadata csv of IJB-A.
+    pairs
+        Pairs of templates: ijbc_template_pair_label.txt, or "template,template" lines (.csv, with a metadata csv).
+    gallery
+        Two galleries, such as ijbc_1N_gallery_G1.csv ijbc_1N_gallery_G2.csv.
+    probes
+        The probes that are searched in both, such as ijbc_1N_probe_mixed.csv.
+    detector_scores
+        ijbc_name_5pts_score.txt: images count as much as the detector was sure of them.
+    normalised
+        Divide each embedding by its norm first, so that norms do not weigh.
+    views
+        Which embedding of an image counts: its own, or with its mirror image (sum, where there is one).
+    far
+        A false accept rate to report; may be given several times. Left out: 0.1 to 1e-6.
+    device
+        cpu, cuda or cuda:N.
+    json
+        Write the figures to this file.
+    """
+    check_output(json)
+    from angulus.cli.inputs.template_inputs import pooled_templates, template_pairs
+    from angulus.errors import EvaluationError
+    from angulus.evaluation import search_two_galleries, verify_templates
+    from angulus.evaluation.files.ijb_metadata import read_template_csv
+    from angulus.evaluation.protocols.ijb import IJB_FARS
+
+    if pairs is None and (gallery is None or probes is None):
+        raise EvaluationError("say what to do: --pairs PAIRS, or --gallery G1 G2 --probes P, or both")
+    if (gallery is None) != (probes is None):
+        raise EvaluationError("a search needs both: --gallery G1 G2 and --probes P")
+    started = time.perf_counter()
+    pooled, view = pooled_templates(embeddings, images, detector_scores, keep_norms=not normalised, view=views)
+    figures: dict[str, Any] = {
+        "embeddings": str(embeddings),
+        "images": str(images),
+        "view": view,
+        "keep_norms": not normalised,
+    }
+    figures["detector_scores"] = None if detector_scores is None else str(detector_scores)
+    if pairs is not None:
+        fars = sorted(set(far), reverse=True) if far else IJB_FARS
+        verified = verify_templates(pooled, template_pairs(pairs, images), fars=fars, device=device)
+        print(verified.table())
+        figures["verification"] = verified.as_dict()
+    if gallery is not None and probes is not None:
+        parts = [read_template_csv(path).gallery() for path in (probes, *gallery)]
+        names = (gallery[0].stem, gallery[1].stem)
+        found = search_two_galleries(pooled, parts[0], (parts[1], parts[2]), names=names, device=device)
+        print(found.table())
+        figures["identification"] = found.as_dict()
+    save_json(json, {**figures, "seconds": round(time.perf_counter() - started, 2)})

@@ -1,0 +1,1 @@
+"""What the words of a command line name: models, image sets, embeddings, pairs; printing belongs to the commands."""

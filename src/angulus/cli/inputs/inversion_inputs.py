@@ -1,0 +1,158 @@
+"""What `invert` and `audit inversion` share: settings from the command line, the head of a run, judges."""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from angulus.cli.options import Flag
+from angulus.errors import ConfigError, ModelError
+
+if TYPE_CHECKING:
+    from angulus.inversion import InversionOptions, Judge
+    from angulus.training.trained_head import StoredHead
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How images are made; what is published is the default.
+
+    Parameters
+    ----------
+    iterations
+        Steps of Adam for each batch.
+    batch_size
+        Images that are inverted together; batch-norm statistics are those of the batch.
+    lr
+        Learning rate of Adam.
+    betas
+        Betas of Adam.
+    schedule
+        The learning rate over the iterations: constant, or cosine down to 0.
+    bn
+        Weight of the batch-norm statistics; 0 leaves them out.
+    bn_moment
+        Compare standard deviations (published) or variances (DeepInversion).
+    bn_unsquared
+        Norms instead of squared norms (DeepInversion).
+    bn_first
+        How many times the first batch-norm layer counts (DeepInversion: 10).
+    variation
+        Weight of total variation.
+    variation_form
+        norm, squared or anisotropic.
+    norm
+        Weight of the images' L2 norm.
+    distance
+        How an embedding is compared with its target, where embeddings are inverted.
+    normalise
+        none: raw embeddings; unit: both brought to length 1 before.
+    start
+        Standard deviation of the noise that images start from.
+    jitter
+        Move what the network sees by up to so many pixels, anew in each iteration.
+    flip
+        Show the network mirrored images in half of the iterations.
+    clamp
+        Keep images in the range of real pixels.
+    seed
+        Another noise to start from.
+    """
+
+    iterations: int = 20_000
+    batch_size: int = 256
+    lr: float = 0.25
+    betas: tuple[float, float] = (0.9, 0.999)
+    schedule: Literal["constant", "cosine"] = "constant"
+    bn: float = 0.05
+    bn_moment: Literal["std", "variance"] = "std"
+    bn_unsquared: Annotated[bool, Flag] = False
+    bn_first: float = 1.0
+    variation: float = 1e-3
+    variation_form: Literal["norm", "squared", "anisotropic"] = "norm"
+    norm: float = 1e-4
+    distance: Literal["l2", "squared", "cosine"] = "l2"
+    normalise: Literal["none", "unit"] = "none"
+    start: float = 1.0
+    jitter: int = 0
+    flip: Annotated[bool, Flag] = False
+    clamp: Annotated[bool, Flag] = False
+    seed: int = 0
+
+    def options(self) -> "InversionOptions":
+        """The options of the library. Raises ConfigError for values that make no sense."""
+        from angulus.inversion import InversionOptions, Matching, Weights
+
+        try:
+            matching = Matching(moment=self.bn_moment, squared=not self.bn_unsquared, first_layer=self.bn_first)
+            weights = Weights(
+                batch_norm=self.bn,
+                variation=self.variation,
+                norm=self.norm,
+                variation_form=self.variation_form,
+                matching=matching,
+            )
+            return InversionOptions(
+                iterations=self.iterations,
+                batch_size=self.batch_size,
+                lr=self.lr,
+                betas=self.betas,
+                schedule=self.schedule,
+                distance=self.distance,
+                normalise=self.normalise,
+                start=self.start,
+                jitter=self.jitter,
+                flip=self.flip,
+                clamp=self.clamp,
+                seed=self.seed,
+                weights=weights,
+            )
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+
+def head_of(path: Path) -> "StoredHead":
+    """The head of the run at `path`. Raises ModelError where `path` is a model without its run."""
+    from angulus.cli.inputs.models_and_images import is_run
+    from angulus.config import load
+    from angulus.training.trained_head import read_head
+
+    if not is_run(path):
+        raise ModelError(
+            f"{path} is a network without the head of its training: people it was trained on can be inverted from the "
+            "folder of a run only; invert embeddings instead (--images or --embeddings)"
+        )
+    experiment = load([path])
+    if experiment.margin is None:
+        raise ModelError(f"the recipe of {path} names no margin, so its head cannot be read")
+    return read_head(path, experiment.margin, experiment.train.epochs or 1)
+
+
+def judges_named(paths: Sequence[str], *, network: str | None, device: str) -> "list[Judge]":
+    """Judges from what was named: runs, models, foreign weights, or "module:function" of one's own.
+
+    A function of one's own takes pictures uint8 [n, 112, 112, 3] and gives embeddings [n, d].
+    """
+    from angulus.cli.inputs.models_and_images import open_model
+    from angulus.inversion import Judge, model_judge
+
+    found = []
+    for path in paths:
+        if ":" in path and not Path(path).exists():
+            found.append(Judge(name=path, embed=_function(path), size=(112, 112)))
+        else:
+            opened = open_model(path, network=network)
+            found.append(model_judge(Path(path).name, opened.model, device=device))
+    return found
+
+
+def _function(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ModelError(f"--judge {name} cannot be imported: {error}; name a model, or module:function") from error

@@ -1,0 +1,226 @@
+"""What a path on the command line holds: a run, a model or foreign weights; images by person or loose ones."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from angulus.cli.options import Fit
+from angulus.data import FolderSource, Source, apply_edits, decode_image, fit_image, open_source, read_edits
+from angulus.data.formats.catalogue import format_of
+from angulus.data.formats.folder.reader import EXTENSIONS
+from angulus.errors import DataError, ModelError
+from angulus.models import MODELS, EmbeddingModel, InputSpec, import_weights, load_model, read_description
+
+if TYPE_CHECKING:
+    from angulus.data import Fit as DataFit
+
+_FOREIGN = (".ckpt", ".pt", ".pth")
+
+
+def is_run(path: str | Path) -> bool:
+    """True for the folder of a run."""
+    return (Path(path) / "recipe.json").is_file()
+
+
+def settings_of_run(folder: str | Path) -> list[str]:
+    """The settings with which a run is continued where it lies, even if its folder was moved."""
+    from angulus.config import load
+    from angulus.training.loop import run_folder
+
+    kept = run_folder(load([folder]))
+    return [] if kept.resolve() == Path(folder).resolve() else [f"out={json.dumps(str(folder))}"]
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A model with the place where it was found, and how its run fitted images of another size (None: not known)."""
+
+    model: EmbeddingModel
+    path: Path
+    fit: "DataFit | None" = None
+
+
+def open_model(path: str | Path, *, network: str | None = None) -> OpenModel:
+    """The network in a run folder, in a folder that `save_model` wrote, or in foreign PyTorch weights.
+
+    network: the name of the network, where a file of foreign weights does not show it, or "module:Class" of one's own.
+    Raises ModelError when nothing of the kind is there.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ModelError(f"there is no model {path}: name the folder of a run or of a model, or a file of weights")
+    if path.is_file() and path.suffix in _FOREIGN:
+        return OpenModel(import_weights(path, network), path)
+    if not is_run(path):
+        return OpenModel(load_model(path, configs=known_networks(path, network)), path)
+    found = next((path / name for name in ("model", "best") if (path / name / "model.json").is_file()), None)
+    if found is None:
+        raise ModelError(f"the run {path} has no model yet; finish it with: angulus train --resume {path}")
+    return OpenModel(load_model(found, configs=known_networks(found, network)), found, fit_of_run(path))
+
+
+def known_networks(path: Path, network: str | None) -> dict[str, type]:
+    """The networks of Angulus and the user's own, which is imported only when it was named on the command line."""
+    if network is None or ":" not in network:
+        name = read_description(path)["model"].get("name", "")
+        if ":" in str(name):
+            raise ModelError(f"{path} is a network of your own, {name}; allow its import with --network {name}")
+        return MODELS
+    from angulus.config.kinds import MODEL, find_kind
+
+    try:
+        return {**MODELS, network: find_kind(MODEL, network)}
+    except ValueError as error:
+        raise ModelError(f"--network: {error}") from error
+
+
+def fit_of_run(path: Path) -> "DataFit | None":
+    """How the images that a run was trained on were brought to size; None where that is not known."""
+    recipe = json.loads((path / "recipe.json").read_text(encoding="utf-8"))
+    data = recipe.get("data", {})
+    fit = data.get("base", data).get("fit")
+    return fit if fit in ("proportional", "resize", "crop", "error") else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LooseImages:
+    """A flat folder of images of nobody in particular: one label for all, which says nothing."""
+
+    root: Path
+    keys: list[str]
+    size: tuple[int, int]
+    fit: "DataFit"
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        return np.zeros(len(self.keys), dtype=np.int64)
+
+    @property
+    def identities(self) -> Sequence[str]:
+        return ["unknown"]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        path = self.root / self.keys[index]
+        return fit_image(decode_image(path), self.size, self.fit, name=str(path))
+
+
+def open_images(
+    path: str | Path,
+    spec: InputSpec,
+    *,
+    fit: Fit,
+    skip_unreadable: bool = False,
+    edits: Sequence[Path] = (),
+) -> Source:
+    """The images at a path at the size a model takes: by person in any layout, or a folder of loose ones.
+
+    edits: lists of changes to apply. Raises DataError.
+    """
+    path = Path(path)
+    size = (spec.height, spec.width)
+    loose = loose_images(path)
+    if loose:
+        if edits:
+            raise DataError(f"{path} holds images of nobody in particular, which edits cannot name; leave --edits out")
+        return LooseImages(root=path, keys=loose, size=size, fit=choose_fit(path / loose[0], size, fit))
+    on_unreadable = "skip" if skip_unreadable else "error"
+    if not path.exists() or format_of(path) == "folder":
+        plain = FolderSource.open(path)
+        chosen = choose_fit(path / plain.keys[0], size, fit)
+        source: Source = FolderSource.open(path, size=size, fit=chosen, on_unreadable=on_unreadable)
+    else:
+        chosen = fit_of_first(open_source(path), size, fit)
+        source = open_source(path, size=size, fit=chosen, on_unreadable=on_unreadable)
+    return edited(source, edits)
+
+
+def edited(source: Source, edits: Sequence[Path]) -> Source:
+    """The source with the changes of these lists made."""
+    return apply_edits(source, [read_edits(path) for path in edits]) if edits else source
+
+
+def fit_of_first(source: Source, size: tuple[int, int], fit: Fit) -> "DataFit":
+    """What `fit` means for a source, by its first image that can be read."""
+    for index in range(len(source)):
+        try:
+            height, width = source.read(index).shape[:2]
+        except DataError:  # reading it in its turn will name it
+            continue
+        return fit_for(source.keys[index], (height, width), size, fit)
+    return "error"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FittedImages:
+    """A source of images of any size, brought to one."""
+
+    source: Source
+    size: tuple[int, int]
+    fit: "DataFit"
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        return self.source.labels
+
+    @property
+    def identities(self) -> Sequence[str]:
+        return self.source.identities
+
+    @property
+    def keys(self) -> Sequence[str]:
+        return self.source.keys
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        return fit_image(self.source.read(index), self.size, self.fit, name=self.source.keys[index])
+
+
+def loose_images(path: Path) -> list[str]:
+    """The images directly in a folder that has no sub-folders; nothing where it has some."""
+    if not path.is_dir():
+        return []
+    entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+    if any(entry.is_dir() for entry in entries):
+        return []
+    return [entry.name for entry in entries if entry.suffix.lower() in EXTENSIONS]
+
+
+def choose_fit(example: Path, size: tuple[int, int], fit: Fit) -> "DataFit":
+    """`fit`, or where it is "auto" what suits a set of crops: cut the sides off, or scale where the shape is the same.
+
+    A 112x112 crop for a 112x96 network is cut (columns 8 to 103, as SphereFace's crops are made).
+    """
+    if fit != "auto":
+        return fit
+    try:
+        with Image.open(example) as image:
+            width, height = image.size
+    except OSError:
+        return "error"  # reading it will name the file
+    return fit_for(str(example), (height, width), size, fit)
+
+
+def fit_for(example: str, shape: tuple[int, int], size: tuple[int, int], fit: Fit) -> "DataFit":
+    """The same for an image that was read; shape, size: height and width."""
+    if fit != "auto":
+        return fit
+    height, width = shape
+    if (height == size[0] and width > size[1]) or (width == size[1] and height > size[0]):
+        return "crop"
+    if (height, width) == size or abs(height / width - size[0] / size[1]) < 0.02:
+        return "proportional"
+    raise DataError(
+        f"{example} is {height}x{width} (height x width) and the model takes {size[0]}x{size[1]}, another shape; "
+        "say how to bring it there with --fit resize or --fit crop"
+    )

@@ -1,0 +1,59 @@
+"""Who is searched where: probes, gallery and distractors from files of embeddings, with people numbered alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from angulus.cli.inputs.verification_inputs import stored_set
+from angulus.embeddings import EmbeddingSet, View
+from angulus.errors import EvaluationError
+from angulus.evaluation.rates.identification import first_image_gallery
+from angulus.evaluation.scores.search_tasks import PLAIN, search_task
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SearchParts:
+    """Unit vectors of probes [p, d], gallery [g, d] and distractors, and the labels of the first two."""
+
+    probes: NDArray[np.float32]
+    gallery: NDArray[np.float32]
+    distractors: Sequence[NDArray[np.float32]]
+    probe_labels: NDArray[np.int64]
+    gallery_labels: NDArray[np.int64]
+    view: View
+
+
+def common_view(view: View | None, *sets: EmbeddingSet) -> View:
+    """The view asked for, or the sum where all sets have mirrored images."""
+    return view or ("plain" if any(each.flipped is None for each in sets) else "sum")
+
+
+def search_parts(probes: Path, gallery: Path | None, distractors: Sequence[Path], view: View | None) -> SearchParts:
+    """The parts of a search; EvaluationError where labels are missing or dimensions differ."""
+    first = stored_set(probes)
+    others = [stored_set(path) for path in distractors]
+    second = first if gallery is None else stored_set(gallery)
+    view = common_view(view, first, second, *others)
+    for path, each in zip(distractors, others, strict=True):
+        if each.dim != first.dim:
+            raise EvaluationError(f"{path} has {each.dim} dimensions and the probes have {first.dim}; use one model")
+    if second.dim != first.dim:
+        raise EvaluationError(f"{gallery} has {second.dim} dimensions and the probes have {first.dim}; use one model")
+    task = search_task(first, None if gallery is None else second, PLAIN)
+    unit, rows = first.unit(view), slice(None)
+    if gallery is None:
+        gallery_rows, rows = first_image_gallery(task.query_labels)
+        if not len(gallery_rows):
+            raise EvaluationError(
+                f"{probes} has no person with two images, so that nobody can be found; give a gallery"
+            )
+        found, labels = unit[gallery_rows], task.gallery_labels[gallery_rows]
+    else:
+        found, labels = second.unit(view), task.gallery_labels
+    return SearchParts(
+        **{"probes": unit[rows], "gallery": found, "distractors": [each.unit(view) for each in others]},
+        **{"probe_labels": task.query_labels[rows], "gallery_labels": labels, "view": view},
+    )

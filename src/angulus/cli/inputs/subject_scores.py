@@ -1,0 +1,63 @@
+"""Scores with their people, from a set of embeddings, as a calibration and a paired test need them."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from angulus.embeddings import EmbeddingSet, View
+from angulus.errors import EvaluationError
+from angulus.evaluation import CalibratedThreshold, Pairs, SubjectScores, calibrate_threshold
+from angulus.evaluation.rates.all_pairs import all_pairs
+from angulus.evaluation.scores.cosines import pair_scores
+from angulus.evaluation.scores.people import people_of_pairs
+from angulus.evaluation.uncertainty.replicates import needed_tail
+from angulus.evaluation.uncertainty.score_meaning import ScoreMeaning, drawn_scores, meaning_of_scores
+
+MOST_TAIL = 20_000_000
+
+
+def subject_scores(embeddings: EmbeddingSet, pairs: Pairs | None, far: float, view: View) -> SubjectScores:
+    """Scores of a pair list, or of all pairs with a tail that FARs up to `far` need, in halves of the people too."""
+    vectors = embeddings.unit(view)
+    if pairs is not None:
+        people = people_of_pairs(embeddings, pairs)
+        if people is None:
+            raise EvaluationError("neither labels nor folders say who is in the images of the pair list; give labels")
+        return SubjectScores.of_pairs(pair_scores(vectors, pairs), pairs.same, *people)
+    if embeddings.labels is None:
+        raise EvaluationError("all pairs of a set need labels, and these embeddings have none; give a pair list")
+    images = len(embeddings)
+    tail = needed_tail(min(4 * far, 1.0), images * (images - 1) // 2) + 2000
+    if tail > MOST_TAIL:
+        raise EvaluationError(
+            f"FAR {far:g} of all pairs of {images:,} images would keep {tail:,} scores; ask for a smaller FAR or give a"
+            " pair list"
+        )
+    kept = all_pairs(vectors, embeddings.labels, fars=(far,), tail=tail).kept
+    return SubjectScores.of_all_pairs(
+        embeddings.labels,
+        **{"genuine": kept.genuine, "genuine_rows": kept.genuine_left},
+        **{"tail": kept.tail, "tail_left": kept.tail_left, "tail_right": kept.tail_right},
+    )
+
+
+def calibrated_on(
+    embeddings: EmbeddingSet,
+    pairs: Pairs | None,
+    far: float,
+    gallery: int | None,
+    fpir: float | None,
+    view: View,
+    seed: int,
+) -> tuple[CalibratedThreshold, ScoreMeaning | None]:
+    """The threshold for a target, chosen on half of the people, and what a score means."""
+    scores = subject_scores(embeddings, pairs, far, view)
+    found = replace(calibrate_threshold(scores, far, seed=seed), gallery=gallery, target_fpir=fpir)
+    if pairs is None:
+        assert embeddings.labels is not None
+        values, pairs = drawn_scores(embeddings.unit(view), embeddings.labels, seed=seed)
+        people = (embeddings.labels[pairs.left], embeddings.labels[pairs.right])
+    else:
+        values = pair_scores(embeddings.unit(view), pairs)
+        people = people_of_pairs(embeddings, pairs) or (np.empty(0, np.int64),) * 2
+    return found, meaning_of_scores(values, pairs.same, *people, seed=seed)

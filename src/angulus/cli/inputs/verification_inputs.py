@@ -1,0 +1,171 @@
+"""What a verification compares: stored embeddings, or images through a model, all pairs or a list."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from angulus.cli.options import Fit
+from angulus.embeddings import EmbeddingSet, View
+from angulus.errors import EvaluationError
+from angulus.evaluation import Pairs, match, read_bin, read_pairs
+from angulus.evaluation.report.page import Gallery, PairImages
+from angulus.evaluation.scores.cosines import ScoredPair, hardest_pairs
+from angulus.evaluation.scores.pairs import NamedPairs
+
+if TYPE_CHECKING:
+    from angulus.data import Source
+
+COMMANDS = ("identify", "blufr", "templates", "retrieve", "calibrate", "compare")
+SETS = (".npz", ".safetensors", ".npy")
+HARDEST = 8
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Compared:
+    """Embeddings, the pairs among them (None: all), where they come from, and the images where these are here."""
+
+    embeddings: EmbeddingSet
+    pairs: Pairs | None
+    facts: dict[str, Any] = field(default_factory=dict)
+    source: "Source | None" = None
+
+    def hardest(self, view: View) -> list[Gallery]:
+        """The pairs that are most wrong, as pictures; nothing without images."""
+        if self.source is None:
+            return []
+        labels = self.embeddings.labels if self.pairs is None else None
+        unit = self.embeddings.unit(view)
+        genuine, impostor = hardest_pairs(unit, pairs=self.pairs, labels=labels, count=HARDEST)
+        texts = (
+            ("Hardest genuine pairs", "One person, lowest scores. Wrong labels show up here first.", genuine),
+            (
+                "Hardest impostor pairs",
+                "Two people, highest scores. One person under two names shows up here.",
+                impostor,
+            ),
+        )
+        return [Gallery(title=title, text=text, pairs=self._pictures(pairs)) for title, text, pairs in texts if pairs]
+
+    def _pictures(self, pairs: Sequence[ScoredPair]) -> list[PairImages]:
+        assert self.source is not None
+        keys = self.source.keys
+        return [
+            PairImages(
+                left=self.source.read(pair.left),
+                right=self.source.read(pair.right),
+                caption=f"{pair.score:.3f}  {keys[pair.left]} and {keys[pair.right]}",
+            )
+            for pair in pairs
+        ]
+
+
+def stored_set(path: Path, labels: Path | None = None) -> EmbeddingSet:
+    """A file of embeddings; EvaluationError for anything else."""
+    if path.suffix not in SETS:
+        raise EvaluationError(f"{path} is no file of embeddings ({', '.join(SETS)}); make one with: angulus embed")
+    return EmbeddingSet.load(path, labels=labels)
+
+
+def listed_pairs(embeddings: EmbeddingSet, pairs: Path | None) -> Pairs | None:
+    """The pairs of a list among stored embeddings; None without a list."""
+    return None if pairs is None else match(read_pairs(pairs), embeddings)
+
+
+def compared_by(
+    what: Path,
+    images: Path | None,
+    pairs: Path | None,
+    labels: Path | None,
+    fit: Fit,
+    network: str | None,
+    batch_size: int | None,
+    device: str,
+    quiet: bool,
+    edits: Sequence[Path] = (),
+) -> Compared:
+    """What the words of `angulus evaluate` mean."""
+    if what.suffix in SETS:
+        if images is not None:
+            raise EvaluationError(f"{what} holds embeddings already, so no images are needed; leave {images} out")
+        if edits:
+            raise EvaluationError(f"edits are for sets of images, and {what} holds embeddings; leave --edits out")
+        embeddings = stored_set(what, labels)
+        facts = {"embeddings": str(what), "pairs": "all" if pairs is None else str(pairs)}
+        return Compared(embeddings=embeddings, pairs=listed_pairs(embeddings, pairs), facts=facts)
+    if labels is not None:
+        raise EvaluationError(f"the folders of the images say who is who, so no labels are read; leave {labels} out")
+    if images is None:
+        near = [] if what.exists() else get_close_matches(str(what), COMMANDS, 1)
+        hint = f"; or did you mean the command {near[0]}?" if near else ""
+        raise EvaluationError(f"to evaluate the model {what}, name a folder of images after it{hint}")
+    if images.suffix == ".bin" and pairs is not None:
+        raise EvaluationError(f"{images} brings its own pairs, so no pair list is needed; leave {pairs} out")
+    if images.suffix == ".bin" and edits:
+        raise EvaluationError(f"edits are for images by person, and {images} holds pairs; leave --edits out")
+    return _embedded(what, images, pairs, fit, network, batch_size, device, quiet, edits)
+
+
+def _embedded(
+    model: Path,
+    images: Path,
+    pairs: Path | None,
+    fit: Fit,
+    network: str | None,
+    batch_size: int | None,
+    device: str,
+    quiet: bool,
+    edits: Sequence[Path],
+) -> Compared:
+    """The images that are compared, through the model."""
+    from angulus.cli.inputs.models_and_images import open_images, open_model
+    from angulus.cli.options import device_named
+    from angulus.cli.terminal import image_progress
+    from angulus.data import select
+    from angulus.extract import embed
+
+    named = None if pairs is None else read_pairs(pairs)
+    opened = open_model(model, network=network)
+    fit = opened.fit if fit == "auto" and opened.fit else fit
+    listed: Pairs | None = None
+    facts = {"model": str(opened.path), "images": str(images), "pairs": "all" if pairs is None else str(pairs)}
+    with image_progress(quiet=quiet) as progress:
+        if images.suffix == ".bin":
+            source, listed = _of_bin(images, opened.model.input, fit)
+            facts["pairs"] = str(images)
+        else:
+            source = open_images(images, opened.model.input, fit=fit, edits=edits)
+            if named is not None:
+                rows, listed = rows_of_pairs(named, source.keys)
+                source = select(source, rows)
+        found = embed(
+            opened.model, source, batch_size=batch_size, flip=True, device=device_named(device), progress=progress
+        )
+    if images.suffix == ".bin":
+        found = replace(found, labels=None, identities=None)  # a .bin does not say who is shown
+    return Compared(embeddings=found, pairs=listed, facts=facts, source=source)
+
+
+def _of_bin(path: Path, spec: Any, fit: Fit) -> "tuple[Source, Pairs]":
+    """The images of a `.bin` at the size a model takes, and its pairs."""
+    from angulus.cli.inputs.models_and_images import fit_for
+    from angulus.data import EncodedSource
+
+    encoded = read_bin(path)
+    size = (spec.height, spec.width)
+    plain = EncodedSource.of(encoded.images)
+    shape = plain.read(0).shape
+    chosen = fit_for(f"image 0 of {path}", (shape[0], shape[1]), size, fit)
+    return EncodedSource.of(encoded.images, size=size, fit=chosen), encoded.pairs
+
+
+def rows_of_pairs(named: NamedPairs, keys: Sequence[str]) -> tuple[np.ndarray, Pairs]:
+    """Which images [m] a pair list uses, and the pairs as positions among these."""
+    blank = EmbeddingSet(embeddings=np.zeros((len(keys), 1), dtype=np.float32), keys=tuple(keys))
+    pairs = match(named, blank)
+    rows = np.union1d(pairs.left, pairs.right)
+    left, right = np.searchsorted(rows, pairs.left), np.searchsorted(rows, pairs.right)
+    return rows, Pairs(left=left, right=right, same=pairs.same, fold=pairs.fold)

@@ -1,0 +1,1 @@
+"""A folder with one sub-folder for each identity."""

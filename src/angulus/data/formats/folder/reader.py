@@ -1,0 +1,315 @@
+"""Image folders: one sub-folder per identity, its images directly inside.
+
+    path/Ada_Lovelace/0001.jpg
+    path/Ada_Lovelace/0002.jpg
+    path/Alan_Turing/first.png
+
+The names of the sub-folders, sorted, are the identities; the order of the examples depends on names alone.
+"""
+
+import difflib
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from angulus.data.examples import Account, Drop, Fit, Size, check_size, fit_image
+from angulus.data.formats.byte_ranges import read_file
+from angulus.data.loading.decoding import REMEDY, decode_image
+from angulus.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".pgm", ".ppm", ".bmp", ".webp"})
+_LAYOUT = "expected one sub-folder per identity with its images inside: path/<identity>/<image>.jpg"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FolderSource:
+    """The images of a folder, read from disk when asked for. Build it with `FolderSource.open`."""
+
+    root: Path
+    labels: NDArray[np.int64]
+    identities: list[str]
+    keys: list[str]
+    account: Account
+    size: Size | None = None
+    fit: Fit = "resize"
+
+    @staticmethod
+    def open(
+        path: str | Path,
+        *,
+        min_images: int = 1,
+        exclude: Iterable[str] = (),
+        include: Iterable[str] | None = None,
+        size: Size | None = None,
+        fit: Fit = "resize",
+        on_unreadable: Literal["error", "skip"] = "error",
+        on_empty: Literal["error", "skip"] = "error",
+    ) -> "FolderSource":
+        """List a folder of identities and choose what to use of it; `account` of the result says what was dropped.
+
+        Args:
+            path: the folder that holds the folders of the identities.
+            min_images: identities with fewer images are dropped.
+            exclude: names of identities to leave out.
+            include: names of the only identities to use; None uses all.
+            size: (height, width) of every image; None leaves them as they are.
+            fit: how an image of another size is brought to `size`: resize, crop (the centre) or error.
+            on_unreadable: "error" raises when a damaged image is read; "skip" decodes every image now, drops and
+                lists the damaged ones.
+            on_empty: what a sub-folder without any image is: an error, or dropped and listed.
+
+        Raises DataError when the folder is missing or empty, has another layout, or nothing is left of it.
+        """
+        if min_images < 1:
+            raise DataError(f"min_images must be at least 1, got {min_images}")
+        check_size(size)
+        found = _scan(Path(path))
+        images, drops = _choose_names(found, exclude, include)
+        images, empty = _without_empty(found, images, on_empty)
+        source = _build(found, images, size, fit, [*drops, *empty])
+        if on_unreadable == "skip":
+            source = _without_unreadable(source)
+        return _with_enough(source, min_images)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """Pixels [height, width, 3] of one image; DataError names the file when it is damaged."""
+        return self.read_into(index, None)
+
+    def read_into(self, index: int, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """The same, decoded to `out` where it fits."""
+        path = f"{self.root}/{self.keys[index]}"  # joining with pathlib takes as long as reading a packed image
+        try:
+            content = read_file(path)
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error}; {REMEDY}") from error
+        image = decode_image(content, name=path, out=out)
+        return image if self.size is None else fit_image(image, self.size, self.fit, name=path)
+
+    def read_bytes(self, index: int) -> bytes:
+        """The file as it is; DataError names it where it cannot be read."""
+        path = f"{self.root}/{self.keys[index]}"
+        try:
+            return read_file(path)
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {_gone(error)}") from error
+
+    def stamp(self, index: int, *, times: bool) -> str:
+        """Size of the file, with its time of change if `times`, and how it is fitted."""
+        path = self.root / self.keys[index]
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {_gone(error)}") from error
+        changed = f":{status.st_mtime_ns}" if times else ""
+        return f"{status.st_size}{changed}:{self.size}:{self.fit}"
+
+    def verify(self, *, threads: int | None = None) -> list[tuple[str, str]]:
+        """Decode every image and list (key, reason) of those that can't be read."""
+
+        def problem(index: int) -> tuple[str, str] | None:
+            try:
+                self.read(index)
+            except DataError as error:
+                return self.keys[index], str(error)
+            return None
+
+        with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+            return [bad for bad in pool.map(problem, range(len(self))) if bad is not None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    root: Path
+    images: Mapping[str, list[str]] = field(default_factory=dict)
+    loose: list[str] = field(default_factory=list)  # images beside the identity folders
+    nested: list[str] = field(default_factory=list)  # folders inside an identity folder
+    unknown: list[str] = field(default_factory=list)  # not an image by its extension
+
+
+def _gone(error: OSError) -> str:
+    return f"{error.strerror or error}; it was there when the folder was listed"
+
+
+def _scan(root: Path) -> _Found:
+    if not root.exists():
+        raise DataError(f"data.path: {root} does not exist; {_LAYOUT}")
+    if not root.is_dir():
+        raise DataError(f"data.path: {root} is a file, not a folder; {_LAYOUT}")
+    images: dict[str, list[str]] = {}
+    found = _Found(root=root, images=images)
+    for entry in _sorted_entries(root):
+        if entry.is_dir():
+            images[entry.name] = _scan_identity(entry, found)
+        elif _is_image(entry.name):
+            found.loose.append(entry.name)
+        else:
+            found.unknown.append(entry.name)
+    _check_layout(found)
+    return found
+
+
+def _scan_identity(folder: "os.DirEntry[str]", found: _Found) -> list[str]:
+    names: list[str] = []
+    for entry in _sorted_entries(Path(folder.path)):
+        shown = f"{folder.name}/{entry.name}"
+        if entry.is_dir():
+            found.nested.append(shown)
+        elif _is_image(entry.name):
+            names.append(entry.name)
+        else:
+            found.unknown.append(shown)
+    return names
+
+
+def _sorted_entries(folder: Path) -> list["os.DirEntry[str]"]:
+    with os.scandir(folder) as entries:
+        visible = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
+    return sorted(visible, key=lambda entry: entry.name)
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in EXTENSIONS
+
+
+def _check_layout(found: _Found) -> None:
+    root = found.root
+    if found.images and any(found.images.values()):
+        return
+    if found.loose and not found.images:
+        raise DataError(
+            f"data.path: {root} holds {len(found.loose)} images (such as {found.loose[0]}) but no folder of an "
+            f"identity; {_LAYOUT}"
+        )
+    if found.nested:
+        inner = found.nested[0].split("/")[0]
+        raise DataError(
+            f"data.path: the folders in {root} hold folders (such as {found.nested[0]}), not images; {_LAYOUT}. "
+            f"Did you mean data.path={root / inner}?"
+        )
+    if found.images:
+        raise DataError(f"data.path: none of the {len(found.images)} folders in {root} holds an image; {_LAYOUT}")
+    raise DataError(f"data.path: {root} is empty (no folder in it); {_LAYOUT}")
+
+
+def _choose_names(
+    found: _Found, exclude: Iterable[str], include: Iterable[str] | None
+) -> tuple[dict[str, list[str]], list[Drop]]:
+    excluded = frozenset(exclude)
+    included = None if include is None else frozenset(include)
+    for name in sorted(included or ()):
+        if name not in found.images:
+            close = difflib.get_close_matches(name, found.images, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise DataError(f"data.include: no identity {name} in {found.root}{hint}")
+    kept = {
+        name: images
+        for name, images in found.images.items()
+        if name not in excluded and (included is None or name in included)
+    }
+    by_name = [name for name in found.images if name in excluded]
+    unlisted = [name for name in found.images if name not in excluded and name not in kept]
+    return kept, [
+        Drop.of("not an image by its extension", found.unknown, others=len(found.unknown)),
+        Drop.of("image outside the folders of the identities", found.loose, images=len(found.loose)),
+        Drop.of("folder inside the folder of an identity, not entered", found.nested, others=len(found.nested)),
+        _drop_identities("excluded by name", by_name, found.images),
+        _drop_identities("not among the included names", unlisted, found.images),
+    ]
+
+
+def _drop_identities(reason: str, names: Sequence[str], images: Mapping[str, list[str]]) -> Drop:
+    total = sum(len(images[name]) for name in names)
+    return Drop.of(reason, names, images=total, identities=len(names))
+
+
+def _without_empty(
+    found: _Found, images: dict[str, list[str]], on_empty: str
+) -> tuple[dict[str, list[str]], list[Drop]]:
+    empty = [name for name, files in images.items() if not files]
+    if empty and on_empty == "error":
+        shown = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
+        raise DataError(
+            f"data.path: {len(empty)} of {len(images)} identities in {found.root} without an image: {shown}; "
+            "add images, remove the folders, or set data.on_empty=skip"
+        )
+    kept = {name: files for name, files in images.items() if files}
+    return kept, [Drop.of("no image in the folder", empty, identities=len(empty))]
+
+
+def _build(
+    found: _Found, images: Mapping[str, list[str]], size: Size | None, fit: Fit, drops: Sequence[Drop]
+) -> FolderSource:
+    identities = list(images)
+    labels = np.repeat(np.arange(len(images), dtype=np.int64), [len(files) for files in images.values()])
+    keys = [f"{name}/{file}" for name, files in images.items() for file in files]
+    account = Account(origin=str(found.root), images=len(keys), identities=len(identities))
+    return FolderSource(
+        root=found.root,
+        labels=labels,
+        identities=identities,
+        keys=keys,
+        account=account.after(*drops, images=len(keys), identities=len(identities)),
+        size=size,
+        fit=fit,
+    )
+
+
+def _without_unreadable(source: FolderSource) -> FolderSource:
+    bad = source.verify()
+    for _, reason in bad:
+        logger.warning("skipped: %s", reason)
+    names = [key for key, _ in bad]
+    keep = ~np.isin(source.keys, names)
+    lost = [name for label, name in enumerate(source.identities) if not keep[source.labels == label].any()]
+    return _keep(
+        source,
+        keep,
+        [
+            Drop.of("unreadable", names, images=len(names)),
+            Drop.of("no readable image left", lost, identities=len(lost)),
+        ],
+    )
+
+
+def _with_enough(source: FolderSource, min_images: int) -> FolderSource:
+    counts = np.bincount(source.labels, minlength=len(source.identities))
+    few = np.flatnonzero(counts < min_images)
+    noun = "image" if min_images == 1 else "images"
+    drop = Drop.of(
+        f"fewer than {min_images} {noun}",
+        [source.identities[label] for label in few],
+        images=int(counts[few].sum()),
+        identities=len(few),
+    )
+    kept = _keep(source, ~np.isin(source.labels, few), [drop])
+    if not len(kept):
+        told = "\n".join(kept.account.lines())
+        raise DataError(f"data.path: nothing is left of {source.root} with min_images={min_images}\n{told}")
+    return kept
+
+
+def _keep(source: FolderSource, keep: NDArray[np.bool_], drops: Sequence[Drop]) -> FolderSource:
+    # A source keeps the identities that still have an image, renumbered in the old order.
+    present, labels = np.unique(source.labels[keep], return_inverse=True)
+    keys = [key for key, wanted in zip(source.keys, keep, strict=True) if wanted]
+    return FolderSource(
+        root=source.root,
+        labels=labels.astype(np.int64),
+        identities=[source.identities[label] for label in present],
+        keys=keys,
+        account=source.account.after(*drops, images=len(keys), identities=len(present)),
+        size=source.size,
+        fit=source.fit,
+    )

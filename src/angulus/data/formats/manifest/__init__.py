@@ -1,0 +1,1 @@
+"""A table that lists images wherever they lie."""

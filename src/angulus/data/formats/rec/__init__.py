@@ -1,0 +1,1 @@
+"""insightface's RecordIO: the container, its heads, reader and writer."""

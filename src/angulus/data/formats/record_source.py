@@ -1,0 +1,149 @@
+"""Encoded images that lie in files of any layout (RecordIO, tar, parquet, packed, a manifest) as a source of examples.
+
+A layout only says which records there are and gives the bytes of each (`Records`); decoding, fitting to a size and
+leaving out what is damaged are here, once for all.
+"""
+
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from angulus.data.examples import (
+    Account,
+    Drop,
+    Fit,
+    HasStamps,
+    ReadsAhead,
+    Size,
+    Source,
+    account_of,
+    check_size,
+    fit_image,
+)
+from angulus.data.loading.decoding import decode_image
+from angulus.data.views.split import Subset, select
+from angulus.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+
+class Records(Protocol):
+    """Encoded images with labels, identities and keys as a `Source` has them; `origin` names where they lie."""
+
+    @property
+    def origin(self) -> str: ...
+    @property
+    def labels(self) -> NDArray[np.int64]: ...
+    @property
+    def identities(self) -> Sequence[str]: ...
+    @property
+    def keys(self) -> Sequence[str]: ...
+
+    def __len__(self) -> int: ...
+
+    def read_bytes(self, index: int) -> bytes:
+        """The bytes of one record. Raises DataError with file and place when they are damaged."""
+        ...
+
+    def stamp(self, index: int, *, times: bool) -> str:
+        """A short text that changes when the record does."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StoredSource:
+    """`records`, decoded when asked for."""
+
+    records: Records
+    size: Size | None = None
+    fit: Fit = "resize"
+
+    def __post_init__(self) -> None:
+        check_size(self.size)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """[n], positions in `identities`."""
+        return self.records.labels
+
+    @property
+    def identities(self) -> Sequence[str]:
+        """Names of the identities."""
+        return self.records.identities
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """[n] names of the images."""
+        return self.records.keys
+
+    @property
+    def account(self) -> Account:
+        """How many images of how many identities there are."""
+        return Account(origin=self.records.origin, images=len(self), identities=len(self.identities))
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """Pixels [height, width, 3] of one image; DataError names the file and the record when it is damaged."""
+        return self.read_into(index, None)
+
+    def read_into(self, index: int, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """The same, decoded to `out` where it fits."""
+        content = self.records.read_bytes(index)
+        image = decode_image(content, name=lambda: self._name(index), out=out)
+        if self.size is None or image.shape[:2] == self.size:
+            return image
+        return fit_image(image, self.size, self.fit, name=self._name(index))
+
+    def _name(self, index: int) -> str:
+        return f"{self.records.origin}: {self.keys[index]}"
+
+    def read_bytes(self, index: int) -> bytes:
+        """The encoded image as it is stored."""
+        return self.records.read_bytes(index)
+
+    def stamp(self, index: int, *, times: bool) -> str:
+        """What the layout says of the record, and how it is fitted."""
+        return f"{self.records.stamp(index, times=times)}:{self.size}:{self.fit}"
+
+    def stamps(self, indices: NDArray[np.int64], *, times: bool) -> bytes | None:
+        """The same of many records, where the layout has numbers for them."""
+        if not isinstance(self.records, HasStamps):
+            return None
+        content = self.records.stamps(indices, times=times)
+        return None if content is None else content + f"{self.size}:{self.fit}".encode()
+
+    def will_need(self, begin: int, end: int) -> None:
+        """Have the records begin..end-1 fetched from the disk, where the layout keeps them together."""
+        if isinstance(self.records, ReadsAhead):
+            self.records.will_need(begin, end)
+
+
+def without_unreadable(source: Source, *, threads: int | None = None) -> Subset:
+    """Decode every image once and leave out those that cannot be read; the account lists them."""
+
+    def problem(index: int) -> str | None:
+        try:
+            source.read(index)
+        except DataError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        problems = list(pool.map(problem, range(len(source))))
+    bad = [index for index, reason in enumerate(problems) if reason is not None]
+    for index in bad:
+        logger.warning("skipped: %s", problems[index])
+    keep = np.flatnonzero(np.array([reason is None for reason in problems], dtype=bool))
+    if not len(keep):
+        raise DataError(f"{account_of(source).origin}: none of its {len(source)} images can be read")
+    lost = len(source.identities) - len(np.unique(source.labels[keep]))
+    drop = Drop.of("unreadable", [source.keys[index] for index in bad], images=len(bad), identities=lost)
+    return select(source, keep, drop)

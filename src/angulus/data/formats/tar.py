@@ -1,0 +1,229 @@
+"""Tar shards in the layout of webdataset: the files of an example lie together and differ in their extension.
+
+    000000000.jpg   000000000.cls   000000000.json     cls: the label as text
+                                                       json: {"key": ..., "identity": ...}, the names
+
+The places of all images are found once, by walking the heads of the archive, and then read in any order. Archives of
+others need an image and either a label (`cls`, or "label" in `json`), a name ("identity" in `json`), or a folder for
+each identity. Only plain archives can be read in any order: compressed ones must be unpacked first.
+"""
+
+import json
+import logging
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from angulus.data.examples import Source
+from angulus.data.formats.byte_ranges import Blob
+from angulus.data.formats.folder.reader import EXTENSIONS
+from angulus.data.formats.label_names import check_unique, labelled, whole_number
+from angulus.data.formats.output import Appended, Listing, extension_of
+from angulus.data.formats.record_source import StoredSource
+from angulus.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+_BLOCK, _RECORD = 512, 10240
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TarRecords:
+    """The images of one archive or several. Build it with `open_tar`."""
+
+    origin: str
+    blobs: Sequence[Blob]
+    archive: NDArray[np.int32]
+    """[n], which of `blobs` holds the image."""
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    identities: Sequence[str]
+    keys: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def read_bytes(self, index: int) -> bytes:
+        """One image. Raises DataError when the archive has become shorter."""
+        blob = self.blobs[self.archive[index]]
+        return blob.read(int(self.offsets[index]), int(self.lengths[index]), what=self.keys[index])
+
+    def stamp(self, index: int, *, times: bool) -> str:
+        changed = f":{self.blobs[self.archive[index]].changed}" if times else ""
+        return f"{self.lengths[index]}{changed}"
+
+
+@dataclass
+class _Example:
+    base: str
+    archive: int
+    image: tarfile.TarInfo | None = None
+    label: tarfile.TarInfo | None = None
+    more: tarfile.TarInfo | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+def open_tar(path: str | Path) -> TarRecords:
+    """Open an archive, or all archives (*.tar) of a folder in the order of their names.
+
+    Raises DataError for a missing, compressed or damaged archive, and for examples without an image or a label.
+    """
+    path = Path(path)
+    paths = sorted(path.glob("*.tar")) if path.is_dir() else [path]
+    if not paths:
+        raise DataError(f"{path} holds no archive (*.tar)")
+    blobs = [Blob.find(one) for one in paths]
+    examples = [example for number, blob in enumerate(blobs) for example in _examples(blob, number)]
+    if not examples:
+        raise DataError(f"{path} holds no image; expected the layout of webdataset: a.jpg a.cls b.jpg b.cls ...")
+    for example in examples:
+        example.about = _about(blobs[example.archive], example)
+    keys = [str(example.about.get("key") or _member(example).name) for example in examples]
+    check_unique(str(path), keys)
+    labels, identities = labelled(str(path), _numbers(blobs, examples), _names(path, blobs, examples))
+    return TarRecords(
+        origin=str(path),
+        blobs=blobs,
+        archive=np.array([example.archive for example in examples], dtype=np.int32),
+        offsets=np.array([_member(example).offset_data for example in examples], dtype=np.int64),
+        lengths=np.array([_member(example).size for example in examples], dtype=np.int64),
+        labels=labels,
+        identities=identities,
+        keys=keys,
+    )
+
+
+def _examples(blob: Blob, number: int) -> list[_Example]:
+    found: dict[str, _Example] = {}
+    for member in _members(blob):
+        folder, slash, name = member.name.removeprefix("./").rpartition("/")
+        stem, dot, extension = name.partition(".")
+        if not stem or not dot:
+            continue
+        base = f"{folder}{slash}{stem}"
+        example = found.setdefault(base, _Example(base, number))
+        kind = extension.lower()
+        if kind == "cls":
+            example.label = member
+        elif kind == "json":
+            example.more = member
+        elif f".{kind.rpartition('.')[2]}" in EXTENSIONS:
+            if example.image is not None:
+                raise DataError(f"{blob.path}: {base} has two images, {example.image.name} and {member.name}")
+            example.image = member
+    lacking = [example.base for example in found.values() if example.image is None]
+    if lacking:
+        logger.warning("%s: %d examples without an image are left out (%s)", blob.path, len(lacking), lacking[0])
+    return [example for example in found.values() if example.image is not None]
+
+
+def _members(blob: Blob) -> list[tarfile.TarInfo]:
+    try:
+        with tarfile.open(blob.path, mode="r:") as opened:
+            members = opened.getmembers()
+            end = opened.offset
+    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+        raise DataError(
+            f"cannot read {blob.path} as a plain tar archive: {error}; unpack it first if it is compressed, copy it "
+            "again if it is cut short"
+        ) from error
+    if blob.size < end + _BLOCK and members:
+        logger.warning("%s ends without the mark of its end after %s; it may be cut short", blob.path, members[-1].name)
+    return [member for member in members if member.isreg()]
+
+
+def _member(example: _Example) -> tarfile.TarInfo:
+    assert example.image is not None
+    return example.image
+
+
+def _about(blob: Blob, example: _Example) -> Mapping[str, Any]:
+    if example.more is None:
+        return {}
+    content = blob.read(example.more.offset_data, example.more.size, what=example.more.name)
+    try:
+        about = json.loads(content)
+    except ValueError as error:
+        raise DataError(f"{blob.path}: {example.more.name} is no JSON: {error}") from error
+    return about if isinstance(about, dict) else {}
+
+
+def _numbers(blobs: Sequence[Blob], examples: Sequence[_Example]) -> list[int] | None:
+    numbers: list[int] = []
+    for example in examples:
+        blob = blobs[example.archive]
+        if example.label is not None:
+            text = blob.read(example.label.offset_data, example.label.size, what=example.label.name)
+            numbers.append(whole_number(text.strip(), f"{blob.path}: {example.label.name}"))
+        elif "label" in example.about:
+            numbers.append(whole_number(example.about["label"], f"{blob.path}: {example.base}.json"))
+        elif numbers:
+            raise DataError(f"{blob.path}: {example.base} has no label (.cls), unlike the examples before it")
+        else:
+            return None
+    return numbers
+
+
+def _names(path: Path, blobs: Sequence[Blob], examples: Sequence[_Example]) -> list[str] | None:
+    if all("identity" in example.about for example in examples):
+        return [str(example.about["identity"]) for example in examples]
+    if any(example.label is not None or "label" in example.about for example in examples):
+        return None
+    folders = [example.base.rpartition("/")[0] for example in examples]
+    if all(folders):
+        return folders
+    bad = examples[folders.index("")]
+    raise DataError(
+        f"{blobs[bad.archive].path}: {bad.base} has no label; expected {bad.base}.cls with a number, "
+        f'{bad.base}.json with "identity", or a folder for each identity'
+    )
+
+
+class TarWriter:
+    """Writes one archive, an example after the other."""
+
+    def __init__(self, folder: Path, name: str, source: Source) -> None:
+        self.listing = Listing.of(source)
+        self.outputs = [name]
+        self._path = folder / name
+        self._file = Appended(self._path)
+
+    def resume(self, done: int, end: int) -> int:
+        self._file.cut(end)
+        return done
+
+    def write(self, first: int, images: Sequence[bytes]) -> list[int]:
+        return self._file.append([self._example(first + row, image) for row, image in enumerate(images)])
+
+    def finish(self, ends: NDArray[np.uint64], checksums: NDArray[np.uint32]) -> None:
+        size = int(ends[-1])
+        self._file.cut(size)
+        self._file.append([bytes(2 * _BLOCK + -(size + 2 * _BLOCK) % _RECORD)])
+
+    def opened(self) -> Source:
+        return StoredSource(records=open_tar(self._path))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _example(self, index: int, image: bytes) -> bytes:
+        label = int(self.listing.labels[index])
+        about = {"key": self.listing.keys[index], "identity": self.listing.identities[label]}
+        files = {
+            extension_of(image): image,
+            ".cls": str(label).encode(),
+            ".json": json.dumps(about).encode(),
+        }
+        return b"".join(_file(f"{index:09d}{extension}", content) for extension, content in files.items())
+
+
+def _file(name: str, content: bytes) -> bytes:
+    head = tarfile.TarInfo(name)
+    head.size = len(content)
+    return b"".join([head.tobuf(tarfile.USTAR_FORMAT), content, bytes(-len(content) % _BLOCK)])

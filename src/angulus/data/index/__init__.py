@@ -1,0 +1,1 @@
+"""Millions of examples by number and by name in little memory; no image is read here."""

@@ -1,0 +1,161 @@
+"""Which pairs does a published protocol compare: pair files by image name, and how names find their embeddings.
+
+Formats: LFW's `pairs.txt` (a header "folds<TAB>pairs", then for each fold that many genuine lines "name i j" and that
+many impostor lines "name i other j"), CSV with the header `a,b,same` and an optional column `fold`, and the trial lists
+of speaker verification (see `trials`).
+"""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from angulus.embeddings import EmbeddingSet
+from angulus.errors import EvaluationError
+from angulus.evaluation.files.trial_lists import is_trial, parse_trials
+from angulus.evaluation.scores.pairs import NamedPairs, Pairs
+
+_SAME_WORDS = {"1": True, "true": True, "same": True, "0": False, "false": False, "different": False}
+
+
+def read_pairs(path: str | Path) -> NamedPairs:
+    """Read a pair file: `.csv` as CSV, anything else as its first line says: a trial, or the header of a pairs.txt."""
+    if Path(path).suffix.lower() == ".csv":
+        return read_csv_pairs(path)
+    first = _read_text(path).partition("\n")[0]
+    return read_trials(path) if is_trial(first) else read_lfw_pairs(path)
+
+
+def read_trials(path: str | Path) -> NamedPairs:
+    """Read a trial list: "1 left right" as VoxCeleb's, "left right target" or "... nontarget" as Kaldi's; no folds."""
+    return parse_trials(_read_text(path), path)
+
+
+def read_lfw_pairs(path: str | Path) -> NamedPairs:
+    """Read LFW's pairs.txt (or pairsDevTest.txt, whose header is one number, as a single fold).
+
+    "Ada 1 4" names Ada/Ada_0001.jpg and Ada/Ada_0004.jpg. Raises EvaluationError with the line number.
+    """
+    lines = [line.split("\t") if "\t" in line else line.split() for line in _read_text(path).splitlines()]
+    while lines and not any(field.strip() for field in lines[-1]):
+        lines.pop()
+    folds, per_kind = _lfw_header(path, lines)
+    expected = 1 + 2 * folds * per_kind
+    if len(lines) != expected:
+        raise EvaluationError(
+            f"{path}: the header announces {folds} folds of {per_kind} genuine and {per_kind} impostor pairs,"
+            f" which is {expected} lines, got {len(lines)}"
+        )
+    same = np.tile(np.repeat([True, False], per_kind), folds)
+    names = [_lfw_names(path, number, line, bool(same[number - 2])) for number, line in enumerate(lines[1:], start=2)]
+    left, right = zip(*names, strict=True)
+    return NamedPairs(left=left, right=right, same=same, fold=np.repeat(np.arange(folds), 2 * per_kind))
+
+
+def read_csv_pairs(path: str | Path) -> NamedPairs:
+    """Read a CSV of pairs: columns a, b (image names), same (1/0, true/false, same/different), optionally fold.
+
+    Folds may have any names or numbers; they are numbered from 0 in the order of first use.
+    """
+    rows = list(csv.reader(_read_text(path).splitlines()))
+    header = [name.strip().lower() for name in rows[0]] if rows else []
+    if header not in (["a", "b", "same"], ["a", "b", "same", "fold"]):
+        raise EvaluationError(f"{path}: line 1 must be the header a,b,same or a,b,same,fold, got {','.join(header)!r}")
+    left, right, same, fold = [], [], [], []
+    for number, row in enumerate(rows[1:], start=2):
+        if not row:
+            continue
+        fields = [field.strip() for field in row]
+        if len(fields) != len(header) or not all(fields):
+            raise EvaluationError(f"{path}: line {number} must have {len(header)} fields, got {','.join(row)!r}")
+        if fields[2].lower() not in _SAME_WORDS:
+            raise EvaluationError(
+                f"{path}: line {number}: same must be one of {', '.join(_SAME_WORDS)}, got {fields[2]!r}"
+            )
+        left.append(fields[0])
+        right.append(fields[1])
+        same.append(_SAME_WORDS[fields[2].lower()])
+        fold += fields[3:]
+    if not left:
+        raise EvaluationError(f"{path} lists no pairs")
+    order = {name: index for index, name in enumerate(dict.fromkeys(fold))}
+    return NamedPairs(
+        left=tuple(left),
+        right=tuple(right),
+        same=np.array(same, dtype=bool),
+        fold=np.array([order[name] for name in fold], dtype=np.int64) if fold else None,
+    )
+
+
+def match(pairs: NamedPairs, embeddings: EmbeddingSet) -> Pairs:
+    """Turn image names into row numbers of an embedding set.
+
+    A name matches the key it equals. Keys of another layout match by file name without folder and ending
+    ("Ada/Ada_0001.jpg", "Ada_0001.png", "crops/Ada_0001"), if that is unambiguous. Raises EvaluationError for names
+    that are not in the set.
+    """
+    if embeddings.keys is None:
+        raise EvaluationError("pairs by name need embeddings with keys, and this set has none")
+    exact = {key: row for row, key in enumerate(embeddings.keys)}
+    by_stem = _rows_by_stem(embeddings.keys)
+    rows = {name: exact[name] if name in exact else by_stem.get(_stem(name), -1) for name in pairs.names()}
+    unknown = [name for name, row in rows.items() if row == -1]
+    if unknown:
+        raise EvaluationError(
+            f"{len(unknown)} of the {len(rows)} images that the pairs name are not in the embeddings, first"
+            f" {unknown[0]!r}; the embeddings' first key is {embeddings.keys[0]!r}"
+        )
+    shared = [name for name, row in rows.items() if row == -2]
+    if shared:
+        raise EvaluationError(
+            f"image {shared[0]!r} is no key of the embeddings and its file name stands for several of them;"
+            " use the full keys in the pair list"
+        )
+    left, right = ([rows[name] for name in side] for side in (pairs.left, pairs.right))
+    return Pairs(left=np.array(left), right=np.array(right), same=pairs.same, fold=pairs.fold)
+
+
+def _rows_by_stem(keys: Sequence[str]) -> dict[str, int]:
+    """File name without folder and ending -> row, or -2 when several keys share it."""
+    rows: dict[str, int] = {}
+    for row, key in enumerate(keys):
+        stem = _stem(key)
+        rows[stem] = -2 if stem in rows else row
+    return rows
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name.replace("\\", "/")).stem
+
+
+def _read_text(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise EvaluationError(f"no pair list at {path}: the file does not exist") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise EvaluationError(f"{path} is not a readable pair list: {problem}") from problem
+
+
+def _lfw_header(path: str | Path, lines: list[list[str]]) -> tuple[int, int]:
+    fields = [field.strip() for field in lines[0]] if lines else []
+    if len(fields) not in (1, 2) or not all(field.isdigit() and int(field) > 0 for field in fields):
+        raise EvaluationError(
+            f"{path}: line 1 must be 'folds pairs' or 'pairs' in whole numbers, got {' '.join(fields)!r}"
+        )
+    return (1, int(fields[0])) if len(fields) == 1 else (int(fields[0]), int(fields[1]))
+
+
+def _lfw_names(path: str | Path, number: int, line: list[str], same: bool) -> tuple[str, str]:
+    fields = [field.strip() for field in line]
+    form = "'name i j' (genuine)" if same else "'name i other j' (impostor)"
+    numbers = fields[1::2] if not same else fields[1:]
+    if len(fields) != (3 if same else 4) or not all(fields) or not all(field.isdigit() for field in numbers):
+        raise EvaluationError(f"{path}: line {number} must be {form}, got {' '.join(fields)!r}")
+    one, other = (fields[0], fields[0]) if same else (fields[0], fields[2])
+    return _lfw_key(one, numbers[0]), _lfw_key(other, numbers[1])
+
+
+def _lfw_key(name: str, number: str) -> str:
+    return f"{name}/{name}_{int(number):04d}.jpg"

@@ -1,0 +1,263 @@
+"""How well does an embedding tell people apart: one call from embeddings to every figure of a verification."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from angulus.embeddings import EmbeddingSet, View
+from angulus.errors import EvaluationError
+from angulus.evaluation.rates.all_pairs import AllPairs, all_pairs
+from angulus.evaluation.rates.folds import (
+    FoldedAccuracy,
+    Protocol,
+    decided_rightly,
+    folded_accuracy,
+    protocol_view,
+)
+from angulus.evaluation.rates.roc import (
+    ACCEPT_RULE,
+    EqualErrorRate,
+    OperatingPoint,
+    RocCurve,
+    ScoreHistogram,
+    area_under_roc,
+    equal_error_rate,
+    roc_curve,
+    score_histogram,
+    tars_at_fars,
+)
+from angulus.evaluation.rates.step_costs import Costs, costs_of
+from angulus.evaluation.scores.cosines import Scores, all_pair_scores, checked_labels, pair_scores
+from angulus.evaluation.scores.fingerprint import fingerprint_of
+from angulus.evaluation.scores.pairs import Pairs
+from angulus.evaluation.scores.people import people_of_pairs
+from angulus.evaluation.uncertainty.bootstrap import Bootstrap
+from angulus.evaluation.uncertainty.verification_intervals import (
+    MOST_TAIL,
+    Confidence,
+    confidence_of_all,
+    confidence_of_pairs,
+    wanted_fars,
+)
+
+DEFAULT_FARS = (1e-1, 1e-2, 1e-3, 1e-4)
+# More pairs than these are counted block by block instead of held in memory; the figures are the same.
+MOST_IN_MEMORY = 20_000_000
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VerificationResult:
+    """Every figure of one verification.
+
+    points: TAR at each FAR asked for, largest FAR first. accuracy: over the folds, None without folds.
+    auc_error: how far the exact AUC may be from `auc`; 0 unless all pairs of a large set were counted in steps.
+    Cosines are meant wherever a threshold or score appears, except in the folds of the insightface protocol.
+    costs: minDCF and min Cllr, confidence: intervals, where asked for. fingerprint: of what was compared.
+    """
+
+    name: str
+    protocol: Protocol
+    view: View
+    compared: str
+    images: int
+    genuine: int
+    impostors: int
+    points: tuple[OperatingPoint, ...]
+    eer: EqualErrorRate
+    auc: float
+    accuracy: FoldedAccuracy | None
+    roc: RocCurve
+    histogram: ScoreHistogram
+    auc_error: float = 0.0
+    costs: Costs | None = None
+    confidence: Confidence | None = None
+    fingerprint: str = ""
+
+    def tar(self, far: float) -> float:
+        """TAR at a FAR that was asked for."""
+        for point in self.points:
+            if point.target == far:
+                return point.tar
+        raise EvaluationError(f"TAR was computed at FAR {', '.join(f'{p.target:g}' for p in self.points)}, got {far:g}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready: plain dicts, lists and numbers."""
+        return {
+            **{"name": self.name, "protocol": self.protocol, "view": self.view, "compared": self.compared},
+            **{"images": self.images, "genuine": self.genuine, "impostors": self.impostors},
+            "accuracy": None if self.accuracy is None else self.accuracy.as_dict(),
+            "tar_at_far": [point.as_dict() for point in self.points],
+            "eer": self.eer.as_dict(),
+            "auc": self.auc,
+            "auc_error": self.auc_error,
+            "costs": None if self.costs is None else self.costs.as_dict(),
+            "intervals": None if self.confidence is None else self.confidence.as_dict(),
+            **{"rule": ACCEPT_RULE, "fingerprint": self.fingerprint},
+            "roc": self.roc.as_dict(),
+            "histogram": self.histogram.as_dict(),
+        }
+
+    def table(self) -> str:
+        """The figures as lines of text."""
+        lines = [
+            f"{self.name or 'verification'}: {self.compared}, {self.images:,} images,"
+            f" {self.genuine:,} genuine and {self.impostors:,} impostor pairs",
+            f"protocol {self.protocol}, view {self.view}; {ACCEPT_RULE}",
+        ]
+        if self.accuracy is not None:
+            spread = f"+- {self.accuracy.std:.2%} over {len(self.accuracy.folds)} folds"
+            lines.append(f"accuracy     {self.accuracy.mean:8.2%} {spread}")
+        lines.append(f"EER          {self.eer.rate:8.2%} (threshold {self.eer.threshold:.4f})")
+        lines.append(f"AUC          {self.auc:8.5f}")
+        lines += [] if self.costs is None else self.costs.lines()
+        lines.append("FAR (FMR) <=  TAR (TMR)  threshold     false accepts        true accepts")
+        lines += [_point_line(point) for point in self.points]
+        lines += [] if self.confidence is None else self.confidence.lines()
+        return "\n".join(lines)
+
+
+def verify(
+    embeddings: EmbeddingSet,
+    pairs: Pairs | None = None,
+    *,
+    protocol: Protocol = "plain",
+    view: View | None = None,
+    fars: Sequence[float] = DEFAULT_FARS,
+    name: str = "",
+    intervals: bool | None = False,
+    bootstrap: Bootstrap | None = None,
+    costs: bool = False,
+) -> VerificationResult:
+    """Accuracy over folds, TAR at FAR, EER, AUC, ROC and histogram of a pair list, or of all pairs without one.
+
+    view: which embedding the protocol "plain" compares; left out, the sum of plain and mirrored image where the set has
+    mirrored images. The named protocols have their own (see `verification`). All pairs need labels and the protocol
+    "plain". Accuracy needs folds; a named protocol without folds is an error. intervals: True for all that can be had,
+    None for those that take seconds (see `confidence`); bootstrap: how. costs: minDCF and min Cllr too.
+    """
+    view = protocol_view(protocol, view, embeddings)
+    if pairs is None:
+        scores, confidence = verified_set(embeddings, protocol, view, fars, intervals, bootstrap or Bootstrap())
+        accuracy = None
+    else:
+        scores, accuracy, confidence = verified_list(
+            embeddings, pairs, protocol, view, fars, intervals, bootstrap or Bootstrap()
+        )
+    figures = figures_counted(scores, fars) if isinstance(scores, AllPairs) else figures_of(scores, fars)
+    return VerificationResult(
+        name=name,
+        protocol=protocol,
+        view=view,
+        compared="all pairs" if pairs is None else "a pair list",
+        images=len(embeddings) if pairs is None else len(np.union1d(pairs.left, pairs.right)),
+        accuracy=accuracy,
+        costs=costs_of(scores) if costs else None,
+        confidence=confidence,
+        fingerprint=fingerprint_of(embeddings, pairs),
+        **figures,
+    )
+
+
+def verified_set(
+    embeddings: EmbeddingSet,
+    protocol: Protocol,
+    view: View,
+    fars: Sequence[float],
+    intervals: bool | None,
+    bootstrap: Bootstrap,
+) -> tuple[Scores | AllPairs, Confidence | None]:
+    """The scores of all pairs of a labelled set, and their intervals where these are asked for."""
+    if embeddings.labels is None:
+        raise EvaluationError("all pairs of a set need labels, and these embeddings have none; give a pair list")
+    if protocol != "plain":
+        raise EvaluationError(f"protocol {protocol!r} needs a pair list with folds; all pairs use the protocol 'plain'")
+    vectors, labels = embeddings.unit(view), embeddings.labels
+    if intervals is False:
+        return scores_of_all(vectors, labels, fars), None
+    found = all_pairs(vectors, labels, fars=fars, tail=tail_of_set(labels, fars, bool(intervals)))
+    confidence = confidence_of_all(found, labels, fars, bootstrap, bool(intervals))
+    if len(found.kept.tail) == found.impostors:  # all scores are here, so that nothing needs to be counted in steps
+        return Scores(found.kept.genuine, found.kept.tail), confidence
+    return found, confidence
+
+
+def tail_of_set(labels: NDArray[np.int64], fars: Sequence[float], everything: bool) -> int:
+    """How many of the highest impostor scores of all pairs the intervals want."""
+    counts = np.unique(checked_labels(labels, len(labels)), return_counts=True)[1].astype(np.int64)
+    impostors = len(labels) * (len(labels) - 1) // 2 - int((counts * (counts - 1) // 2).sum())
+    return max(wanted_fars(fars, impostors, everything)[1], min(impostors, MOST_TAIL))
+
+
+def verified_list(
+    embeddings: EmbeddingSet,
+    pairs: Pairs,
+    protocol: Protocol,
+    view: View,
+    fars: Sequence[float],
+    intervals: bool | None,
+    bootstrap: Bootstrap,
+) -> tuple[Scores, FoldedAccuracy | None, Confidence | None]:
+    """The scores of listed pairs, accuracy over their folds, and intervals where asked for and the people are known."""
+    accuracy = None
+    if protocol == "plain" and pairs.fold is None:
+        cosines = pair_scores(embeddings.unit(view), pairs)
+    else:
+        accuracy, cosines = folded_accuracy(embeddings, pairs, protocol=protocol, view=view)
+    scores = Scores.of_pairs(cosines, pairs)
+    if intervals is False:
+        return scores, accuracy, None
+    people = people_of_pairs(embeddings, pairs)
+    if people is None:
+        note = "no intervals: neither labels nor folders say who is in the images of the pair list"
+        return scores, accuracy, Confidence(people=0, level=bootstrap.level, points=(), notes=(note,))
+    confidence = confidence_of_pairs(
+        *(cosines, pairs, people),
+        correct=None if accuracy is None else decided_rightly(accuracy, cosines, pairs),
+        **{"fars": fars, "eer": equal_error_rate(scores).rate, "options": bootstrap, "everything": bool(intervals)},
+    )
+    return scores, accuracy, confidence
+
+
+def figures_of(scores: Scores, fars: Sequence[float]) -> dict[str, Any]:
+    """What a `VerificationResult` holds of scores."""
+    return {
+        "genuine": len(scores.genuine),
+        "impostors": len(scores.impostor),
+        "points": tars_at_fars(scores, fars),
+        "eer": equal_error_rate(scores),
+        "auc": area_under_roc(scores),
+        "roc": roc_curve(scores),
+        "histogram": score_histogram(scores),
+    }
+
+
+def figures_counted(scores: AllPairs, fars: Sequence[float]) -> dict[str, Any]:
+    """The same of scores that were counted."""
+    auc, error = scores.area_under_roc()
+    return {
+        "genuine": len(scores.genuine),
+        "impostors": scores.impostors,
+        "points": scores.tars_at_fars(fars),
+        "eer": scores.equal_error_rate(),
+        "auc": auc,
+        "auc_error": error,
+        "roc": scores.roc_curve(),
+        "histogram": scores.score_histogram(),
+    }
+
+
+def scores_of_all(vectors: NDArray[np.float32], labels: NDArray[np.int64], fars: Sequence[float]) -> Scores | AllPairs:
+    """All pairs of a set: held in memory where they are few, else counted."""
+    if len(labels) * (len(labels) - 1) // 2 <= MOST_IN_MEMORY:
+        return all_pair_scores(vectors, labels)
+    return all_pairs(vectors, labels, fars=fars)
+
+
+def _point_line(point: OperatingPoint) -> str:
+    accepts = f"{point.false_accepts:,} of {point.impostors:,}"
+    trues = f"{point.true_accepts:,} of {point.genuine:,}"
+    remark = "" if point.resolved else "  (too few impostor pairs for this FAR)"
+    return f"{point.target:9g}    {point.tar:9.2%}  {point.threshold:9.4f}  {accepts:>16}  {trues:>18}{remark}"

@@ -1,0 +1,208 @@
+"""A page that a person can read, print and pass on: every figure of a verification in one self-contained HTML file.
+
+Pictures are inline SVG, photos inline PNG; nothing is loaded from elsewhere and no plotting library is needed.
+"""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from angulus.errors import EvaluationError
+from angulus.evaluation.protocols.verification import VerificationResult
+from angulus.evaluation.rates.identification import Identification, RankPoint
+from angulus.evaluation.rates.roc import OperatingPoint
+from angulus.evaluation.report.deployment import advised_point, deployment_rows, deployment_sentence, few_people
+from angulus.evaluation.report.plots import COLOURS, Line, cmc_plot, det_plot, histogram_plot, line_plot, roc_plot
+from angulus.evaluation.report.png import png_address
+from angulus.evaluation.uncertainty.breakdown import Breakdown
+from angulus.evaluation.uncertainty.calibration import CalibratedThreshold
+from angulus.evaluation.uncertainty.comparison import Comparison
+from angulus.evaluation.uncertainty.search_intervals import SearchConfidence
+
+logger = logging.getLogger(__name__)
+
+_PROTOCOL_TEXT = {
+    "plain": "cosine of the embeddings; with folds, the threshold is chosen on all folds but one and tried on it.",
+    "mean-centred": "plain and mirrored embedding side by side, the training folds' mean subtracted, cosine; 20,001"
+    " thresholds from -1 to 1, chosen on nine folds and tried on the tenth (SphereFace's protocol).",
+    "insightface": "plain and mirrored embedding added, then normalised; squared distance, thresholds from 0 to 4 by"
+    " 0.01, chosen on nine folds and tried on the tenth.",
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairImages:
+    """Two photos side by side with a line below; each uint8 [h, w, 3] RGB or [h, w] grey."""
+
+    left: NDArray[np.uint8]
+    right: NDArray[np.uint8]
+    caption: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Gallery:
+    """A titled set of pairs, such as the hardest genuine ones, with a sentence on what they show."""
+
+    title: str
+    pairs: Sequence[PairImages]
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Search:
+    """A search with the CMC at many ranks, and its intervals where there are some."""
+
+    result: Identification
+    curve: Sequence[RankPoint] = ()
+    confidence: SearchConfidence | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sections:
+    """What a page shows beside verifications: searches, groups, thresholds calibrated on half of the people, tests."""
+
+    searches: Sequence[Search] = ()
+    breakdowns: Sequence[Breakdown] = ()
+    calibrated: Sequence[CalibratedThreshold] = ()
+    comparisons: Sequence[Comparison] = ()
+
+
+def write_report(
+    path: str | Path,
+    title: str,
+    results: Sequence[VerificationResult],
+    *,
+    galleries: Sequence[Gallery] = (),
+    notes: Sequence[str] = (),
+    curves: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    facts: Mapping[str, str] | None = None,
+    sections: Sections | None = None,
+) -> Path:
+    """Write one HTML page about verifications, searches or calibrated thresholds; returns its path.
+
+    galleries: photos of pairs to look at. notes: sentences shown under the title. curves: per run its rows of numbers
+    with "step" and "loss", as training writes them; rows without both are passed over. facts: name and value of what
+    was tested (model, data, date), shown as a table. sections: what else is shown.
+    """
+    if not results and (sections is None or not (sections.searches or sections.calibrated)):
+        raise EvaluationError("a report needs at least one result, got none")
+    path = Path(path)
+    page = render_report(
+        title, results, galleries=galleries, notes=notes, curves=curves, facts=facts, sections=sections
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    logger.info("wrote the report %s", path)
+    return path
+
+
+def render_report(
+    title: str,
+    results: Sequence[VerificationResult],
+    *,
+    galleries: Sequence[Gallery] = (),
+    notes: Sequence[str] = (),
+    curves: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    facts: Mapping[str, str] | None = None,
+    sections: Sections | None = None,
+) -> str:
+    """The page of `write_report` as text."""
+    from jinja2 import Environment, StrictUndefined  # here, so that evaluation itself needs numpy alone
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["percent"] = _percent
+    environment.filters["png"] = png_address
+    environment.filters["span"] = _span
+    environment.filters["rate"] = _rate
+    drawn = [result for result in results if len(result.roc)]
+    shown = sections or Sections()
+    curves_of_searches = [(search.result.name or "search", search.curve) for search in shown.searches if search.curve]
+    template = environment.from_string(files("angulus.evaluation.report").joinpath("page.html.j2").read_text("utf-8"))
+    return template.render(
+        title=title,
+        results=[_shown(result, index) for index, result in enumerate(results)],
+        deployed=_deployed(results),
+        roc=roc_plot(drawn) if drawn else "",
+        det=det_plot(drawn) if drawn else "",
+        loss=_loss_plot(curves or {}),
+        runs=[(name, index % COLOURS) for index, name in enumerate(curves or {})],
+        protocols={result.protocol: _PROTOCOL_TEXT[result.protocol] for result in results},
+        galleries=galleries,
+        notes=notes,
+        facts=facts or {},
+        sections=shown,
+        cmc=cmc_plot(curves_of_searches) if curves_of_searches else "",
+    )
+
+
+def _shown(result: VerificationResult, index: int) -> dict[str, Any]:
+    return {
+        "name": result.name or f"result {index + 1}",
+        "style": index % COLOURS,
+        "figures": result,
+        "histogram": histogram_plot(result.histogram, _thresholds(result)) if len(result.histogram.edges) else "",
+        "middle": _middle_point(result),
+    }
+
+
+def _deployed(results: Sequence[VerificationResult]) -> list[dict[str, Any]]:
+    """What the first block shows: all pairs, where a page has such results, since a list holds fewer impostors."""
+    chosen = [(index, result) for index, result in enumerate(results) if result.compared == "all pairs"]
+    return [
+        {
+            **{"name": result.name or f"result {index + 1}", "style": index % COLOURS, "figures": result},
+            **{"rows": deployment_rows(result), "sentence": deployment_sentence(result), "few": few_people(result)},
+        }
+        for index, result in chosen or list(enumerate(results))
+    ]
+
+
+def _thresholds(result: VerificationResult) -> list[tuple[float, str]]:
+    point = _middle_point(result)
+    marks = [(result.eer.threshold, f"EER {_percent(result.eer.rate)}")]
+    return marks if point is None else [*marks, (point.threshold, f"FAR {point.target:g}")]
+
+
+def _middle_point(result: VerificationResult) -> OperatingPoint | None:
+    """The smallest FAR asked for that the set resolves, by its intervals where there are some: the one to quote."""
+    if result.confidence is not None and result.confidence.points:
+        return advised_point(result)
+    resolved = [point for point in result.points if point.resolved]
+    return resolved[-1] if resolved else None
+
+
+def _loss_plot(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    lines = []
+    for index, (name, rows) in enumerate(curves.items()):
+        rows = [row for row in rows if row.get("step") is not None and row.get("loss") is not None]
+        stride = max(1, len(rows) // 400)
+        x, y = ([float(row[key]) for row in rows[::stride]] for key in ("step", "loss"))
+        lines.append(Line(name=name, x=x, y=y, style=index))
+    return line_plot("Training loss", lines, x_label="step", y_label="loss") if any(line.x for line in lines) else ""
+
+
+def _percent(rate: float) -> str:
+    """Two digits after the point; more near 0 and 100 %, so that a rare error is not rounded away."""
+    tail = min(rate, 1 - rate)
+    return f"{rate:.2%}" if tail >= 1e-4 or tail == 0 else f"{rate:.4%}"
+
+
+def _span(interval: Any) -> str:
+    """The ends of an interval in percent; two digits after the point, or two that count where a rate is tiny."""
+    return f"{_rate(interval.low).rstrip('%')} to {_rate(interval.high)}"
+
+
+def _rate(value: float) -> str:
+    return f"{value:.2%}" if value >= 1e-3 or value == 0 else f"{100 * value:.2g}%"

@@ -1,0 +1,1 @@
+"""Who is compared with whom, and how alike they are; what rates follow from that belongs to `rates`."""

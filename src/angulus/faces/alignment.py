@@ -1,0 +1,247 @@
+"""From a folder of photos to a folder of aligned crops, in the same folders under the same names.
+
+OUT/Ada/1.jpg ...     the crops
+OUT/manifest.csv      a row for each crop: source, box, landmarks, score, which face was taken and why
+OUT/without_face.txt  photos on which no face was found
+OUT/unreadable.txt    files that are no readable image, with the reason
+"""
+
+import multiprocessing
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import torch
+from PIL import Image
+
+from angulus.errors import FacesError
+from angulus.faces.detectors.catalogue import DetectorChoice
+from angulus.faces.detectors.detection import Detector, Face, Photo
+from angulus.faces.detectors.landmark_lists import ListedLandmarks
+from angulus.faces.face_choice import Chosen, Rule, choose
+from angulus.faces.journal import Crop, Outcome, opened_journal, write_results, write_whole
+from angulus.faces.photos import list_photos, read_photo
+from angulus.faces.similarity import Matrix, misfit, scale_of, similarity
+from angulus.faces.templates import ARCFACE, Template
+from angulus.faces.warp import warp
+
+Progress = Callable[[int, int | None], None]
+_TOGETHER = 8  # photos that a process takes at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignOptions:
+    """template: where landmarks go. choose: which face of several. kind: of the files, JPEG of a quality or PNG."""
+
+    template: Template = ARCFACE
+    choose: Rule = "prominent"
+    kind: Literal["jpg", "png"] = "jpg"
+    quality: int = 95
+    detector: DetectorChoice = field(default_factory=DetectorChoice)
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("jpg", "png"):
+            raise FacesError(f"format must be jpg or png, got {self.kind!r}")
+        if not 1 <= self.quality <= 100:
+            raise FacesError(f"quality must lie in 1 to 100, got {self.quality}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aligned:
+    """What a run did: outcomes of all photos, by source; how many of them were done before; seconds of this run."""
+
+    outcomes: tuple[Outcome, ...]
+    before: int
+    seconds: float
+
+    def counts(self) -> dict[str, int]:
+        """Photos, crops, photos without a face, unreadable ones, photos that were done before."""
+        states = Counter(outcome.status for outcome in self.outcomes)
+        crops = sum(len(outcome.crops) for outcome in self.outcomes)
+        return {
+            **{"photos": len(self.outcomes), "crops": crops, "without_face": states["no face"]},
+            **{"unreadable": states["unreadable"], "done_before": self.before},
+        }
+
+    def worst_first(self) -> list[Crop]:
+        """All crops, those whose landmarks fit the template worst first."""
+        crops = [crop for outcome in self.outcomes for crop in outcome.crops]
+        return sorted(crops, key=lambda crop: (-crop.misfit, crop.path))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    source: str
+    stem: str  # of the crop, below the folder of crops
+
+
+def align_folder(
+    photos: str | Path,
+    out: str | Path,
+    options: AlignOptions | None = None,
+    *,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Aligned:
+    """Find faces on all photos below a folder and write their crops; photos that are finished are skipped.
+
+    jobs: processes, each with one thread. progress: called with the photos done and their number.
+    Raises FacesError: no detector, no photos, crops of other settings in `out`, a disk that is full.
+    """
+    options, root, folder = options or AlignOptions(), Path(photos), Path(out)
+    if jobs < 1:
+        raise FacesError(f"jobs must be at least 1, got {jobs}")
+    started = time.perf_counter()
+    settings = settings_of(options)
+    tasks = planned(list_photos(root, without=folder))
+    with opened_journal(folder, settings) as (done, journal):
+        known = {task.source: done[task.source] for task in tasks if _finished(done.get(task.source), root, folder)}
+        left = [task for task in tasks if task.source not in known]
+        for number, outcome in enumerate(_outcomes(left, root, folder, options, jobs), start=1):
+            journal.write(outcome.line())
+            journal.flush()
+            known[outcome.source] = outcome
+            if progress is not None:
+                progress(len(tasks) - len(left) + number, len(tasks))
+        outcomes = tuple(known[task.source] for task in tasks)
+        write_results(folder, outcomes)
+    return Aligned(outcomes=outcomes, before=len(tasks) - len(left), seconds=time.perf_counter() - started)
+
+
+def settings_of(options: AlignOptions) -> dict[str, Any]:
+    """Everything that decides how a crop looks; raises FacesError when the detector is not here."""
+    template = options.template
+    crop = {"template": template.name, "height": template.height, "width": template.width}
+    files = {"choose": options.choose, "format": options.kind, "quality": options.quality}
+    return {**opened(options.detector).settings, **crop, **files}
+
+
+def planned(sources: Sequence[str]) -> list[_Task]:
+    """Names for the crops: the photo's own without its ending, unless two photos differ in nothing else."""
+    stems = Counter(str(PurePosixPath(source).with_suffix("")) for source in sources)
+    tasks = []
+    for source in sources:
+        stem = str(PurePosixPath(source).with_suffix(""))
+        tasks.append(_Task(source=source, stem=stem if stems[stem] == 1 else source))
+    return tasks
+
+
+@lru_cache(maxsize=1)
+def opened(choice: DetectorChoice) -> Detector | ListedLandmarks:
+    """The detector of this process."""
+    return choice.open()
+
+
+def align_photo(task: _Task, root: Path, folder: Path, options: AlignOptions) -> Outcome:
+    """Find the faces on one photo and write their crops."""
+    path = root / task.source
+    size = path.stat().st_size if path.exists() else 0
+    try:
+        photo = read_photo(path)
+    except FacesError as error:
+        return Outcome(source=task.source, bytes=size, status="unreadable", problem=str(error))
+    chosen = choose(faces_on(photo, task.source, options.detector), photo.shape[:2], options.choose)
+    try:
+        matrices = [similarity(one.face.landmarks, options.template.array()) for one in chosen]
+    except FacesError as error:
+        return Outcome(source=task.source, bytes=size, status="no face", problem=str(error))
+    crops = []
+    for one, matrix in zip(chosen, matrices, strict=True):
+        stem = f"{task.stem}_face{one.number}" if options.choose == "all" else task.stem
+        name = f"{stem}.{options.kind}"
+        picture = warp(photo, matrix, options.template.height, options.template.width)
+        write_whole(folder / name, encoded(picture, options))
+        crops.append(_crop(name, one, matrix, options.template))
+    return Outcome(source=task.source, bytes=size, status="aligned" if crops else "no face", crops=tuple(crops))
+
+
+def faces_on(photo: Photo, source: str, choice: DetectorChoice) -> tuple[Face, ...]:
+    """The faces that are found, or that the list of landmarks has for this photo."""
+    detector = opened(choice)
+    return detector.of(source) if isinstance(detector, ListedLandmarks) else detector.detect(photo)
+
+
+def encoded(picture: Photo, options: AlignOptions) -> bytes:
+    """A crop as the bytes of its file; JPEG without colour subsampling, which would blur lips and eyes."""
+    file = BytesIO()
+    if options.kind == "png":
+        Image.fromarray(picture).save(file, "PNG")
+    else:
+        Image.fromarray(picture).save(file, "JPEG", quality=options.quality, subsampling=0)
+    return file.getvalue()
+
+
+def _crop(name: str, one: Chosen, matrix: Matrix, template: Template) -> Crop:
+    face = one.face
+    return Crop(
+        path=name,
+        box=tuple(float(value) for value in face.box),
+        landmarks=tuple(float(value) for value in face.landmarks.ravel()),
+        score=face.score,
+        turned=face.turned,
+        faces=one.found,
+        chosen=one.reason,
+        misfit=misfit(matrix, face.landmarks, template.array()),
+        scale=scale_of(matrix),
+    )
+
+
+def _finished(outcome: Outcome | None, root: Path, folder: Path) -> bool:
+    """True when a photo was done before, is still the same, and all of its crops are there."""
+    if outcome is None or not all((folder / crop.path).is_file() for crop in outcome.crops):
+        return False
+    path = root / outcome.source
+    return path.exists() and path.stat().st_size == outcome.bytes
+
+
+def _outcomes(tasks: Sequence[_Task], root: Path, folder: Path, options: AlignOptions, jobs: int) -> Iterator[Outcome]:
+    parts = [tasks[start : start + _TOGETHER] for start in range(0, len(tasks), _TOGETHER)]
+    jobs = min(jobs, len(parts))
+    if jobs <= 1:
+        for task in tasks:
+            yield align_photo(task, root, folder, options)
+        return
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_begin)
+    try:
+        with _unheard_by_children():
+            waiting = [pool.submit(_align_part, part, root, folder, options) for part in parts]
+        for finished in as_completed(waiting):
+            yield from finished.result()
+    except BrokenProcessPool as error:
+        raise FacesError(
+            "a process that aligned photos was killed, most likely for want of memory; what is finished is kept, "
+            "give the same command again with fewer --jobs"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _unheard_by_children() -> Iterator[None]:
+    """Processes that start in this block ignore Ctrl-C: the first one ends them, and says so once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _begin() -> None:
+    torch.set_num_threads(1)
+
+
+def _align_part(tasks: Sequence[_Task], root: Path, folder: Path, options: AlignOptions) -> list[Outcome]:
+    return [align_photo(task, root, folder, options) for task in tasks]

@@ -1,0 +1,1 @@
+"""The same sums in Triton kernels; what they compute is said by `strategies`."""

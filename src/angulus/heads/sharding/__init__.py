@@ -1,0 +1,1 @@
+"""Classes divided over processes, and checkpoints that any number of processes reads."""

@@ -1,0 +1,170 @@
+"""One batch against all classes: what every strategy is given, and the questions that it answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from angulus.heads.strategies.updates import Mover
+
+
+def inverse_of(rows: Tensor) -> Tensor:
+    """One over the length of each row; 1 for a zero row, whose cosine is 0 to everything."""
+    lengths = torch.linalg.vector_norm(rows, dim=-1)
+    return torch.where(lengths > 0, lengths, torch.ones_like(lengths)).reciprocal_()
+
+
+def half_product(left: Tensor, right: Tensor) -> Tensor:
+    """The product of two matrices rounded to bfloat16: in float32 on CUDA, rounded to bfloat16 elsewhere."""
+    if left.is_cuda:
+        return torch.mm(left.bfloat16(), right.bfloat16(), out_dtype=torch.float32)
+    return left.bfloat16() @ right.bfloat16()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One batch against all classes.
+
+    unit: [n, d] unit embeddings.  weight: [c, k, d] as stored.  labels: [n] in [0, c), or -1 for no class.
+    free: True leaves the weights unnormalised (plain and L2-constrained softmax).
+    step: the optimizer step, for strategies that draw.
+    move: called in the backward pass with weight rows (of [c * k, d]: a range, or their numbers) and their gradient; it
+        moves them at once, and the whole gradient is never formed. None gives the gradient as usual.
+    mover: what `move` belongs to, where `weight` is all that it moves: a strategy may apply its rule itself.
+    refresh: called with the numbers of rows before they are read, where rows may have missed updates.
+    half: matrix products of bfloat16 operands; see `half_product`.
+    """
+
+    unit: Tensor
+    weight: Tensor
+    labels: Tensor
+    free: bool
+    step: int = 0
+    move: Callable[[slice | Tensor, Tensor], None] | None = None
+    mover: Mover | None = None
+    refresh: Callable[[Tensor], None] | None = None
+    half: bool = False
+
+    def detached(self) -> "Problem":
+        return replace(self, unit=self.unit.detach(), weight=self.weight.detach())
+
+    def inverse_lengths(self, classes: slice) -> Tensor | None:
+        """One over the length of each weight row [c' * k], 1 for a zero row; None for free weights."""
+        if self.free:
+            return None
+        return inverse_of(self.weight[classes].flatten(0, 1))
+
+    def products(self, classes: slice) -> Tensor:
+        """[n, c' * k] products with the weight rows of a range of classes, without gradient; see `half_product`."""
+        rows = self.weight[classes].flatten(0, 1)
+        return half_product(self.unit, rows.T) if self.half else self.unit @ rows.T
+
+    def cosines(self, products: Tensor, inverse: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """[n, c'] cosines (for free weights the products), and the nearest sub-center of each [n, c'] (None where
+        there is one). products: what `products` gave, overwritten.  inverse: what `inverse_lengths` gave."""
+        products = products.to(self.unit.dtype)
+        if inverse is not None:
+            products.mul_(inverse).clamp_(-1.0, 1.0)
+        if self.weight.shape[1] == 1:
+            return products, None
+        best, center = products.unflatten(1, (-1, self.weight.shape[1])).max(dim=2)
+        return best, center
+
+    def is_own(self, classes: slice) -> Tensor:
+        """[n, c'] True where the class is the example's own."""
+        return self.labels[:, None] == torch.arange(classes.start, classes.stop, device=self.labels.device)
+
+    def without_own(self, values: Tensor, classes: slice) -> Tensor:
+        # The dtype's minimum instead of -inf: a chunk that holds only the own class would give NaN gradients.
+        return values.masked_fill(self.is_own(classes), torch.finfo(values.dtype).min)
+
+    def drop_own_(self, values: Tensor, classes: slice) -> Tensor:
+        """`without_own` in place, touching one entry a row; no gradient. values: [n, c'], not shared."""
+        return self.put_own_(values, classes, torch.finfo(values.dtype).min)
+
+    def put_own_(self, values: Tensor, classes: slice, value: float) -> Tensor:
+        """`value` at the example's own class, in place; no gradient. values: [n, c'], not shared."""
+        inside = (self.labels >= classes.start) & (self.labels < classes.stop)
+        columns = (self.labels - classes.start).clamp(0, classes.stop - classes.start - 1)[:, None]
+        kept = torch.where(inside[:, None], value, values.gather(1, columns))
+        return values.scatter_(1, columns, kept)
+
+
+@dataclass(frozen=True)
+class Logits:
+    """How cosines become logits: scale x emphasis(cosine) + bias.
+
+    scale: a number [] or [n].  bias: [c] or None.
+    emphasis: maps cosines [n, c'] to [n, c'], elementwise, with the gradient that the margin asks for; None leaves
+        them as they are.
+    limit: the largest absolute logit where it is known without reading a device, else None.
+    """
+
+    scale: Tensor
+    bias: Tensor | None
+    emphasis: Callable[[Tensor], Tensor] | None
+    limit: float | None
+
+    def detached(self) -> "Logits":
+        return replace(self, scale=self.scale.detach(), bias=None if self.bias is None else self.bias.detach())
+
+    def others(self, cos: Tensor) -> Tensor:
+        return cos if self.emphasis is None else self.emphasis(cos)
+
+    def __call__(self, cos: Tensor, classes: slice) -> Tensor:
+        """[n, c'] logits of a range of classes; a new tensor."""
+        return self.finished(self.others(cos), classes)
+
+    def finished(self, others: Tensor, classes: slice) -> Tensor:
+        scaled = others * (self.scale[:, None] if self.scale.ndim else self.scale)
+        return scaled if self.bias is None else scaled + self.bias[classes]
+
+    def with_slopes(self, cos: Tensor, classes: slice) -> tuple[Tensor, Tensor | None]:
+        """Logits and the slope of the emphasis [n, c'], None where it is 1 everywhere."""
+        if self.emphasis is None:
+            return self(cos, classes), None
+        with torch.enable_grad():
+            variable = cos.detach().requires_grad_()
+            others = self.emphasis(variable)
+            (slopes,) = torch.autograd.grad(others.sum(), variable)
+        return self.finished(others.detach(), classes), slopes
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What a sweep finds, with gradient.
+
+    own: [n] cosines to the own class.  rest: [n] log-sums of exp(logit) over the other classes.
+    total: [n] sums of the logits of the other classes, where they were asked for.
+    count: over how many classes was summed, the own one included; a tensor [] where processes added theirs, so that
+        no step waits for the device.
+    """
+
+    own: Tensor
+    rest: Tensor
+    total: Tensor | None
+    count: int | Tensor
+
+
+class Sweep(Protocol):
+    """One pass over the classes for one batch."""
+
+    def own(self) -> Tensor:
+        """[n] cosines to the own class, without gradient (class 0 where the label is -1)."""
+        ...
+
+    def hardest(self) -> Tensor:
+        """[n] the largest cosine to another class, without gradient."""
+        ...
+
+    def sums(self, logits: Logits, total: bool = False) -> Sums:
+        """The sums over the classes. total: also the plain sum of the logits, which label smoothing needs."""
+        ...
+
+
+class Strategy(Protocol):
+    """A way of summing over the classes."""
+
+    def sweep(self, problem: Problem) -> Sweep: ...

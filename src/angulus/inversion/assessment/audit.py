@@ -1,0 +1,202 @@
+"""What does a stored template, or a trained classifier, give away? Attack some people and let recognisers judge.
+
+Each defence is attacked in a folder of its own below `out`, so that an interrupted audit goes on where it was.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from angulus.data import Source, read_images
+from angulus.errors import ConfigError, EvaluationError
+from angulus.evaluation import CalibratedThreshold
+from angulus.heads import MarginHead
+from angulus.inversion.assessment.acceptance import Faces, calibrated, compare, rates
+from angulus.inversion.assessment.defences import DEFENCES, defended
+from angulus.inversion.assessment.frechet import frechet_distance, least_images
+from angulus.inversion.assessment.judges import Judge, at_size
+from angulus.inversion.assessment.people import AuditPeople
+from angulus.inversion.attack.attack_run import embed_pixels, invert
+from angulus.inversion.attack.files import InversionFolder
+from angulus.inversion.attack.frozen_network import attacked
+from angulus.inversion.attack.label_only import average_of_answered, first_answers
+from angulus.inversion.attack.options import InversionOptions
+from angulus.inversion.attack.targets import Targets
+from angulus.models import EmbeddingModel
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Attack:
+    """What is attacked: a model, the people, and for a closed set its head with names of its classes.
+
+    device: where images are inverted.  progress: as `invert` takes it.
+    """
+
+    model: EmbeddingModel
+    people: AuditPeople
+    options: InversionOptions
+    head: MarginHead | None = None
+    classes: tuple[str, ...] = ()
+    step: int = 0
+    device: str | torch.device = "cpu"
+    progress: Callable[[int, int | None], None] | None = None
+    seed: int = 0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.model.input.height, self.model.input.width
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Made:
+    """What came out of one attack: pictures uint8 [n, h, w, 3], one for each person, and what is known of it."""
+
+    defence: str
+    pictures: NDArray[np.uint8]
+    facts: dict[str, Any]
+
+
+def run_attacks(attack: Attack, defences: Sequence[str], out: Path) -> list[Made]:
+    """Invert under each defence, each in its folder `out`/<defence>; finished ones are read, not made again."""
+    unknown = [name for name in defences if name not in DEFENCES]
+    if unknown:
+        raise ConfigError(f"--defences: there is no defence {unknown[0]!r}, known are {', '.join(DEFENCES)}")
+    photos = photos_of(attack.people.stolen, attack.size)
+    found = []
+    for name in defences:
+        log.info("attack without defence" if name == "none" else f"attack against the defence {name}")
+        found.append(_label_only(attack) if name == "label-only" else _inverted(attack, name, photos, out / name))
+    return found
+
+
+def audit(
+    attack: Attack, made: Sequence[Made], judges: Sequence[Judge], *, fars: tuple[float, ...] = (1e-2, 1e-3)
+) -> dict[str, Any]:
+    """What the judges say of the attacks, JSON-ready: thresholds, shares accepted, distances of the distributions."""
+    people = attack.people
+    content: dict[str, Any] = {
+        "mode": "closed set" if attack.head is not None else "open set",
+        "people": len(people.names),
+        "photos": {"other": len(people.others), "strangers": len(people.strangers)},
+        "strangers": len(people.strangers.identities),
+        "attacks": [{"defence": item.defence, **item.facts} for item in made],
+        "judges": [_judged(judge, attack, made, fars) for judge in judges],
+    }
+    return content
+
+
+def photos_of(source: Source, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """All photos of a source [n, h, w, 3] at a model's size."""
+    pictures = read_images(source, np.arange(len(source))).transpose(0, 2, 3, 1)
+    return at_size(np.ascontiguousarray(pictures), size)
+
+
+def _inverted(attack: Attack, defence: str, photos: NDArray[np.uint8], out: Path) -> Made:
+    """One inversion: of templates in an open set, of classes in a closed one."""
+    people = attack.people
+    keys = tuple(people.stolen.keys)
+    if attack.head is None:
+        with attacked(attack.model, attack.device):
+            templates = embed_pixels(attack.model, photos, 128, torch.device(attack.device)).numpy()
+        stolen = defended(defence, templates, attack.options, seed=attack.seed)
+        targets = Targets(identities=people.names, keys=keys, templates=stolen.templates)
+    else:
+        stolen = defended(defence, None, attack.options)
+        labels = np.array([attack.classes.index(name) for name in people.names])
+        targets = Targets(identities=people.names, keys=keys, labels=labels, head=attack.head, step=attack.step)
+    result = invert(
+        *(attack.model, targets, out, stolen.options),
+        device=attack.device,
+        originals=list(photos),
+        facts={"defence": defence},
+        progress=attack.progress,
+    )
+    pictures = np.stack([InversionFolder.picture(out / row["file"]) for row in result["targets"]])
+    return Made(
+        defence=defence,
+        pictures=pictures,
+        facts={
+            **{"seconds": result["seconds"], "options": result["options"], "cosine_to_target": result["cosine"]},
+            "last": result["curves"][-1][-1],
+        },
+    )
+
+
+def _label_only(attack: Attack) -> Made:
+    """The attack of `labels`, with the strangers' photos as the public ones."""
+    if attack.head is None:
+        raise ConfigError("--defences: label-only is an attack on a classifier's answers; use it with --closed")
+    public = photos_of(attack.people.strangers, attack.size)
+    with attacked(attack.model, attack.device):
+        embeddings = embed_pixels(attack.model, public, 128, torch.device(attack.device))
+    labels = np.array([attack.classes.index(name) for name in attack.people.names])
+    pictures, counts = average_of_answered(public, first_answers(embeddings, attack.head), labels)
+    facts = {"queries": len(public), "people_with_an_answer": int((counts > 0).sum())}
+    return Made(defence="label-only", pictures=pictures, facts=facts)
+
+
+def _judged(judge: Judge, attack: Attack, made: Sequence[Made], fars: tuple[float, ...]) -> dict[str, Any]:
+    """One judge: its thresholds, how it does on real photos, and what it accepts of each attack."""
+    people = attack.people
+    others, strangers = (
+        Faces(units=judge.units(photos_of(source, judge.size)), people=numbers_of(source, people.names))
+        for source in (people.others, people.strangers)
+    )
+    stolen = None
+    if attack.head is None:
+        stolen = Faces(units=judge.units(photos_of(people.stolen, judge.size)), people=np.arange(len(people.names)))
+    thresholds = calibrated(strangers, fars, seed=attack.seed)
+    log.info("judged by %s", judge.name)
+    return {
+        **{"name": judge.name, "is_the_attacked_model": judge.attacked},
+        "thresholds": [found.as_dict() for found in thresholds],
+        "attacks": [
+            {
+                "defence": item.defence,
+                "rates": _rates(judge.units(item.pictures), stolen, others, strangers, thresholds),
+                "frechet": frechet(judge.units(item.pictures), strangers.units),
+            }
+            for item in made
+        ],
+    }
+
+
+def _rates(
+    units: NDArray[np.float32],
+    stolen: Faces | None,
+    others: Faces,
+    strangers: Faces,
+    thresholds: list[CalibratedThreshold],
+) -> list[dict[str, Any]]:
+    inverted = Faces(units=units, people=np.arange(len(units)))
+    return rates(compare(inverted, stolen, others, strangers), thresholds)
+
+
+def frechet(inverted: NDArray[np.float32], real: NDArray[np.float32]) -> dict[str, Any]:
+    """The Frechet distance of unit embeddings to real faces, and of as many real faces to others; or why not."""
+    count, least = len(inverted), least_images(inverted.shape[1])
+    if count < least or len(real) < count + least:
+        need = f"{least:,} inverted images and {count + least:,} photos of strangers"
+        return {"refused": f"{inverted.shape[1]} dimensions need at least {need}; there are {count} and {len(real):,}"}
+    try:
+        return {
+            **{"images": count, "distance": frechet_distance(inverted, real[count:])},
+            "of_real_photos": frechet_distance(real[:count], real[count:]),
+        }
+    except EvaluationError as problem:
+        return {"refused": str(problem)}
+
+
+def numbers_of(source: Source, names: Sequence[str]) -> NDArray[np.int64]:
+    """The number of the person in each photo: the place in `names`, or beyond these for people who are not in it."""
+    place = {name: number for number, name in enumerate(names)}
+    numbers = [place.get(name, len(names) + label) for label, name in enumerate(source.identities)]
+    return np.array(numbers)[source.labels]

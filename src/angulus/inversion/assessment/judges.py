@@ -1,0 +1,83 @@
+"""Who decides whether an inverted image shows the person: the attacked model itself, or one that had no part in it.
+
+A judge is a name and a function from pictures to embeddings. Pictures of another model's size are brought to the
+judge's without distortion: scaled to its height, since templates of faces agree in height, then cut at the sides, or
+continued by their edge columns.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from angulus.errors import EvaluationError
+from angulus.inversion.attack.attack_run import embed_pixels
+from angulus.inversion.attack.frozen_network import attacked
+from angulus.models import EmbeddingModel
+
+Embedder = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judge:
+    """name: for tables.  embed: pictures uint8 [n, h, w, 3] -> embeddings [n, d].  size: height and width it takes.
+
+    attacked: True for the model under attack itself.
+    """
+
+    name: str
+    embed: Embedder
+    size: tuple[int, int]
+    attacked: bool = False
+
+    def units(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embeddings of length 1 [n, d] of pictures of any size. Raises EvaluationError where one has no direction."""
+        found = np.asarray(self.embed(at_size(pictures, self.size)), dtype=np.float32)
+        if found.ndim != 2 or len(found) != len(pictures) or not np.isfinite(found).all():
+            raise EvaluationError(
+                f"the judge {self.name} must give one finite embedding for each of the {len(pictures)} pictures, got "
+                f"the shape {list(found.shape)}"
+            )
+        lengths = np.linalg.norm(found, axis=1, keepdims=True)
+        if not lengths.all():
+            raise EvaluationError(f"the judge {self.name} gave an embedding of zeros, which has no direction")
+        return found / lengths
+
+
+def model_judge(
+    name: str,
+    model: EmbeddingModel,
+    *,
+    device: str | torch.device = "cpu",
+    batch_size: int = 128,
+    is_attacked: bool = False,
+) -> Judge:
+    """A network of Angulus as a judge."""
+
+    def embed(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with attacked(model, device):
+            return embed_pixels(model, pictures, batch_size, torch.device(device)).numpy()
+
+    return Judge(name=name, embed=embed, size=(model.input.height, model.input.width), attacked=is_attacked)
+
+
+def at_size(pictures: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Aligned faces uint8 [n, h, w, 3] at another height and width, undistorted."""
+    height, width = pictures.shape[1:3]
+    if (height, width) == size:
+        return pictures
+    scaled_width = max(1, round(width * size[0] / height))
+    scaled = np.stack(
+        [
+            np.asarray(Image.fromarray(picture).resize((scaled_width, size[0]), Image.Resampling.BILINEAR))
+            for picture in pictures
+        ]
+    )
+    spare = scaled_width - size[1]
+    if spare >= 0:
+        return np.ascontiguousarray(scaled[:, :, spare // 2 : spare // 2 + size[1]])
+    left = -spare // 2
+    return np.pad(scaled, ((0, 0), (0, 0), (left, -spare - left), (0, 0)), mode="edge")

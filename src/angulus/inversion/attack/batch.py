@@ -1,0 +1,110 @@
+"""One batch of images on its way from noise to faces: a step, and the state that a later process goes on from."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from angulus.errors import NonFiniteError
+from angulus.inversion.attack.identity import IdentityTerm
+from angulus.inversion.attack.images import start_images, valid_range
+from angulus.inversion.attack.objectives import Terms, objective
+from angulus.inversion.attack.options import InversionOptions
+from angulus.inversion.attack.statistics import Inputs, listening
+from angulus.models import EmbeddingModel
+
+# Called after each iteration.
+Watch = Callable[["InvertedBatch"], None]
+POINTS = 200  # of the curve that is kept
+
+
+class InvertedBatch:
+    """The images of one batch, their optimizer and random numbers, and the curve of the objective so far.
+
+    images: [n, c, h, w] as the network sees them.  done: iterations.  curve: {"iteration", terms by name, "cosine"}.
+    seconds: so far, over all processes that worked on it; kept by the caller.
+    seed: makes batches of one job differ.
+    """
+
+    def __init__(
+        self, model: EmbeddingModel, count: int, options: InversionOptions, seed: int, device: torch.device
+    ) -> None:
+        self.model, self.options, self.device = model, options, device
+        self.random = torch.Generator().manual_seed(seed)
+        # channels last: twice as fast for depthwise convolutions on a CPU, the same values
+        noise = options.start * start_images(model.input, count, self.random)
+        noise = noise.to(device, memory_format=torch.channels_last)
+        self.images = noise.requires_grad_()
+        self.optimizer = torch.optim.Adam([self.images], lr=options.lr, betas=options.betas)
+        self.done = 0
+        self.seconds = 0.0
+        self.curve: list[dict[str, float]] = []
+
+    def run(self, identity: IdentityTerm, watch: Watch | None = None) -> None:
+        """Iterate to the end. The model must be frozen (see `attacked`). Raises NonFiniteError."""
+        with listening(self.model) as inputs:
+            while self.done < self.options.iterations:
+                self.step(identity, inputs)
+                if watch is not None:
+                    watch(self)
+
+    def step(self, identity: IdentityTerm, inputs: Inputs) -> None:
+        """One iteration of Adam."""
+        options = self.options
+        for group in self.optimizer.param_groups:
+            group["lr"] = options.rate_at(self.done)
+        self.optimizer.zero_grad(set_to_none=True)
+        terms = objective(self.model, self.images, identity, inputs, options.weights, self.moved())
+        terms.loss.backward()
+        if self.done % self.stride == 0 or self.done == options.iterations - 1:
+            self.note(terms, identity)
+        self.optimizer.step()
+        if options.clamp:
+            low, high = valid_range(self.model.input, self.images)
+            with torch.no_grad():
+                self.images.clamp_(low, high)
+        self.done += 1
+
+    @property
+    def stride(self) -> int:
+        """Iterations between two points of the curve."""
+        return max(1, math.ceil(self.options.iterations / POINTS))
+
+    def moved(self) -> Tensor:
+        """The images as the network sees them in this iteration: moved and mirrored at random, where asked for."""
+        images, options = self.images, self.options
+        if options.jitter:
+            low, high = -options.jitter, options.jitter + 1
+            shifts = torch.randint(low, high, (2,), generator=self.random).tolist()
+            images = images.roll(shifts, dims=(2, 3))
+        if options.flip and bool(torch.rand((), generator=self.random) < 0.5):
+            images = images.flip(3)
+        return images
+
+    def note(self, terms: Terms, identity: IdentityTerm) -> None:
+        """Add a point to the curve; values are those before the iteration's move."""
+        names = ("loss", "identity", "batch_norm", "variation", "norm")
+        values = {name: float(getattr(terms, name).detach()) for name in names}
+        if not math.isfinite(values["loss"]):
+            shown = ", ".join(f"{name} {value:g}" for name, value in values.items())
+            raise NonFiniteError(f"the objective must be finite, got {shown} in iteration {self.done}; lower --lr")
+        cosine = float(identity.cosines(terms.embeddings).mean())
+        self.curve.append({"iteration": self.done, **values, "cosine": cosine})
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs: tensors and plain values."""
+        return {
+            **{"images": self.images.detach().cpu(), "optimizer": self.optimizer.state_dict(), "done": self.done},
+            **{"random": self.random.get_state(), "curve": self.curve, "seconds": self.seconds},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state of the same batch."""
+        with torch.no_grad():
+            self.images.copy_(state["images"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.random.set_state(state["random"].cpu())
+        self.done, self.curve = int(state["done"]), list(state["curve"])
+        self.seconds = float(state["seconds"])

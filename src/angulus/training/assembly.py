@@ -1,0 +1,117 @@
+"""From an experiment to the things of a run: its network, its margin counted in steps, its folder."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from angulus.errors import ConfigError
+from angulus.heads import MarginHead, SeparateHeads, ShardedHead
+from angulus.heads.sharding.sharded import draw_blocks, seed_of_blocks
+from angulus.margins import Margin, PerClass, Schedule
+from angulus.models import EmbeddingModel, ModelConfig, import_weights, load_model
+from angulus.training.distributed import Processes
+from angulus.training.experiment import Experiment
+from angulus.training.optimization import row_rule
+from angulus.training.recipe.serialization import record
+from angulus.training.recipe.set_unions import Mixture
+
+log = logging.getLogger(__name__)
+
+
+def build_model(experiment: Experiment) -> tuple[EmbeddingModel, ModelConfig]:
+    """The network of an experiment with fresh weights, or with those of `init`."""
+    config = experiment.model
+    if config is None:
+        raise ConfigError("model must be chosen before it is built")
+    if experiment.init is None:
+        return config.build(), config
+    model = load_model(experiment.init) if is_saved_model(experiment.init) else import_weights(experiment.init, config)
+    if model.input != config.input or model.embedding_dim != config.embedding_dim:
+        raise ConfigError(
+            f"init: {experiment.init} holds a network for {model.input.height}x{model.input.width} images with "
+            f"{model.embedding_dim} dimensions, but the recipe's model differs; set model to match it"
+        )
+    return model, config
+
+
+def build_head(
+    experiment: Experiment, embedding_dim: int, num_classes: int, margin: Margin, group: Processes
+) -> MarginHead:
+    """The head of an experiment: a `ShardedHead` where it is to be divided and there are several processes.
+
+    margin: with its schedules counted in steps. The first class weights of a head that is to be divided do not depend
+    on the number of processes.
+    """
+    config = experiment.head
+    update = row_rule(experiment.optim) if config.update_in_backward else None
+    sizes = (embedding_dim, num_classes, margin, config.subcenters, config.strategy, update)
+    others = (config.filter_above, config.label_smoothing)
+    try:
+        if not config.sharded:
+            return MarginHead(*sizes, group.group, *others)
+        if group.group is not None:
+            return ShardedHead(
+                *sizes,
+                process_group=group.group,
+                data_parallel=True,
+                filter_above=config.filter_above,
+                label_smoothing=config.label_smoothing,
+            )
+        log.info("head.sharded: there is one process, which holds all classes; start several with torchrun")
+        seed = seed_of_blocks()
+        head = MarginHead(*sizes, None, *others)
+        draw_blocks(head, seed)
+        return head
+    except ValueError as error:
+        raise ConfigError(f"the head cannot be built: {error}") from error
+
+
+def build_heads(
+    experiment: Experiment, embedding_dim: int, mixture: Mixture, margin: Margin, group: Processes
+) -> SeparateHeads:
+    """A head for each set of a union. The first class weights of one depend neither on the others nor on processes."""
+    assert mixture.classes is not None
+    seeds = [seed_of_blocks() for _ in mixture.names]
+    heads: dict[str, MarginHead] = {}
+    for name, classes, seed in zip(mixture.names, mixture.classes, seeds, strict=True):
+        own = of_classes(margin, classes, mixture.classes[-1].stop)
+        with torch.random.fork_rng([]):
+            torch.manual_seed(seed)
+            heads[name] = build_head(experiment, embedding_dim, len(classes), own, group)
+    return SeparateHeads(heads, mixture.loss_weights)
+
+
+def of_classes(margin: Margin, classes: range, total: int) -> Margin:
+    """The margin for some of all classes: values per class are those of its own."""
+    changed: dict[str, Any] = {}
+    for name, value in vars(margin).items():
+        if isinstance(value, PerClass):
+            if len(value.values) != total:
+                raise ConfigError(
+                    f"margin.{name} must have a value for each of {total} classes, got {len(value.values)}"
+                )
+            changed[name] = PerClass(value.values[classes.start : classes.stop])
+    return replace(margin, **changed) if changed else margin
+
+
+def is_saved_model(path: Path) -> bool:
+    """Whether a path is a model that Angulus saved (a folder or one of its two files), not foreign weights."""
+    return path.is_dir() or path.suffix in (".json", ".safetensors")
+
+
+def run_folder(experiment: Experiment) -> Path:
+    """Where a run is kept: `out`, or a name made of data and margin under runs/."""
+    if experiment.out is not None:
+        return experiment.out
+    data, margin = record(experiment.data)["name"], record(experiment.margin)["name"]
+    return Path("runs") / f"{data}_{margin}_{experiment.seed}"
+
+
+def in_steps(margin: Margin, epoch: int, run: int) -> Margin:
+    """The margin with every schedule counted in steps."""
+    schedules = {name: value for name, value in vars(margin).items() if isinstance(value, Schedule)}
+    changed: dict[str, Any] = {name: schedule.in_steps(epoch, run) for name, schedule in schedules.items()}
+    return replace(margin, **changed) if changed else margin

@@ -1,0 +1,226 @@
+"""From the data of a recipe to images in memory or on disk: which identities train, which are held out."""
+
+import os
+from dataclasses import dataclass, replace
+
+from angulus.data import (
+    FolderSource,
+    InMemory,
+    OmniglotSource,
+    Source,
+    Subset,
+    SyntheticFaces,
+    UnionSource,
+    account_of,
+    add_noise,
+    bytes_needed,
+    counts_of,
+    join_parts,
+    open_source,
+    split_identities,
+    subset,
+)
+from angulus.errors import DataError
+from angulus.models import InputSpec
+from angulus.training.datasets import (
+    DATA,
+    STORED,
+    Data,
+    FolderData,
+    Identities,
+    Member,
+    NoisyData,
+    OmniglotData,
+    StoredData,
+    SyntheticData,
+    UnionData,
+)
+from angulus.training.experiment import Experiment
+from angulus.training.recipe.identity_rules import chosen, excluded, used_parts
+from angulus.training.recipe.set_unions import Mixture, by_set, mixture_of, split_apart, united
+
+
+@dataclass(frozen=True)
+class Sources:
+    """train: what is learned.  held_out: identities never learned.  also: further sets to verify, by name.
+
+    notes: what was kept and what was dropped and why, lines for the log.  mixture: how several sets share the batches,
+    None where all images are shuffled as one set.
+    """
+
+    train: Source
+    held_out: Source
+    also: dict[str, Source]
+    notes: tuple[str, ...]
+    mixture: Mixture | None = None
+
+
+def open_sources(experiment: Experiment, spec: InputSpec) -> Sources:
+    """Open every data set of an experiment at the size of the model's input, decoded as the recipe says.
+
+    Raises DataError for missing or damaged data.
+    """
+    sources = found_sources(experiment, spec)
+    held_out = cached(sources.held_out, experiment)
+    also = {name: cached(source, experiment) for name, source in sources.also.items()}
+    if sources.mixture is not None and sources.mixture.classes is not None:
+        # an impostor pair across sets may be one person under two names, so that each set is verified alone as well
+        found = by_set(held_out, sources.mixture.names)
+        also |= {f"held-out of {name}": source for name, source in found.items() if is_comparable(source)}
+    return replace(sources, train=cached(sources.train, experiment), held_out=held_out, also=also)
+
+
+def found_sources(experiment: Experiment, spec: InputSpec) -> Sources:
+    """The same without decoding anything."""
+    whole = open_data(experiment.data, spec)
+    parts = parts_of(whole, experiment.data)
+    learned = [parts[part] for part in dict.fromkeys(experiment.data.identities.train_on)]
+    train = learned[0] if len(learned) == 1 else join_parts(whole, learned)
+    held_out = held_out_of(experiment, parts[experiment.data.identities.evaluate_on])
+    check_comparable(held_out, "the held-out part")
+    also = {name: open_evaluated(experiment, data, spec) for name, data in experiment.evaluation.also.items()}
+    for name, source in also.items():
+        check_comparable(source, f"evaluation.also.{name}")
+    notes = [
+        *account_of(whole).lines(),
+        f"training on {len(train.identities)} identities with {len(train)} images, "
+        f"{len(held_out.identities)} identities with {len(held_out)} images held out",
+        *(f"{name}: {len(source.identities)} identities with {len(source)} images" for name, source in also.items()),
+    ]
+    mixture = mixture_of(experiment.data, train) if isinstance(experiment.data, UnionData) else None
+    return Sources(train=train, held_out=held_out, also=also, notes=tuple(notes), mixture=mixture)
+
+
+def open_data(data: Data, spec: InputSpec) -> Source:
+    """One data set, or several as one, with its rules about identities applied, before it is split."""
+    if isinstance(data, UnionData):
+        return united(data, {name: open_member(name, member, spec) for name, member in data.sets.items()})
+    return chosen(noisy(data, spec) if isinstance(data, NoisyData) else open_set(data, spec), data.identities)
+
+
+def whole_set(data: Data, spec: InputSpec) -> Source:
+    """A data set before any of its own rules about identities: what a list of edits is made for."""
+    if isinstance(data, UnionData):
+        rules = replace(data.identities, edits=(), min_images=1, max_images=None, exclude=(), exclude_from=None)
+        return open_data(replace(data, identities=rules), spec)
+    return noisy(data, spec) if isinstance(data, NoisyData) else open_set(data, spec)
+
+
+def noisy(data: NoisyData, spec: InputSpec) -> Source:
+    """A set with noise in the images of those identities that are trained on."""
+    base, rules = open_data(data.base, spec), data.identities
+    outside = None
+    if data.outside is not None:
+        outside = chosen_parts(open_data(data.outside, spec), data.outside.identities)
+    out = frozenset(excluded(rules))
+    trained = {name for name in chosen_parts(base, rules).identities if name not in out}
+    return add_noise(base, data.noise(), outside=outside, among=trained)
+
+
+def chosen_parts(source: Source, rules: Identities) -> Source:
+    """The parts of a set that are trained on."""
+    parts = split_identities(source, used_parts(rules), seed=rules.split_seed)
+    names = [name for part in rules.train_on for name in parts[part].identities]
+    return subset(source, identities=names)
+
+
+def open_member(name: str, data: Member, spec: InputSpec) -> Source:
+    try:
+        return open_set(data, spec)
+    except DataError as error:
+        raise DataError(f"data.sets.{name}: {error}") from error
+
+
+def open_set(data: Member, spec: InputSpec) -> Source:
+    """One data set as it is, at the size of the model's input."""
+    size = (spec.height, spec.width)
+    if isinstance(data, FolderData):
+        return FolderSource.open(
+            data.path, size=size, fit=data.fit, on_unreadable=data.on_unreadable, on_empty=data.on_empty
+        )
+    if isinstance(data, OmniglotData):
+        return OmniglotSource.open(data.path, size=size, invert=data.invert)
+    if isinstance(data, SyntheticData):
+        return SyntheticFaces(
+            num_identities=data.num_identities,
+            images_per_identity=data.images_per_identity,
+            height=spec.height,
+            width=spec.width,
+            seed=data.seed,
+            first_identity=data.first_identity,
+            nuisance=data.nuisance,
+        )
+    if isinstance(data, StoredData):
+        kind = STORED[type(data)]
+        return open_source(data.path, kind=kind, size=size, fit=data.fit, on_unreadable=data.on_unreadable)
+    raise DataError(f"data must be one of {', '.join(DATA)}, got {type(data).__name__}")
+
+
+def image_shape(data: Data) -> tuple[int, int]:
+    """Height and width of the first image of a data set; of several, of the first of them."""
+    if isinstance(data, NoisyData):
+        return image_shape(data.base)
+    if isinstance(data, UnionData):
+        return image_shape(next(iter(data.sets.values())))
+    if isinstance(data, FolderData):
+        height, width, _ = FolderSource.open(data.path, on_empty=data.on_empty).read(0).shape
+        return height, width
+    if isinstance(data, StoredData):
+        height, width, _ = open_source(data.path, kind=STORED[type(data)]).read(0).shape
+        return height, width
+    return 1, 1  # drawings and drawn faces are square and come in any size
+
+
+def open_evaluated(experiment: Experiment, data: Data, spec: InputSpec) -> Source:
+    """The part of a further data set that is verified."""
+    whole = open_data(data, spec)
+    return held_out_of(experiment, parts_of(whole, data)[data.identities.evaluate_on])
+
+
+def parts_of(whole: Source, data: Data) -> dict[str, Subset]:
+    """The parts of a data set, without a common identity."""
+    if isinstance(data, UnionData) and isinstance(whole, UnionSource):
+        return split_apart(whole, data)
+    return split_identities(whole, used_parts(data.identities), seed=data.identities.split_seed)
+
+
+def held_out_of(experiment: Experiment, source: Source) -> Source:
+    limit = experiment.evaluation.max_images
+    return source if limit is None else subset(source, max_images_per_identity=limit)
+
+
+def check_comparable(source: Source, name: str) -> None:
+    """Raise DataError now, not after hours of training, where there is nothing to verify."""
+    counts = counts_of(source)
+    if not is_comparable(source):
+        raise DataError(
+            f"{name} has {len(counts)} identities with at most {counts.max()} images each; verification needs two "
+            "identities, and one with two images. Give it a larger share in data.identities.parts, or more data"
+        )
+
+
+def is_comparable(source: Source) -> bool:
+    """Whether there are two identities, and one with two images."""
+    counts = counts_of(source)
+    return len(counts) >= 2 and int(counts.max()) >= 2
+
+
+def cached(source: Source, experiment: Experiment) -> Source:
+    """The same images decoded once and kept in memory, as the recipe says."""
+    if not keeps_decoded(bytes_needed(source), experiment):
+        return source
+    return InMemory.load(source, most_bytes=memory_bytes())
+
+
+def keeps_decoded(size: int, experiment: Experiment) -> bool:
+    """Whether decoded images of so many bytes stay in memory, as the recipe says."""
+    choice = experiment.train.cache
+    return choice == "memory" or (choice == "auto" and size <= memory_bytes() // 4)
+
+
+def memory_bytes() -> int:
+    """The memory of this machine in bytes, or 8 GiB where it cannot be read."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 8 * 2**30

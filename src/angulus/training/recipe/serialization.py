@@ -1,0 +1,60 @@
+"""An experiment as plain dicts, lists and numbers: what a recipe file would say, with nothing left out."""
+
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from angulus.data.order.recipe_records import SAMPLINGS, Balanced, Uniform
+from angulus.heads import STRATEGIES
+from angulus.margins import MARGINS, SCHEDULES, Learned, PerClass, PerSample
+from angulus.models import MODELS
+from angulus.training.datasets import DATA
+from angulus.training.experiment import OPTIMIZERS
+
+KINDS: dict[type, str] = {
+    kind: name
+    for table in (OPTIMIZERS, DATA, STRATEGIES, SAMPLINGS, SCHEDULES, MODELS, dict(reversed(MARGINS.items())))
+    for name, kind in table.items()
+}
+
+
+def record(value: Any) -> Any:
+    """JSON-ready form of an experiment or a part of it. Kinds carry their `name`, a user's own class "module:Class"."""
+    if isinstance(value, Learned):
+        return {"learned": value.initial}
+    if isinstance(value, (PerClass, PerSample)):
+        return torch.as_tensor(value.values, dtype=torch.float64).tolist()
+    if isinstance(value, (Uniform, Balanced)):
+        return KINDS[type(value)]  # a word, as recipes and the folders of runs have had it from the beginning
+    if is_dataclass(value) and not isinstance(value, type):
+        content = {field.name: record(getattr(value, field.name)) for field in fields(value) if field.init}
+        name = name_of(type(value))
+        return content if name is None else {"name": name, **content}
+    if isinstance(value, dict):
+        return {str(key): record(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [record(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def name_of(kind: type) -> str | None:
+    """The name by which recipes choose a class; None for classes of Angulus that are not chosen."""
+    if kind in KINDS:
+        return KINDS[kind]
+    return None if kind.__module__.startswith("angulus.") else f"{kind.__module__}:{kind.__qualname__}"
+
+
+def differences(before: Any, now: Any, path: str = "") -> list[str]:
+    """Where two nested values differ: "train.epochs was 10, now 20"."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        names = list(dict.fromkeys([*before, *now]))
+        return [
+            line
+            for name in names
+            for line in differences(before.get(name), now.get(name), f"{path}.{name}" if path else name)
+        ]
+    if isinstance(before, list) and isinstance(now, (list, tuple)):
+        now = list(now)
+    return [] if before == now else [f"{path} was {before}, now {now}"]

@@ -1,0 +1,176 @@
+"""Checkpoints: everything a run needs to go on as if it had not stopped, one for each moment.
+
+step-00000120.pt     one file
+step-00000120/       where the head is divided over processes: a folder to which every process adds its part
+  run.pt             what is the same on all processes
+  .metadata, ...     the head, written by torch.distributed.checkpoint
+
+Either is whole or not there: it is written under another name and then moved into place.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from angulus.errors import CheckpointError
+from angulus.training.distributed import Processes
+from angulus.training.recipe.serialization import differences
+from angulus.training.storage.atomic_files import flush_folder, unwritable, write_atomic
+from angulus.training.storage.class_names import check_classes
+
+FORMAT = 1
+NAME = re.compile(r"step-(\d{8})(\.pt)?")
+RUN_FILE = "run.pt"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """step: optimizer steps done.  architecture: what the weights belong to, JSON-ready.  tensors: by part.
+
+    classes: names of the identities in class order; None in checkpoints that are older than these names.
+    """
+
+    step: int
+    architecture: dict[str, Any]
+    tensors: dict[str, Any]
+    classes: tuple[str, ...] | None = None
+
+    def write(self, path: Path) -> None:
+        """Write everything but a divided head into one file."""
+        names = None if self.classes is None else list(self.classes)
+        content = {"format": FORMAT, "step": self.step, "architecture": self.architecture, "classes": names}
+        write_atomic(path, lambda file: torch.save({**content, "tensors": self.tensors}, file))
+
+
+class Checkpoints:
+    """The checkpoints of one run: the last `keep_last`."""
+
+    def __init__(self, folder: Path, keep_last: int) -> None:
+        self.folder = folder
+        self.keep_last = keep_last
+
+    def paths(self) -> list[Path]:
+        """All checkpoints by step, the oldest first."""
+        return sorted(path for path in self.folder.glob("step-*") if NAME.fullmatch(path.name))
+
+    def save(self, checkpoint: Checkpoint) -> Path:
+        """Write a checkpoint as one file, then remove those that are no longer kept.
+
+        Raises CheckpointError when it cannot be written; the earlier ones are then all there.
+        """
+        path = self.folder / f"step-{checkpoint.step:08d}.pt"
+        checkpoint.write(path)
+        self.prune()
+        return path
+
+    def save_folder(self, checkpoint: Checkpoint, write_parts: Callable[[Path], None], group: Processes) -> Path:
+        """`save` as a folder, called by every process. write_parts: lets every process add its part to a folder."""
+        path = self.folder / f"step-{checkpoint.step:08d}"
+        partial = self.folder / f".{path.name}.partial"
+        with group.together():
+            if group.is_first:
+                self.clear()
+                make_folder(partial)
+        try:
+            write_parts(partial)
+        except CheckpointError:
+            if group.is_first:
+                self.clear()  # half of it may be what fills the disk
+            raise
+        with group.together():
+            if group.is_first:
+                checkpoint.write(partial / RUN_FILE)
+                put_in_place(partial, path)
+                self.prune()
+        return path
+
+    def prune(self) -> None:
+        for old in self.paths()[: -self.keep_last]:
+            remove(old)
+
+    def clear(self) -> None:
+        """Remove what processes that were killed left behind."""
+        for left in self.folder.glob(".step-*"):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+
+    def latest(self, architecture: dict[str, Any], classes: tuple[str, ...], device: torch.device) -> Checkpoint | None:
+        """The newest checkpoint, or None when there is none."""
+        paths = self.paths()
+        return read_checkpoint(paths[-1], architecture, classes, device) if paths else None
+
+
+def make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise CheckpointError(unwritable(path, error)) from error
+
+
+def put_in_place(partial: Path, path: Path) -> None:
+    """Give a finished folder its name, durably; one that has it already makes way."""
+    flush_folder(partial)
+    try:
+        if path.exists():
+            remove(path)
+        os.rename(partial, path)
+    except OSError as error:
+        raise CheckpointError(unwritable(path, error)) from error
+    flush_folder(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a checkpoint; a folder loses its name first, so that no half of it is taken for a checkpoint."""
+    if not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    leaving = path.with_name(f".{path.name}.removed")
+    shutil.rmtree(leaving, ignore_errors=True)
+    os.rename(path, leaving)
+    shutil.rmtree(leaving, ignore_errors=True)
+
+
+def load_content(path: Path, device: torch.device, *, mapped: bool = False) -> Checkpoint:
+    """Read one checkpoint, but for a divided head. Raises CheckpointError when it is missing or damaged.
+
+    mapped: leave tensors on the disk until they are looked at.
+    """
+    file = path / RUN_FILE if path.is_dir() else path
+    try:
+        content = torch.load(file, map_location=device, weights_only=True, mmap=mapped)
+        names = content.get("classes")
+        classes = None if names is None else tuple(names)
+        return Checkpoint(int(content["step"]), dict(content["architecture"]), dict(content["tensors"]), classes)
+    except FileNotFoundError:
+        if path.is_dir():
+            raise CheckpointError(
+                f"{path} is incomplete, it has no {RUN_FILE}; remove it to resume from the one before"
+            ) from None
+        raise CheckpointError(f"there is no checkpoint at {path}") from None
+    except Exception as error:  # a damaged zip raises half a dozen types
+        raise CheckpointError(
+            f"{file} is not a readable checkpoint ({str(error).splitlines()[0]}); "
+            "remove it to resume from the one before"
+        ) from error
+
+
+def read_checkpoint(
+    path: Path, architecture: dict[str, Any], classes: tuple[str, ...], device: torch.device
+) -> Checkpoint:
+    """Read one checkpoint of a run. Raises CheckpointError when it is damaged or belongs to another run."""
+    found = load_content(path, device)
+    if found.classes is not None:
+        check_classes(path, found.classes, classes)
+    different = differences(found.architecture, architecture)
+    if different:
+        raise CheckpointError(
+            f"{path} belongs to another architecture: {'; '.join(different[:5])}. "
+            "Resume with the recipe of the run, or start a new run in another folder"
+        )
+    return found

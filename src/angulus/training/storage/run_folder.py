@@ -1,0 +1,127 @@
+"""The folder of a run: its recipe, its surroundings, its metrics, and what came out.
+
+recipe.json        the experiment with nothing left open
+environment.json   versions, commit, device, fingerprint of the data
+classes.json       names of the identities, in the order of the classes
+metrics.jsonl      one line each for a log interval and an evaluation
+checkpoints/       to resume from
+model/, best/      the network at the end, and where the held-out figure was best
+result.json        figures by name
+report.html        for a reader
+"""
+
+import json
+import logging
+import platform
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import angulus
+from angulus.data import decoder
+from angulus.errors import CheckpointError
+from angulus.training.recipe.serialization import differences
+from angulus.training.storage.atomic_files import write_json, write_text
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a finished run gives: its folder, its figures by name ("held-out/eer"), its report."""
+
+    folder: Path
+    figures: dict[str, float]
+    report: Path
+
+
+class Metrics:
+    """metrics.jsonl: rows are appended as they come and cut back to a step on resume."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All complete rows; a line that was cut off by a crash is passed over."""
+        if not self.path.exists():
+            return []
+        rows = []
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                log.warning("%s has an incomplete line, which is left out", self.path)
+        return rows
+
+    def cut(self, step: int) -> None:
+        """Forget the rows after a step."""
+        kept = [json.dumps(row) for row in self.rows() if row["step"] <= step]
+        write_text(self.path, "".join(f"{line}\n" for line in kept))
+
+    def append(self, row: dict[str, Any]) -> None:
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.path} could not be written: {error.strerror}; resume the run later"
+            ) from error
+
+
+def environment(device: torch.device, data_fingerprint: str) -> dict[str, Any]:
+    """What a figure may depend on besides the recipe."""
+    return {
+        "angulus": angulus.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "decoder": decoder(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+        "threads": torch.get_num_threads(),
+        "commit": commit(),
+        "data": data_fingerprint,
+    }
+
+
+def commit() -> str | None:
+    """The commit of a source checkout of Angulus, with "+changes" where it was edited, or None."""
+    folder = Path(angulus.__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+changes", "--abbrev=12", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip() or None
+
+
+def start_folder(folder: Path, recipe: dict[str, Any], resume: bool) -> None:
+    """Create the folder of a run, or check that the run in it is this one.
+
+    Raises CheckpointError when there is a run and resume is False, or when its recipe is another.
+    """
+    path = folder / "recipe.json"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, recipe)
+        return
+    if not resume:
+        raise CheckpointError(
+            f"{folder} already holds a run: resume it with --resume, or choose another folder with out="
+        )
+    before = json.loads(path.read_text(encoding="utf-8"))
+    different = differences({**before, "out": None}, {**recipe, "out": None})  # a folder may be moved
+    if different:
+        raise CheckpointError(
+            f"{folder} holds a run with another recipe; resume it unchanged or choose another folder with out=. "
+            f"Different: {'; '.join(different[:5])}"
+        )

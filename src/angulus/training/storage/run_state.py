@@ -1,0 +1,124 @@
+"""From a run to its checkpoints and back: what is saved of network, head, optimizer and random numbers.
+
+A head that the recipe divides (`head.sharded`) is saved by all processes into a folder, by classes, so that any other
+number of processes reads the rows of its own classes; with one process it is saved in the same form. Where every data
+set has a head, each is saved into a folder of its name in there.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from angulus.heads import MarginHead, SeparateHeads, each_head
+from angulus.models import EmbeddingModel, ModelConfig
+from angulus.training.distributed import Processes
+from angulus.training.optimization import set_state_of, state_of
+from angulus.training.recipe.serialization import record
+from angulus.training.storage.checkpoint import Checkpoint, Checkpoints
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class TrainState:
+    """What changes while a run goes on, and what a checkpoint holds besides weights and optimizer."""
+
+    step: int = 0
+    best: float | None = None
+    seconds: float = 0.0  # of training before this process took over
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """The things of a run that a checkpoint is about.
+
+    classes: names of the identities in class order.  divided: whether the recipe divides the head over processes.
+    """
+
+    model: EmbeddingModel
+    config: ModelConfig
+    head: MarginHead | SeparateHeads
+    optimizer: torch.optim.Optimizer
+    classes: tuple[str, ...]
+    device: torch.device
+    group: Processes
+    divided: bool
+
+    def architecture(self) -> dict[str, Any]:
+        heads = each_head(self.head)
+        classes: Any = {name: head.num_classes for name, head, _ in heads}
+        head = {"classes": classes.get("", classes), "subcenters": self.head.subcenters}
+        return {"model": record(self.config), "head": head}
+
+
+def save(trained: Trained, checkpoints: Checkpoints, state: TrainState) -> None:
+    """Write a checkpoint; called by every process. seconds of the state: of the whole run so far."""
+    group = trained.group
+    if trained.divided:
+        random = group.every(random_state(trained.device))
+        checkpoints.save_folder(checkpoint_of(trained, state, random), lambda path: save_head(trained, path), group)
+        return
+    with group.together():
+        if group.is_first:
+            checkpoints.save(checkpoint_of(trained, state, random_state(trained.device)))
+
+
+def checkpoint_of(trained: Trained, state: TrainState, random: Any) -> Checkpoint:
+    tensors = {"backbone": trained.model.state_dict(), "best": state.best, "seconds": state.seconds, "random": random}
+    if trained.divided:
+        tensors["optimizer of backbone"] = state_of(trained.optimizer, trained.model)
+    else:
+        tensors |= {"head": trained.head.state_dict(), "optimizer": trained.optimizer.state_dict()}
+    return Checkpoint(state.step, trained.architecture(), tensors, trained.classes)
+
+
+def restore(trained: Trained, checkpoints: Checkpoints) -> TrainState | None:
+    """Put the newest checkpoint back into the run; None where there is none. Called by every process."""
+    with trained.group.together():
+        found = checkpoints.latest(trained.architecture(), trained.classes, trained.device)
+    if found is None:
+        return None
+    tensors = found.tensors
+    trained.model.load_state_dict(tensors["backbone"])
+    if trained.divided:
+        set_state_of(trained.optimizer, trained.model, tensors["optimizer of backbone"])
+        load_head(trained, checkpoints.paths()[-1])
+    else:
+        trained.head.load_state_dict(tensors["head"])
+        trained.optimizer.load_state_dict(tensors["optimizer"])
+    set_random_state(tensors["random"], trained.group.rank, trained.device)
+    return TrainState(found.step, tensors["best"], tensors.get("seconds", 0.0))
+
+
+def save_head(trained: Trained, path: Path) -> None:
+    from angulus.heads.sharding.resharding import save_sharded  # takes long to import
+
+    for name, head, _ in each_head(trained.head):
+        save_sharded(head, path / name, trained.optimizer)
+
+
+def load_head(trained: Trained, path: Path) -> None:
+    from angulus.heads.sharding.resharding import load_sharded  # takes long to import
+
+    for name, head, _ in each_head(trained.head):
+        load_sharded(head, path / name, trained.optimizer)
+
+
+def random_state(device: torch.device) -> dict[str, Any]:
+    """Where torch's random numbers stand in this process."""
+    cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def set_random_state(saved: Any, rank: int, device: torch.device) -> None:
+    """Go on with the random numbers of this process; one that was not there before keeps its own."""
+    if isinstance(saved, list):
+        if rank >= len(saved):
+            return
+        saved = saved[rank]
+    torch.set_rng_state(saved["cpu"].cpu())
+    if device.type == "cuda" and saved["cuda"] is not None:
+        torch.cuda.set_rng_state(saved["cuda"].cpu(), device)
