@@ -32,7 +32,7 @@ def people(folder: Path, count: int = 12, images: int = 4, size: tuple[int, int]
 def said(*arguments: str, home: Path) -> str:
     """What one command says on stderr, with the folder of this run taken out."""
     done = subprocess.run(
-        [sys.executable, "-m", "angulus.cli", *arguments], capture_output=True, text=True, cwd=home, timeout=300
+        [sys.executable, "-m", "angulus", *arguments], capture_output=True, text=True, cwd=home, timeout=300
     )
     errors = done.stderr[max(done.stderr.rfind("error: "), 0) :].strip() or f"(nothing; status {done.returncode})"
     return re.sub(re.escape(str(home)) + "/?", "", errors)

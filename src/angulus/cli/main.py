@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, UnknownOptionError
 
-import angulus
 from angulus.cli.commands.audit.group import app as audit
 from angulus.cli.commands.data.group import app as data
 from angulus.cli.commands.evaluate.verification import app as evaluate
 from angulus.errors import AngulusError
+from angulus.version import __version__
 
 ERROR = 2
 INTERRUPTED = 130
@@ -19,7 +19,7 @@ PIPE_CLOSED = 141
 app = App(
     name="angulus",
     suppress_keyboard_interrupt=False,  # `main` says how to go on
-    version=f"angulus {angulus.__version__}",
+    version=f"angulus {__version__}",
     help="Train, evaluate and compare open-set recognition models with margin-softmax losses.",
     help_epilogue=(
         "A first run: angulus train data.path=FOLDER, where FOLDER has one sub-folder of images for each person."

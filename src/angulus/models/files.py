@@ -17,12 +17,12 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-import angulus
 from angulus.errors import ModelError
 from angulus.models.base import EmbeddingModel, ModelConfig
 from angulus.models.catalogue import MODELS, config_from_dict, config_to_dict
 from angulus.models.spec import InputSpec
 from angulus.models.weights import fill
+from angulus.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ def _describe(model: EmbeddingModel, config: ModelConfig, extra: Mapping[str, An
         raise ModelError("the model gives NaN or infinite embeddings for the test images and was not saved")
     description = {
         "format": FORMAT,
-        "angulus": angulus.__version__,
+        "angulus": __version__,
         "model": config_to_dict(config),
         "embedding_dim": model.embedding_dim,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),

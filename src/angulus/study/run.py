@@ -117,7 +117,7 @@ class Processes:
                 if self.stopped:
                     return Outcome(error="the study was interrupted before this run began")
                 process = subprocess.Popen(
-                    [*python_of(job.processes), "-m", "angulus.cli", "train", str(recipe), "--resume"],
+                    [*python_of(job.processes), "-m", "angulus", "train", str(recipe), "--resume"],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,

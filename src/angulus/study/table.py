@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-import angulus
 from angulus.config import to_dict
 from angulus.config.suggestions import did_you_mean
 from angulus.study.plot import Panel, draw
 from angulus.training.storage.atomic_files import write_json, write_text
+from angulus.version import __version__
 
 if TYPE_CHECKING:
     from angulus.study.outcome import Outcome
@@ -157,7 +157,7 @@ def summary(plan: "Plan", outcomes: "Mapping[Job, Outcome]", cells: Cells, colum
         "rows": {row: {column: numbers_of(cells[row][column]) for column in columns} for row in plan.rows},
         "runs": [run_of(job, outcome) for job, outcome in outcomes.items()],
         "environment": {
-            "angulus": angulus.__version__,
+            "angulus": __version__,
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": np.__version__,

@@ -63,7 +63,7 @@ class Tiles:
 # By the bytes of an operand and the width. The float32 sums [owned, width] of a program stay in its registers: 128 KiB
 # of a Hopper processor's 256 in the largest case, so one program of 8 warps with 128 registers a thread for them. Its
 # 227 KiB of shared memory hold the owned operands and `stages` streamed tiles: at width 512 in bfloat16 64 + 2 x 64.
-# tests/heads/compiled_kernels.py shows that they fit; not yet tuned, nor run, on a GPU.
+# tests/heads/kernels/compiled_kernels.py shows that they fit; not yet tuned, nor run, on a GPU.
 TILES = {
     (2, 128): Tiles(128, 128, 8, 3),
     (2, 256): Tiles(128, 64, 8, 3),

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 import torch
 
-import angulus
 from angulus.data import decoder
 from angulus.errors import CheckpointError
 from angulus.training.recipe.serialization import differences
 from angulus.training.storage.atomic_files import write_json, write_text
+from angulus.version import __version__
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Metrics:
 def environment(device: torch.device, data_fingerprint: str) -> dict[str, Any]:
     """What a figure may depend on besides the recipe."""
     return {
-        "angulus": angulus.__version__,
+        "angulus": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
@@ -89,7 +89,7 @@ def environment(device: torch.device, data_fingerprint: str) -> dict[str, Any]:
 
 def commit() -> str | None:
     """The commit of a source checkout of Angulus, with "+changes" where it was edited, or None."""
-    folder = Path(angulus.__file__).parent
+    folder = Path(__file__).parent
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty=+changes", "--abbrev=12", "--exclude=*"],

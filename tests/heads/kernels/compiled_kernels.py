@@ -1,6 +1,6 @@
 """Compiles the kernels for Hopper, which needs no GPU, and prints the bytes of shared memory of each as JSON.
 
-    python tests/heads/compiled_kernels.py [WIDTH] [PRODUCTS]
+    python tests/heads/kernels/compiled_kernels.py [WIDTH] [PRODUCTS]
 
 A process of its own, since the interpreter is chosen when triton is imported.
 """
@@ -13,8 +13,8 @@ from triton import compile as compiled
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from angulus.heads.kernels import launches
 from angulus.heads.kernels import triton_kernels as kernels
-from angulus.heads.kernels.triton_kernels import launches
 
 HOPPER = GPUTarget("cuda", 90, 32)
 INTEGERS = {"labels", "own_labels", "own_examples", "own_centers", "bounds"}

@@ -170,7 +170,7 @@ def test_a_choice_that_cannot_be_is_refused(options, words):
 
 def test_without_a_detector_the_sentence_says_what_to_install(monkeypatch):
     from angulus.faces.detectors import catalogue as detectors
-    from angulus.faces.detectors.catalogue import mtcnn_networks
+    from angulus.faces.detectors import mtcnn_networks
 
     def missing(name):
         raise detectors.metadata.PackageNotFoundError(name)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from small_sets import picture
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "heads.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "heads.py"
 INTERVALS = SCRIPT.with_name("intervals.py")
 
 

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from angulus.heads import Dense, Fused, MarginHead, RowAdaGrad, RowSGD, Sampled, ShardedHead, Streamed
 from angulus.heads import margin_softmax as softmax
+from angulus.heads.kernels import launches
 from angulus.heads.kernels.fused import device_obstacle, mention
-from angulus.heads.kernels.triton_kernels import launches
 from angulus.margins import (
     AMMSoftmax,
     ArcFace,

@@ -1,0 +1,7 @@
+"""`python -m angulus` is the same as `angulus`."""
+
+import sys
+
+from angulus.cli.main import main
+
+sys.exit(main())
