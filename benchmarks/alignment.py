@@ -36,9 +36,9 @@ from angulus.evaluation.scores.cosines import all_pair_scores
 from angulus.evaluation.uncertainty.accuracy_intervals import accuracy_interval
 from angulus.extract import embed
 from angulus.faces import SPHEREFACE, ListedLandmarks, Mtcnn, MtcnnOptions, Yuface, YufaceOptions, choose, similarity
+from angulus.faces.image_warp import warp
 from angulus.faces.photos import read_photo
-from angulus.faces.similarity import apply, inverse, scale_of
-from angulus.faces.warp import warp
+from angulus.faces.similarity_transform import apply, inverse, scale_of
 from angulus.models import import_weights
 
 ROOT = Path(__file__).parents[1]

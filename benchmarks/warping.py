@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from angulus.faces.similarity import apply, inverse
-from angulus.faces.warp import samples_for, warp
+from angulus.faces.image_warp import samples_for, warp
+from angulus.faces.similarity_transform import apply, inverse
 
 RESULTS = Path(__file__).parent / "results"
 SCALES = (1.0, 0.85, 0.7, 0.5, 0.35, 0.2, 0.1)

@@ -37,28 +37,6 @@ def test_links_lead_somewhere(document):
         assert "://" in target or (document.parent / target).exists(), target
 
 
-@pytest.mark.parametrize(
-    "package",
-    [
-        "margins",
-        "heads",
-        "models",
-        "data",
-        "faces",
-        "evaluation",
-        "inspection",
-        "inversion",
-        "training",
-        "purification",
-        "config",
-        "study",
-    ],
-)
-def test_public_names_exist_and_are_sorted_by_the_linter(package):
-    module = importlib.import_module(f"angulus.{package}")
-    assert [name for name in module.__all__ if not hasattr(module, name)] == []
-
-
 def test_version():
     assert re.fullmatch(r"\d+\.\d+\.\d+", angulus.__version__)
     assert angulus.__version__ in (ROOT / "CHANGELOG.md").read_text()

@@ -22,7 +22,7 @@ from angulus.faces import (
 )
 from angulus.faces import alignment as run_module
 from angulus.faces.photos import list_photos, read_photo
-from angulus.faces.similarity import apply
+from angulus.faces.similarity_transform import apply
 from angulus.faces.templates import LANDMARKS
 
 COLUMNS = [f"{name}_{axis}" for name in LANDMARKS for axis in "xy"]

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from angulus.config.layers import merge, parse_overrides, read_layer, read_layers
-from angulus.config.schema import schema
+from angulus.config.schema_text import schema
 from angulus.config.walk import Walk, known_paths
 from angulus.errors import ConfigError
 from angulus.training.experiment import Experiment

@@ -17,9 +17,9 @@ from angulus.faces.detectors.onnx import OnnxDetector, OnnxOptions
 from angulus.faces.detectors.rotations import Turning
 from angulus.faces.detectors.yuface import Yuface, YufaceOptions
 from angulus.faces.face_choice import Chosen, choose
-from angulus.faces.similarity import similarity
+from angulus.faces.image_warp import align, warp
+from angulus.faces.similarity_transform import similarity
 from angulus.faces.templates import ARCFACE, SPHEREFACE, TEMPLATES, Template, template_named
-from angulus.faces.warp import align, warp
 
 __all__ = [
     "ARCFACE",

@@ -29,11 +29,11 @@ from angulus.faces.detectors.catalogue import DetectorChoice
 from angulus.faces.detectors.detection import Detector, Face, Photo
 from angulus.faces.detectors.landmark_lists import ListedLandmarks
 from angulus.faces.face_choice import Chosen, Rule, choose
+from angulus.faces.image_warp import warp
 from angulus.faces.journal import Crop, Outcome, opened_journal, write_results, write_whole
 from angulus.faces.photos import list_photos, read_photo
-from angulus.faces.similarity import Matrix, misfit, scale_of, similarity
+from angulus.faces.similarity_transform import Matrix, misfit, scale_of, similarity
 from angulus.faces.templates import ARCFACE, Template
-from angulus.faces.warp import warp
 
 Progress = Callable[[int, int | None], None]
 _TOGETHER = 8  # photos that a process takes at a time

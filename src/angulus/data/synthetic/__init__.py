@@ -10,7 +10,7 @@ real people.
 """
 
 from angulus.data.synthetic.parameters import People, Views, draw_people, draw_views
-from angulus.data.synthetic.render import Rendered, render
+from angulus.data.synthetic.rendering import Rendered, render
 from angulus.data.synthetic.source import SyntheticFaces
 
 __all__ = ["People", "Rendered", "SyntheticFaces", "Views", "draw_people", "draw_views", "render"]

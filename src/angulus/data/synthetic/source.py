@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from angulus.data.examples import Account
 from angulus.data.synthetic.geometry import landmarks_in_pixels, pose_of
 from angulus.data.synthetic.parameters import draw_people, draw_views
-from angulus.data.synthetic.render import Rendered, render
+from angulus.data.synthetic.rendering import Rendered, render
 from angulus.errors import DataError
 
 LARGEST_NUISANCE = 2.0

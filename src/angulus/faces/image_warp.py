@@ -12,7 +12,7 @@ from PIL import Image
 
 from angulus.errors import FacesError
 from angulus.faces.detectors.detection import Photo
-from angulus.faces.similarity import Matrix, apply, inverse, scale_of, similarity
+from angulus.faces.similarity_transform import Matrix, apply, inverse, scale_of, similarity
 from angulus.faces.templates import Template
 
 _MOST_SAMPLES = 48  # a side; a face of 5,000 pixels in a crop of 112

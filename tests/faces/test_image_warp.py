@@ -5,9 +5,9 @@ import pytest
 from reference.bilinear import bilinear_warp
 
 from angulus.errors import FacesError
-from angulus.faces.similarity import apply, similarity
+from angulus.faces.image_warp import align, samples_for, warp
+from angulus.faces.similarity_transform import apply, similarity
 from angulus.faces.templates import ARCFACE
-from angulus.faces.warp import align, samples_for, warp
 
 IDENTITY = np.array([[1.0, 0, 0], [0, 1, 0]])
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from reference.umeyama import umeyama
 
 from angulus.errors import FacesError
-from angulus.faces.similarity import apply, inverse, misfit, scale_of, similarity
+from angulus.faces.similarity_transform import apply, inverse, misfit, scale_of, similarity
 from angulus.faces.templates import ARCFACE, SPHEREFACE, template_named
 
 coordinate = st.floats(-3000, 3000)
