@@ -18,6 +18,7 @@ from small_sets import array_source, picture, write_folder
 import angulus.data.formats.conversion as conversion
 from angulus.cli import main
 from angulus.data import EncodedSource, FolderSource, SyntheticFaces, bytes_of, convert, open_source, select
+from angulus.data.formats.catalogue import LAYOUTS
 from angulus.data.formats.output import Appended
 from angulus.data.formats.rec.writer import RecWriter
 from angulus.data.formats.staging import Unfinished, begun
@@ -231,7 +232,8 @@ def test_a_full_disk(tmp_path, people, monkeypatch, layout):
     needs(layout)
     source, target = FolderSource.open(people), tmp_path / "out" / NAMES[layout]
     full = OSError(errno.ENOSPC, "No space left on device")
-    writer = type(conversion._writer(source, layout, Unfinished(target=target, folder=_result(tmp_path / "w"))))
+    work = Unfinished(target=target, folder=_result(tmp_path / "w"))
+    writer = type(LAYOUTS[layout].writer(work.result, target.name, source, target.parent))
     with monkeypatch.context() as patch:
         fail_at(patch, writer, "write", 3, after=True, error=full)
         with pytest.raises(DataError, match=r"the disk is full. Nothing was put in its place; what .* kept in .*on"):

@@ -5,24 +5,56 @@ from typing import Literal, get_args
 
 from angulus.data.examples import Fit, Size, Source
 from angulus.data.formats.folder.reader import FolderSource
+from angulus.data.formats.folder.writer import FolderWriter
+from angulus.data.formats.layout import Layout, holds_files
 from angulus.data.formats.manifest.reader import open_manifest
-from angulus.data.formats.packed import INDEX, open_packed
+from angulus.data.formats.manifest.writer import ManifestWriter
+from angulus.data.formats.packed import INDEX, PackedWriter, open_packed
 from angulus.data.formats.parquet.reader import has_images, open_parquet
+from angulus.data.formats.parquet.writer import ParquetWriter
 from angulus.data.formats.rec.reader import open_rec
-from angulus.data.formats.record_source import Records, StoredSource, without_unreadable
-from angulus.data.formats.tar import open_tar
+from angulus.data.formats.rec.writer import RecWriter
+from angulus.data.formats.record_source import StoredSource, without_unreadable
+from angulus.data.formats.tar import TarWriter, open_tar
 from angulus.errors import DataError
 
 Format = Literal["folder", "rec", "tar", "parquet", "packed", "manifest"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
-_SUFFIXES: dict[str, Format] = {
-    ".rec": "rec",
-    ".tar": "tar",
-    ".parquet": "parquet",
-    ".packed": "packed",
-    ".csv": "manifest",
+# A folder is asked for the layouts in this order.
+LAYOUTS: dict[Format, Layout] = {
+    "packed": Layout(
+        open=open_packed,
+        writer=lambda folder, name, source, place: PackedWriter(folder, name, source),
+        suffix=".packed",
+        is_at=lambda folder: (folder / INDEX).exists(),
+    ),
+    "rec": Layout(
+        open=open_rec,
+        writer=lambda folder, name, source, place: RecWriter(folder, name, source),
+        suffix=".rec",
+        is_at=lambda folder: (folder / "train.rec").exists(),
+    ),
+    "parquet": Layout(
+        open=open_parquet,
+        writer=lambda folder, name, source, place: ParquetWriter(folder, name, source),
+        suffix=".parquet",
+        is_at=holds_files(".parquet"),
+    ),
+    "tar": Layout(
+        open=open_tar,
+        writer=lambda folder, name, source, place: TarWriter(folder, name, source),
+        suffix=".tar",
+        is_at=holds_files(".tar"),
+    ),
+    "manifest": Layout(
+        open=open_manifest,
+        writer=lambda folder, name, source, place: ManifestWriter(folder, name, source, place=place),
+        suffix=".csv",
+    ),
+    "folder": Layout(open=None, writer=lambda folder, name, source, place: FolderWriter(folder, name, source)),
 }
+_SUFFIXES: dict[str, Format] = {layout.suffix: kind for kind, layout in LAYOUTS.items() if layout.suffix}
 
 
 def open_source(
@@ -48,9 +80,12 @@ def open_source(
     """
     path = Path(path)
     kind = format_of(path) if kind is None else kind
-    if kind == "folder":
+    if kind not in LAYOUTS:
+        raise DataError(f"the layout must be one of {', '.join(FORMATS)}, got {kind!r}")
+    open_records = LAYOUTS[kind].open
+    if open_records is None:
         return FolderSource.open(path, size=size, fit=fit, on_unreadable=on_unreadable)
-    source = StoredSource(records=_open_records(path, kind), size=size, fit=fit)
+    source = StoredSource(records=open_records(path), size=size, fit=fit)
     return without_unreadable(source) if on_unreadable == "skip" else source
 
 
@@ -72,26 +107,4 @@ def format_for(path: Path) -> Format:
 
 
 def _format_of_folder(path: Path) -> Format:
-    if (path / INDEX).exists():
-        return "packed"
-    if (path / "train.rec").exists():
-        return "rec"
-    for kind in ("parquet", "tar"):
-        if next(path.glob(f"*.{kind}"), None) is not None:
-            return kind
-    return "folder"
-
-
-def _open_records(path: Path, kind: Format) -> Records:
-    match kind:
-        case "rec":
-            return open_rec(path)
-        case "tar":
-            return open_tar(path)
-        case "parquet":
-            return open_parquet(path)
-        case "packed":
-            return open_packed(path)
-        case "manifest":
-            return open_manifest(path)
-    raise DataError(f"the layout must be one of {', '.join(FORMATS)}, got {kind!r}")
+    return next((kind for kind, layout in LAYOUTS.items() if layout.is_at(path)), "folder")

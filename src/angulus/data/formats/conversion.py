@@ -21,15 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from angulus.data.examples import Source, account_of, bytes_of, stamp_of
-from angulus.data.formats.catalogue import FORMATS, Format, format_for
-from angulus.data.formats.folder.writer import FolderWriter
-from angulus.data.formats.manifest.writer import ManifestWriter
+from angulus.data.formats.catalogue import FORMATS, LAYOUTS, Format, format_for
 from angulus.data.formats.output import Writer
-from angulus.data.formats.packed import PackedWriter
-from angulus.data.formats.parquet.writer import ParquetWriter
-from angulus.data.formats.rec.writer import RecWriter
 from angulus.data.formats.staging import Unfinished, begun, occupied
-from angulus.data.formats.tar import TarWriter
 from angulus.data.index.strings import encode_name
 from angulus.data.views.split import select
 from angulus.errors import DataError
@@ -101,7 +95,7 @@ def _write(
     source: Source, layout: Format, about: dict[str, Any], work: Unfinished, show: Progress
 ) -> tuple[NDArray[np.void], int]:
     """Fill the working folder and move the result; the journal, and how many records were there before."""
-    writer = _writer(source, layout, work)
+    writer = LAYOUTS[layout].writer(work.result, work.target.name, source, work.target.parent)
     try:
         work.check_free(writer.outputs)
         work.keep_about(about)
@@ -125,22 +119,6 @@ def _with_images(source: Source) -> Source:
         return source
     logger.warning("%d identities without an image are left out", int((counts == 0).sum()))
     return select(source, np.arange(len(source)))
-
-
-def _writer(source: Source, layout: Format, work: Unfinished) -> Writer:
-    folder, name = work.result, work.target.name
-    match layout:
-        case "rec":
-            return RecWriter(folder, name, source)
-        case "tar":
-            return TarWriter(folder, name, source)
-        case "parquet":
-            return ParquetWriter(folder, name, source)
-        case "packed":
-            return PackedWriter(folder, name, source)
-        case "manifest":
-            return ManifestWriter(folder, name, source, place=work.target.parent)
-    return FolderWriter(folder, name, source)
 
 
 def _digest(source: Source) -> str:
