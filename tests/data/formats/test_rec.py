@@ -5,7 +5,7 @@ import struct
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from test_encoded import encoded
+from test_encoded_images import encoded
 from test_recordio import part
 
 from angulus.data.formats.rec.heads import pack, unpack

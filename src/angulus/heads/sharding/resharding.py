@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 
 from angulus.errors import CheckpointError
 from angulus.heads.head import MarginHead
+from angulus.heads.sharding.metadata import TensorReader
 from angulus.heads.sharding.sharded import ShardedHead
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,10 @@ def load_sharded(head: MarginHead, path: Path, optimizer: Optimizer | None = Non
         as_sentence(f"{path} is not a readable checkpoint", REMEDY),
     ):
         checkpoint.load(
-            targets, checkpoint_id=path, process_group=head.process_group, no_dist=head.process_group is None
+            targets,
+            storage_reader=TensorReader(path),
+            process_group=head.process_group,
+            no_dist=head.process_group is None,
         )
     head.step = int(targets["step"])
     if head.mover is not None:
@@ -87,7 +91,7 @@ def read_tensors(path: Path, names: Sequence[str]) -> dict[str, Tensor]:
     entries = {name: entry for name in names if isinstance(entry := saved.get(name), TensorStorageMetadata)}
     tensors = {name: torch.empty(entry.size, dtype=entry.properties.dtype) for name, entry in entries.items()}
     with one_process_is_fine(), as_sentence(f"{path} is not a readable checkpoint", REMEDY):
-        checkpoint.load({**tensors}, checkpoint_id=path, no_dist=True)
+        checkpoint.load({**tensors}, storage_reader=TensorReader(path), no_dist=True)
     return tensors
 
 
@@ -171,7 +175,7 @@ def on_its_device(optimizer: Optimizer, parameter: Tensor, tensor: Tensor) -> Te
 
 def read_metadata(path: Path) -> Metadata:
     try:
-        return checkpoint.FileSystemReader(path).read_metadata()
+        return TensorReader(path).read_metadata()
     except FileNotFoundError as missing:
         raise CheckpointError(
             f"{path} is no whole checkpoint of a head: it has no file .metadata; take another"

@@ -1,0 +1,93 @@
+"""The index of a head's checkpoint, read without running anything: a stranger's folder is data.
+
+torch.distributed.checkpoint writes the index, `.metadata`, as a pickle, and reads entries that are no tensors as
+pickles too. A pickle may call any function of Python. Here it may make the few records that such an index consists of,
+every entry must be a tensor, every file lies in the folder, and no more room is asked for than the files can fill.
+"""
+
+import pickle
+from math import prod
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import torch
+from torch.distributed.checkpoint import FileSystemReader, metadata
+from torch.distributed.checkpoint.filesystem import _StorageInfo
+from torch.distributed.checkpoint.metadata import Metadata, StorageMeta, TensorStorageMetadata
+
+MOST_BYTES = 2**28  # of an index; one of a million tensors has a fifth of that
+_RECORDS = (
+    "Metadata",
+    "TensorStorageMetadata",
+    "TensorProperties",
+    "ChunkStorageMetadata",
+    "MetadataIndex",
+    "StorageMeta",
+    "_MEM_FORMAT_ENCODING",
+)
+_ALLOWED: dict[tuple[str, str], Any] = {
+    **{(metadata.__name__, name): getattr(metadata, name) for name in _RECORDS},
+    (_StorageInfo.__module__, _StorageInfo.__name__): _StorageInfo,
+    ("torch", "Size"): torch.Size,
+    ("torch.serialization", "_get_layout"): lambda name: {"torch.strided": torch.strided}[name],
+    ("pathlib", "PosixPath"): PurePosixPath,
+    ("pathlib", "PurePosixPath"): PurePosixPath,
+    ("pathlib", "WindowsPath"): PureWindowsPath,
+    ("pathlib", "PureWindowsPath"): PureWindowsPath,
+    # the same from Python 3.13 on, where the classes have moved
+    ("pathlib._local", "PosixPath"): PurePosixPath,
+    ("pathlib._local", "WindowsPath"): PureWindowsPath,
+    ("collections", "OrderedDict"): dict,
+}
+
+
+class TensorReader(FileSystemReader):
+    """A folder of torch.distributed.checkpoint whose index may hold tensors and nothing else.
+
+    Its `read_metadata` raises pickle.UnpicklingError for an index that asks for anything more.
+    """
+
+    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+        """The index, checked."""
+        folder = Path(self.path)
+        index = Path(self._get_metadata_path(kwargs.get("rank")))
+        if index.stat().st_size > MOST_BYTES:
+            raise pickle.UnpicklingError(f"it must have at most {MOST_BYTES:,} bytes, got {index.stat().st_size:,}")
+        with index.open("rb") as file:
+            found = _Unpickler(file).load()
+        if not isinstance(found, Metadata):
+            raise pickle.UnpicklingError(f"it must hold an index of tensors, got {type(found).__name__}")
+        _check(found, folder)
+        if found.storage_meta is None:
+            found.storage_meta = StorageMeta()
+        found.storage_meta.load_id = self.load_id
+        return found
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        known = _ALLOWED.get((module_name, global_name))
+        if known is not None:
+            return known
+        kind = getattr(torch, global_name, None) if module_name == "torch" else None
+        if isinstance(kind, torch.dtype):
+            return kind
+        raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}, which no index of tensors needs")
+
+
+def _check(found: Metadata, folder: Path) -> None:
+    """Raise UnpicklingError for an entry that is no tensor, a file elsewhere, and sizes that the files cannot fill."""
+    room = 0
+    for name, entry in found.state_dict_metadata.items():
+        if not isinstance(entry, TensorStorageMetadata):
+            raise pickle.UnpicklingError(f"every entry must be a tensor, got {type(entry).__name__} for {name}")
+        room += prod(entry.size) * entry.properties.dtype.itemsize
+    files = set()
+    for info in (found.storage_data or {}).values():
+        place = info.relative_path
+        if not isinstance(place, str) or Path(place).name != place or not (folder / place).is_file():
+            raise pickle.UnpicklingError(f"every file must lie in {folder.name}, got {place!r}")
+        files.add(place)
+    there = sum((folder / place).stat().st_size for place in files)
+    if room > there:
+        raise pickle.UnpicklingError(f"its tensors take {room:,} bytes, but its files hold {there:,}")
