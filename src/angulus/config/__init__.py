@@ -3,13 +3,13 @@
 `angulus.training.experiment` is the schema; here is only how text becomes values of it, and what is wrong with a text.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from angulus.config.layers import merge, parse_overrides, read_layer, read_layers
+from angulus.config.layers import classes_named, merge, parse_overrides, read_layer, read_layers
 from angulus.config.schema_text import schema
 from angulus.config.walk import Walk, known_paths
 from angulus.errors import ConfigError
@@ -32,13 +32,18 @@ __all__ = [
 ]
 
 
-def load(sources: Sequence[str | Path], overrides: Sequence[str] = ()) -> Experiment:
+def load(sources: Sequence[str | Path], overrides: Sequence[str] = (), *, allow: Collection[str] = ()) -> Experiment:
     """Read recipes (later ones are laid over earlier ones), apply `key=value` settings, and check everything.
 
     sources: YAML files, or folders of runs, whose recipe is taken.
+    allow: classes "module:Class" that the stored recipe of a run may name. Recipes and settings of the user's own may
+        name any, and what they name a stored one may name as well: importing a class runs its code.
     Raises ConfigError with every problem at once, each with its full path.
     """
-    return resolve(read_layers(sources, overrides))
+    values = read_layers(sources, overrides)
+    own = [source for source in sources if not Path(source).is_dir()]
+    allowed = None if len(own) == len(sources) else {*allow, *classes_named(read_layers(own, overrides))}
+    return check(Experiment, merge({}, values), allowed=allowed)
 
 
 def resolve(values: Mapping[str, Any]) -> Experiment:
@@ -46,9 +51,12 @@ def resolve(values: Mapping[str, Any]) -> Experiment:
     return check(Experiment, merge({}, values))
 
 
-def check(kind: type, values: Mapping[str, Any]) -> Any:
-    """An instance of any dataclass from plain values, checked as recipes are. Raises ConfigError."""
-    walk = Walk(known_paths(kind))
+def check(kind: type, values: Mapping[str, Any], *, allowed: Collection[str] | None = None) -> Any:
+    """An instance of any dataclass from plain values, checked as recipes are. Raises ConfigError.
+
+    allowed: the classes "module:Class" that may be imported; None allows all.
+    """
+    walk = Walk(known_paths(kind), allowed)
     built = walk.build(kind, values, "")
     if kind is Experiment and "data" not in values:
         walk.problems = [_NO_DATA if line.startswith("data: is missing") else line for line in walk.problems]

@@ -8,7 +8,7 @@ import dataclasses
 import importlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,11 +93,19 @@ def family_for(members: frozenset[Any]) -> Family | None:
     return next((family for family in FAMILIES if family.hints == members), None)
 
 
-def find_kind(family: Family, name: str) -> type:
-    """The class that a name stands for. Raises ValueError with a sentence that says what to do."""
+def find_kind(family: Family, name: str, *, allowed: Collection[str] | None = None) -> type:
+    """The class that a name stands for. Raises ValueError with a sentence that says what to do.
+
+    allowed: the names "module:Class" that may be imported; None allows all, as a user's own recipe does.
+    """
     if name in family.names:
         return family.names[name]
     if ":" in name:
+        if allowed is not None and name not in allowed:
+            raise ValueError(
+                f"the recipe stored in a run names a class of its own, {name}, and importing it runs its code; if you "
+                f"trust it, allow it: --allow {name}"
+            )
         return import_kind(family, name)
     hint = did_you_mean(name, family.names)
     raise ValueError(f"unknown {family.noun} {name!r}{hint or '; known are: ' + ', '.join(family.names)}")

@@ -193,6 +193,14 @@ def read_layers(sources: Sequence[str | Path], overrides: Sequence[str] = ()) ->
     return merged
 
 
+def classes_named(value: Any) -> set[str]:
+    """Every text in a recipe that may name a class, "module:Class"."""
+    if isinstance(value, str):
+        return {value} if ":" in value else set()
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return {name for each in inner for name in classes_named(each)}
+
+
 def _layers(sources: Sequence[str | Path], overrides: Sequence[str], problems: list[str]) -> Iterator[Raw]:
     for source in sources:
         try:

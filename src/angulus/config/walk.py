@@ -10,7 +10,7 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -31,11 +31,13 @@ class Walk:
     """One pass over a raw value; `problems` fills as it goes.
 
     known: paths such as "optim.lr", which unknown keys are compared with.
+    allowed: the user's own classes, "module:Class", that may be imported; None allows all.
     """
 
-    def __init__(self, known: Sequence[str] = ()) -> None:
+    def __init__(self, known: Sequence[str] = (), allowed: Collection[str] | None = None) -> None:
         self.problems: list[str] = []
         self.known = known
+        self.allowed = allowed
 
     def build(self, hint: Any, raw: Any, path: str) -> Any:
         """The value of type `hint` that `raw` describes; after a problem, a mark that must not be used."""
@@ -146,7 +148,7 @@ class Walk:
         if not isinstance(name, str):
             return self.complain(joined(path, "name"), f"must be text, got {shown(name)}")
         try:
-            kind = find_kind(family, name)
+            kind = find_kind(family, name, allowed=self.allowed)
         except ValueError as error:
             is_path = path.startswith("data") and ("/" in name or Path(name).exists())
             remedy = f"for a folder of images write {path}.path={name}" if is_path else error
@@ -165,7 +167,7 @@ class Walk:
             return _BAD if values is _BAD else PerClass(values)
         candidates = [member for member in ordered(members) if suits(member, raw)]
         for member in candidates:
-            trial = Walk(self.known)
+            trial = Walk(self.known, self.allowed)
             value = trial.build(member, raw, path)
             if not trial.problems:
                 return value

@@ -1,14 +1,15 @@
 """Which photos lie in a folder, and how is one read?"""
 
 import os
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ImageOps, UnidentifiedImageError
 
 from angulus.errors import FacesError
 from angulus.faces.detectors.detection import Photo
+from angulus.files import read_regular
+from angulus.image_files import open_image
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
 
@@ -41,7 +42,7 @@ def list_photos(folder: str | Path, *, without: Path | None = None) -> list[str]
 def read_photo(path: str | Path) -> Photo:
     """Pixels [height, width, 3], RGB, turned upright as the camera noted. FacesError when it can't be decoded."""
     try:
-        with Image.open(BytesIO(Path(path).read_bytes())) as image:
+        with open_image(read_regular(path)) as image:
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I"):  # 16 bits a channel
                 grey = (np.clip(np.asarray(upright).astype(np.int64), 0, 65535) // 257).astype(np.uint8)

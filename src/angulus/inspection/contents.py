@@ -14,7 +14,6 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from PIL import Image
 from angulus.data.examples import Source, bytes_of
 from angulus.data.loading.decoding import decode_image
 from angulus.errors import DataError
+from angulus.image_files import open_image
 from angulus.inspection.hashing import BITS, mirrored, signs, spectrum
 
 Progress = Callable[[int, int | None], None]
@@ -174,7 +174,7 @@ def _grey(pixels: NDArray[np.uint8]) -> Image.Image:
 
 
 def _kind(content: bytes) -> str:
-    with Image.open(BytesIO(content)) as image:
+    with open_image(content) as image:
         return f"{image.format} {image.mode}"
 
 

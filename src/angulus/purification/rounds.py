@@ -16,11 +16,12 @@ goes on where it was interrupted.
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from angulus.config.layers import classes_named
 from angulus.data import write_edits
 from angulus.errors import CheckpointError, ConfigError
 from angulus.purification.edit_lists import check_left, drops_of, summary_of
@@ -117,7 +118,7 @@ def purify(
         if found is not run:
             wanted = replace(with_edits(experiment, lists), out=found)
             trained_once(replace(wanted, head=replace(wanted.head, subcenters=options.subcenters)), progress)
-        last, summary = list_noise(found, folder, options, images)
+        last, summary = list_noise(found, folder, options, images, allow=classes_named(record(experiment)))
         lists = (*lists, folder / "edits.csv")
         rounds.append(summary)
     figures: dict[str, Any] = {"rounds": rounds}
@@ -132,13 +133,14 @@ def purify(
 
 
 def list_noise(
-    run: Path, folder: Path, options: Purification, images: Images | None = None
+    run: Path, folder: Path, options: Purification, images: Images | None = None, *, allow: Collection[str] = ()
 ) -> tuple[Experiment, dict[str, Any]]:
     """Weigh every image that a run was trained on and write the list of those that go, with a summary.
 
+    allow: classes "module:Class" that the run's recipe may name.
     Returns the recipe of the run and the summary.
     """
-    opened = open_run(run)
+    opened = open_run(run, allow=allow)
     summary = folder / "summary.json"
     if summary.is_file() and (folder / "edits.csv").is_file():
         return opened.experiment, json.loads(summary.read_text(encoding="utf-8"))

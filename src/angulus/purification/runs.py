@@ -1,6 +1,7 @@
 """A finished run as purification needs it: its recipe, its network and class centers of one moment, its images."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,11 +35,14 @@ def is_finished(folder: Path) -> bool:
     return (folder / "result.json").is_file()
 
 
-def open_run(folder: Path) -> FinishedRun:
-    """Network and centers of a run. Raises CheckpointError where it is not finished or its checkpoint is damaged."""
+def open_run(folder: Path, *, allow: Collection[str] = ()) -> FinishedRun:
+    """Network and centers of a run. Raises CheckpointError where it is not finished or its checkpoint is damaged.
+
+    allow: classes "module:Class" that its recipe may name (see `angulus.config.load`).
+    """
     if not is_finished(folder):
         raise CheckpointError(f"the run {folder} is not finished; go on with it first: angulus train --resume {folder}")
-    experiment = load([folder])
+    experiment = load([folder], allow=allow)
     check_one_head(experiment)
     centers = centers_of_run(folder)
     content = load_content(find_checkpoint(folder, ASKED), torch.device("cpu"), mapped=True)

@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 
 from angulus.errors import DataError
+from angulus.files import open_regular
 
 logger = logging.getLogger(__name__)
-_AT_ONCE = 2**16
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,12 +36,14 @@ class Blob:
             raise DataError(f"cannot read {path}: {error.strerror or error}") from error
         if path.is_dir():
             raise DataError(f"{path} is a folder, not a file")
+        if not path.is_file():
+            raise DataError(f"{path} is a device, a pipe or a socket, not a regular file")
         return Blob(path=path, size=status.st_size, changed=status.st_mtime_ns)
 
     @cached_property
     def _descriptor(self) -> int:
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            descriptor = open_regular(self.path)
         except OSError as error:
             raise DataError(f"cannot read {self.path}: {error.strerror or error}") from error
         weakref.finalize(self, os.close, descriptor)
@@ -76,20 +78,6 @@ class Blob:
             advise(self._descriptor, offset, length, os.POSIX_FADV_WILLNEED)
         except OSError as error:  # a hint; the read that follows says what is wrong
             logger.debug("no read-ahead of %s: %s", self.path, error)
-
-
-def read_file(path: str | Path) -> bytes:
-    """A whole file, in half the time of `Path.read_bytes` for small ones. Raises OSError as that does."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
-    try:
-        content = os.read(descriptor, _AT_ONCE)
-        parts = [content]
-        while content:
-            content = os.read(descriptor, _AT_ONCE)
-            parts.append(content)
-    finally:
-        os.close(descriptor)
-    return parts[0] if len(parts) <= 2 else b"".join(parts)
 
 
 def _again(path: Path, size: int, changed: int) -> Blob:

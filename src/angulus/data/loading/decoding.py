@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from angulus.errors import DataError
+from angulus.files import read_regular
+from angulus.image_files import open_image
 
 logger = logging.getLogger(__name__)
 
@@ -50,13 +52,13 @@ def decode_image(
     Raises DataError with the name of the image and the reason when it can't be decoded completely.
     """
     try:
-        data = content.read_bytes() if isinstance(content, Path) else content
+        data = read_regular(content) if isinstance(content, Path) else content
         if not data:
             raise DataError(f"cannot read {_shown(content, name)}: the file is empty")
         fast = _decode_plain(data, out)
         if fast is not None:
             return fast
-        with Image.open(BytesIO(data)) as image:
+        with open_image(data) as image:
             return _as_rgb(image)
     except (DataError, MemoryError):
         raise
@@ -146,7 +148,7 @@ def _agrees(simplejpeg: Any) -> bool:
             file = BytesIO()
             options = {"quality": 90, "subsampling": subsampling, "progressive": progressive}
             Image.fromarray(pixels).save(file, "jpeg", **options)
-            with Image.open(file) as image:
+            with open_image(file.getvalue()) as image:
                 if not np.array_equal(simplejpeg.decode_jpeg(file.getvalue()), np.asarray(image)):
                     return False
     return True

@@ -7,6 +7,7 @@ from PIL import Image, ImageFilter
 
 from angulus.data.synthetic.draws import NOISE_STREAM, words
 from angulus.data.synthetic.parameters import Views
+from angulus.image_files import open_image
 
 
 def degrade(picture: np.ndarray, views: Views, index: int, place: tuple[int, int, int]) -> np.ndarray:
@@ -49,5 +50,5 @@ def _add_noise(levels: np.ndarray, deviation: float, place: tuple[int, int, int]
 def _compress(levels: np.ndarray, quality: int) -> np.ndarray:
     stream = BytesIO()
     Image.fromarray(levels).save(stream, format="JPEG", quality=quality)
-    with Image.open(stream) as image:
+    with open_image(stream.getvalue()) as image:
         return np.array(image)

@@ -24,6 +24,7 @@ from angulus.data.views.cache import InMemory
 from angulus.data.views.label_corrections import Relabelled
 from angulus.data.views.split import Subset
 from angulus.errors import DataError
+from angulus.image_files import open_image
 
 State = Literal["clean", "flipped", "outlier", "duplicate"]
 STATES: tuple[State, ...] = get_args(State)
@@ -185,7 +186,7 @@ def changed(image: NDArray[np.uint8], change: Change) -> NDArray[np.uint8]:
         return fit_image(image[top : height - top, left : width - left], (height, width), "resize")
     file = BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=_QUALITY)
-    return np.asarray(Image.open(file).convert("RGB"))
+    return np.asarray(open_image(file.getvalue()).convert("RGB"))
 
 
 def truth_of(source: Source) -> Truth | None:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
+from angulus.files import read_regular
 
 _HEADER = struct.Struct("<4i")
 _FLOAT32 = 5
@@ -38,7 +39,7 @@ class FeatureList:
 def read_feature(path: str | Path) -> NDArray[np.float32]:
     """The embedding in one feature file, float32 [rows x columns]; EvaluationError for a damaged file."""
     try:
-        content = Path(path).read_bytes()
+        content = read_regular(path)
     except FileNotFoundError:
         raise EvaluationError(f"no feature file at {path}: the file does not exist") from None
     except OSError as problem:

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.data.examples import Account, Drop, Fit, Size, check_size, fit_image
-from angulus.data.formats.byte_ranges import read_file
 from angulus.data.loading.decoding import REMEDY, decode_image
 from angulus.errors import DataError
+from angulus.files import read_regular
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class FolderSource:
         """The same, decoded to `out` where it fits."""
         path = f"{self.root}/{self.keys[index]}"  # joining with pathlib takes as long as reading a packed image
         try:
-            content = read_file(path)
+            content = read_regular(path)
         except OSError as error:
             raise DataError(f"cannot read {path}: {error}; {REMEDY}") from error
         image = decode_image(content, name=path, out=out)
@@ -101,7 +101,7 @@ class FolderSource:
         """The file as it is; DataError names it where it cannot be read."""
         path = f"{self.root}/{self.keys[index]}"
         try:
-            return read_file(path)
+            return read_regular(path)
         except OSError as error:
             raise DataError(f"cannot read {path}: {_gone(error)}") from error
 

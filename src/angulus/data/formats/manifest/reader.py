@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.formats.byte_ranges import read_file
 from angulus.data.formats.label_names import check_unique, labelled, whole_number
 from angulus.data.tables import read_csv
 from angulus.errors import DataError
+from angulus.files import read_regular
 
 _KNOWN = ("path", "identity", "label", "key")
 
@@ -56,7 +56,7 @@ class ManifestRecords:
     def read_bytes(self, index: int) -> bytes:
         """The file as it is. Raises DataError naming it and the manifest where it cannot be read."""
         try:
-            return read_file(os.path.join(self.root, self.files[index]))
+            return read_regular(os.path.join(self.root, self.files[index]))
         except OSError as error:
             raise DataError(
                 f"cannot read {self.file(index)}, which example {index} of {self.path} names: {error.strerror or error}"

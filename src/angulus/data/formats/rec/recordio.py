@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from angulus.data.formats.byte_ranges import Blob
 from angulus.errors import DataError
+from angulus.files import read_regular
 
 MAGIC = struct.pack("<I", 0xCED7230A)
 MOST_BYTES = 2**29 - 1
@@ -114,7 +115,7 @@ def read_index(path: Path, size: int) -> tuple[NDArray[np.int64], NDArray[np.int
     end of the file, or repeats a key.
     """
     try:
-        text = path.read_bytes()
+        text = read_regular(path)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     try:

@@ -1,13 +1,11 @@
 """Writes insightface's layout: `.rec`, `.idx`, `property`, and beside them the names that these have no place for."""
 
 from collections.abc import Iterable, Sequence
-from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from angulus.data.examples import Source, bytes_of
 from angulus.data.formats.output import Appended, Listing, write_whole
@@ -17,6 +15,7 @@ from angulus.data.formats.rec.recordio import encode_record
 from angulus.data.formats.record_source import StoredSource
 from angulus.data.index.strings import encode_name
 from angulus.errors import DataError
+from angulus.image_files import open_image
 
 
 class RecWriter:
@@ -103,7 +102,7 @@ def _check_names(noun: str, names: Iterable[str]) -> None:
 def _shape(image: bytes) -> tuple[int, int]:
     """Height and width of an encoded image; zeros where it cannot be told."""
     try:
-        with Image.open(BytesIO(image)) as opened:
+        with open_image(image) as opened:
             return opened.height, opened.width
     except (OSError, SyntaxError, ValueError):
         return 0, 0
