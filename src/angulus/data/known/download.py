@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from angulus.data.formats.file_places import FETCHED
 from angulus.data.known.catalogue import KnownSet, SetFile
 from angulus.errors import DataError
 
@@ -176,6 +177,7 @@ def _unpack(archive: Path) -> Path | None:
                 packed.extractall(part)
         else:
             return None
+        (part / FETCHED).touch()
         part.replace(target)
     except (OSError, tarfile.TarError, zipfile.BadZipFile) as error:
         shutil.rmtree(part, ignore_errors=True)

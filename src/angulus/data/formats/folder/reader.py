@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.data.examples import Account, Drop, Fit, Size, check_size, fit_image
+from angulus.data.formats.file_places import image_from_elsewhere, is_elsewhere
 from angulus.data.loading.decoding import REMEDY, decode_image
 from angulus.errors import DataError
 from angulus.files import read_regular
@@ -101,9 +102,11 @@ class FolderSource:
         """The file as it is; DataError names it where it cannot be read."""
         path = f"{self.root}/{self.keys[index]}"
         try:
-            return read_regular(path)
+            content = read_regular(path)
         except OSError as error:
             raise DataError(f"cannot read {path}: {_gone(error)}") from error
+        here = not is_elsewhere(self.root, self.keys[index])
+        return content if here else image_from_elsewhere(content, path, str(self.root))
 
     def stamp(self, index: int, *, times: bool) -> str:
         """Size of the file, with its time of change if `times`, and how it is fitted."""

@@ -10,6 +10,7 @@ All further columns are kept as text, by name, in `columns`.
 
 import csv
 import io
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,11 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from angulus.data.formats.file_places import image_from_elsewhere, is_elsewhere, is_fetched, outside
 from angulus.data.formats.label_names import check_unique, labelled, whole_number
 from angulus.data.tables import read_csv
 from angulus.errors import DataError
 from angulus.files import read_regular
 
+logger = logging.getLogger(__name__)
 _KNOWN = ("path", "identity", "label", "key")
 
 
@@ -56,11 +59,13 @@ class ManifestRecords:
     def read_bytes(self, index: int) -> bytes:
         """The file as it is. Raises DataError naming it and the manifest where it cannot be read."""
         try:
-            return read_regular(os.path.join(self.root, self.files[index]))
+            content = read_regular(os.path.join(self.root, self.files[index]))
         except OSError as error:
             raise DataError(
                 f"cannot read {self.file(index)}, which example {index} of {self.path} names: {error.strerror or error}"
             ) from error
+        here = not is_elsewhere(self.root, self.files[index])
+        return content if here else image_from_elsewhere(content, self.file(index), self.origin)
 
     def stamp(self, index: int, *, times: bool) -> str:
         try:
@@ -84,6 +89,8 @@ def open_manifest(path: str | Path, *, root: Path | None = None) -> ManifestReco
     for name in ("path", "identity", "key"):
         if not all(columns.get(name, files)):
             raise DataError(f"{path}, line {list(columns[name]).index('') + 2}: {name} must not be empty")
+    root = path.parent if root is None else root
+    _check_places(path, root, files)
     numbers = None
     if "label" in columns:
         numbers = [whole_number(text, f"{path}, line {row + 2}") for row, text in enumerate(columns["label"])]
@@ -93,12 +100,28 @@ def open_manifest(path: str | Path, *, root: Path | None = None) -> ManifestReco
     more = {name: values for name, values in columns.items() if name not in _KNOWN}
     return ManifestRecords(
         path=path,
-        root=path.parent if root is None else root,
+        root=root,
         files=files,
         labels=labels,
         identities=identities,
         keys=keys,
         columns=more,
+    )
+
+
+def _check_places(path: Path, root: Path, files: Sequence[str]) -> None:
+    """Say how many files lie elsewhere; refuse them in a set that came from elsewhere itself."""
+    elsewhere = outside(root, files)
+    if not elsewhere:
+        return
+    if is_fetched(root):
+        raise DataError(
+            f"{path} is a list of a fetched set and must name files in its own folder, got {elsewhere[0]!r} and "
+            f"{len(elsewhere) - 1:,} more outside; do not use this set"
+        )
+    logger.warning(
+        "%s names %s of %s files outside its folder, such as %s",
+        *(path, f"{len(elsewhere):,}", f"{len(files):,}", elsewhere[0]),
     )
 
 
