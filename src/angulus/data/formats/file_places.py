@@ -12,14 +12,14 @@ FETCHED = ".fetched"  # in the folder of a set that came from elsewhere as a who
 
 
 def outside(root: Path, files: Sequence[str]) -> list[str]:
-    """Those of the files, as the list writes them, that lie outside `root`; links are not followed, they may be many."""
+    """Those of the files, as the list writes them, that lie outside `root` by their names; links are not looked at."""
     suspects = [name for name in files if os.path.isabs(name) or ".." in name]
     return [name for name in suspects if is_elsewhere(root, name)]
 
 
 def is_elsewhere(root: Path, file: str) -> bool:
     """Whether a file lies outside `root`, by its name or through a link of its own or of a folder."""
-    folder, path = os.path.realpath(root), os.path.join(root, file)
+    folder, path = _real_folder(os.fspath(root)), os.path.join(root, file)
     real = os.path.realpath(path) if os.path.islink(path) else _real_folder(os.path.dirname(path))
     return real != folder and not real.startswith(folder.rstrip(os.sep) + os.sep)
 
