@@ -140,7 +140,8 @@ def _writer(source: Source, layout: Format, work: Unfinished) -> Writer:
             return PackedWriter(folder, name, source)
         case "manifest":
             return ManifestWriter(folder, name, source, place=work.target.parent)
-    return FolderWriter(folder, name, source)
+        case "folder":
+            return FolderWriter(folder, name, source)
 
 
 def _digest(source: Source) -> str:

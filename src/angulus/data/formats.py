@@ -94,4 +94,5 @@ def _open_records(path: Path, kind: Format) -> Records:
             return open_packed(path)
         case "manifest":
             return open_manifest(path)
-    raise DataError(f"the layout must be one of {', '.join(FORMATS)}, got {kind!r}")
+        case _:
+            raise DataError(f"the layout must be one of {', '.join(FORMATS)}, got {kind!r}")
