@@ -1,15 +1,23 @@
 # Two commands do all the set-up on a machine that has Python 3.11 or newer:
 #   make demo   trains on drawn faces, verifies people it has never seen, writes a report
 #   make test   lint, types, import layers and tests
+# Both install the versions of constraints.txt. Two more are for whoever changes what the project stands on:
+#   make lock          finds the newest versions, writes constraints.txt and says what moved
+#   make test-newest   the tests alone, on the newest of everything, in an environment of their own
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+NEWEST := $(VENV)-newest
+TESTS  := -m pytest -n 2 -q
+# What `pip install -c` does, for what builds the project as well: there older versions of pip read the first name and
+# newer ones the second.
+PINNED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 
-.PHONY: demo test lint types layers unit install clean
+.PHONY: demo test lint types layers unit install lock test-newest clean
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -e ".[dev]"
+	$(PINNED) $(BIN)/pip install --quiet -e ".[dev]"
 	touch $@
 
 install: $(VENV)/.installed
@@ -30,7 +38,15 @@ layers: install
 	$(BIN)/lint-imports
 
 unit: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q
+	OMP_NUM_THREADS=1 $(BIN)/python $(TESTS)
+
+lock:
+	$(PYTHON) tools/lock.py
+
+test-newest:
+	$(PYTHON) -m venv --clear $(NEWEST)
+	$(NEWEST)/bin/pip install --quiet -e ".[dev]"
+	OMP_NUM_THREADS=1 $(NEWEST)/bin/python $(TESTS)
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) $(NEWEST) runs

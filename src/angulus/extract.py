@@ -1,6 +1,6 @@
 """Images through a network: one embedding per image, and one of its mirror image."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
@@ -82,7 +82,7 @@ def _source_batches(source: Source, batch_size: int) -> Iterator[Tensor]:
 
 
 @contextmanager
-def _evaluating(model: "EmbeddingModel", device: torch.device) -> Iterator[None]:
+def _evaluating(model: "EmbeddingModel", device: torch.device) -> Generator[None, None, None]:
     """The model in evaluation mode on a device; each part's mode and the device are put back at the end."""
     modes = [(module, module.training) for module in model.modules()]
     home = next((parameter.device for parameter in model.parameters()), device)

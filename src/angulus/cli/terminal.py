@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def log_lines(*, quiet: bool = False, bar: "Bar | None" = None) -> Iterator[None]:
+def log_lines(*, quiet: bool = False, bar: "Bar | None" = None) -> Generator[None, None, None]:
     """The messages of Angulus on stderr while the block runs: all of them, or warnings alone when quiet."""
     from rich.logging import RichHandler
 
@@ -41,7 +41,7 @@ class _Formatter(logging.Formatter):
 
 
 @contextmanager
-def training_progress(*, quiet: bool) -> "Iterator[Callable[[Progress], None] | None]":
+def training_progress(*, quiet: bool) -> "Generator[Callable[[Progress], None] | None, None, None]":
     """Log lines while a run goes on, and a bar on a terminal; gives what `train` calls with its progress."""
     if quiet or not sys.stderr.isatty():
         with log_lines(quiet=quiet):
@@ -61,7 +61,7 @@ def training_progress(*, quiet: bool) -> "Iterator[Callable[[Progress], None] | 
 @contextmanager
 def image_progress(
     *, quiet: bool = False, doing: str = "embedding", of: str = "images"
-) -> Iterator[Callable[[int, int | None], None] | None]:
+) -> Generator[Callable[[int, int | None], None] | None, None, None]:
     """The same for embedding, aligning and the like: gives what they call with the images done and their total."""
     if quiet or not sys.stderr.isatty():
         with log_lines(quiet=quiet):

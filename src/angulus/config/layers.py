@@ -141,9 +141,7 @@ def parse_overrides(overrides: Sequence[str]) -> Raw:
 
 def nested(path: tuple[str, ...], value: Any) -> Raw:
     """{"margin": {"m": 0.4}} of ("margin", "m") and 0.4."""
-    for key in reversed(path):
-        value = {key: value}
-    return value
+    return {path[0]: nested(path[1:], value)} if path else value
 
 
 def merge(old: Any, new: Any, path: tuple[str, ...] = (), *, one_layer: bool = False) -> Any:

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -227,7 +227,7 @@ def _outcomes(tasks: Sequence[_Task], root: Path, folder: Path, options: AlignOp
 
 
 @contextmanager
-def _unheard_by_children() -> Iterator[None]:
+def _unheard_by_children() -> Generator[None, None, None]:
     """Processes that start in this block ignore Ctrl-C: the first one ends them, and says so once."""
     if threading.current_thread() is not threading.main_thread():
         yield

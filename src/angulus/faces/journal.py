@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -59,7 +59,9 @@ class Outcome:
 
 
 @contextmanager
-def opened_journal(folder: Path, settings: Mapping[str, Any]) -> Iterator[tuple[dict[str, Outcome], TextIO]]:
+def opened_journal(
+    folder: Path, settings: Mapping[str, Any]
+) -> Generator[tuple[dict[str, Outcome], TextIO], None, None]:
     """What is done so far by source, and the journal to add lines to; no other process may write meanwhile.
 
     Raises FacesError when the folder was made with other settings, or another run is writing into it.

@@ -100,7 +100,7 @@ def largest_group(units: NDArray[np.float32], alike: float, seed: int) -> tuple[
         chosen = units[np.random.default_rng(seed).choice(len(units), _AT_ONCE, replace=False)]
     neighbours = (chosen @ chosen.T >= alike).sum(axis=1)
     center = chosen[int(neighbours.argmax())]
-    taken = units @ center >= alike
+    before = taken = units @ center >= alike
     for _ in range(_ROUNDS):
         before, center = taken, units[taken].sum(axis=0)
         center = center / max(float(np.linalg.norm(center)), 1e-12)

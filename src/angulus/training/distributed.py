@@ -1,7 +1,7 @@
 """Several processes, one run: what torchrun sets up, and batch norm whose statistics they share."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +61,7 @@ class Processes:
         return values
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def together(self) -> Generator[None, None, None]:
         """What is done in here by some processes succeeds for all, or raises in all: none goes on alone and waits.
 
         Every process enters; what waits for another process does not belong in here.
@@ -81,7 +81,7 @@ class Processes:
 
 
 @contextmanager
-def processes(device: torch.device) -> Iterator[Processes]:
+def processes(device: torch.device) -> Generator[Processes, None, None]:
     """The processes of this run: those that torchrun started, or this one alone.
 
     A group that was there before is used and left; one that is made here is destroyed after a barrier. A group of
@@ -154,7 +154,7 @@ class SynchronisedBatchNorm(_BatchNorm):
 
 
 @contextmanager
-def batch_norm_synchronised(model: EmbeddingModel, group: dist.ProcessGroup | None) -> Iterator[None]:
+def batch_norm_synchronised(model: EmbeddingModel, group: dist.ProcessGroup | None) -> Generator[None, None, None]:
     """Replace the batch norms of a model by synchronised ones while it is trained; afterwards it is as it was."""
     replaced: list[tuple[nn.Module, str, nn.Module]] = []
     if group is not None:

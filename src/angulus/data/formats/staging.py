@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +116,7 @@ def occupied(path: Path) -> bool:
 
 
 @contextmanager
-def begun(target: Path) -> Iterator[Unfinished]:
+def begun(target: Path) -> Generator[Unfinished, None, None]:
     """The working folder for a target, made or found again, and locked.
 
     Raises DataError when another process holds it, or the disk is full or cannot be written while the block runs;
@@ -138,7 +138,7 @@ def begun(target: Path) -> Iterator[Unfinished]:
 
 
 @contextmanager
-def _locked(folder: Path, target: Path) -> Iterator[None]:
+def _locked(folder: Path, target: Path) -> Generator[None, None, None]:
     import fcntl  # of Unix alone; where it is missing everything else still works
 
     while True:

@@ -1,6 +1,6 @@
 """Opening a protocol's text file so that whatever is wrong with it ends in one sentence."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -9,7 +9,7 @@ from angulus.errors import EvaluationError
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[TextIO]:
+def opened(path: str | Path) -> Generator[TextIO, None, None]:
     """The file for reading as UTF-8; EvaluationError when it does not exist or is no text."""
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:

@@ -6,7 +6,7 @@ read as whole tensors would be. Not imported by `angulus.heads`, because DTensor
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -201,7 +201,7 @@ def check_fit(path: Path, saved: Metadata, state: dict[str, Tensor]) -> None:
 
 
 @contextmanager
-def as_sentence(what: str, remedy: str) -> Iterator[None]:
+def as_sentence(what: str, remedy: str) -> Generator[None, None, None]:
     """The failure of a process as one CheckpointError; torch raises on all processes what went wrong in one."""
     try:
         yield
@@ -216,7 +216,7 @@ def first_line(error: BaseException) -> str:
 
 
 @contextmanager
-def one_process_is_fine() -> Iterator[None]:
+def one_process_is_fine() -> Generator[None, None, None]:
     """Without torch's warning that there is only one process."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)

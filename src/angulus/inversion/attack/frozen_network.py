@@ -3,7 +3,7 @@
 Nothing in it is replaced. Its parameters get no gradients, so that only the images are moved.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
@@ -13,7 +13,7 @@ from angulus.models import EmbeddingModel
 
 
 @contextmanager
-def attacked(model: EmbeddingModel, device: str | torch.device = "cpu") -> Iterator[EmbeddingModel]:
+def attacked(model: EmbeddingModel, device: str | torch.device = "cpu") -> Generator[EmbeddingModel, None, None]:
     """The model on a device, in evaluation mode and without gradients for its weights, while the block runs.
 
     Mode, `requires_grad` and device are put back at the end; weights and running statistics are never written.

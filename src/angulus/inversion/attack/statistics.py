@@ -7,7 +7,7 @@ al., ArcFace, TPAMI 2021, eq. 8; after Yin et al., DeepInversion, CVPR 2020, whi
 weights the first layer 10 times). std is the root of the biased variance, so a batch of one value has std 0.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -65,7 +65,7 @@ def batch_norm_layers(model: nn.Module) -> list[_BatchNorm]:
 
 
 @contextmanager
-def listening(model: nn.Module) -> Iterator[Inputs]:
+def listening(model: nn.Module) -> Generator[Inputs, None, None]:
     """Hooks on the inputs of all batch-norm layers while the block runs; the model itself is not changed."""
     inputs = Inputs(batch_norm_layers(model))
 

@@ -1,6 +1,6 @@
 """What a network takes while it is trained: weights, gradient, optimizer state and what forward keeps for backward."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -109,7 +109,7 @@ def forward(model: EmbeddingModel, examples: int, *, half: bool) -> Tensor:
 
 
 @contextmanager
-def unchanged(model: EmbeddingModel) -> Iterator[None]:
+def unchanged(model: EmbeddingModel) -> Generator[None, None, None]:
     """Whatever the block does with a network: its buffers and modes, and the random numbers, stay as they were."""
     device = next(model.parameters()).device
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}

@@ -7,7 +7,7 @@ does not. Nothing is refused: a plan is an estimate, so `train` warns and goes o
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -160,7 +160,7 @@ def accumulated(experiment: Experiment, parts: int) -> Experiment:
 
 
 @contextmanager
-def with_advice(forecast: Forecast) -> Iterator[None]:
+def with_advice(forecast: Forecast) -> Generator[None, None, None]:
     """Running out of memory in the block becomes one sentence that says what takes less."""
     try:
         yield

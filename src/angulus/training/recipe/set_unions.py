@@ -1,6 +1,6 @@
 """Several data sets as one in a recipe: who is who, who is trained on, and how the sets are mixed in a batch."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,7 +69,7 @@ def kept(data: UnionData, name: str, source: Source) -> Subset:
 
 
 @contextmanager
-def told_of(name: str) -> Iterator[None]:
+def told_of(name: str) -> Generator[None, None, None]:
     """What is wrong with data in here is said to be so in this set."""
     try:
         yield
