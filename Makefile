@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint types layers unit install clean
+.PHONY: demo test lint types layers unit figures install clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +31,11 @@ layers: install
 
 unit: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q
+
+# the committed figures that need no GPU and only minutes, compared to the last digit (needs the data of docs/data.md);
+# make figures FIGURES="--only identify retrieve"
+figures: install
+	$(BIN)/python benchmarks/figures.py $(FIGURES)
 
 clean:
 	rm -rf $(VENV) runs
