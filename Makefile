@@ -13,7 +13,7 @@ TESTS  := -m pytest -n 2 -q
 # newer ones the second.
 PINNED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 
-.PHONY: demo test lint types layers unit install lock test-newest clean
+.PHONY: demo test lint types layers unit figures install lock test-newest clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -47,6 +47,11 @@ test-newest:
 	$(PYTHON) -m venv --clear $(NEWEST)
 	$(NEWEST)/bin/pip install --quiet -e ".[dev]"
 	OMP_NUM_THREADS=1 $(NEWEST)/bin/python $(TESTS)
+
+# the committed figures that need no GPU and only minutes, compared to the last digit (needs the data of docs/data.md);
+# make figures FIGURES="--only identify retrieve"
+figures: install
+	$(BIN)/python benchmarks/figures.py $(FIGURES)
 
 clean:
 	rm -rf $(VENV) $(NEWEST) runs
