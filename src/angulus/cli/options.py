@@ -1,16 +1,198 @@
-"""Options that several commands share, and how their words are read."""
+"""Options that several commands share, each written down once, and how their words are read.
+
+A record is flattened by the command line: its fields are options of every command that takes it. A command that means
+something of its own by one of them says so in its docstring, under the name record.field.
+"""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-Json = Annotated[Path | None, Parameter(name="--json")]
+if TYPE_CHECKING:
+    from angulus.data import Source
+
 Flag = Parameter(negative=(), show_default=False)
+Several = Parameter(negative=())
 Fit = Literal["auto", "proportional", "resize", "crop", "error"]
-EditLists = Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")]
 View = Literal["plain", "sum", "concat"]
+Protocol = Literal["plain", "mean-centred", "insightface"]
+Rule = Literal["subcenter", "strict", "nearest", "combined"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ModelUse:
+    """How a model is read, and where it runs.
+
+    Parameters
+    ----------
+    network
+        What foreign weights are of, or "module:Class" of your own network.
+    device
+        auto, cpu, cuda or cuda:N.
+    """
+
+    network: str | None = None
+    device: str = "auto"
+
+    def place(self) -> str:
+        """The device that is meant. Raises ConfigError where it is not here."""
+        return device_named(self.device)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Fitting:
+    """How images come to a model's size.
+
+    Parameters
+    ----------
+    fit
+        How images of another size are brought to the model's. auto: as the model's run did, or else cut off what is
+        too wide or too high, or scale where the shape is the same.
+    """
+
+    fit: Fit = "auto"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingUse(Fitting, ModelUse):
+    """How images go through a model.
+
+    Parameters
+    ----------
+    batch_size
+        Images per pass: 32 on a CPU, 128 on CUDA, where nothing is said.
+    """
+
+    batch_size: int | None = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Edits:
+    """What is changed in a set before it is used.
+
+    Parameters
+    ----------
+    edits
+        Lists of changes (csv: drop, relabel, split, merge) to apply to the set.
+    """
+
+    edits: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = ()
+
+    def applied(self, source: "Source") -> "Source":
+        """The source with the changes of these lists made."""
+        from angulus.data import apply_edits, read_edits
+
+        return apply_edits(source, [read_edits(path) for path in self.edits]) if self.edits else source
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Views:
+    """What of stored embeddings is compared.
+
+    Parameters
+    ----------
+    views
+        Which embedding of an image counts: its own, or with its mirror image (sum, where there is one).
+    """
+
+    views: View | None = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Computing:
+    """Where stored embeddings are compared.
+
+    Parameters
+    ----------
+    device
+        cpu, cuda or cuda:N.
+    """
+
+    device: str = "cpu"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Where a page goes.
+
+    Parameters
+    ----------
+    report
+        Write an HTML page to this file.
+    """
+
+    report: Path | None = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Where a table goes.
+
+    Parameters
+    ----------
+    markdown
+        Write the figures as one Markdown table to this file.
+    """
+
+    markdown: Path | None = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """Where figures go.
+
+    Parameters
+    ----------
+    json
+        Write the figures to this file.
+    """
+
+    json: Path | None = None
+
+    def save(self, content: Any) -> None:
+        """Write the figures, whole or not at all; nothing where no file was asked for."""
+        save_json(self.json, content)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What is said while a command works.
+
+    Parameters
+    ----------
+    quiet
+        Show warnings only.
+    """
+
+    quiet: Annotated[bool, Flag] = False
+
+
+class Usual:
+    """What holds where nothing is said."""
+
+    model_use = ModelUse()
+    fitting = Fitting()
+    embedding_use = EmbeddingUse()
+    edits = Edits()
+    views = Views()
+    computing = Computing()
+    page = Page()
+    table = Table()
+    figures = Figures()
+    said = Said()
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

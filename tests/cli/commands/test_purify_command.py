@@ -8,7 +8,7 @@ import pytest
 from small_sets import write_folder
 
 from angulus.cli import main
-from angulus.cli.commands.audit.labels import of_images
+from angulus.cli.inputs.audited_sets import of_images
 from angulus.data import read_edits
 from angulus.models import InputSpec, TinyNet, save_model
 

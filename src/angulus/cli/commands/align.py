@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from angulus.cli.options import Flag, Json, check_output, save_json
+from angulus.cli.options import Figures, Flag, Said, Usual, check_output, device_named
+from angulus.cli.terminal import image_progress
 
 
 def align(
@@ -25,8 +26,8 @@ def align(
     sheet_crops: int = 600,
     no_sheet: Annotated[bool, Flag] = False,
     device: str = "cpu",
-    quiet: Annotated[bool, Flag] = False,
-    json: Json = None,
+    said: Said = Usual.said,
+    figures: Figures = Usual.figures,
 ) -> None:
     """Find the faces on photos and cut them out, eyes, nose and mouth at the same places in every crop.
 
@@ -70,57 +71,25 @@ def align(
         Make no contact sheet.
     device
         auto, cpu, cuda or cuda:N, for mtcnn.
-    quiet
-        Show warnings only.
-    json
+    figures.json
         Write what was done to this file.
     """
     page = None if no_sheet else sheet or out.with_name(f"{out.name}_contact.png")
-    check_output(json, page)
-    from angulus.cli.options import device_named
-    from angulus.cli.terminal import image_progress
+    check_output(figures.json, page)
+    from angulus.cli.printing.alignment_account import save_sheet, told
     from angulus.faces import AlignOptions, DetectorChoice, align_folder, template_named
 
-    found = DetectorChoice(
-        name=detector, file=file, min_face=min_face, score=score, turn=turn, device=device_named(device)
-    )
+    place = device_named(device)
+    found = DetectorChoice(name=detector, file=file, min_face=min_face, score=score, turn=turn, device=place)
     options = AlignOptions(template=template_named(template, height), choose=choose, kind=format, detector=found)
     try:
-        with image_progress(quiet=quiet, doing="aligning") as progress:
+        with image_progress(quiet=said.quiet, doing="aligning") as progress:
             done = align_folder(photos, out, options, jobs=jobs, progress=progress)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("finished photos are kept, give the same command again to go on") from None
     crops = [out / crop.path for crop in done.worst_first()[:sheet_crops]]
     if page is not None and crops:
-        _save_sheet(page, crops)
+        save_sheet(page, crops)
     counts = done.counts()
-    print(_told(counts, done.seconds, out, page if crops else None))
-    save_json(json, {"photos_folder": str(photos), "out": str(out), **counts, "seconds": round(done.seconds, 2)})
-
-
-def _save_sheet(page: Path, crops: list[Path]) -> None:
-    from io import BytesIO
-
-    from PIL import Image
-
-    from angulus.faces import contact_sheet
-    from angulus.faces.journal import write_whole
-
-    content = BytesIO()
-    Image.fromarray(contact_sheet(crops)).save(content, "PNG")
-    write_whole(page, content.getvalue())
-
-
-def _told(counts: dict[str, int], seconds: float, out: Path, page: Path | None) -> str:
-    new = counts["photos"] - counts["done_before"]
-    pace = f", {1000 * seconds / new:.0f} ms a photo" if new else ""
-    before = f" ({counts['done_before']:,} done before)" if counts["done_before"] else ""
-    photos, crops = (f"{counts[what]:,} {what if counts[what] != 1 else what[:-1]}" for what in ("photos", "crops"))
-    lines = [f"{photos}{before}, {crops}, {seconds:.1f} s{pace}: {out}"]
-    if counts["without_face"]:
-        lines.append(f"without a face: {counts['without_face']:,}, listed in {out / 'without_face.txt'}")
-    if counts["unreadable"]:
-        lines.append(f"unreadable: {counts['unreadable']:,}, listed in {out / 'unreadable.txt'}")
-    if page is not None:
-        lines.append(f"look at {page}: the crops that fit worst come first")
-    return "\n".join(lines)
+    print(told(counts, done.seconds, out, page if crops else None))
+    figures.save({"photos_folder": str(photos), "out": str(out), **counts, "seconds": round(done.seconds, 2)})

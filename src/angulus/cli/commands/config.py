@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from angulus.cli.options import Flag, Json, check_output, save_json, split_arguments
+from angulus.cli.options import Figures, Flag, Usual, check_output, split_arguments
 
 
-def config(*arguments: str, schema: Annotated[bool, Flag] = False, json: Json = None) -> None:
+def config(*arguments: str, schema: Annotated[bool, Flag] = False, figures: Figures = Usual.figures) -> None:
     """Show the recipe that results from files and settings, or everything a recipe may hold.
 
     Parameters
@@ -14,10 +14,10 @@ def config(*arguments: str, schema: Annotated[bool, Flag] = False, json: Json = 
         Recipes (YAML files or folders of runs; later ones are laid over earlier ones) and key=value settings.
     schema
         Show every key with its type, its default and what it means instead.
-    json
+    figures.json
         Write the resolved recipe to this file as well.
     """
-    check_output(json)
+    check_output(figures.json)
     from angulus.config import load, to_dict, to_yaml
     from angulus.config import schema as schema_text
 
@@ -28,4 +28,4 @@ def config(*arguments: str, schema: Annotated[bool, Flag] = False, json: Json = 
     experiment = load(recipes, settings)
     print("# null: chosen from the data and the device when the run starts")
     print(to_yaml(experiment), end="")
-    save_json(json, to_dict(experiment))
+    figures.save(to_dict(experiment))

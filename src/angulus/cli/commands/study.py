@@ -1,11 +1,13 @@
 """`angulus study`: a grid of recipes and seeds in, one table out."""
 
+import json
 import os
 import signal
 from pathlib import Path
 from typing import Annotated
 
-from angulus.cli.options import Flag, Json, check_output, save_json, split_arguments
+from angulus.cli.options import Figures, Flag, Said, Usual, check_output, split_arguments
+from angulus.cli.terminal import log_lines
 
 SOME_FAILED = 1
 
@@ -16,8 +18,8 @@ def study(
     jobs: int = 1,
     threads: int | None = None,
     table_only: Annotated[bool, Flag] = False,
-    quiet: Annotated[bool, Flag] = False,
-    json: Json = None,
+    said: Said = Usual.said,
+    figures: Figures = Usual.figures,
 ) -> int:
     """Run a grid of recipes and seeds and put them into one table.
 
@@ -33,13 +35,10 @@ def study(
         CPU threads of each run; as a rule the cores are shared out.
     table_only
         Run nothing; write the table of what is there.
-    quiet
-        Show warnings only.
-    json
+    figures.json
         Write the table with every run to this file as well.
     """
-    check_output(json)
-    from angulus.cli.terminal import log_lines
+    check_output(figures.json)
     from angulus.errors import ConfigError
     from angulus.study import read_plan, run_study
 
@@ -47,7 +46,7 @@ def study(
     if len(files) != 1:
         raise ConfigError(f"name one file of a study, such as studies/losses.yaml; got {len(files)}: {' '.join(files)}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no training is left behind
-    with log_lines(quiet=quiet):
+    with log_lines(quiet=said.quiet):
         plan = read_plan(files[0], settings, out=out)
         try:
             outcomes = run_study(plan, jobs=jobs, threads=threads, table_only=table_only)
@@ -55,8 +54,6 @@ def study(
             raise KeyboardInterrupt("the same command again goes on with what is missing") from None
     print((plan.out / "table.md").read_text(encoding="utf-8"), end="")
     print(f"\nwritten: {os.path.normpath(plan.out)}/table.md, study.json, plot.svg")
-    if json is not None:
-        import json as json_format
-
-        save_json(json, json_format.loads((plan.out / "study.json").read_text(encoding="utf-8")))
+    if figures.json is not None:
+        figures.save(json.loads((plan.out / "study.json").read_text(encoding="utf-8")))
     return SOME_FAILED if any(outcome.error is not None for outcome in outcomes.values()) else 0

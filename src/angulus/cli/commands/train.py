@@ -2,14 +2,15 @@
 
 from typing import Annotated
 
-from angulus.cli.options import Flag, Json, check_output, save_json, split_arguments
+from angulus.cli.options import Figures, Flag, Said, Usual, check_output, split_arguments
+from angulus.cli.terminal import training_progress
 
 
 def train(
     *arguments: str,
     resume: Annotated[bool, Flag] = False,
-    quiet: Annotated[bool, Flag] = False,
-    json: Json = None,
+    said: Said = Usual.said,
+    figures: Figures = Usual.figures,
 ) -> None:
     """Train a model from recipes and settings, and verify it on people it has not seen.
 
@@ -19,14 +20,10 @@ def train(
         Recipes (YAML files, or the folder of a run) and key=value settings; `angulus config --schema` lists them all.
     resume
         Go on from the newest checkpoint of this run, or start it where there is none.
-    quiet
-        Show warnings only.
-    json
-        Write the figures to this file.
     """
-    check_output(json)
+    check_output(figures.json)
     from angulus.cli.inputs.models_and_images import is_run, settings_of_run
-    from angulus.cli.terminal import training_progress
+    from angulus.cli.printing.training_result import how_to_resume, print_figures
     from angulus.config import load
 
     recipes, settings = split_arguments(arguments)
@@ -37,7 +34,7 @@ def train(
     from angulus.training import train as run
 
     try:
-        with training_progress(quiet=quiet) as progress:
+        with training_progress(quiet=said.quiet) as progress:
             result = run(experiment, resume=resume, progress=progress)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(how_to_resume(arguments)) from None
@@ -45,17 +42,4 @@ def train(
         return  # not the first of several processes
     print_figures(result.figures)
     print(f"run folder  {result.folder}\nreport      {result.report}")
-    save_json(json, {"folder": str(result.folder), "report": str(result.report), "figures": result.figures})
-
-
-def how_to_resume(arguments: tuple[str, ...]) -> str:
-    import shlex
-
-    words = [word for word in arguments if word != "--resume"]
-    return f"go on with: angulus train {shlex.join(words)} --resume"
-
-
-def print_figures(figures: dict[str, float]) -> None:
-    width = max((len(name) for name in figures), default=0)
-    for name, value in figures.items():
-        print(f"{name:<{width}}  {value:.5g}")
+    figures.save({"folder": str(result.folder), "report": str(result.report), "figures": result.figures})

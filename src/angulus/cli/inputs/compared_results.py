@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.cli.inputs.subject_scores import subject_scores
-from angulus.cli.inputs.verification_inputs import SETS, listed_pairs, stored_set
+from angulus.cli.inputs.verification_inputs import SETS, descending, listed_pairs, stored_set
 from angulus.embeddings import EmbeddingSet, View
 from angulus.errors import EvaluationError
 from angulus.evaluation import Comparison, Pairs, VerificationResult, compare_accuracy, compare_tar, verify
@@ -36,7 +36,7 @@ def both_results(
     one = stored_set(first)
     other = _in_order(stored_set(second), one, second)
     listed = listed_pairs(one, pairs)
-    fars = tuple(sorted(set(far), reverse=True)) if far else DEFAULT_FARS
+    fars = descending(far, DEFAULT_FARS)
     results = [
         verify(each, listed, protocol=protocol, view=view, fars=fars, name=name, intervals=None, costs=True)
         for each, name in zip((one, other), names, strict=True)

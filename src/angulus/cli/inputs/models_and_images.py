@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from angulus.cli.options import Fit
-from angulus.data import FolderSource, Source, apply_edits, decode_image, fit_image, open_source, read_edits
+from angulus.cli.options import Edits, Fit, Usual
+from angulus.data import FolderSource, Source, decode_image, fit_image, open_source
 from angulus.data.formats.catalogue import format_of
 from angulus.data.formats.folder.reader import EXTENSIONS
+from angulus.embeddings import EmbeddingSet
 from angulus.errors import DataError, ModelError
 from angulus.models import MODELS, EmbeddingModel, InputSpec, import_weights, load_model, read_description
 
@@ -44,6 +45,16 @@ class OpenModel:
     model: EmbeddingModel
     path: Path
     fit: "DataFit | None" = None
+
+    def fitting(self, fit: Fit) -> Fit:
+        """`fit`, or where it is "auto" what the model's run did, if that is known."""
+        return self.fit if fit == "auto" and self.fit else fit
+
+    def stamped(self, embeddings: EmbeddingSet) -> EmbeddingSet:
+        """The same with the fingerprint of the model's weights as a column."""
+        from angulus.inversion import fingerprint_of_model
+
+        return embeddings.with_columns({"model": [fingerprint_of_model(self.model)] * len(embeddings)})
 
 
 def open_model(path: str | Path, *, network: str | None = None) -> OpenModel:
@@ -119,7 +130,7 @@ def open_images(
     *,
     fit: Fit,
     skip_unreadable: bool = False,
-    edits: Sequence[Path] = (),
+    edits: Edits = Usual.edits,
 ) -> Source:
     """The images at a path at the size a model takes: by person in any layout, or a folder of loose ones.
 
@@ -129,7 +140,7 @@ def open_images(
     size = (spec.height, spec.width)
     loose = loose_images(path)
     if loose:
-        if edits:
+        if edits.edits:
             raise DataError(f"{path} holds images of nobody in particular, which edits cannot name; leave --edits out")
         return LooseImages(root=path, keys=loose, size=size, fit=choose_fit(path / loose[0], size, fit))
     on_unreadable = "skip" if skip_unreadable else "error"
@@ -140,12 +151,7 @@ def open_images(
     else:
         chosen = fit_of_first(open_source(path), size, fit)
         source = open_source(path, size=size, fit=chosen, on_unreadable=on_unreadable)
-    return edited(source, edits)
-
-
-def edited(source: Source, edits: Sequence[Path]) -> Source:
-    """The source with the changes of these lists made."""
-    return apply_edits(source, [read_edits(path) for path in edits]) if edits else source
+    return edits.applied(source)
 
 
 def fit_of_first(source: Source, size: tuple[int, int], fit: Fit) -> "DataFit":

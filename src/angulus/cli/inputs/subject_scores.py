@@ -10,6 +10,7 @@ from angulus.evaluation import CalibratedThreshold, Pairs, SubjectScores, calibr
 from angulus.evaluation.rates.all_pairs import all_pairs
 from angulus.evaluation.scores.cosines import pair_scores
 from angulus.evaluation.scores.people import people_of_pairs
+from angulus.evaluation.uncertainty.calibration import far_of_fpir
 from angulus.evaluation.uncertainty.replicates import needed_tail
 from angulus.evaluation.uncertainty.score_meaning import ScoreMeaning, drawn_scores, meaning_of_scores
 
@@ -39,6 +40,13 @@ def subject_scores(embeddings: EmbeddingSet, pairs: Pairs | None, far: float, vi
         **{"genuine": kept.genuine, "genuine_rows": kept.genuine_left},
         **{"tail": kept.tail, "tail_left": kept.tail_left, "tail_right": kept.tail_right},
     )
+
+
+def target_far(far: float | None, gallery_size: int | None, fpir: float | None) -> float:
+    """The false accept rate to aim at, named or worked out from a gallery. Raises EvaluationError unless it is one."""
+    if (far is None) == (gallery_size is None) or (fpir is None) != (gallery_size is None):
+        raise EvaluationError("say what to aim at: --far 1e-4, or --gallery-size 10000 --fpir 0.01")
+    return far if far is not None else far_of_fpir(fpir or 0.0, gallery_size or 0)
 
 
 def calibrated_on(

@@ -22,6 +22,14 @@ from angulus.evaluation.files.ijb_metadata import (
 from angulus.evaluation.scores.template_pairs import TemplatePairs
 
 
+def check_task(pairs: Path | None, gallery: tuple[Path, Path] | None, probes: Path | None) -> None:
+    """Raises EvaluationError where it is not said what to compare, or half a search is named."""
+    if pairs is None and (gallery is None or probes is None):
+        raise EvaluationError("say what to do: --pairs PAIRS, or --gallery G1 G2 --probes P, or both")
+    if (gallery is None) != (probes is None):
+        raise EvaluationError("a search needs both: --gallery G1 G2 and --probes P")
+
+
 def pooled_templates(
     embeddings: Path, images: Path, detector_scores: Path | None, *, keep_norms: bool, view: View | None
 ) -> tuple[Templates, View]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from angulus.cli.options import Fit
+from angulus.cli.options import Edits, EmbeddingUse, Fit, Said
 from angulus.embeddings import EmbeddingSet, View
 from angulus.errors import EvaluationError
 from angulus.evaluation import Pairs, match, read_bin, read_pairs
@@ -75,23 +75,30 @@ def listed_pairs(embeddings: EmbeddingSet, pairs: Path | None) -> Pairs | None:
     return None if pairs is None else match(read_pairs(pairs), embeddings)
 
 
+def descending(rates: Sequence[float] | None, usual: Sequence[float]) -> tuple[float, ...]:
+    """The rates that were asked for, each once, the largest first; the usual ones where none were."""
+    return tuple(sorted(set(rates), reverse=True) if rates else usual)
+
+
+def title_of(what: Path, images: Path | None, pairs: Path | None) -> str:
+    """What to call a verification that was given no name."""
+    return f"{what.stem} on {(pairs or images or what).stem}" if pairs or images else what.stem
+
+
 def compared_by(
     what: Path,
     images: Path | None,
     pairs: Path | None,
     labels: Path | None,
-    fit: Fit,
-    network: str | None,
-    batch_size: int | None,
-    device: str,
-    quiet: bool,
-    edits: Sequence[Path] = (),
+    edits: Edits,
+    use: EmbeddingUse,
+    said: Said,
 ) -> Compared:
     """What the words of `angulus evaluate` mean."""
     if what.suffix in SETS:
         if images is not None:
             raise EvaluationError(f"{what} holds embeddings already, so no images are needed; leave {images} out")
-        if edits:
+        if edits.edits:
             raise EvaluationError(f"edits are for sets of images, and {what} holds embeddings; leave --edits out")
         embeddings = stored_set(what, labels)
         facts = {"embeddings": str(what), "pairs": "all" if pairs is None else str(pairs)}
@@ -104,35 +111,24 @@ def compared_by(
         raise EvaluationError(f"to evaluate the model {what}, name a folder of images after it{hint}")
     if images.suffix == ".bin" and pairs is not None:
         raise EvaluationError(f"{images} brings its own pairs, so no pair list is needed; leave {pairs} out")
-    if images.suffix == ".bin" and edits:
+    if images.suffix == ".bin" and edits.edits:
         raise EvaluationError(f"edits are for images by person, and {images} holds pairs; leave --edits out")
-    return _embedded(what, images, pairs, fit, network, batch_size, device, quiet, edits)
+    return _embedded(what, images, pairs, edits, use, said)
 
 
-def _embedded(
-    model: Path,
-    images: Path,
-    pairs: Path | None,
-    fit: Fit,
-    network: str | None,
-    batch_size: int | None,
-    device: str,
-    quiet: bool,
-    edits: Sequence[Path],
-) -> Compared:
+def _embedded(model: Path, images: Path, pairs: Path | None, edits: Edits, use: EmbeddingUse, said: Said) -> Compared:
     """The images that are compared, through the model."""
     from angulus.cli.inputs.models_and_images import open_images, open_model
-    from angulus.cli.options import device_named
     from angulus.cli.terminal import image_progress
     from angulus.data import select
     from angulus.extract import embed
 
     named = None if pairs is None else read_pairs(pairs)
-    opened = open_model(model, network=network)
-    fit = opened.fit if fit == "auto" and opened.fit else fit
+    opened = open_model(model, network=use.network)
+    fit = opened.fitting(use.fit)
     listed: Pairs | None = None
     facts = {"model": str(opened.path), "images": str(images), "pairs": "all" if pairs is None else str(pairs)}
-    with image_progress(quiet=quiet) as progress:
+    with image_progress(quiet=said.quiet) as progress:
         if images.suffix == ".bin":
             source, listed = _of_bin(images, opened.model.input, fit)
             facts["pairs"] = str(images)
@@ -142,7 +138,7 @@ def _embedded(
                 rows, listed = rows_of_pairs(named, source.keys)
                 source = select(source, rows)
         found = embed(
-            opened.model, source, batch_size=batch_size, flip=True, device=device_named(device), progress=progress
+            *(opened.model, source), batch_size=use.batch_size, flip=True, device=use.place(), progress=progress
         )
     if images.suffix == ".bin":
         found = replace(found, labels=None, identities=None)  # a .bin does not say who is shown

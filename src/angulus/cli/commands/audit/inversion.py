@@ -5,9 +5,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from angulus.cli.inputs.inversion_inputs import Settings, head_of, judges_named
-from angulus.cli.options import Flag, Json, check_output, save_json, save_text
-from angulus.errors import ConfigError, DataError
+from angulus.cli.inputs.inversion_settings import PUBLISHED, Settings
+from angulus.cli.options import Figures, Flag, ModelUse, Page, Said, Several, Usual, check_output, save_text
+from angulus.cli.terminal import image_progress
 
 
 def inversion(
@@ -16,7 +16,7 @@ def inversion(
     /,
     *,
     out: Path,
-    judge: Annotated[list[str] | None, Parameter(negative=())] = None,
+    judge: Annotated[list[str] | None, Several] = None,
     people: int = 32,
     closed: Annotated[bool, Flag] = False,
     defences: str = "none",
@@ -24,13 +24,12 @@ def inversion(
     names: Path | None = None,
     leave_out: Path | None = None,
     strangers: int = 300,
-    settings: Settings | None = None,
-    network: str | None = None,
-    device: str = "auto",
-    report: Path | None = None,
+    settings: Settings = PUBLISHED,
+    use: ModelUse = Usual.model_use,
+    page: Page = Usual.page,
     pictures: Annotated[bool, Parameter(negative="--no-pictures")] = True,
-    quiet: Annotated[bool, Flag] = False,
-    json: Json = None,
+    said: Said = Usual.said,
+    figures: Figures = Usual.figures,
 ) -> None:
     """Attack some people by inversion, and count how often recognisers take the result for them.
 
@@ -58,83 +57,28 @@ def inversion(
         People to leave out: a run (those it was trained on), a folder of identities, or a text file with a name a line.
     strangers
         How many other people the thresholds and the stranger baseline are taken from.
-    network
-        What foreign weights are of, or "module:Class" of your own network.
-    device
-        auto, cpu, cuda or cuda:N.
-    report
-        Write an HTML page to this file.
     pictures
         Show the attacked and the inverted faces on the page; --no-pictures leaves them out.
-    quiet
-        Show warnings only.
-    json
-        Write all figures to this file.
     """
-    check_output(report, json)
+    check_output(page.report, figures.json)
+    from angulus.cli.inputs.attacked_people import attack_on, head_of, judges_named, people_of, rates_named
     from angulus.cli.inputs.models_and_images import open_model
-    from angulus.cli.options import device_named
-    from angulus.cli.terminal import image_progress
-    from angulus.data import FolderSource, subset
-    from angulus.inversion import Attack, audit, choose_people, model_judge, run_attacks
+    from angulus.inversion import audit, choose_people, model_judge, run_attacks
     from angulus.inversion.assessment.page import render_audit, summary
 
-    rates = rates_named(fars)
-    place = device_named(device)
-    opened = open_model(model, network=network)
+    rates, place = rates_named(fars), use.place()
+    opened = open_model(model, network=use.network)
     head = head_of(model) if closed else None
     judges = [model_judge(model.name, opened.model, device=place, is_attacked=True)]
-    judges += judges_named(judge or (), network=network, device=place)
-    source = subset(
-        FolderSource.open(images),
-        identities=None if names is None else listed(names),
-        exclude=() if leave_out is None else listed(leave_out),
-    )
-    chosen = choose_people(source, people, attack=None if head is None else head.names, strangers=strangers)
-    with image_progress(quiet=quiet, doing="inverting") as progress:
-        attack = Attack(
-            model=opened.model,
-            people=chosen,
-            options=(settings or Settings()).options(),
-            head=None if head is None else head.head,
-            classes=() if head is None else head.names,
-            step=0 if head is None else head.step,
-            device=place,
-            progress=progress,
-        )
-        wanted = [name.strip() for name in defences.split(",") if name.strip()]
-        made = run_attacks(attack, wanted, out)
+    judges += judges_named(judge or (), network=use.network, device=place)
+    known = None if head is None else head.names
+    chosen = choose_people(people_of(images, names, leave_out), people, attack=known, strangers=strangers)
+    with image_progress(quiet=said.quiet, doing="inverting") as progress:
+        attack = attack_on(opened.model, head, chosen, settings, place, progress)
+        made = run_attacks(attack, [name.strip() for name in defences.split(",") if name.strip()], out)
         found = audit(attack, made, judges, fars=rates)
     content = {"model": model.name, "images": images.name, **found}
     for line in summary(content):
         print(line)
-    save_json(json, content)
-    save_text(report, lambda: render_audit(content, attack if pictures else None, made))
-
-
-def listed(path: Path) -> list[str]:
-    """Names of identities: the classes of a run, the sub-folders of a folder, or the lines of a text file."""
-    from angulus.training.storage.class_names import read_classes
-
-    if path.is_dir() and (classes := read_classes(path)) is not None:
-        return classes
-    if path.is_dir():
-        return sorted(entry.name for entry in path.iterdir() if entry.is_dir())
-    try:
-        found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as a list of names: {error}") from error
-    if not found:
-        raise ConfigError(f"{path} names nobody")
-    return found
-
-
-def rates_named(text: str) -> tuple[float, ...]:
-    """False accept rates from a list with commas. Raises ConfigError for anything but numbers between 0 and 1."""
-    try:
-        found = tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError(f"--fars must be numbers with commas between, as 0.01,0.001, got {text!r}") from error
-    if not all(0 < far < 1 for far in found):
-        raise ConfigError(f"--fars must lie between 0 and 1, got {text}")
-    return found
+    figures.save(content)
+    save_text(page.report, lambda: render_audit(content, attack if pictures else None, made))

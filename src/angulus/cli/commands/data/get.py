@@ -1,9 +1,9 @@
 """`angulus data get`: fetch a known set, or say where it is to be had."""
 
 from pathlib import Path
-from typing import Annotated
 
-from angulus.cli.options import Flag, Json, check_output, save_json
+from angulus.cli.options import Figures, Said, Usual, check_output
+from angulus.cli.terminal import image_progress
 
 
 def get(
@@ -11,8 +11,8 @@ def get(
     /,
     *,
     out: Path = Path("sets"),
-    quiet: Annotated[bool, Flag] = False,
-    json: Json = None,
+    said: Said = Usual.said,
+    figures: Figures = Usual.figures,
 ) -> None:
     """Fetch a known set that may be had freely, or say where it is to be had.
 
@@ -24,39 +24,21 @@ def get(
         The set; without one, all are listed.
     out
         The folder to which a folder of the set's name is added.
-    quiet
-        Show warnings only.
-    json
+    figures.json
         Write what was fetched (files, checksums) to this file.
     """
-    from angulus.data.known.catalogue import ELSEWHERE, SETS, known_set
+    from angulus.cli.printing.known_sets import fetched_entry, fetched_line, print_known_sets
+    from angulus.data.known.catalogue import known_set
     from angulus.data.known.download import fetch_set
 
     if name is None:
-        for known in SETS.values():
-            print(f"{known.name:15} {known.megabytes:>5,} MB  {known.what}\n{'':25} {known.terms}")
-        print("\nnot to be had from here:")
-        for text in ELSEWHERE.values():
-            print(f"  {text}")
+        print_known_sets()
         return
-    check_output(json)
+    check_output(figures.json)
     known = known_set(name)
-    from angulus.cli.terminal import image_progress
-
     print(f"{known.what}\nterms: {known.terms}")
-    with image_progress(quiet=quiet, doing="fetching", of="bytes") as progress:
+    with image_progress(quiet=said.quiet, doing="fetching", of="bytes") as progress:
         files = fetch_set(known, out, progress=progress)
     for file in files:
-        state = "verified" if file.verified else "could not be verified, no checksum is known"
-        place = file.path if file.unpacked is None else f"{file.path}, unpacked to {file.unpacked}"
-        print(f"{place}: {state}, sha256 {file.sha256}")
-    listed = [
-        {
-            "path": str(file.path),
-            "sha256": file.sha256,
-            "verified": file.verified,
-            "unpacked": None if file.unpacked is None else str(file.unpacked),
-        }
-        for file in files
-    ]
-    save_json(json, {"set": known.name, "terms": known.terms, "files": listed})
+        print(fetched_line(file))
+    figures.save({"set": known.name, "terms": known.terms, "files": [fetched_entry(file) for file in files]})

@@ -2,9 +2,9 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
 
-from angulus.cli.options import EditLists, Fit, Flag
+from angulus.cli.options import Edits, EmbeddingUse, Said, Usual
+from angulus.cli.terminal import image_progress
 
 
 def report(
@@ -13,12 +13,9 @@ def report(
     *,
     out: Path,
     model: Path | None = None,
-    edits: EditLists = (),
-    fit: Fit = "auto",
-    network: str | None = None,
-    batch_size: int | None = None,
-    device: str = "auto",
-    quiet: Annotated[bool, Flag] = False,
+    edits: Edits = Usual.edits,
+    use: EmbeddingUse = Usual.embedding_use,
+    said: Said = Usual.said,
 ) -> None:
     """Look at a set of images: counts, sizes, brightness, blur, copies, labels that look wrong.
 
@@ -34,36 +31,20 @@ def report(
     model
         The folder of a run or of a model, or foreign weights: to find copies, identities that are one person or
         several, and outlying images by embedding. Without it, the images alone are looked at.
-    edits
-        Lists of changes (csv) to apply first.
-    fit
-        How images of another size are brought to the model's.
-    network
-        What foreign weights are of, or "module:Class" of your own network.
-    batch_size
-        Images per pass: 32 on a CPU, 128 on CUDA, where nothing is said.
-    device
-        auto, cpu, cuda or cuda:N.
-    quiet
-        Show warnings only.
     """
     from angulus.cli.inputs.image_sets import embedded, folder_to_write, opened_set
     from angulus.cli.inputs.models_and_images import open_model
-    from angulus.cli.options import device_named
-    from angulus.cli.terminal import image_progress
     from angulus.inspection import find, look_at, suggested_edits, write_data_report
 
     folder_to_write(out)
     started = time.perf_counter()
-    opened = None if model is None else open_model(model, network=network)
+    opened = None if model is None else open_model(model, network=use.network)
     source = opened_set(data, edits)
-    with image_progress(quiet=quiet, doing="looking") as progress:
+    with image_progress(quiet=said.quiet, doing="looking") as progress:
         contents = look_at(source, progress=progress)
-    vectors = None
-    if opened is not None:
-        _, vectors = embedded(opened, source, contents, fit=fit, batch_size=batch_size, device=device, quiet=quiet)
-    with image_progress(quiet=quiet, doing="laying over each other", of="pairs") as progress:
-        found = find(source, contents, vectors, device=device_named(device), progress=progress)
+    vectors = None if opened is None else embedded(opened, source, contents, use, said)[1]
+    with image_progress(quiet=said.quiet, doing="laying over each other", of="pairs") as progress:
+        found = find(source, contents, vectors, device=use.place(), progress=progress)
     suggested = suggested_edits(found)
     facts = {"data": str(data), "model": "none" if opened is None else str(opened.path)}
     write_data_report(out, f"Data: {data.name}", found, suggested, facts)

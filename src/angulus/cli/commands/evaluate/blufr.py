@@ -3,7 +3,8 @@
 import time
 from pathlib import Path
 
-from angulus.cli.options import Json, View, check_output, save_json
+from angulus.cli.options import Computing, Figures, Usual, Views, check_output
+from angulus.errors import EvaluationError
 
 
 def blufr(
@@ -15,9 +16,9 @@ def blufr(
     train_people: int = 1500,
     gallery_people: int = 1000,
     seed: int = 0,
-    views: View | None = None,
-    device: str = "cpu",
-    json: Json = None,
+    views: Views = Usual.views,
+    computing: Computing = Usual.computing,
+    figures: Figures = Usual.figures,
 ) -> None:
     """BLUFR on LFW: verification rate at FAR 0.1 % and 0.01 %, and open-set identification, over ten trials.
 
@@ -37,17 +38,10 @@ def blufr(
         People in the gallery of each drawn trial.
     seed
         Which trials are drawn.
-    views
-        Which embedding of an image counts: its own, or with its mirror image (sum, where there is one).
-    device
-        cpu, cuda or cuda:N.
-    json
-        Write the figures to this file.
     """
-    check_output(json)
+    check_output(figures.json)
     from angulus.cli.inputs.search_inputs import common_view
     from angulus.cli.inputs.verification_inputs import stored_set
-    from angulus.errors import EvaluationError
     from angulus.evaluation import evaluate_blufr
     from angulus.evaluation.files.blufr_lists import draw_blufr_trials, read_blufr_trials
 
@@ -60,10 +54,10 @@ def blufr(
     else:
         people = {"train_people": train_people, "gallery_people": gallery_people}
         used = draw_blufr_trials(found.labels, trials=draw, seed=seed, **people)
-    view = common_view(views, found)
-    result = evaluate_blufr(found, used, view=view, device=device)
+    view = common_view(views.views, found)
+    result = evaluate_blufr(found, used, view=view, device=computing.device)
     seconds = round(time.perf_counter() - started, 2)
     print(f"{'drawn trials' if trials is None else trials}, view {view}")
     print(result.table())
     made = {"trials_from": "drawn" if trials is None else str(trials), "seed": seed if trials is None else None}
-    save_json(json, {"embeddings": str(embeddings), "view": view, **made, "seconds": seconds, **result.as_dict()})
+    figures.save({"embeddings": str(embeddings), "view": view, **made, "seconds": seconds, **result.as_dict()})

@@ -5,11 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
-
-from angulus.cli.options import Json, View, check_output, save_json
-
-CURVE = (*range(1, 11), 12, 15, 20, 25, 30, 40, 50, 60, 80, 100)
+from angulus.cli.options import Computing, Figures, Page, Several, Usual, Views, check_output
 
 
 def identify(
@@ -17,15 +13,15 @@ def identify(
     gallery: Path | None = None,
     /,
     *,
-    distractors: Annotated[list[Path] | None, Parameter(negative=())] = None,
-    fpir: Annotated[list[float] | None, Parameter(negative=())] = None,
-    rank: Annotated[list[int] | None, Parameter(negative=())] = None,
-    views: View | None = None,
+    distractors: Annotated[list[Path] | None, Several] = None,
+    fpir: Annotated[list[float] | None, Several] = None,
+    rank: Annotated[list[int] | None, Several] = None,
     intervals: bool = True,
-    device: str = "cpu",
     name: str | None = None,
-    report: Path | None = None,
-    json: Json = None,
+    views: Views = Usual.views,
+    computing: Computing = Usual.computing,
+    page: Page = Usual.page,
+    figures: Figures = Usual.figures,
 ) -> None:
     """Search each probe in a gallery: rank-k rates (CMC), and TPIR at FPIR where strangers are among the probes.
 
@@ -42,33 +38,28 @@ def identify(
         A false positive identification rate at which to report the true positive one; may be given several times.
     rank
         A rank k to report; may be given several times.
-    views
-        Which embedding of an image counts: its own, or with its mirror image (sum, where there is one).
     intervals
         Intervals from drawing the probes' people anew.
-    device
-        cpu, cuda or cuda:N.
     name
         What to call this search.
-    report
+    page.report
         Write an HTML page with the CMC to this file.
-    json
-        Write the figures to this file.
     """
-    check_output(json, report)
+    check_output(figures.json, page.report)
     from angulus.cli.inputs.search_inputs import search_parts
+    from angulus.cli.inputs.verification_inputs import descending
+    from angulus.cli.printing.evaluation_pages import search_page
     from angulus.evaluation.rates.identification import DEFAULT_FPIRS, DEFAULT_RANKS, cmc, rate_search
-    from angulus.evaluation.report.page import Search, Sections, write_report
     from angulus.evaluation.scores.search import search_gallery
     from angulus.evaluation.uncertainty.search_intervals import search_confidence
 
     started = time.perf_counter()
-    parts = search_parts(probes, gallery, distractors or [], views)
+    parts = search_parts(probes, gallery, distractors or [], views.views)
     found = search_gallery(
         **{"probes": parts.probes, "gallery": parts.gallery, "distractors": parts.distractors},
-        **{"probe_labels": parts.probe_labels, "gallery_labels": parts.gallery_labels, "device": device},
+        **{"probe_labels": parts.probe_labels, "gallery_labels": parts.gallery_labels, "device": computing.device},
     )
-    fpirs = sorted(set(fpir or DEFAULT_FPIRS), reverse=True)
+    fpirs = descending(fpir, DEFAULT_FPIRS)
     result = rate_search(found, parts.gallery_labels, fpirs=fpirs, ranks=(1,), name=name or probes.stem)
     result = replace(result, cmc=cmc(found, rank or DEFAULT_RANKS) if result.known else ())
     sure = search_confidence(found, parts.probe_labels, fpirs) if intervals else None
@@ -76,9 +67,5 @@ def identify(
     print("\n".join([result.table(), *(sure.lines() if sure else [])]))
     facts = {"probes": str(probes), "gallery": "first images" if gallery is None else str(gallery), "view": parts.view}
     facts["distractors"] = ", ".join(str(path) for path in distractors or []) or "none"
-    if report is not None:
-        curve = cmc(found, [k for k in CURVE if k <= result.gallery]) if result.known else ()
-        search = Search(result=result, curve=curve, confidence=sure)
-        write_report(report, f"Search: {result.name}", [], facts=facts, sections=Sections(searches=[search]))
-        print(f"report  {report}")
-    save_json(json, {**facts, "seconds": seconds, **result.as_dict(), "intervals": sure.as_dict() if sure else None})
+    search_page(page.report, found, result, sure, facts)
+    figures.save({**facts, "seconds": seconds, **result.as_dict(), "intervals": sure.as_dict() if sure else None})

@@ -4,9 +4,7 @@ import time
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
-
-from angulus.cli.options import Flag, Json, View, check_output, save_json
+from angulus.cli.options import Figures, Flag, Several, Usual, Views, check_output
 
 
 def retrieve(
@@ -15,11 +13,11 @@ def retrieve(
     /,
     *,
     rule: Literal["plain", "market-1501", "msmt17"] = "plain",
-    at: Annotated[list[int] | None, Parameter(negative=())] = None,
+    at: Annotated[list[int] | None, Several] = None,
     precision: Literal["plain", "trapezoid"] = "plain",
     rerank: Annotated[bool, Flag] = False,
-    views: View | None = None,
-    json: Json = None,
+    views: Views = Usual.views,
+    figures: Figures = Usual.figures,
 ) -> None:
     """Retrieval and re-identification: Recall@K (CMC), mAP, mAP@R, R-precision, mINP.
 
@@ -37,12 +35,8 @@ def retrieve(
         How mAP is taken: the mean of i / rank, or trapezoids as in Market-1501's own script.
     rerank
         Re-rank by k-reciprocal neighbours (k1 20, k2 6, 0.3 of the original distance).
-    views
-        Which embedding of an image counts: its own, or with its mirror image (sum, where there is one).
-    json
-        Write the figures to this file.
     """
-    check_output(json)
+    check_output(figures.json)
     from angulus.cli.inputs.search_inputs import common_view
     from angulus.cli.inputs.verification_inputs import stored_set
     from angulus.evaluation import retrieve as search
@@ -52,7 +46,7 @@ def retrieve(
     started = time.perf_counter()
     one = stored_set(queries)
     other = None if gallery is None else stored_set(gallery)
-    view = common_view(views, one, *([] if other is None else [other]))
+    view = common_view(views.views, one, *([] if other is None else [other]))
     result = search(
         *(one, other),
         **{"rule": RETRIEVAL_RULES[rule], "view": view, "at": tuple(sorted(set(at or (1, 5, 10))))},
@@ -61,4 +55,4 @@ def retrieve(
     seconds = round(time.perf_counter() - started, 2)
     print(result.table())
     files = {"queries": str(queries), "gallery_file": None if gallery is None else str(gallery), "view": view}
-    save_json(json, {**files, "seconds": seconds, **result.as_dict()})
+    figures.save({**files, "seconds": seconds, **result.as_dict()})

@@ -4,9 +4,7 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter
-
-from angulus.cli.options import Flag, Json, View, check_output, save_json
+from angulus.cli.options import Computing, Figures, Flag, Several, Usual, Views, check_output
 
 
 def templates(
@@ -19,10 +17,10 @@ def templates(
     probes: Path | None = None,
     detector_scores: Path | None = None,
     normalised: Annotated[bool, Flag] = False,
-    views: View | None = None,
-    far: Annotated[list[float] | None, Parameter(negative=())] = None,
-    device: str = "cpu",
-    json: Json = None,
+    far: Annotated[list[float] | None, Several] = None,
+    views: Views = Usual.views,
+    computing: Computing = Usual.computing,
+    figures: Figures = Usual.figures,
 ) -> None:
     """Compare and search templates: TAR at FAR over listed pairs, rank-k and TPIR at FPIR in two galleries.
 
@@ -42,44 +40,31 @@ def templates(
         ijbc_name_5pts_score.txt: images count as much as the detector was sure of them.
     normalised
         Divide each embedding by its norm first, so that norms do not weigh.
-    views
-        Which embedding of an image counts: its own, or with its mirror image (sum, where there is one).
     far
         A false accept rate to report; may be given several times. Left out: 0.1 to 1e-6.
-    device
-        cpu, cuda or cuda:N.
-    json
-        Write the figures to this file.
     """
-    check_output(json)
-    from angulus.cli.inputs.template_inputs import pooled_templates, template_pairs
-    from angulus.errors import EvaluationError
+    check_output(figures.json)
+    from angulus.cli.inputs.template_inputs import check_task, pooled_templates, template_pairs
+    from angulus.cli.inputs.verification_inputs import descending
     from angulus.evaluation import search_two_galleries, verify_templates
     from angulus.evaluation.files.ijb_metadata import read_template_csv
     from angulus.evaluation.protocols.ijb import IJB_FARS
 
-    if pairs is None and (gallery is None or probes is None):
-        raise EvaluationError("say what to do: --pairs PAIRS, or --gallery G1 G2 --probes P, or both")
-    if (gallery is None) != (probes is None):
-        raise EvaluationError("a search needs both: --gallery G1 G2 and --probes P")
-    started = time.perf_counter()
-    pooled, view = pooled_templates(embeddings, images, detector_scores, keep_norms=not normalised, view=views)
-    figures: dict[str, Any] = {
-        "embeddings": str(embeddings),
-        "images": str(images),
-        "view": view,
-        "keep_norms": not normalised,
-    }
-    figures["detector_scores"] = None if detector_scores is None else str(detector_scores)
+    check_task(pairs, gallery, probes)
+    started, device, keep_norms = time.perf_counter(), computing.device, not normalised
+    pooled, view = pooled_templates(embeddings, images, detector_scores, keep_norms=keep_norms, view=views.views)
+    content: dict[str, Any] = {"embeddings": str(embeddings), "images": str(images), "view": view}
+    content["keep_norms"] = keep_norms
+    content["detector_scores"] = None if detector_scores is None else str(detector_scores)
     if pairs is not None:
-        fars = sorted(set(far), reverse=True) if far else IJB_FARS
+        fars = descending(far, IJB_FARS)
         verified = verify_templates(pooled, template_pairs(pairs, images), fars=fars, device=device)
         print(verified.table())
-        figures["verification"] = verified.as_dict()
+        content["verification"] = verified.as_dict()
     if gallery is not None and probes is not None:
         parts = [read_template_csv(path).gallery() for path in (probes, *gallery)]
         names = (gallery[0].stem, gallery[1].stem)
         found = search_two_galleries(pooled, parts[0], (parts[1], parts[2]), names=names, device=device)
         print(found.table())
-        figures["identification"] = found.as_dict()
-    save_json(json, {**figures, "seconds": round(time.perf_counter() - started, 2)})
+        content["identification"] = found.as_dict()
+    figures.save({**content, "seconds": round(time.perf_counter() - started, 2)})

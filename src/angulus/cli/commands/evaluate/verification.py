@@ -6,15 +6,24 @@ imported when they are asked for.
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from angulus.cli.options import EditLists, Fit, Flag, Json, View, check_output, save_json, save_text
-
-if TYPE_CHECKING:
-    from angulus.cli.inputs.verification_inputs import Compared
-    from angulus.evaluation import VerificationResult
+from angulus.cli.options import (
+    Edits,
+    EmbeddingUse,
+    Figures,
+    Page,
+    Protocol,
+    Said,
+    Several,
+    Table,
+    Usual,
+    Views,
+    check_output,
+    save_text,
+)
 
 app = App(
     name="evaluate",
@@ -42,24 +51,21 @@ def evaluate(
     /,
     *,
     pairs: Path | None = None,
-    protocol: Literal["plain", "mean-centred", "insightface"] = "plain",
-    views: View | None = None,
-    far: Annotated[list[float] | None, Parameter(negative=())] = None,
+    protocol: Protocol = "plain",
+    far: Annotated[list[float] | None, Several] = None,
     intervals: bool | None = None,
-    groups: Annotated[list[str] | None, Parameter(negative=())] = None,
+    groups: Annotated[list[str] | None, Several] = None,
     calibration: Path | None = None,
     labels: Path | None = None,
-    edits: EditLists = (),
-    fit: Fit = "auto",
-    network: str | None = None,
-    batch_size: int | None = None,
-    device: str = "auto",
     name: str | None = None,
-    report: Path | None = None,
-    markdown: Path | None = None,
-    json: Json = None,
     curves: Annotated[bool, Parameter(negative="--no-curves")] = True,
-    quiet: Annotated[bool, Flag] = False,
+    views: Views = Usual.views,
+    edits: Edits = Usual.edits,
+    use: EmbeddingUse = Usual.embedding_use,
+    page: Page = Usual.page,
+    table: Table = Usual.table,
+    figures: Figures = Usual.figures,
+    said: Said = Usual.said,
 ) -> None:
     """Verify embeddings, or a model on images: accuracy, TAR at FAR, EER, AUC, with thresholds and intervals.
 
@@ -76,7 +82,7 @@ def evaluate(
         all pairs of the labelled set.
     protocol
         How pairs become an accuracy over folds; docs/protocols.md describes the three.
-    views
+    views.views
         For the plain protocol, which embedding of an image counts: its own, or with its mirror image.
     far
         A false accept rate at which to report the true accept rate; may be given several times.
@@ -90,32 +96,18 @@ def evaluate(
         A threshold that `angulus evaluate calibrate` stored, to show on the page.
     labels
         A .npy or text file with one label a line, in place of the labels stored with the embeddings.
-    edits
+    edits.edits
         For a model and images: lists of changes (csv: drop, relabel, split, merge) to apply to the set.
-    fit
-        How images of another size are brought to the model's. auto: as the model's run did, or else cut off what is
-        too wide or too high, or scale where the shape is the same.
-    network
-        What foreign weights are of, or "module:Class" of your own network.
-    batch_size
-        Images per pass: 32 on a CPU, 128 on CUDA, where nothing is said.
-    device
-        auto, cpu, cuda or cuda:N.
     name
         What to call this evaluation in the report.
-    report
+    page.report
         Write an HTML page to this file: which threshold to deploy, curves, and the hardest pairs where images are here.
-    markdown
-        Write the figures as one Markdown table to this file.
-    json
-        Write the figures to this file.
     curves
         Keep the points of ROC and histogram in the JSON file.
-    quiet
-        Show warnings only.
     """
-    check_output(json, report, markdown)
-    from angulus.cli.inputs.verification_inputs import compared_by
+    check_output(figures.json, page.report, table.markdown)
+    from angulus.cli.inputs.verification_inputs import compared_by, descending, title_of
+    from angulus.cli.printing.evaluation_pages import verification_page
     from angulus.evaluation import verify
     from angulus.evaluation.protocols.verification import DEFAULT_FARS
     from angulus.evaluation.report.comparison_table import markdown_table
@@ -126,41 +118,18 @@ def evaluate(
     started = time.perf_counter()
     groupings = [Grouping.parse(text) for text in groups or []]
     calibrated = () if calibration is None else (read_calibration(calibration),)
-    compared = compared_by(what, images, pairs, labels, fit, network, batch_size, device, quiet, edits)
-    title = name or (f"{what.stem} on {(pairs or images or what).stem}" if pairs or images else what.stem)
-    fars = tuple(sorted(set(far), reverse=True)) if far else DEFAULT_FARS
-    options: dict[str, Any] = {"protocol": protocol, "view": views}
-    result = verify(
-        compared.embeddings, compared.pairs, fars=fars, name=title, intervals=intervals, costs=True, **options
-    )
+    compared = compared_by(what, images, pairs, labels, edits, use, said)
+    sets, how = (compared.embeddings, compared.pairs), {"protocol": protocol, "view": views.views}
+    rates = {"fars": descending(far, DEFAULT_FARS), "intervals": intervals, "costs": True}
+    result = verify(*sets, name=name or title_of(what, images, pairs), **rates, **how)
     point = middle_resolved_point(result) or result.points[0]
-    broken = [break_down(compared.embeddings, compared.pairs, each, point, **options) for each in groupings]
-    seconds = time.perf_counter() - started
+    broken = [break_down(*sets, each, point, **how) for each in groupings]
+    content: dict[str, Any] = {**compared.facts, "seconds": round(time.perf_counter() - started, 2)}
     for shown in (result, *broken, *calibrated):
         print(shown.table())
-    figures = {**compared.facts, "seconds": round(seconds, 2), **result.as_dict()}
-    if not curves:
-        del figures["roc"], figures["histogram"]
+    content |= {key: value for key, value in result.as_dict().items() if curves or key not in ("roc", "histogram")}
     if broken:
-        figures["breakdowns"] = [each.as_dict() for each in broken]
-    if report is not None:
-        write_page(report, title, result, compared, broken, calibrated)
-        print(f"report  {report}")
-    save_text(markdown, lambda: markdown_table([result]))
-    save_json(json, figures)
-
-
-def write_page(
-    path: Path, title: str, result: "VerificationResult", compared: "Compared", broken: Any, calibrated: Any
-) -> None:
-    """The page of a verification, with the hardest pairs where there are images."""
-    from angulus.evaluation.report.page import Sections, write_report
-
-    write_report(
-        path,
-        f"Verification: {title}",
-        [result],
-        galleries=compared.hardest(result.view),
-        facts={key: str(value) for key, value in compared.facts.items()},
-        sections=Sections(breakdowns=broken, calibrated=calibrated),
-    )
+        content["breakdowns"] = [each.as_dict() for each in broken]
+    verification_page(page.report, result, compared, broken, calibrated)
+    save_text(table.markdown, lambda: markdown_table([result]))
+    figures.save(content)

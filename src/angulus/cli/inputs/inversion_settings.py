@@ -1,19 +1,15 @@
-"""What `invert` and `audit inversion` share: settings from the command line, the head of a run, judges."""
+"""How the images of an inversion are made: the settings that `invert` and `audit inversion` share."""
 
-import importlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from angulus.cli.options import Flag
-from angulus.errors import ConfigError, ModelError
+from angulus.errors import ConfigError
 
 if TYPE_CHECKING:
-    from angulus.inversion import InversionOptions, Judge
-    from angulus.training.trained_head import StoredHead
+    from angulus.inversion import InversionOptions
 
 
 @Parameter(name="*")
@@ -115,44 +111,4 @@ class Settings:
             raise ConfigError(str(error)) from error
 
 
-def head_of(path: Path) -> "StoredHead":
-    """The head of the run at `path`. Raises ModelError where `path` is a model without its run."""
-    from angulus.cli.inputs.models_and_images import is_run
-    from angulus.config import load
-    from angulus.training.trained_head import read_head
-
-    if not is_run(path):
-        raise ModelError(
-            f"{path} is a network without the head of its training: people it was trained on can be inverted from the "
-            "folder of a run only; invert embeddings instead (--images or --embeddings)"
-        )
-    experiment = load([path])
-    if experiment.margin is None:
-        raise ModelError(f"the recipe of {path} names no margin, so its head cannot be read")
-    return read_head(path, experiment.margin, experiment.train.epochs or 1)
-
-
-def judges_named(paths: Sequence[str], *, network: str | None, device: str) -> "list[Judge]":
-    """Judges from what was named: runs, models, foreign weights, or "module:function" of one's own.
-
-    A function of one's own takes pictures uint8 [n, 112, 112, 3] and gives embeddings [n, d].
-    """
-    from angulus.cli.inputs.models_and_images import open_model
-    from angulus.inversion import Judge, model_judge
-
-    found = []
-    for path in paths:
-        if ":" in path and not Path(path).exists():
-            found.append(Judge(name=path, embed=_function(path), size=(112, 112)))
-        else:
-            opened = open_model(path, network=network)
-            found.append(model_judge(Path(path).name, opened.model, device=device))
-    return found
-
-
-def _function(name: str) -> Any:
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ModelError(f"--judge {name} cannot be imported: {error}; name a model, or module:function") from error
+PUBLISHED = Settings()

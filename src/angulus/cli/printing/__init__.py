@@ -1,0 +1,1 @@
+"""What commands print and what pages they write: lines, tables, pages."""

@@ -1,0 +1,32 @@
+"""What an alignment came to: the sentence at its end, and the contact sheet to look at."""
+
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from angulus.faces import contact_sheet
+from angulus.faces.journal import write_whole
+
+
+def save_sheet(page: Path, crops: list[Path]) -> None:
+    """Write a contact sheet, PNG, whole or not at all."""
+    content = BytesIO()
+    Image.fromarray(contact_sheet(crops)).save(content, "PNG")
+    write_whole(page, content.getvalue())
+
+
+def told(counts: dict[str, int], seconds: float, out: Path, page: Path | None) -> str:
+    """What was done, what could not be done, and what to look at."""
+    new = counts["photos"] - counts["done_before"]
+    pace = f", {1000 * seconds / new:.0f} ms a photo" if new else ""
+    before = f" ({counts['done_before']:,} done before)" if counts["done_before"] else ""
+    photos, crops = (f"{counts[what]:,} {what if counts[what] != 1 else what[:-1]}" for what in ("photos", "crops"))
+    lines = [f"{photos}{before}, {crops}, {seconds:.1f} s{pace}: {out}"]
+    if counts["without_face"]:
+        lines.append(f"without a face: {counts['without_face']:,}, listed in {out / 'without_face.txt'}")
+    if counts["unreadable"]:
+        lines.append(f"unreadable: {counts['unreadable']:,}, listed in {out / 'unreadable.txt'}")
+    if page is not None:
+        lines.append(f"look at {page}: the crops that fit worst come first")
+    return "\n".join(lines)

@@ -1,0 +1,71 @@
+"""The HTML pages of `angulus evaluate`, each written where one was asked for."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from angulus.cli.inputs.verification_inputs import Compared
+from angulus.evaluation import CalibratedThreshold, Comparison, VerificationResult
+from angulus.evaluation.rates.identification import Identification, cmc
+from angulus.evaluation.report.page import Search, Sections, write_report
+from angulus.evaluation.scores.search import SearchResult
+from angulus.evaluation.uncertainty.breakdown import Breakdown
+from angulus.evaluation.uncertainty.search_intervals import SearchConfidence
+
+CURVE = (*range(1, 11), 12, 15, 20, 25, 30, 40, 50, 60, 80, 100)
+
+
+def verification_page(
+    path: Path | None,
+    result: VerificationResult,
+    compared: Compared,
+    broken: Sequence[Breakdown],
+    calibrated: Sequence[CalibratedThreshold],
+) -> None:
+    """A verification, with the hardest pairs where there are images."""
+    if path is not None:
+        galleries = compared.hardest(result.view)
+        facts = {key: str(value) for key, value in compared.facts.items()}
+        sections = Sections(breakdowns=broken, calibrated=calibrated)
+        _write(path, f"Verification: {result.name}", [result], galleries=galleries, facts=facts, sections=sections)
+
+
+def search_page(
+    path: Path | None,
+    found: SearchResult,
+    result: Identification,
+    confidence: SearchConfidence | None,
+    facts: Mapping[str, str],
+) -> None:
+    """A search, with its CMC at many ranks."""
+    if path is not None:
+        curve = cmc(found, [k for k in CURVE if k <= result.gallery]) if result.known else ()
+        search = Search(result=result, curve=curve, confidence=confidence)
+        _write(path, f"Search: {result.name}", [], facts=facts, sections=Sections(searches=[search]))
+
+
+def calibration_page(
+    path: Path | None, embeddings: Path, result: CalibratedThreshold, facts: Mapping[str, str]
+) -> None:
+    """A threshold that was chosen on half of the people."""
+    if path is not None:
+        _write(path, f"Calibration: {embeddings.stem}", [], facts=facts, sections=Sections(calibrated=[result]))
+
+
+def comparison_page(
+    path: Path | None,
+    files: tuple[Path, Path],
+    results: Sequence[VerificationResult],
+    tests: Sequence[Comparison],
+    notes: Sequence[str],
+) -> None:
+    """Two results beside each other, with the paired tests."""
+    if path is not None:
+        facts = {"first": str(files[0]), "second": str(files[1])}
+        title = f"{results[0].name} and {results[1].name}"
+        _write(path, title, results, notes=notes, facts=facts, sections=Sections(comparisons=tests))
+
+
+def _write(path: Path, title: str, results: Sequence[VerificationResult], **shown: Any) -> None:
+    write_report(path, title, results, **shown)
+    print(f"report  {path}")

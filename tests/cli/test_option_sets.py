@@ -1,0 +1,65 @@
+"""Every command has the options it is meant to have, each once: shared records neither add one nor hide one."""
+
+import pytest
+from cyclopts import App
+
+from angulus.cli.main import app
+
+OPTIONS = {
+    "align": (
+        "choose detector device file format height jobs json min-face no-sheet quiet score sheet sheet-crops "
+        "template turn"
+    ),
+    "audit inversion": (
+        "batch-size betas bn bn-first bn-moment bn-unsquared clamp closed defences device distance empty-betas "
+        "fars flip iterations jitter json judge leave-out lr names network no-pictures norm normalise out people "
+        "pictures quiet report schedule seed start strangers variation variation-form"
+    ),
+    "audit labels": "angle device fit groups json network out quiet rule shown",
+    "config": "json schema",
+    "convert": "edits from json pairs quiet to",
+    "data get": "json out quiet",
+    "data leaks": "batch-size device edits false-pairs far fit hide-names model network out pairs quiet remove-from",
+    "data report": "batch-size device edits fit model network out quiet",
+    "embed": "batch-size device edits fit flip json network no-flip out quiet skip-unreadable stamp",
+    "evaluate": (
+        "batch-size calibration curves device edits far fit groups intervals json labels markdown name network "
+        "no-curves no-intervals pairs protocol quiet report views"
+    ),
+    "evaluate blufr": "device draw gallery-people json seed train-people trials views",
+    "evaluate calibrate": "far fpir gallery-size json out pairs report seed views",
+    "evaluate compare": "far json markdown pairs protocol report views",
+    "evaluate identify": "device distractors fpir intervals json name no-intervals rank report views",
+    "evaluate retrieve": "at json precision rerank rule views",
+    "evaluate templates": "detector-scores device empty-gallery far gallery images json normalised pairs probes views",
+    "invert": (
+        "batch-size betas bn bn-first bn-moment bn-unsquared clamp device distance embeddings empty-betas first "
+        "fit flip identities images iterations jitter json keys lr network norm normalise out picture-every "
+        "quiet save-every schedule seed start variation variation-form"
+    ),
+    "plan": "classes images json memory processes quiet",
+    "purify": "angle json no-retrain out quiet retrain rounds rule subcenters",
+    "study": "jobs json out quiet table-only threads",
+    "train": "json quiet resume",
+}
+
+
+def commands(group: App, words: tuple[str, ...] = ()) -> dict[str, App]:
+    """Every command below a group by its words, with the group itself where it is one."""
+    found = {" ".join(words): group} if words and group.default_command else {}
+    for name in group:
+        if not name.startswith("-"):
+            found |= commands(group[name], (*words, name))
+    return found
+
+
+def test_every_command_is_listed() -> None:
+    assert sorted(commands(app)) == sorted(OPTIONS)
+
+
+@pytest.mark.parametrize("words", OPTIONS)
+def test_a_command_has_its_options_once(words: str) -> None:
+    arguments = commands(app)[words].assemble_argument_collection(parse_docstring=True)
+    shown = [name for argument in arguments if argument.show for name in argument.names if name.startswith("--")]
+    assert sorted(shown) == [f"--{name}" for name in OPTIONS[words].split()]
+    assert all(argument.parameter.help for argument in arguments if argument.show)
