@@ -2,6 +2,6 @@
 
 import sys
 
-from angulus.cli.main import main
+from angulus.cli.application import main
 
 sys.exit(main())

@@ -3,7 +3,7 @@
 import pytest
 from cyclopts import App
 
-from angulus.cli.main import app
+from angulus.cli.application import app
 
 OPTIONS = {
     "align": (

@@ -3,6 +3,6 @@
 Nothing heavy is imported here or at the top of a command's file, so that `--help` answers at once.
 """
 
-from angulus.cli.main import main
+from angulus.cli.application import main
 
 __all__ = ["main"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_sets import write_folder
 
-from angulus.cli.main import main
+from angulus.cli.application import main
 from angulus.evaluation import read_bin
 
 

@@ -161,7 +161,7 @@ def test_a_recipe_applies_its_lists_before_its_other_rules(tmp_path):
 
 
 def test_convert_writes_the_edited_set(tmp_path):
-    from angulus.cli.main import main
+    from angulus.cli.application import main
     from angulus.data import open_source
 
     folder = write_folder(tmp_path / "images", {"Ada": 2, "Bob": 1})
