@@ -11,12 +11,12 @@ OPTIONS = {
         "template turn"
     ),
     "audit inversion": (
-        "batch-size betas bn bn-first bn-moment bn-unsquared clamp closed defences device distance empty-betas "
+        "allow batch-size betas bn bn-first bn-moment bn-unsquared clamp closed defences device distance empty-betas "
         "fars flip iterations jitter json judge leave-out lr names network no-pictures norm normalise out people "
         "pictures quiet report schedule seed start strangers variation variation-form"
     ),
-    "audit labels": "angle device fit groups json network out quiet rule shown",
-    "config": "json schema",
+    "audit labels": "allow angle device fit groups json network out quiet rule shown",
+    "config": "allow json schema",
     "convert": "edits from json pairs quiet to",
     "data get": "json out quiet",
     "data leaks": "batch-size device edits false-pairs far fit hide-names model network out pairs quiet remove-from",
@@ -33,14 +33,14 @@ OPTIONS = {
     "evaluate retrieve": "at json precision rerank rule views",
     "evaluate templates": "detector-scores device empty-gallery far gallery images json normalised pairs probes views",
     "invert": (
-        "batch-size betas bn bn-first bn-moment bn-unsquared clamp device distance embeddings empty-betas first "
+        "allow batch-size betas bn bn-first bn-moment bn-unsquared clamp device distance embeddings empty-betas first "
         "fit flip identities images iterations jitter json keys lr network norm normalise out picture-every "
         "quiet save-every schedule seed start variation variation-form"
     ),
-    "plan": "classes images json memory processes quiet",
-    "purify": "angle json no-retrain out quiet retrain rounds rule subcenters",
+    "plan": "allow classes images json memory processes quiet",
+    "purify": "allow angle json no-retrain out quiet retrain rounds rule subcenters",
     "study": "jobs json out quiet table-only threads",
-    "train": "json quiet resume",
+    "train": "allow json quiet resume",
 }
 
 

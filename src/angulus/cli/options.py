@@ -45,6 +45,21 @@ class ModelUse:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
+class Trust:
+    """What of a stored recipe may run.
+
+    Parameters
+    ----------
+    allow
+        A class "module:Class" that the recipe stored in a run may name: importing it runs its code. May be given
+        several times.
+    """
+
+    allow: Annotated[tuple[str, ...], Several] = ()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class Fitting:
     """How images come to a model's size.
 
@@ -184,6 +199,7 @@ class Usual:
     """What holds where nothing is said."""
 
     model_use = ModelUse()
+    trust = Trust()
     fitting = Fitting()
     embedding_use = EmbeddingUse()
     edits = Edits()

@@ -2,10 +2,15 @@
 
 from typing import Annotated
 
-from angulus.cli.options import Figures, Flag, Usual, check_output, split_arguments
+from angulus.cli.options import Figures, Flag, Trust, Usual, check_output, split_arguments
 
 
-def config(*arguments: str, schema: Annotated[bool, Flag] = False, figures: Figures = Usual.figures) -> None:
+def config(
+    *arguments: str,
+    schema: Annotated[bool, Flag] = False,
+    trust: Trust = Usual.trust,
+    figures: Figures = Usual.figures,
+) -> None:
     """Show the recipe that results from files and settings, or everything a recipe may hold.
 
     Parameters
@@ -25,7 +30,7 @@ def config(*arguments: str, schema: Annotated[bool, Flag] = False, figures: Figu
         print(schema_text(), end="")
         return
     recipes, settings = split_arguments(arguments)
-    experiment = load(recipes, settings)
+    experiment = load(recipes, settings, allow=trust.allow)
     print("# null: chosen from the data and the device when the run starts")
     print(to_yaml(experiment), end="")
     figures.save(to_dict(experiment))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from angulus.cli.inputs.inversion_settings import PUBLISHED, Settings
 from angulus.cli.inputs.inversion_targets import ANYBODY, Wanted
-from angulus.cli.options import Figures, Fitting, ModelUse, Said, Usual, check_output
+from angulus.cli.options import Figures, Fitting, ModelUse, Said, Trust, Usual, check_output
 from angulus.cli.terminal import image_progress
 
 
@@ -19,6 +19,7 @@ def invert(
     use: ModelUse = Usual.model_use,
     save_every: int = 200,
     picture_every: int = 500,
+    trust: Trust = Usual.trust,
     said: Said = Usual.said,
     figures: Figures = Usual.figures,
 ) -> None:
@@ -44,7 +45,7 @@ def invert(
 
     options, place = settings.options(), use.place()
     opened = open_model(model, network=use.network)
-    targets, originals = wanted.aims(model, opened, fitting.fit, place)
+    targets, originals = wanted.aims(model, opened, fitting.fit, place, trust.allow)
     with image_progress(quiet=said.quiet, doing="inverting") as progress:
         result = invert_model(
             *(opened.model, targets, out, options),

@@ -1,6 +1,6 @@
 """`angulus plan`: what would these recipes take, and what fits this machine?"""
 
-from angulus.cli.options import Figures, Said, Usual, check_output, split_arguments
+from angulus.cli.options import Figures, Said, Trust, Usual, check_output, split_arguments
 from angulus.cli.terminal import log_lines
 
 
@@ -10,6 +10,7 @@ def plan(
     images: int | None = None,
     memory: str | None = None,
     processes: int | None = None,
+    trust: Trust = Usual.trust,
     said: Said = Usual.said,
     figures: Figures = Usual.figures,
 ) -> None:
@@ -41,6 +42,6 @@ def plan(
     recipes, settings = split_arguments(arguments)
     pretended = Pretended(classes=classes, images=images, memory=memory, processes=processes)
     with log_lines(quiet=said.quiet):
-        planned = plan_run(load(recipes, settings), pretended)
+        planned = plan_run(load(recipes, settings, allow=trust.allow), pretended)
     print_plan(planned)
     figures.save(planned.as_dict())

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from angulus.cli.options import Figures, Rule, Said, Usual, check_output
+from angulus.cli.options import Figures, Rule, Said, Trust, Usual, check_output
 from angulus.cli.terminal import log_lines
 
 
@@ -17,6 +17,7 @@ def purify(
     angle: str | None = None,
     rounds: int = 1,
     retrain: Annotated[bool, Parameter(negative="--no-retrain")] = True,
+    trust: Trust = Usual.trust,
     said: Said = Usual.said,
     figures: Figures = Usual.figures,
 ) -> None:
@@ -52,7 +53,7 @@ def purify(
     from angulus.purification import purify as run_purification
 
     run, recipes, settings = opened(arguments, subcenters)
-    experiment = load(recipes, settings)
+    experiment = load(recipes, settings, allow=trust.allow)
     centers, beyond = subcenters_asked(run, subcenters, rule), degrees(angle)
     options = Purification(subcenters=centers, rule=rule, angle=beyond, rounds=rounds, retrain=retrain)
     folder = out or default_folder(experiment, run)

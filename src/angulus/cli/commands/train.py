@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from angulus.cli.options import Figures, Flag, Said, Usual, check_output, split_arguments
+from angulus.cli.options import Figures, Flag, Said, Trust, Usual, check_output, split_arguments
 from angulus.cli.terminal import training_progress
 
 
 def train(
     *arguments: str,
     resume: Annotated[bool, Flag] = False,
+    trust: Trust = Usual.trust,
     said: Said = Usual.said,
     figures: Figures = Usual.figures,
 ) -> None:
@@ -29,8 +30,8 @@ def train(
     recipes, settings = split_arguments(arguments)
     runs = [recipe for recipe in recipes if is_run(recipe)]
     if resume and runs:
-        settings = [*settings_of_run(runs[-1]), *settings]
-    experiment = load(recipes, settings)
+        settings = [*settings_of_run(runs[-1], settings, allow=trust.allow), *settings]
+    experiment = load(recipes, settings, allow=trust.allow)
     from angulus.training import train as run
 
     try:

@@ -1,7 +1,7 @@
 """Who is attacked by inversion, through which head, and who judges: what the words of `invert` and `audit` name."""
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,14 @@ from angulus.training.storage.class_names import read_classes
 from angulus.training.trained_head import StoredHead, read_head
 
 
-def head_of(path: Path) -> StoredHead:
+def head_of(path: Path, allow: Collection[str] = ()) -> StoredHead:
     """The head of the run at `path`. Raises ModelError where `path` is a model without its run."""
     if not is_run(path):
         raise ModelError(
             f"{path} is a network without the head of its training: people it was trained on can be inverted from the "
             "folder of a run only; invert embeddings instead (--images or --embeddings)"
         )
-    experiment = load([path])
+    experiment = load([path], allow=allow)
     if experiment.margin is None:
         raise ModelError(f"the recipe of {path} names no margin, so its head cannot be read")
     return read_head(path, experiment.margin, experiment.train.epochs or 1)

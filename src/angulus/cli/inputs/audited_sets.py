@@ -1,5 +1,6 @@
 """Whose labels an audit looks at: a set of images through a model, or what a run with sub-centers was trained on."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from angulus.cli.inputs.models_and_images import fit_for, is_run, open_model
@@ -26,11 +27,11 @@ def of_images(model: Path, data: Path, fit: Fit, network: str | None) -> Audited
     return opened.model, source, source, None
 
 
-def of_run(run: Path) -> AuditedSet:
+def of_run(run: Path, allow: Collection[str] = ()) -> AuditedSet:
     """A run with sub-centers, its training images and its centers. Raises an AngulusError where it is another thing."""
     if not is_run(run):
         raise ConfigError(f"name a set of images beside the model {run}: angulus audit labels {run} DATA --out OUT")
-    opened = open_run(run)
+    opened = open_run(run, allow=allow)
     if opened.centers.subcenters < 2:
         raise ConfigError(f"{needs_subcenters(f'the run {run}', 1)}; or name its data, whose images then make centers")
     source = training_images(opened)

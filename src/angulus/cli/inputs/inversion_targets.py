@@ -1,5 +1,6 @@
 """Whom an inversion aims at: people of a run, stored embeddings, or images; exactly one of these is named."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,7 +48,7 @@ class Wanted:
     keys: Annotated[list[str] | None, Many] = None
     images: Path | None = None
 
-    def aims(self, named: Path, opened: "OpenModel", fit: Fit, device: str) -> "Aims":
+    def aims(self, named: Path, opened: "OpenModel", fit: Fit, device: str, allow: Collection[str] = ()) -> "Aims":
         """The targets, and for images their pixels. Raises ConfigError unless exactly one kind is named."""
         closed, sources = self.identities is not None or self.first is not None, (self.embeddings, self.images)
         if closed + sum(source is not None for source in sources) != 1:
@@ -56,7 +57,7 @@ class Wanted:
                 "(--embeddings FILE), or images (--images FOLDER); exactly one of these"
             )
         if closed:
-            return classes_of(named, self.identities, self.first), None
+            return classes_of(named, self.identities, self.first, allow), None
         if self.embeddings is not None:
             return stored(self.embeddings, self.keys, opened.model), None
         assert self.images is not None
@@ -66,7 +67,7 @@ class Wanted:
 ANYBODY = Wanted()
 
 
-def classes_of(run: Path, identities: list[str] | None, first: int | None) -> "Targets":
+def classes_of(run: Path, identities: list[str] | None, first: int | None, allow: Collection[str] = ()) -> "Targets":
     """Closed set: the named classes of a run's head, or the first so many."""
     from angulus.cli.inputs.attacked_people import head_of
     from angulus.inversion import class_targets
@@ -75,7 +76,7 @@ def classes_of(run: Path, identities: list[str] | None, first: int | None) -> "T
         raise ConfigError("name people with --identities or take the --first of them, not both")
     if first is not None and first < 1:
         raise ConfigError(f"--first must be at least 1, got {first}")
-    found = head_of(run)
+    found = head_of(run, allow)
     return class_targets(found.head, found.names, identities or found.names[:first], step=found.step)
 
 

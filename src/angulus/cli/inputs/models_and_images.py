@@ -1,14 +1,13 @@
 """What a path on the command line holds: a run, a model or foreign weights; images by person or loose ones."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from angulus.cli.options import Edits, Fit, Usual
 from angulus.data import FolderSource, Source, decode_image, fit_image, open_source
@@ -16,7 +15,8 @@ from angulus.data.formats.catalogue import format_of
 from angulus.data.formats.folder.reader import EXTENSIONS
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import DataError, ModelError
-from angulus.models import MODELS, EmbeddingModel, InputSpec, import_weights, load_model, read_description
+from angulus.image_files import open_image
+from angulus.models import MODELS, EmbeddingModel, InputSpec, ModelConfig, import_weights, load_model, read_description
 
 if TYPE_CHECKING:
     from angulus.data import Fit as DataFit
@@ -29,12 +29,15 @@ def is_run(path: str | Path) -> bool:
     return (Path(path) / "recipe.json").is_file()
 
 
-def settings_of_run(folder: str | Path) -> list[str]:
-    """The settings with which a run is continued where it lies, even if its folder was moved."""
+def settings_of_run(folder: str | Path, settings: Sequence[str] = (), *, allow: Collection[str] = ()) -> list[str]:
+    """The settings with which a run is continued where it lies, even if its folder was moved.
+
+    settings: the user's own.  allow: classes that the stored recipe may name.
+    """
     from angulus.config import load
     from angulus.training.loop import run_folder
 
-    kept = run_folder(load([folder]))
+    kept = run_folder(load([folder], settings, allow=allow))
     return [] if kept.resolve() == Path(folder).resolve() else [f"out={json.dumps(str(folder))}"]
 
 
@@ -67,7 +70,7 @@ def open_model(path: str | Path, *, network: str | None = None) -> OpenModel:
     if not path.exists():
         raise ModelError(f"there is no model {path}: name the folder of a run or of a model, or a file of weights")
     if path.is_file() and path.suffix in _FOREIGN:
-        return OpenModel(import_weights(path, network), path)
+        return OpenModel(import_weights(path, network_named(network)), path)
     if not is_run(path):
         return OpenModel(load_model(path, configs=known_networks(path, network)), path)
     found = next((path / name for name in ("model", "best") if (path / name / "model.json").is_file()), None)
@@ -83,10 +86,27 @@ def known_networks(path: Path, network: str | None) -> dict[str, type]:
         if ":" in str(name):
             raise ModelError(f"{path} is a network of your own, {name}; allow its import with --network {name}")
         return MODELS
+    return {**MODELS, network: own_network(network)}
+
+
+def network_named(network: str | None) -> ModelConfig | str | None:
+    """What foreign weights are of: a name of Angulus, or "module:Class" of one's own with its defaults."""
+    if network is None or ":" not in network:
+        return network
+    try:
+        return own_network(network)()
+    except (TypeError, ValueError) as error:
+        raise ModelError(
+            f"--network {network} must be made without settings for foreign weights: {error}; give its fields defaults"
+        ) from error
+
+
+def own_network(network: str) -> type:
+    """The config class of a network of one's own, imported. Raises ModelError where it is none."""
     from angulus.config.kinds import MODEL, find_kind
 
     try:
-        return {**MODELS, network: find_kind(MODEL, network)}
+        return find_kind(MODEL, network)
     except ValueError as error:
         raise ModelError(f"--network: {error}") from error
 
@@ -210,9 +230,9 @@ def choose_fit(example: Path, size: tuple[int, int], fit: Fit) -> "DataFit":
     if fit != "auto":
         return fit
     try:
-        with Image.open(example) as image:
+        with open_image(example) as image:
             width, height = image.size
-    except OSError:
+    except (OSError, ValueError, SyntaxError):
         return "error"  # reading it will name the file
     return fit_for(str(example), (height, width), size, fit)
 

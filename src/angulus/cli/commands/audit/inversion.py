@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from angulus.cli.inputs.inversion_settings import PUBLISHED, Settings
-from angulus.cli.options import Figures, Flag, ModelUse, Page, Said, Several, Usual, check_output, save_text
+from angulus.cli.options import Figures, Flag, ModelUse, Page, Said, Several, Trust, Usual, check_output, save_text
 from angulus.cli.terminal import image_progress
 
 
@@ -26,6 +26,7 @@ def inversion(
     strangers: int = 300,
     settings: Settings = PUBLISHED,
     use: ModelUse = Usual.model_use,
+    trust: Trust = Usual.trust,
     page: Page = Usual.page,
     pictures: Annotated[bool, Parameter(negative="--no-pictures")] = True,
     said: Said = Usual.said,
@@ -68,7 +69,7 @@ def inversion(
 
     rates, place = rates_named(fars), use.place()
     opened = open_model(model, network=use.network)
-    head = head_of(model) if closed else None
+    head = head_of(model, trust.allow) if closed else None
     judges = [model_judge(model.name, opened.model, device=place, is_attacked=True)]
     judges += judges_named(judge or (), network=use.network, device=place)
     known = None if head is None else head.names

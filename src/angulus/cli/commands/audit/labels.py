@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from angulus.cli.options import Figures, Fitting, ModelUse, Rule, Said, Usual, check_output
+from angulus.cli.options import Figures, Fitting, ModelUse, Rule, Said, Trust, Usual, check_output
 from angulus.cli.terminal import image_progress
 
 
@@ -18,6 +18,7 @@ def labels(
     shown: int = 200,
     fitting: Fitting = Usual.fitting,
     use: ModelUse = Usual.model_use,
+    trust: Trust = Usual.trust,
     said: Said = Usual.said,
     figures: Figures = Usual.figures,
 ) -> None:
@@ -48,7 +49,7 @@ def labels(
 
     options = LabelAudit(rule=rule, angle=degrees(angle) or "auto", groups=groups, shown=shown)
     with image_progress(quiet=said.quiet) as progress:
-        named = of_run(model) if data is None else of_images(model, data, fitting.fit, use.network)
+        named = of_run(model, trust.allow) if data is None else of_images(model, data, fitting.fit, use.network)
         opened, source, whole, centers = named
         how = {"centers": centers, "whole": whole, "device": use.place(), "progress": progress}
         done = audit_labels(opened, source, out, options, **how)
