@@ -92,8 +92,8 @@ def kept_bytes(keep: Keep, subcenters: int, element: int, *, on_cuda: bool) -> i
     """Bytes that are kept for each example and class. element: bytes of an embedding's number."""
     if keep == "nothing":
         return 0
-    if keep == "products":
-        return subcenters * (4 if on_cuda else 2)
+    if keep == "products" and not on_cuda:
+        return subcenters * 2
     return (2 if keep == "exponentials" else element) + (subcenters > 1)
 
 
@@ -139,13 +139,16 @@ class Job:
 class Kept:
     """What is kept of one chunk.
 
-    values: [n, c'] cosines; or their products with the rows [n, c' * k]; or exp(logit - peak), 0 for the own class.
+    values: [n, c'] cosines; or products with the rows [n, c' * k], rounded to bfloat16; or exp(logit - peak), 0 for the
+        own class.
     center: [n, c'] uint8, the nearest sub-center; None for one, and beside products.  peak: [n], beside exponentials.
+    are_products: whether `values` are products.
     """
 
     values: Tensor
     center: Tensor | None
     peak: Tensor | None = None
+    are_products: bool = False
 
 
 def chunks(problem: Problem, size: int) -> Iterator[slice]:
@@ -201,8 +204,10 @@ class StreamedSums(torch.autograd.Function):
                 small = None if center is None else center.to(torch.uint8)
                 if job.keep == "exponentials":
                     kept.append(Kept(values.bfloat16(), small, peak))
-                else:
-                    kept.append(Kept(products, None) if job.keep == "products" else Kept(cos, small))
+                elif job.keep == "products" and products.dtype != cos.dtype:
+                    kept.append(Kept(products, None, are_products=True))
+                else:  # products that come in float32 have become the cosines, in place
+                    kept.append(Kept(cos, small))
         rest = peak + summed.clamp(min=torch.finfo(summed.dtype).tiny).log_()
         ctx.job, ctx.kept, ctx.inverses = job, kept, inverses
         ctx.save_for_backward(unit, weight, bias, scale, rest)
@@ -222,7 +227,8 @@ class StreamedSums(torch.autograd.Function):
         grad_scale = torch.zeros_like(rest) if ctx.needs_input_grad[3] else None
         kept = iter(ctx.kept)
         for classes, inverse in zip(chunks(problem, job.chunk), ctx.inverses, strict=True):
-            stashed = next(kept) if job.keep != "nothing" else Kept(problem.products(classes), None)
+            recomputed = job.keep == "nothing"
+            stashed = Kept(problem.products(classes), None, are_products=True) if recomputed else next(kept)
             slopes: Tensor | None = None
             cos: Tensor | None = None
             if job.keep == "exponentials":
@@ -230,10 +236,10 @@ class StreamedSums(torch.autograd.Function):
                 center = None if stashed.center is None else stashed.center.long()
                 shares = stashed.values.to(rest.dtype).mul_(((stashed.peak - rest).exp_() * grad_rest)[:, None])
             else:
-                if job.keep == "cosines":
-                    cos, center = stashed.values, None if stashed.center is None else stashed.center.long()
-                else:
+                if stashed.are_products:
                     cos, center = problem.cosines(stashed.values, inverse)
+                else:
+                    cos, center = stashed.values, None if stashed.center is None else stashed.center.long()
                 values, slopes = logits.with_slopes(cos, classes)
                 shares = problem.drop_own_(values, classes).sub_(rest[:, None]).exp_().mul_(grad_rest[:, None])
             if job.total:
