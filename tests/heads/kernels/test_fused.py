@@ -112,7 +112,7 @@ def compared(margin: Margin, batch: tuple[Tensor, Tensor, Tensor], strategy=EXAC
 @contextlib.contextmanager
 def watched(used: list[str]):
     """Notes which launches were made."""
-    from angulus.heads.kernels.triton_kernels import fused
+    from angulus.heads.kernels import fused
 
     def noting(name, function):
         def noted(*arguments):
