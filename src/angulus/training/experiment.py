@@ -144,7 +144,8 @@ class Training:
     batch_size: examples per optimizer step, over all processes and accumulated micro-batches together.
     accumulate: micro-batches per step, whose gradients are averaged.
     clip_norm: greatest L2 norm of the backbone's gradient; None does not clip. The head's is never clipped.
-    precision: of the backbone. "bfloat16" uses autocast; the softmax stays in float32.
+    precision: of the backbone. "bfloat16" uses autocast; the softmax stays in float32. "auto" takes bfloat16 where the
+        device computes in it, which a CPU is timed for when a run begins.
     batch_norm: over several processes, "local" statistics (fast; the first process's are kept), "synchronised",
         or "frozen" at the values of the start.
     sampling: in which order examples are seen.
@@ -156,7 +157,7 @@ class Training:
     batch_size: int = 128
     accumulate: int = 1
     clip_norm: float | None = 5.0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False
     batch_norm: Literal["local", "synchronised", "frozen"] = "local"
     sampling: Sampling = field(default_factory=Uniform)

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from angulus.training.divergence import FiniteGuard
 from angulus.training.experiment import Experiment
 from angulus.training.head_initialisation import begin_classes
 from angulus.training.optimization import build_optimizer, learning_rate
+from angulus.training.plan.precision_choice import with_precision
 from angulus.training.plan.strategy_choice import settled, with_advice
 from angulus.training.recipe.data_sources import Sources, open_sources
 from angulus.training.recipe.defaults import choose_device, filled, plain_augment, with_model
@@ -83,12 +84,15 @@ def train(
         sources = open_sources(experiment, model.input)
         experiment = filled(experiment, len(sources.train), len(sources.train.identities), device)
         folder = run_folder(experiment)
-        experiment, forecast = settled(experiment, model, sources, device, group, folder if resume else None)
+        kept = folder if resume else None
+        experiment, precision = with_precision(experiment, model, device, group=group, folder=kept)
+        experiment, forecast = settled(experiment, model, sources, device, group, kept)
         with group.together():
             if group.is_first:
                 start_folder(folder, record(experiment), resume)
                 start_classes(folder, sources.train.identities)
-                write_json(folder / "environment.json", environment(device, fingerprint(sources.train)))
+                choices = {"precision": asdict(precision)}
+                write_json(folder / "environment.json", environment(device, fingerprint(sources.train), choices))
         stack.enter_context(with_advice(forecast))
         run = Run(experiment, model, config, sources, folder, device, group, progress)
         if experiment.train.batch_norm == "synchronised":

@@ -14,6 +14,7 @@ from angulus.training.experiment import Experiment
 from angulus.training.plan.assumptions import Pretended, chosen_model, decoded, found, where
 from angulus.training.plan.footprint import backbone_memory, built_aside
 from angulus.training.plan.machine import Machine, in_words
+from angulus.training.plan.precision_choice import with_precision
 from angulus.training.plan.step_time import backbone_seconds, head_seconds
 from angulus.training.plan.strategy_choice import forecast_of, resolved
 from angulus.training.plan.strategy_options import USABLE, Option, Task, options, own_option, same, sets_of
@@ -73,6 +74,9 @@ def plan(experiment: Experiment, pretended: Pretended | None = None) -> Plan:
     identities = pretended.classes or (len(sources.train.identities) if sources else 0)
     images = pretended.images or (len(sources.train) if sources else None)
     experiment = filled(experiment, images or 1, identities, device)
+    if machine.device == "cuda" and not machine.here and experiment.train.precision == "auto":
+        experiment = replace(experiment, train=replace(experiment.train, precision="bfloat16"))
+    experiment, _ = with_precision(experiment, model, device)
     task = Task(
         experiment=experiment,
         identities=identities,

@@ -14,6 +14,7 @@ import json
 import logging
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,11 @@ class Metrics:
             ) from error
 
 
-def environment(device: torch.device, data_fingerprint: str) -> dict[str, Any]:
-    """What a figure may depend on besides the recipe."""
+def environment(device: torch.device, data_fingerprint: str, choices: Mapping[str, Any]) -> dict[str, Any]:
+    """What a figure may depend on besides the recipe.
+
+    choices: what was chosen by the device, each with the reason.
+    """
     return {
         "angulus": __version__,
         "python": platform.python_version(),
@@ -84,6 +88,7 @@ def environment(device: torch.device, data_fingerprint: str) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "commit": commit(),
         "data": data_fingerprint,
+        "choices": dict(choices),
     }
 
 
