@@ -1,5 +1,7 @@
 """Every command has the options it is meant to have, each once: shared records neither add one nor hide one."""
 
+from typing import get_args, get_type_hints
+
 import pytest
 from cyclopts import App
 
@@ -63,3 +65,14 @@ def test_a_command_has_its_options_once(words: str) -> None:
     shown = [name for argument in arguments if argument.show for name in argument.names if name.startswith("--")]
     assert sorted(shown) == [f"--{name}" for name in OPTIONS[words].split()]
     assert all(argument.parameter.help for argument in arguments if argument.show)
+
+
+def test_words_that_are_written_twice_are_the_same() -> None:
+    """Commands repeat a few lists of words, so that --help need not import what they choose from."""
+    from angulus.cli.commands.align import align
+    from angulus.cli.commands.convert import Layout
+    from angulus.data import FORMATS
+    from angulus.faces.detectors.catalogue import NAMES
+
+    assert get_args(Layout) == FORMATS
+    assert get_args(get_type_hints(align)["detector"]) == NAMES

@@ -4,7 +4,9 @@ import dataclasses
 
 import pytest
 import torch
+from torch import Tensor
 
+from angulus.heads import margin_softmax
 from angulus.margins import (
     MARGINS,
     AdaCos,
@@ -20,8 +22,10 @@ from angulus.margins import (
     MagFace,
     Margin,
     MVSoftmax,
+    NormFace,
     PerClass,
     PerSample,
+    Seen,
     SphereFace,
     SphereFaceR,
 )
@@ -110,3 +114,14 @@ def test_a_bad_number_is_named_with_its_value(build, words: tuple[str, ...]) -> 
         build()
     message = str(caught.value)
     assert all(word in message for word in words), message
+
+
+def test_a_margin_that_defines_others_is_summed_with_it() -> None:
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Forgetful(Margin):
+        def others(self, cos: Tensor, target: Tensor, seen: Seen) -> Tensor:
+            return cos * 0
+
+    x, w, labels = torch.randn(4, 8), torch.randn(6, 8), torch.arange(4)
+    with_emphasis = margin_softmax(x, w, labels, Forgetful(scale=16.0))
+    assert not torch.allclose(with_emphasis, margin_softmax(x, w, labels, NormFace(scale=16.0)))

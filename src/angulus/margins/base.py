@@ -158,12 +158,17 @@ class Margin:
     # What the loss needs of the geometry. Free weights are not normalised (L2-constrained softmax).
     free_weights: ClassVar[bool] = False
     has_bias: ClassVar[bool] = False
-    # False: others() is the cosine itself, so the sum over the classes needs no elementwise work.
+    # False: others() is the cosine itself, so the sum over the classes needs no elementwise work. Set by defining it.
     reshapes_others: ClassVar[bool] = False
     # True: `seen.hardest` must be known, which costs one more pass over the classes.
     needs_hardest: ClassVar[bool] = False
     # True: a batch statistic is used, so that several processes must share their own cosines and norms.
     uses_batch: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "others" in cls.__dict__:
+            cls.reshapes_others = True  # a margin that forgot to say so would be summed without its emphasis
 
     def __post_init__(self) -> None:
         if self.gradient not in ("exact", "straight_through"):

@@ -1,7 +1,6 @@
 """Circle loss at class level: each similarity is weighted by how far it is from its optimum."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
@@ -19,8 +18,6 @@ class Circle(Margin):
 
     scale: Value | Learned = 256.0
     m: Value = 0.25
-
-    reshapes_others: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

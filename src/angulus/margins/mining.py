@@ -34,8 +34,6 @@ class MVSoftmax(Margin):
     easy: bool = False
     overflow: Overflow = "continuous"
 
-    reshapes_others: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         super().__post_init__()
         check_value(self.kind, "m", self.m, 0.0, 2.0 if self.base == "am" else math.pi)
@@ -73,7 +71,6 @@ class CurricularFace(Margin):
     momentum: float = 0.01
     overflow: Overflow = "continuous"
 
-    reshapes_others: ClassVar[bool] = True
     uses_batch: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -128,7 +125,6 @@ class AMMSoftmax(Margin):
     momentum: float = 0.01
     overflow: Overflow = "continuous"
 
-    reshapes_others: ClassVar[bool] = True
     uses_batch: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ psi(theta) = (-1)^k cos(m theta) - 2k,   k = floor(m theta / pi)
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -90,8 +90,6 @@ class SphereFaceR(Margin):
     loss_weight: float = 50.0
     norm_weight: float = 0.01
     gradient: Gradient = "straight_through"
-
-    reshapes_others: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -65,7 +65,9 @@ class DetectorChoice:
             )
         if name == "yuface":
             return Yuface(YufaceOptions() if self.score is None else YufaceOptions(score=self.score))
-        kind = name if name in ("scrfd", "retinaface", "yunet") else "scrfd"
+        kind = name if name in ("scrfd", "retinaface", "yunet") else None
+        if kind is None:
+            raise FacesError(f"the detector {name} cannot be opened: DetectorChoice does not know how")
         options = OnnxOptions(kind=kind) if self.score is None else OnnxOptions(kind=kind, score=self.score)
         return OnnxDetector(self._file(), options)
 
