@@ -17,6 +17,7 @@ from typing import Any, Literal, TextIO
 
 from angulus.errors import FacesError
 from angulus.faces.detectors.landmark_lists import COLUMNS
+from angulus.json_files import parse_json
 
 JOURNAL = ".align.jsonl"
 MANIFEST = "manifest.csv"
@@ -82,16 +83,16 @@ def _read(text: str, path: Path, settings: Mapping[str, Any]) -> tuple[dict[str,
     if not lines:
         return {}, []
     try:
-        before = json.loads(lines[0])["settings"]
+        before = dict(parse_json(lines[0])["settings"])
     except (ValueError, KeyError, TypeError) as error:
         raise FacesError(f"{path} is damaged ({error}); remove it to do all photos again") from error
-    wanted = json.loads(json.dumps(dict(settings)))
+    wanted = parse_json(json.dumps(dict(settings)))
     other = sorted(name for name in {*before, *wanted} if before.get(name) != wanted.get(name))
     if other:
         shown = ", ".join(f"{name} was {before.get(name)!r} and is {wanted.get(name)!r}" for name in other)
         raise FacesError(f"{path.parent} holds crops made with other settings ({shown}); name another folder")
     try:
-        outcomes = [_outcome(json.loads(line)) for line in lines[1:]]
+        outcomes = [_outcome(parse_json(line)) for line in lines[1:]]
     except (ValueError, KeyError, TypeError) as error:
         raise FacesError(f"{path} is damaged ({error}); remove it to do all photos again") from error
     return {outcome.source: outcome for outcome in outcomes}, lines[1:]

@@ -8,7 +8,8 @@ Reading runs no code from the files.
 import json
 import logging
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from angulus.errors import ModelError
+from angulus.files import BoundedReader
+from angulus.json_files import read_json
 from angulus.models.base import EmbeddingModel, ModelConfig
 from angulus.models.catalogue import MODELS, config_from_dict, config_to_dict
 from angulus.models.spec import InputSpec
-from angulus.models.weights import fill
+from angulus.models.weights import check_fit, fill
 from angulus.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -77,7 +81,9 @@ def load_model(
     folder = _folder(path)
     description = read_description(folder)
     config = config_from_dict(description["model"], configs, where=f"{folder / 'model.json'}")
-    model = _rebuild(config, _read_weights(folder / "model.safetensors"), str(folder / "model.safetensors"))
+    weights = folder / "model.safetensors"
+    _check_claims(config, _shapes(weights), str(weights))
+    model = _rebuild(config, _read_weights(weights), str(weights))
     _check_vector(model, description["test_vector"], folder)
     return model.to(device)
 
@@ -86,10 +92,10 @@ def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The content of `model.json`: model, test_vector, parameters, angulus (version), extra. Raises ModelError."""
     file = _folder(path) / "model.json"
     try:
-        description = json.loads(file.read_text(encoding="utf-8"))
+        description = read_json(file)
     except FileNotFoundError:
         raise ModelError(f"no model here: {file} is missing") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ModelError(f"{file} cannot be read: {error}") from error
     needed = ("model", "test_vector")
     if not (isinstance(description, dict) and all(isinstance(description.get(name), dict) for name in needed)):
@@ -119,6 +125,41 @@ def _rebuild(config: ModelConfig, state: Mapping[str, Tensor], where: str) -> Em
         model = config.build()
     fill(model, state, where)
     return model.eval()
+
+
+def _check_claims(config: ModelConfig, shapes: Mapping[str, Sequence[int]], where: str) -> None:
+    """Raise ModelError unless the network has the weights of these shapes; it is built without memory for them.
+
+    So a description that claims a billion dimensions takes none, and one that claims a billion layers ends at the
+    first that has no weights in the file.
+    """
+    made, thread = 0, threading.get_ident()
+
+    def count(module: object, name: str, parameter: object) -> None:
+        nonlocal made
+        made += thread == threading.get_ident()
+        if made > len(shapes):
+            raise _TooMany(
+                f"{where} is of another architecture than {type(config).__name__}: it has {len(shapes):,} weights"
+            )
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            model = config.build()
+    except _TooMany:
+        raise
+    except Exception as error:  # whatever torch makes of numbers that are no sizes
+        if type(config) not in MODELS.values():
+            return  # a network of the user's own that is not built without memory
+        raise ModelError(f"{where} does not describe a network: {error!r:.300}") from error
+    finally:
+        handle.remove()
+    check_fit(model, shapes, where)
+
+
+class _TooMany(ModelError):
+    """A description asks for more weights than its file has."""
 
 
 def _vector(model: EmbeddingModel) -> Tensor:
@@ -168,6 +209,17 @@ def _check_vector(model: EmbeddingModel, vector: Mapping[str, Any], folder: Path
 def _folder(path: str | os.PathLike[str]) -> Path:
     given = Path(path)
     return given.parent if given.name in ("model.json", "model.safetensors") else given
+
+
+def _shapes(file: Path) -> dict[str, list[int]]:
+    """The shape of each weight, from the head of the file alone."""
+    try:
+        with BoundedReader(file), safetensors.safe_open(file, framework="pt") as stored:
+            return {name: list(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise ModelError(f"no weights here: {file} is missing") from None
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ModelError(f"{file} cannot be read, it may be cut short: {error}") from error
 
 
 def _read_weights(file: Path) -> dict[str, Tensor]:

@@ -27,6 +27,7 @@ from angulus.data.formats.output import Appended, Listing
 from angulus.data.formats.record_source import StoredSource
 from angulus.data.index.strings import StringTable, encode_name, ends_of
 from angulus.errors import DataError
+from angulus.json_files import parse_json
 
 IMAGES, INDEX = "images.bin", "index.safetensors"
 _FORMAT, _VERSION = "angulus.packed", "1"
@@ -166,7 +167,7 @@ def _map_index(path: Path) -> dict[str, NDArray]:
     if length > min(2**20, blob.size):
         raise DataError(f"{path} is no index of a packed set: its header has {length:,} bytes")
     try:
-        described = json.loads(blob.read(8, length, what="the header"))
+        described = parse_json(blob.read(8, length, what="the header"))
         kind, version = (described["__metadata__"][name] for name in ("format", "version"))
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is no index of a packed set: {error!r}") from error

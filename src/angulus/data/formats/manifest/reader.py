@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.data.formats.label_names import check_unique, labelled, whole_number
-from angulus.data.tables import read_csv
 from angulus.errors import DataError
 from angulus.files import read_regular
+from angulus.tables import read_csv
 
 _KNOWN = ("path", "identity", "label", "key")
 
