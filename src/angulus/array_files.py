@@ -37,9 +37,11 @@ def read_array(path: str | Path, *, mapped: bool = False) -> NDArray:
         begin, size = file.tell(), prod(shape) * kind.itemsize
         if begin + size > file.size:
             raise ValueError(f"it claims {size:,} bytes of values and holds {file.size - begin:,}; it is cut short")
-        file.seek(begin + size)
+        end = max(begin + size, file.size - _TRAILER)
+        file.seek(end)
         trailer = file.read(_TRAILER)
-        if trailer.startswith(_MARK) and trailer != _trailer(_checksum(file, begin + size)):
+        whole = end == begin + size and trailer == _trailer(_checksum(file, end))
+        if trailer.startswith(_MARK) and not whole:
             raise ValueError("its values have another checksum than when they were written; it is damaged")
         if mapped and size:
             return np.memmap(path, dtype=kind, mode="r", offset=begin, shape=shape, order=order)

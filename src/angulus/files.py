@@ -16,7 +16,10 @@ _FLAGS = (
 
 def open_regular(path: str | Path) -> int:
     """A descriptor of a regular file, or of what a link leads to. Raises OSError, also for what is no regular file."""
-    descriptor = os.open(path, _FLAGS)
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except ValueError as error:  # a name with a zero byte
+        raise OSError(errno.EINVAL, str(error), str(path)) from error
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)

@@ -37,7 +37,7 @@ MOST_BYTES, MOST_SECONDS = 2**26, 10
 
 def refused(kind: type[Exception] | tuple[type[Exception], ...], call: Callable[[], Any], match: str = "") -> None:
     tracemalloc.start()
-    begin = time.perf_counter()
+    begin = time.process_time()
     try:
         with pytest.raises(kind, match=match or None):
             call()
@@ -45,7 +45,7 @@ def refused(kind: type[Exception] | tuple[type[Exception], ...], call: Callable[
     finally:
         tracemalloc.stop()
     assert peak < MOST_BYTES
-    assert time.perf_counter() - begin < MOST_SECONDS
+    assert time.process_time() - begin < MOST_SECONDS
 
 
 def test_a_rec_that_claims_a_billion_images(tmp_path):

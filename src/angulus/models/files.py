@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import safetensors
 import safetensors.torch
@@ -60,9 +61,10 @@ def save_model(
         raise ModelError("the config does not describe this model: input and embedding_dim must be the same in both")
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     copy = _rebuild(config, state, "the model")
-    text = _describe(copy, config, extra)
+    weights = safetensors.torch.save(state)
+    text = _describe(copy, config, extra, crc32(weights))
     folder = Path(path)
-    _write_both(folder, safetensors.torch.save(state), text)
+    _write_both(folder, weights, text)
     return folder
 
 
@@ -83,6 +85,7 @@ def load_model(
     config = config_from_dict(description["model"], configs, where=f"{folder / 'model.json'}")
     weights = folder / "model.safetensors"
     _check_claims(config, _shapes(weights), str(weights))
+    _check_checksum(weights, description.get("checksum"))
     model = _rebuild(config, _read_weights(weights), str(weights))
     _check_vector(model, description["test_vector"], folder)
     return model.to(device)
@@ -169,7 +172,7 @@ def _vector(model: EmbeddingModel) -> Tensor:
         return model(images).float()
 
 
-def _describe(model: EmbeddingModel, config: ModelConfig, extra: Mapping[str, Any] | None) -> str:
+def _describe(model: EmbeddingModel, config: ModelConfig, extra: Mapping[str, Any] | None, checksum: int) -> str:
     embeddings = _vector(model)
     if not bool(torch.isfinite(embeddings).all()):
         raise ModelError("the model gives NaN or infinite embeddings for the test images and was not saved")
@@ -179,6 +182,7 @@ def _describe(model: EmbeddingModel, config: ModelConfig, extra: Mapping[str, An
         "model": config_to_dict(config),
         "embedding_dim": model.embedding_dim,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "checksum": f"{checksum:08x}",
         "test_vector": {"tolerance": TOLERANCE, "embeddings": embeddings.tolist()},
         "extra": dict(extra or {}),
     }
@@ -220,6 +224,21 @@ def _shapes(file: Path) -> dict[str, list[int]]:
         raise ModelError(f"no weights here: {file} is missing") from None
     except (OSError, safetensors.SafetensorError) as error:
         raise ModelError(f"{file} cannot be read, it may be cut short: {error}") from error
+
+
+def _check_checksum(file: Path, stored: Any) -> None:
+    """Raise ModelError unless the weights have the crc32 that model.json says; older files say none."""
+    if stored is None:
+        return
+    found = 0
+    with BoundedReader(file) as stream:
+        while block := stream.read(2**20):
+            found = crc32(block, found)
+    if f"{found:08x}" != stored:
+        raise ModelError(
+            f"{file} has another checksum ({found:08x}) than model.json says ({stored!r:.20}): they do not belong "
+            "together, or one is damaged"
+        )
 
 
 def _read_weights(file: Path) -> dict[str, Tensor]:

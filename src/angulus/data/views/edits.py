@@ -18,6 +18,7 @@ import hashlib
 import io
 import logging
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,10 @@ def read_edits(path: str | Path) -> Edits:
     if text.startswith("#"):
         first, _, text = text.partition("\n")
         made_for = first.removeprefix(_HEAD).strip() if first.startswith(_HEAD) else ""
+        if first.startswith(_HEAD) and not re.fullmatch(r"[0-9a-f]{16}", made_for):
+            raise DataError(
+                f"{path}, line 1: the set must be 16 digits, got {made_for!r:.40}; the list is cut or damaged"
+            )
         text = "\n" + text  # lines keep their numbers
     reader = csv.reader(io.StringIO(text.lstrip("\n"), newline=""), strict=True)
     skipped = 1 if text.startswith("\n") else 0
@@ -84,9 +89,17 @@ def read_edits(path: str | Path) -> Edits:
         names = [name.strip() for name in next(reader, [])]
         _check_columns(path, names)
         rows = tuple(_edit(path, reader.line_num + skipped, names, row) for row in reader if row)
+        lost = [name for name in _COLUMNS if name not in names] if made_for and not rows else []
+        if lost:
+            raise DataError(
+                f"{path}, line 2: the columns {', '.join(lost)} are missing, which every list of Angulus has; it is cut"
+                " or damaged: make it anew"
+            )
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num + skipped}: {error}") from error
     _check_contradictions(path, rows)
+    if made_for and not text.endswith("\n"):
+        logger.warning("%s ends within a line; it may be cut short after %d changes", path, len(rows))
     return Edits(rows=rows, origin=str(path), made_for=made_for)
 
 

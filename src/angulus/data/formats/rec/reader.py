@@ -99,19 +99,19 @@ def _index(blob: Blob) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     path = blob.path.with_suffix(".idx")
     if path.exists():
         numbers, offsets = read_index(path, blob.size)
-        _check_listed(blob, path, offsets)
+        _check_listed(blob, path, numbers, offsets)
         return numbers, offsets
     logger.info("%s has no index %s; reading it through", blob.path, path.name)
     offsets = np.fromiter(scan(blob), dtype=np.int64)
     return np.arange(len(offsets), dtype=np.int64), offsets
 
 
-def _check_listed(blob: Blob, index: Path, offsets: NDArray[np.int64]) -> None:
+def _check_listed(blob: Blob, index: Path, numbers: NDArray[np.int64], offsets: NDArray[np.int64]) -> None:
     """Raises DataError where records lie before the first or after the last that the index lists: it was cut."""
     if not len(offsets):
         return
-    last = int(offsets.max())
-    _, end = read_record(blob, last, name="the last record")
+    last = int(np.argmax(offsets))
+    _, end = read_record(blob, int(offsets[last]), name=f"record {numbers[last]}")
     if offsets.min() == 0 and end >= blob.size:
         return
     more = offsets.min() > 0 or (end + 8 <= blob.size and blob.read(end, 4, what="what follows") == MAGIC)
