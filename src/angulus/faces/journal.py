@@ -5,8 +5,6 @@ that was cut off counts as not written. `manifest.csv` and the lists of photos w
 made from it at the end.
 """
 
-import csv
-import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +16,7 @@ from typing import Any, Literal, TextIO
 from angulus.errors import FacesError
 from angulus.faces.detectors.landmark_lists import COLUMNS
 from angulus.json_files import parse_json
+from angulus.tables import table_text
 
 JOURNAL = ".align.jsonl"
 MANIFEST = "manifest.csv"
@@ -121,12 +120,8 @@ def _lock(file: TextIO, folder: Path) -> None:
 def write_results(folder: Path, outcomes: Sequence[Outcome]) -> None:
     """manifest.csv with a row for each crop, and the two lists of photos; each whole or not at all."""
     ordered = sorted(outcomes, key=lambda outcome: outcome.source)
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow([*_COLUMNS, *COLUMNS])
-    for outcome in ordered:
-        rows.writerows(_row(outcome.source, crop) for crop in outcome.crops)
-    write_whole(folder / MANIFEST, text.getvalue().encode())
+    crops = [_row(outcome.source, crop) for outcome in ordered for crop in outcome.crops]
+    write_whole(folder / MANIFEST, table_text([[*_COLUMNS, *COLUMNS], *crops]).encode())
     for name, status in ((WITHOUT_FACE, "no face"), (UNREADABLE, "unreadable")):
         lines = [f"{outcome.source}\t{outcome.problem}".strip() for outcome in ordered if outcome.status == status]
         write_whole(folder / name, "".join(f"{line}\n" for line in lines).encode())
