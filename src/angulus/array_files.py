@@ -5,6 +5,7 @@ and a `.npz` has one of its directory as its comment, beside those that a zip ha
 as they are. The arrays of a `.npz` take at most 64 MiB, or 200 times the file.
 """
 
+import logging
 import zipfile
 from collections.abc import Mapping
 from math import prod
@@ -17,6 +18,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from angulus.files import BoundedReader
+
+logger = logging.getLogger(__name__)
 
 SMALL, MOST_TIMES = 2**26, 200
 _MARK = b"angulus crc32 "
@@ -43,6 +46,8 @@ def read_array(path: str | Path, *, mapped: bool = False) -> NDArray:
         whole = end == begin + size and trailer == _trailer(_checksum(file, end))
         if trailer.startswith(_MARK) and not whole:
             raise ValueError("its values have another checksum than when they were written; it is damaged")
+        if trailer and not trailer.startswith(_MARK):
+            logger.warning("%s holds %d bytes after its values; they are passed over", path, file.size - begin - size)
         if mapped and size:
             return np.memmap(path, dtype=kind, mode="r", offset=begin, shape=shape, order=order)
         file.seek(begin)
