@@ -64,7 +64,8 @@ class ManifestRecords:
         try:
             status = self.file(index).stat()
         except (OSError, ValueError) as error:  # a name with a zero byte is no name
-            raise DataError(f"cannot read {self.file(index)}, named by {self.path}: {error}") from error
+            reason = getattr(error, "strerror", None) or error
+            raise DataError(f"cannot read {self.file(index)}, named by {self.path}: {reason}") from error
         return f"{status.st_size}:{status.st_mtime_ns}" if times else f"{status.st_size}"
 
 
