@@ -242,3 +242,25 @@ def test_other_faults_of_files(tmp_path):
     path.write_bytes(safetensors_bytes({"embeddings": ("F32", np.eye(2, dtype="<f4"))}, {"keys": "{"}))
     with pytest.raises(EvaluationError, match="not a readable"):
         EmbeddingSet.load(path)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".npy"])
+def test_our_own_files_say_when_they_are_damaged(tmp_path, suffix):
+    values = np.arange(12, dtype=np.float32).reshape(3, 4) + 0.5
+    path = EmbeddingSet(embeddings=values).save(tmp_path / f"set{suffix}")
+    content = bytearray(path.read_bytes())
+    content[content.index(values.tobytes()) + 5] ^= 1
+    path.unlink()
+    path.write_bytes(content)
+    with pytest.raises(EvaluationError, match=r"checksum|CRC"):
+        EmbeddingSet.load(path)
+
+
+def test_foreign_files_without_a_checksum_are_read(tmp_path):
+    values = np.arange(12, dtype=np.float32).reshape(3, 4) + 0.5
+    np.save(tmp_path / "a.npy", values)
+    np.savez(tmp_path / "b.npz", embeddings=values)
+    for name in ("a.npy", "b.npz"):
+        np.testing.assert_array_equal(EmbeddingSet.load(tmp_path / name).embeddings, values)
+    EmbeddingSet(embeddings=values).save(tmp_path / "c.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "c.npy"), values)

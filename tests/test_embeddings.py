@@ -122,3 +122,26 @@ def test_unreadable_files(tmp_path):
         EmbeddingSet.load(tmp_path / "empty.npz")
     with pytest.raises(EvaluationError, match=r"stored as \.npz"):
         small_set().save(tmp_path / "set.txt")
+
+
+@pytest.mark.parametrize("scale", [1e-38, 1e-30, 1e-20, 1e10, 1e19, 1e25, 1e38])
+def test_rows_of_any_norm_have_their_direction(scale):
+    rows = np.random.default_rng(0).uniform(-1, 1, (5, 8)).astype(np.float32)
+    expected = rows.astype(np.float64) / np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+    far = (rows.astype(np.float64) * scale).astype(np.float32)
+    np.testing.assert_allclose(EmbeddingSet(embeddings=far).unit(), expected, atol=1e-6)
+    norms = np.linalg.norm(far.astype(np.float64), axis=1)
+    np.testing.assert_allclose(EmbeddingSet(embeddings=far).norms(), norms, rtol=1e-6)
+
+
+def test_ordinary_rows_keep_every_bit():
+    rows = np.random.default_rng(0).standard_normal((50, 16), dtype=np.float32)
+    expected = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    np.testing.assert_array_equal(EmbeddingSet(embeddings=rows).unit(), expected)
+
+
+def test_a_sum_of_views_beyond_float32_is_refused_with_its_row():
+    rows = np.ones((3, 2), dtype=np.float32)
+    rows[1] = 3e38
+    with pytest.raises(EvaluationError, match=r"beyond float32 in row 1 \(1 such rows\)"):
+        EmbeddingSet(embeddings=rows, flipped=rows).unit("sum")

@@ -1,6 +1,7 @@
 """Regular files and nothing else: a device, a pipe or a socket under a file's name is refused, never waited for."""
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
@@ -15,7 +16,10 @@ _FLAGS = (
 
 def open_regular(path: str | Path) -> int:
     """A descriptor of a regular file, or of what a link leads to. Raises OSError, also for what is no regular file."""
-    descriptor = os.open(path, _FLAGS)
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except ValueError as error:  # a name with a zero byte
+        raise OSError(errno.EINVAL, str(error), str(path)) from error
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
@@ -23,6 +27,24 @@ def open_regular(path: str | Path) -> int:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         raise OSError(errno.EINVAL, "it is a device, a pipe or a socket, not a regular file", str(path))
     return descriptor
+
+
+class BoundedReader(io.BufferedReader):
+    """A regular file that gives out what it holds: a length that a file merely claims takes no memory.
+
+    Raises OSError as `open_regular`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        descriptor = open_regular(path)
+        self.size = os.fstat(descriptor).st_size
+        super().__init__(io.FileIO(descriptor))
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As of any file; asking for more than there is takes no more memory than what there is."""
+        if size is not None and size > _AT_ONCE:
+            size = min(size, max(0, self.size - self.tell()))
+        return super().read(size)
 
 
 def read_regular(path: str | Path) -> bytes:

@@ -169,6 +169,11 @@ def test_one_changed_weight_is_found(tmp_path):
     state = safetensors.torch.load_file(tmp_path / "model.safetensors")
     state["fc.weight"][3] += 0.01
     safetensors.torch.save_file(state, tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match="has another checksum"):
+        load_model(tmp_path)
+    description = json.loads((tmp_path / "model.json").read_text())
+    del description["checksum"]  # as older versions wrote it
+    (tmp_path / "model.json").write_text(json.dumps(description))
     with pytest.raises(ModelError, match="test vector off by"):
         load_model(tmp_path)
 

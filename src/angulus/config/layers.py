@@ -10,6 +10,7 @@ import yaml
 from angulus.config.kinds import family_at
 from angulus.config.suggestions import closest
 from angulus.errors import ConfigError
+from angulus.files import BoundedReader
 
 Raw = dict[str, Any]
 
@@ -17,14 +18,52 @@ Raw = dict[str, Any]
 _SORTS = ("name", "learned")
 
 
+MOST_DEEP = 64
+MOST_VALUES = 100_000
+MOST_CHARACTERS = 2**20
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's reading of plain words: 1e-3 is a number, `on` and `no` are words; a key may stand only once."""
+    """YAML 1.2's reading of plain words: 1e-3 is a number, `on` and `no` are words; a key may stand only once.
+
+    Depth and the number of values are bounded, those counted that an alias stands for.
+    """
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  (PyYAML's own way of being configured)
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth, self._values = 0, 0
+        self._sizes: dict[Any, int] = {}
+
+    def fetch_flow_collection_start(self, kind: Any) -> None:
+        if self.flow_level >= MOST_DEEP:
+            raise yaml.scanner.ScannerError(None, None, f"it must nest at most {MOST_DEEP} deep", self.get_mark())
+        super().fetch_flow_collection_start(kind)
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        alias = self.check_event(yaml.AliasEvent)
+        mark, before = self.peek_event().start_mark, self._values
+        self._depth += 1
+        if self._depth > MOST_DEEP:
+            raise yaml.composer.ComposerError(None, None, f"it must nest at most {MOST_DEEP} deep", mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if alias and node not in self._sizes:
+            raise yaml.composer.ComposerError(None, None, "an alias stands within what it is an alias of", mark)
+        self._values += self._sizes[node] if alias else 1
+        if self._values > MOST_VALUES:
+            problem = f"it must have at most {MOST_VALUES:,} values, those counted that aliases stand for"
+            raise yaml.composer.ComposerError(None, None, problem, mark)
+        if not alias:
+            self._sizes[node] = self._values - before
+        return node
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
-        for key, _ in node.value:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value!r} stands twice in one mapping", key.start_mark
@@ -56,21 +95,26 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 
 def parse_yaml(text: str, where: str) -> Any:
     """The value of a YAML text. Raises ConfigError with `where`, line and column."""
+    if len(text) > MOST_CHARACTERS:
+        raise ConfigError(f"{where}: a recipe must have at most {MOST_CHARACTERS:,} characters, got {len(text):,}")
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark and "\n" in text else ""
         raise ConfigError(f"{where}{place}: not valid YAML: {error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{where}: not valid YAML: {str(error).splitlines()[0]}") from error
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:
+        # the last three come of a value that its tag forbids
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise ConfigError(f"{where}: not valid YAML: {lines[0]}") from error
 
 
 def read_layer(source: str | Path) -> Raw:
     """The mapping in a recipe file, or in the folder of a run. Raises ConfigError when it is missing or no mapping."""
     path = recipe_path(Path(source))
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with BoundedReader(path) as file:
+            text = file.read(4 * MOST_CHARACTERS + 4).decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(missing_file(path)) from None
     except (OSError, UnicodeDecodeError) as error:

@@ -6,24 +6,28 @@
 .npy          the matrix alone, mapped from the disk and not copied when it is float32; labels in `<name>.labels.npy` or
               in any `.npy` or text file (one label a line) that is named.
 
+What is written here carries a checksum, which is compared on reading; files of other tools have none and are read as
+they are.
+
 Names that other tools use for the same things are understood (see STORED_NAMES). A file that is damaged, cut short or
 holds pickled objects raises EvaluationError with its name.
 """
 
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize, safe_open
 from safetensors.numpy import save_file
 
+from angulus.array_files import read_array, read_arrays, write_array, write_arrays
 from angulus.errors import EvaluationError
+from angulus.json_files import parse_json
 
 Stored = Literal["float32", "float16"]
 
@@ -38,8 +42,9 @@ RESERVED = frozenset(name for names in STORED_NAMES.values() for name in names) 
 SUFFIXES = (".npz", ".safetensors", ".npy")
 
 _COLUMN_NAMES = {"cameras": "camera", "camid": "camera", "camids": "camera"}
-_DAMAGED = (OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError)
-_BROKEN = (*_DAMAGED, zipfile.BadZipFile, zlib.error, SafetensorError)
+_BROKEN = (OSError, ValueError, TypeError, AttributeError, MemoryError, SafetensorError)
+_CHECKSUM = "checksum"
+_LONGEST_TEXT = 4096
 
 
 def read(path: Path, labels: Path | None) -> dict[str, Any]:
@@ -49,7 +54,7 @@ def read(path: Path, labels: Path | None) -> dict[str, Any]:
     if path.suffix == ".npy":
         fields = _read_npy(path)
     else:
-        reader = _npz_arrays if path.suffix == ".npz" else _safetensors_arrays
+        reader = read_arrays if path.suffix == ".npz" else _safetensors_arrays
         fields = _fields(path, _guarded(path, reader))
     if labels is not None:
         fields["labels"] = _read_labels(labels)
@@ -86,14 +91,6 @@ def _guarded(path: Path, reader: Callable[[Path], Any]) -> Any:
         raise EvaluationError(f"{path} is not a readable {path.suffix} file of embeddings: {reason[0]}") from problem
 
 
-def _npz_arrays(path: Path) -> dict[str, NDArray]:
-    stored = np.load(path, allow_pickle=False)
-    if not isinstance(stored, np.lib.npyio.NpzFile):
-        raise EvaluationError(f"{path} holds one array, not a .npz archive; name it .npy")
-    with stored:
-        return {name: stored[name] for name in stored.files}
-
-
 def _safetensors_arrays(path: Path) -> dict[str, Any]:
     with safe_open(path, framework="np") as stored:
         metadata = stored.metadata() or {}
@@ -102,13 +99,36 @@ def _safetensors_arrays(path: Path) -> dict[str, Any]:
         arrays: dict[str, Any] = {name: stored.get_tensor(name) for name in names if name not in wide}
     if wide:
         arrays |= {name: _of_bfloat16(tensor) for name, tensor in deserialize(path.read_bytes()) if name in wide}
+    if _CHECKSUM in metadata and metadata[_CHECKSUM] != _checksum(arrays, metadata):
+        raise EvaluationError(f"{path} has another checksum than when it was written; it is damaged")
     for name in ("keys", "identities"):
         if name in metadata:
-            arrays[name] = json.loads(metadata[name])
-    columns = json.loads(metadata.get("columns", "{}"))
+            arrays[name] = parse_json(metadata[name])
+            if not isinstance(arrays[name], list) or not all(isinstance(value, str) for value in arrays[name]):
+                raise EvaluationError(f"{path}: the metadata entry {name} must be a JSON list of texts")
+    columns = parse_json(metadata.get("columns", "{}"))
     if not isinstance(columns, dict):
         raise EvaluationError(f"{path}: the metadata entry columns must be a JSON object, got {type(columns).__name__}")
-    return arrays | {name: np.array(values, dtype=str) for name, values in columns.items()}
+    return arrays | {name: _text_column(path, name, values) for name, values in columns.items()}
+
+
+def _text_column(path: Path, name: str, values: Any) -> NDArray[np.str_]:
+    """A column of text, in which every entry takes the room of the longest."""
+    if not isinstance(values, list) or not all(isinstance(text, str) and len(text) <= _LONGEST_TEXT for text in values):
+        raise EvaluationError(f"{path}: column {name} must be a list of texts of at most {_LONGEST_TEXT:,} characters")
+    return np.array(values, dtype=str)
+
+
+def _checksum(tensors: Mapping[str, NDArray], metadata: Mapping[str, str]) -> str:
+    """crc32 of all tensors and of the metadata, by name."""
+    found = 0
+    for name in sorted(tensors):
+        values = np.ascontiguousarray(tensors[name])
+        found = crc32(f"{name} {values.dtype.str} {list(values.shape)}\n".encode(), found)
+        found = crc32(values.reshape(-1).view(np.uint8).data, found)
+    for name in sorted(set(metadata) - {_CHECKSUM}):
+        found = crc32(f"{name} {metadata[name]}\n".encode("utf-8", "surrogatepass"), found)
+    return f"{found:08x}"
 
 
 def _of_bfloat16(tensor: Mapping[str, Any]) -> NDArray[np.float32]:
@@ -133,14 +153,14 @@ def _fields(path: Path, arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_npy(path: Path) -> dict[str, Any]:
-    fields = {"embeddings": _guarded(path, lambda file: np.load(file, mmap_mode="r", allow_pickle=False))}
+    fields = {"embeddings": _guarded(path, lambda file: read_array(file, mapped=True))}
     beside = _labels_beside(path)
     return fields | ({"labels": _read_labels(beside)} if beside.exists() else {})
 
 
 def _read_labels(path: Path) -> NDArray:
     if path.suffix == ".npy":
-        return _guarded(path, lambda file: np.load(file, allow_pickle=False))
+        return _guarded(path, read_array)
     lines = _guarded(path, lambda file: file.read_text(encoding="utf-8").splitlines())
     try:
         return np.array([int(line) for line in lines])
@@ -176,15 +196,12 @@ def _write_npy(path: Path, fields: Mapping[str, Any], columns: Mapping[str, NDAr
 
 def _save_npy(partial: Path, array: NDArray) -> None:
     with partial.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
+        write_array(file, array)
 
 
 def _save_npz(partial: Path, arrays: dict[str, NDArray]) -> None:
-    # as numpy.savez does, which takes no array named "file"
-    with zipfile.ZipFile(partial, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+    with partial.open("wb") as file:
+        write_arrays(file, arrays)
 
 
 def _save_safetensors(partial: Path, fields: Mapping[str, Any], columns: Mapping[str, NDArray]) -> None:
@@ -193,7 +210,8 @@ def _save_safetensors(partial: Path, fields: Mapping[str, Any], columns: Mapping
     tensors = {name: fields[name] for name in ("embeddings", "flipped", "labels") if name in fields}
     tensors |= {name: values for name, values in columns.items() if name not in written}
     metadata = {name: json.dumps(value) for name, value in {**named, "columns": written}.items() if value}
-    save_file({name: np.ascontiguousarray(values) for name, values in tensors.items()}, partial, metadata=metadata)
+    whole = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
+    save_file(whole, partial, metadata={**metadata, _CHECKSUM: _checksum(whole, metadata)})
 
 
 def _whole(path: Path, save: Callable[[Path], None]) -> Path:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from angulus.embeddings import files
 from angulus.embeddings.columns import checked_columns, numbered_labels, texts
+from angulus.embeddings.directions import row_norms, unit_rows
 from angulus.errors import EvaluationError
 
 View = Literal["plain", "sum", "concat"]
@@ -85,24 +86,34 @@ class EmbeddingSet:
                 " embed with flip=True or use view='plain'"
             )
         if view == "sum":
-            return self.embeddings + self.flipped
+            with np.errstate(over="ignore"):  # `unit` says which row
+                return self.embeddings + self.flipped
         return np.concatenate([self.embeddings, self.flipped], axis=1)
 
     def norms(self, view: View = "plain") -> NDArray[np.float32]:
         """Euclidean norm of each embedding [n]."""
-        return np.linalg.norm(self.combined(view), axis=1)
+        return row_norms(self.combined(view))
 
     def unit(self, view: View = "plain") -> NDArray[np.float32]:
         """Embeddings of length 1; a zero embedding has no direction and raises EvaluationError with its row."""
         matrix = self.combined(view)
-        norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-        zeros = np.flatnonzero(norms[:, 0] == 0)
+        unit, norms = unit_rows(matrix)
+        zeros = np.flatnonzero(norms == 0)
         if len(zeros):
             raise EvaluationError(
                 f"an embedding must have a direction, got all zeros in {self.describe(int(zeros[0]))}"
                 f" ({len(zeros)} such rows); remove these images or check the model"
             )
-        return matrix / norms
+        self._check_directions(unit)
+        return unit
+
+    def _check_directions(self, unit: NDArray[np.float32]) -> None:
+        lost = np.flatnonzero(~np.isfinite(unit.sum(axis=1)))
+        if len(lost):
+            raise EvaluationError(
+                f"an embedding must be finite, got a sum of both views beyond float32 in {self.describe(int(lost[0]))}"
+                f" ({len(lost)} such rows); use view='plain', or check the model"
+            )
 
     def select(self, rows: ArrayLike) -> Self:
         """The set of these rows only (indices or a boolean mask), in the given order."""

@@ -5,8 +5,6 @@ that was cut off counts as not written. `manifest.csv` and the lists of photos w
 made from it at the end.
 """
 
-import csv
-import io
 import json
 import os
 from collections.abc import Generator, Mapping, Sequence
@@ -17,6 +15,8 @@ from typing import Any, Literal, TextIO
 
 from angulus.errors import FacesError
 from angulus.faces.detectors.landmark_lists import COLUMNS
+from angulus.json_files import parse_json
+from angulus.tables import table_text
 
 JOURNAL = ".align.jsonl"
 MANIFEST = "manifest.csv"
@@ -84,16 +84,16 @@ def _read(text: str, path: Path, settings: Mapping[str, Any]) -> tuple[dict[str,
     if not lines:
         return {}, []
     try:
-        before = json.loads(lines[0])["settings"]
+        before = dict(parse_json(lines[0])["settings"])
     except (ValueError, KeyError, TypeError) as error:
         raise FacesError(f"{path} is damaged ({error}); remove it to do all photos again") from error
-    wanted = json.loads(json.dumps(dict(settings)))
+    wanted = parse_json(json.dumps(dict(settings)))
     other = sorted(name for name in {*before, *wanted} if before.get(name) != wanted.get(name))
     if other:
         shown = ", ".join(f"{name} was {before.get(name)!r} and is {wanted.get(name)!r}" for name in other)
         raise FacesError(f"{path.parent} holds crops made with other settings ({shown}); name another folder")
     try:
-        outcomes = [_outcome(json.loads(line)) for line in lines[1:]]
+        outcomes = [_outcome(parse_json(line)) for line in lines[1:]]
     except (ValueError, KeyError, TypeError) as error:
         raise FacesError(f"{path} is damaged ({error}); remove it to do all photos again") from error
     return {outcome.source: outcome for outcome in outcomes}, lines[1:]
@@ -122,12 +122,8 @@ def _lock(file: TextIO, folder: Path) -> None:
 def write_results(folder: Path, outcomes: Sequence[Outcome]) -> None:
     """manifest.csv with a row for each crop, and the two lists of photos; each whole or not at all."""
     ordered = sorted(outcomes, key=lambda outcome: outcome.source)
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow([*_COLUMNS, *COLUMNS])
-    for outcome in ordered:
-        rows.writerows(_row(outcome.source, crop) for crop in outcome.crops)
-    write_whole(folder / MANIFEST, text.getvalue().encode())
+    crops = [_row(outcome.source, crop) for outcome in ordered for crop in outcome.crops]
+    write_whole(folder / MANIFEST, table_text([[*_COLUMNS, *COLUMNS], *crops]).encode())
     for name, status in ((WITHOUT_FACE, "no face"), (UNREADABLE, "unreadable")):
         lines = [f"{outcome.source}\t{outcome.problem}".strip() for outcome in ordered if outcome.status == status]
         write_whole(folder / name, "".join(f"{line}\n" for line in lines).encode())

@@ -47,12 +47,12 @@ def config_from_dict(
     """The inverse of `config_to_dict`. Raises ModelError for an unknown name, unknown fields and bad values."""
     fields = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     name = fields.pop("name", None)
-    if name not in configs:
+    if not isinstance(name, str) or name not in configs:
         raise ModelError(f"{where} names the network {name!r}, known are: {', '.join(configs)}")
     try:
         fields["input"] = InputSpec.from_dict(values["input"])
         return configs[name](**fields)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ModelError(f"{where} does not describe a {name}: {error}") from error
 
 

@@ -8,20 +8,25 @@ Reading runs no code from the files.
 import json
 import logging
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from angulus.errors import ModelError
+from angulus.files import BoundedReader
+from angulus.json_files import read_json
 from angulus.models.base import EmbeddingModel, ModelConfig
 from angulus.models.catalogue import MODELS, config_from_dict, config_to_dict
 from angulus.models.spec import InputSpec
-from angulus.models.weights import fill
+from angulus.models.weights import check_fit, fill
 from angulus.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -56,9 +61,10 @@ def save_model(
         raise ModelError("the config does not describe this model: input and embedding_dim must be the same in both")
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     copy = _rebuild(config, state, "the model")
-    text = _describe(copy, config, extra)
+    weights = safetensors.torch.save(state)
+    text = _describe(copy, config, extra, crc32(weights))
     folder = Path(path)
-    _write_both(folder, safetensors.torch.save(state), text)
+    _write_both(folder, weights, text)
     return folder
 
 
@@ -77,7 +83,10 @@ def load_model(
     folder = _folder(path)
     description = read_description(folder)
     config = config_from_dict(description["model"], configs, where=f"{folder / 'model.json'}")
-    model = _rebuild(config, _read_weights(folder / "model.safetensors"), str(folder / "model.safetensors"))
+    weights = folder / "model.safetensors"
+    _check_claims(config, _shapes(weights), str(weights))
+    _check_checksum(weights, description.get("checksum"))
+    model = _rebuild(config, _read_weights(weights), str(weights))
     _check_vector(model, description["test_vector"], folder)
     return model.to(device)
 
@@ -86,10 +95,10 @@ def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The content of `model.json`: model, test_vector, parameters, angulus (version), extra. Raises ModelError."""
     file = _folder(path) / "model.json"
     try:
-        description = json.loads(file.read_text(encoding="utf-8"))
+        description = read_json(file)
     except FileNotFoundError:
         raise ModelError(f"no model here: {file} is missing") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ModelError(f"{file} cannot be read: {error}") from error
     needed = ("model", "test_vector")
     if not (isinstance(description, dict) and all(isinstance(description.get(name), dict) for name in needed)):
@@ -121,6 +130,41 @@ def _rebuild(config: ModelConfig, state: Mapping[str, Tensor], where: str) -> Em
     return model.eval()
 
 
+def _check_claims(config: ModelConfig, shapes: Mapping[str, Sequence[int]], where: str) -> None:
+    """Raise ModelError unless the network has the weights of these shapes; it is built without memory for them.
+
+    So a description that claims a billion dimensions takes none, and one that claims a billion layers ends at the
+    first that has no weights in the file.
+    """
+    made, thread = 0, threading.get_ident()
+
+    def count(module: object, name: str, parameter: object) -> None:
+        nonlocal made
+        made += thread == threading.get_ident()
+        if made > len(shapes):
+            raise _TooMany(
+                f"{where} is of another architecture than {type(config).__name__}: it has {len(shapes):,} weights"
+            )
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            model = config.build()
+    except _TooMany:
+        raise
+    except Exception as error:  # whatever torch makes of numbers that are no sizes
+        if type(config) not in MODELS.values():
+            return  # a network of the user's own that is not built without memory
+        raise ModelError(f"{where} does not describe a network: {error!r:.300}") from error
+    finally:
+        handle.remove()
+    check_fit(model, shapes, where)
+
+
+class _TooMany(ModelError):
+    """A description asks for more weights than its file has."""
+
+
 def _vector(model: EmbeddingModel) -> Tensor:
     """Embeddings [n, embedding_dim] of the test images, by the CPU in float32."""
     images = model.input.prepare(vector_images(model.input))
@@ -128,7 +172,7 @@ def _vector(model: EmbeddingModel) -> Tensor:
         return model(images).float()
 
 
-def _describe(model: EmbeddingModel, config: ModelConfig, extra: Mapping[str, Any] | None) -> str:
+def _describe(model: EmbeddingModel, config: ModelConfig, extra: Mapping[str, Any] | None, checksum: int) -> str:
     embeddings = _vector(model)
     if not bool(torch.isfinite(embeddings).all()):
         raise ModelError("the model gives NaN or infinite embeddings for the test images and was not saved")
@@ -138,6 +182,7 @@ def _describe(model: EmbeddingModel, config: ModelConfig, extra: Mapping[str, An
         "model": config_to_dict(config),
         "embedding_dim": model.embedding_dim,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "checksum": f"{checksum:08x}",
         "test_vector": {"tolerance": TOLERANCE, "embeddings": embeddings.tolist()},
         "extra": dict(extra or {}),
     }
@@ -168,6 +213,32 @@ def _check_vector(model: EmbeddingModel, vector: Mapping[str, Any], folder: Path
 def _folder(path: str | os.PathLike[str]) -> Path:
     given = Path(path)
     return given.parent if given.name in ("model.json", "model.safetensors") else given
+
+
+def _shapes(file: Path) -> dict[str, list[int]]:
+    """The shape of each weight, from the head of the file alone."""
+    try:
+        with BoundedReader(file), safetensors.safe_open(file, framework="pt") as stored:
+            return {name: list(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise ModelError(f"no weights here: {file} is missing") from None
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ModelError(f"{file} cannot be read, it may be cut short: {error}") from error
+
+
+def _check_checksum(file: Path, stored: Any) -> None:
+    """Raise ModelError unless the weights have the crc32 that model.json says; older files say none."""
+    if stored is None:
+        return
+    found = 0
+    with BoundedReader(file) as stream:
+        while block := stream.read(2**20):
+            found = crc32(block, found)
+    if f"{found:08x}" != stored:
+        raise ModelError(
+            f"{file} has another checksum ({found:08x}) than model.json says ({stored!r:.20}): they do not belong "
+            "together, or one is damaged"
+        )
 
 
 def _read_weights(file: Path) -> dict[str, Tensor]:

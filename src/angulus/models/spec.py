@@ -18,6 +18,9 @@ from angulus.errors import ModelError
 
 Colour = Literal["rgb", "bgr", "grey"]
 
+MOST_PIXELS = 1024
+"""A side of the input; a model file that claims more would take memory without end."""
+
 # ITU-R BT.601 luma in 1/65536, the integers that Pillow's convert("L") uses.
 _GREY_WEIGHTS = (19595, 38470, 7471)
 
@@ -41,6 +44,8 @@ class InputSpec:
         for name, size in (("height", self.height), ("width", self.width)):
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
                 raise ValueError(f"input.{name} must be a whole number of pixels from 1 up, got {size!r}")
+            if size > MOST_PIXELS:
+                raise ValueError(f"input.{name} must be at most {MOST_PIXELS:,} pixels, got {size:,}")
         if self.colour not in get_args(Colour):
             raise ValueError(f"input.colour must be one of {', '.join(get_args(Colour))}, got {self.colour!r}")
         for name, values in (("mean", self.mean), ("std", self.std)):

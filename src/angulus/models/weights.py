@@ -1,6 +1,6 @@
 """How weights by name get into a network, and the sentence when they do not fit."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -15,21 +15,26 @@ def fill(model: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
     Counters of batch norm (`num_batches_tracked`), absent from old files, may be missing.
     Raises ModelError that names the first missing, unexpected or misshapen weights.
     """
+    check_fit(model, {name: tensor.shape for name, tensor in state.items()}, where)
+    model.load_state_dict({**model.state_dict(), **state})
+
+
+def check_fit(model: nn.Module, shapes: Mapping[str, Sequence[int]], where: str) -> None:
+    """Raise ModelError unless weights of these names and shapes are those of `model`, as `fill` does."""
     own = model.state_dict()
-    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
-    unexpected = [name for name in state if name not in own]
+    missing = [name for name in own if name not in shapes and not name.endswith("num_batches_tracked")]
+    unexpected = [name for name in shapes if name not in own]
     if missing or unexpected:
         problems = [_listed("missing", missing)] if missing else []
         problems += [_listed("unexpected", unexpected)] if unexpected else []
         raise ModelError(f"{where} is of another architecture than {type(model).__name__}: {'; '.join(problems)}")
     misshapen = [
-        f"{name} is {list(state[name].shape)} instead of {list(own[name].shape)}"
+        f"{name} is {list(shapes[name])} instead of {list(own[name].shape)}"
         for name in own
-        if name in state and state[name].shape != own[name].shape
+        if name in shapes and list(shapes[name]) != list(own[name].shape)
     ]
     if misshapen:
         raise ModelError(f"{where} does not fit {type(model).__name__}: {_first(misshapen)}")
-    model.load_state_dict({**own, **state})
 
 
 def _listed(kind: str, names: list[str]) -> str:

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from angulus.array_files import read_arrays, write_arrays
 from angulus.data import Source, select
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import DataError
@@ -216,8 +217,11 @@ def read_part(file: Path) -> Evidence | None:
     """A chunk that was kept, or None."""
     if not file.exists():
         return None
-    with np.load(file) as stored:
+    try:
+        stored = read_arrays(file)
         return Evidence(**{f.name: stored[f.name] for f in fields(Evidence)})
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{file} cannot be read: {error}; remove it, and this part is made anew") from error
 
 
 def write_part(file: Path, part: Evidence) -> None:
@@ -226,7 +230,7 @@ def write_part(file: Path, part: Evidence) -> None:
     partial = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         with partial.open("wb") as out:
-            np.savez(out, **{f.name: getattr(part, f.name) for f in fields(Evidence)})
+            write_arrays(out, {f.name: getattr(part, f.name) for f in fields(Evidence)})
         partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)

@@ -13,7 +13,6 @@ No image is touched: a list is applied when the set is opened. Every step is who
 goes on where it was interrupted.
 """
 
-import json
 import logging
 import os
 from collections.abc import Callable, Collection
@@ -24,6 +23,7 @@ from typing import Any, Literal
 from angulus.config.layers import classes_named
 from angulus.data import write_edits
 from angulus.errors import CheckpointError, ConfigError
+from angulus.json_files import read_json
 from angulus.purification.edit_lists import check_left, drops_of, summary_of
 from angulus.purification.evidence import angles_of, gather
 from angulus.purification.rules import RULES, Rule, decide, default_angle
@@ -143,7 +143,7 @@ def list_noise(
     opened = open_run(run, allow=allow)
     summary = folder / "summary.json"
     if summary.is_file() and (folder / "edits.csv").is_file():
-        return opened.experiment, json.loads(summary.read_text(encoding="utf-8"))
+        return opened.experiment, _kept(summary)
     source = training_images(opened)
     centers = opened.centers.in_order(source.identities)
     device = choose_device(opened.experiment.device)
@@ -163,7 +163,7 @@ def trained_once(experiment: Experiment, progress: Callable[[Progress], None] | 
     """Train, or go on with a run that was interrupted, or take the figures of one that is finished."""
     assert experiment.out is not None
     if is_finished(experiment.out):
-        return json.loads((experiment.out / "result.json").read_text(encoding="utf-8"))["figures"]
+        return _kept(experiment.out / "result.json")["figures"]
     return train(experiment, resume=True, progress=progress).figures
 
 
@@ -175,12 +175,23 @@ def start_purification(out: Path, experiment: Experiment, options: Purification,
         out.mkdir(parents=True, exist_ok=True)
         write_json(file, asked)
         return
-    different = differences(json.loads(file.read_text(encoding="utf-8")), asked)
+    different = differences(_kept(file), asked)
     if different:
         raise CheckpointError(
             f"{out} holds a purification that was asked for otherwise: {'; '.join(different[:5])}; "
             "go on with the same words, or choose another folder with --out"
         )
+
+
+def _kept(file: Path) -> dict[str, Any]:
+    """A JSON object that was written before. Raises CheckpointError with its name where it cannot be read."""
+    try:
+        content = read_json(file)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file} cannot be read: {error}; remove it, and what it held is made anew") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{file} must hold a JSON object, got {type(content).__name__}; remove it")
+    return content
 
 
 def check_alone() -> None:

@@ -1,6 +1,5 @@
 """A finished run as purification needs it: its recipe, its network and class centers of one moment, its images."""
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from angulus.config import load
 from angulus.data import Source
 from angulus.errors import CheckpointError, ConfigError
+from angulus.json_files import read_json
 from angulus.models import EmbeddingModel
 from angulus.purification.centers import Centers, centers_of_run
 from angulus.training import Experiment, UnionData
@@ -65,8 +65,11 @@ def training_images(run: FinishedRun) -> Source:
 
 def subcenters_of(folder: Path) -> int:
     """Class weights per identity, as the recipe of a run says."""
-    recipe = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
-    return int(recipe.get("head", {}).get("subcenters", 1))
+    try:
+        recipe = read_json(folder / "recipe.json")
+        return int(recipe.get("head", {}).get("subcenters", 1))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{folder / 'recipe.json'} cannot be read: {error}") from error
 
 
 def with_edits(experiment: Experiment, lists: tuple[Path, ...]) -> Experiment:

@@ -1,8 +1,8 @@
 """What became of a job of a study: its figures, or why there are none."""
 
-import json
 from dataclasses import dataclass, field
 
+from angulus.json_files import read_json
 from angulus.study.plan import Job
 
 
@@ -21,7 +21,7 @@ class Outcome:
 def stored_outcome(job: Job) -> Outcome:
     """The figures of a run that was finished before; an empty outcome where there is none."""
     try:
-        content = json.loads((job.folder / "result.json").read_text(encoding="utf-8"))
+        content = read_json(job.folder / "result.json")
         return Outcome(figures={name: float(value) for name, value in content["figures"].items()})
     except FileNotFoundError:
         return Outcome()

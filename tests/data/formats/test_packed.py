@@ -64,15 +64,16 @@ def test_files_that_are_cut_short_or_missing(packed):
     (packed / IMAGES).write_bytes(content)
     index = (packed / INDEX).read_bytes()
     (packed / INDEX).write_bytes(index[:-1])
+    with pytest.raises(DataError, match=r"index.safetensors has another checksum"):
+        open_packed(packed)
+    (packed / INDEX).write_bytes(old(index)[:-1])
     with pytest.raises(DataError, match=r"index.safetensors: identity_text must end at byte .*; it is cut short"):
         open_packed(packed)
     for damaged, sentence in {
         index[:4]: "the header at byte 0 needs 8 bytes",
         b"\xff" * 20: "is no index of a packed set",
         struct.pack("<Q", 2) + b"{}": "is no index of a packed set",
-        index.replace(
-            b'"version": "1"', b'"version": "7"'
-        ): "must be angulus.packed version 1, got .* version 7; .*update",
+        index.replace(b'"version": "2"', b'"version": "7"'): "must be .* version 1 or 2, got .* version '7'; .*update",
         index.replace(b'"labels"', b'"lapels"'): "labels is missing in the index or damaged",
     }.items():
         (packed / INDEX).write_bytes(damaged)
@@ -83,8 +84,38 @@ def test_files_that_are_cut_short_or_missing(packed):
         open_packed(packed)
 
 
+def old(index):
+    """The index as version 1, which has no checksum."""
+    return index.replace(b'"version": "2"', b'"version": "1"')
+
+
+def test_an_index_of_version_1_is_read(packed):
+    keys = list(open_packed(packed).keys)
+    (packed / INDEX).write_bytes(old((packed / INDEX).read_bytes()))
+    assert list(open_packed(packed).keys) == keys
+
+
+@pytest.mark.parametrize("section", ["labels", "key_text", "key_ends", "identity_text", "identity_ends", "checksums"])
+def test_one_changed_byte_of_the_index_is_found(packed, section):
+    index = bytearray((packed / INDEX).read_bytes())
+    length = struct.unpack("<Q", index[:8])[0]
+    index[8 + length + json.loads(index[8 : 8 + length])[section]["data_offsets"][0]] ^= 1
+    (packed / INDEX).write_bytes(index)
+    with pytest.raises(DataError, match=r"has another checksum \(.*\) than when it was written"):
+        open_packed(packed)
+
+
+def test_ends_of_names_that_lie(packed):
+    index = bytearray(old((packed / INDEX).read_bytes()))
+    length = struct.unpack("<Q", index[:8])[0]
+    begin = 8 + length + json.loads(index[8 : 8 + length])["key_ends"]["data_offsets"][0]
+    (packed / INDEX).write_bytes(index[:begin] + struct.pack("<Q", 2**40) + index[begin + 8 :])
+    with pytest.raises(DataError, match="key_ends falls to 14 at entry 1; it is damaged"):
+        open_packed(packed)
+
+
 def test_labels_and_places_that_cannot_be(packed):
-    index = (packed / INDEX).read_bytes()
+    index = old((packed / INDEX).read_bytes())
     length = struct.unpack("<Q", index[:8])[0]
     begin = 8 + length + json.loads(index[8 : 8 + length])["labels"]["data_offsets"][0]
     (packed / INDEX).write_bytes(index[:begin] + struct.pack("<q", 2) + index[begin + 8 :])
@@ -92,8 +123,8 @@ def test_labels_and_places_that_cannot_be(packed):
         open_packed(packed)
     begin = 8 + length + 8
     (packed / INDEX).write_bytes(index[:begin] + struct.pack("<Q", 600) + index[begin + 8 :])
-    with pytest.raises(DataError, match="record 0 goes from byte 0 to 600; it is damaged"):
-        open_packed(packed).read_bytes(0)
+    with pytest.raises(DataError, match="offsets falls to 3 at entry 2; it is damaged"):
+        open_packed(packed)
 
 
 @given(st.lists(st.text("a\n\u00ef\U0001f642", max_size=5), max_size=20))

@@ -103,6 +103,21 @@ def test_headers_that_are_split_or_too_short(tmp_path):
         open_rec(write(tmp_path, [struct.pack("<IfQQ", 9, 3.0, 0, 0) + b"x"]))
 
 
+def test_an_index_cut_at_a_line(tmp_path):
+    path = write(tmp_path, WITH_HEADS)
+    lines = path.with_suffix(".idx").read_text().splitlines(keepends=True)
+    path.with_suffix(".idx").write_text("".join(lines[:-2]))
+    with pytest.raises(DataError, match=r"lists .* records from byte 0 to .*, and train.rec has more in its .* bytes"):
+        open_rec(path)
+    path.with_suffix(".idx").write_text("".join(lines[1:]))
+    with pytest.raises(DataError, match=r"train\.rec has more"):
+        open_rec(path)
+    second = lines[1].split("\t")[1]
+    path.with_suffix(".idx").write_text("".join(lines) + f"99\t{second}")
+    with pytest.raises(DataError, match=r"the records 1 and 99 are both said to be at byte"):
+        open_rec(path)
+
+
 def test_faults_of_files(tmp_path):
     path = write(tmp_path, WITH_HEADS)
     path.write_bytes(path.read_bytes()[:-8])

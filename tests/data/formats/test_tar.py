@@ -5,7 +5,7 @@ import tarfile
 
 import pytest
 
-from angulus.data import open_source
+from angulus.data import EncodedSource, convert, open_source
 from angulus.data.formats.tar import open_tar
 from angulus.errors import DataError
 
@@ -95,3 +95,16 @@ def test_damaged_archives(tmp_path, caplog):
     path.write_bytes(whole[:1000])
     with pytest.raises(DataError, match=r"some.tar: a.jpg at byte 512 needs 2,000 bytes, and the file ends after 488"):
         records.read_bytes(0)
+
+
+def test_an_archive_that_is_cut_or_damaged_in_the_middle(tmp_path):
+    source = EncodedSource.of([b"\xff\xd8\xffa" * 200, b"\xff\xd8\xffb" * 200], labels=[0, 1], identities=["A", "B"])
+    convert(source, tmp_path / "set.tar")
+    content = (tmp_path / "set.tar").read_bytes()
+    (tmp_path / "cut.tar").write_bytes(content[:700])
+    with pytest.raises(DataError, match="cut short"):
+        open_tar(tmp_path / "cut.tar")
+    second = content.index(b"000000001.jpg")
+    (tmp_path / "damaged.tar").write_bytes(content[:second] + b"\xff" * 200 + content[second + 200 :])
+    with pytest.raises(DataError, match=r"there is neither a member nor the end|cannot read"):
+        open_tar(tmp_path / "damaged.tar")

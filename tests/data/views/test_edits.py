@@ -99,8 +99,13 @@ def test_a_list_is_read_as_it_was_written(tmp_path, people):
         ("action,key,identity,to,reason\nsplit,,a,b,\n", "split must name the images"),
         ("action,key,identity,to,reason\nmerge,a,b,c,\n", "merge is for whole identities"),
         ("action,key,identity,to,reason\ndrop,a\n", "must have 5 columns, got 2"),
-        ("# angulus edits; set: 0\naction,key\ndrop,a\nkeep,a\n", "line 4: keep a, but line 3 says drop"),
+        ("# by hand\naction,key\ndrop,a\nkeep,a\n", "line 4: keep a, but line 3 says drop"),
         ("", "it has none"),
+        ("# angulus edits; set: 0123456789\n", "line 1: the set must be 16 digits, got '0123456789'; the list is cut"),
+        (
+            "# angulus edits; set: 0123456789abcdef\naction,key,ident",
+            "line 2: the columns identity, to, reason are miss",
+        ),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path, text, sentence):

@@ -16,6 +16,8 @@ from angulus.files import open_regular
 
 logger = logging.getLogger(__name__)
 
+_AT_ONCE = 2**20
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Blob:
@@ -54,6 +56,10 @@ class Blob:
 
     def read(self, offset: int, length: int, *, what: str) -> bytes:
         """Exactly `length` bytes from `offset`; DataError says that `what` ends too early where there are fewer."""
+        if length > _AT_ONCE:  # room is made for what the file holds, never for what an index claims
+            length, asked = min(length, max(0, os.fstat(self._descriptor).st_size - offset)), length
+        else:
+            asked = length
         try:
             content = os.pread(self._descriptor, length, offset)
             while len(content) < length and (
@@ -62,9 +68,9 @@ class Blob:
                 content += more  # a signal, or more than 2 GiB at once
         except OSError as error:
             raise DataError(f"cannot read {what} of {self.path} at byte {offset:,}: {error.strerror}") from error
-        if len(content) < length:
+        if len(content) < asked:
             raise DataError(
-                f"{self.path}: {what} at byte {offset:,} needs {length:,} bytes, and the file ends after "
+                f"{self.path}: {what} at byte {offset:,} needs {asked:,} bytes, and the file ends after "
                 f"{len(content):,} of them; the file is cut short, or its index belongs to another file"
             )
         return content

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from angulus.data.formats.output import write_whole
 from angulus.errors import DataError
+from angulus.json_files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class Unfinished:
     def check_about(self, about: dict[str, Any]) -> None:
         """Raises DataError when what lies here was begun from other data or in another layout."""
         path = self.folder / "about.json"
-        if path.exists() and json.loads(path.read_text(encoding="utf-8")) != about:
+        if path.exists() and _noted(path) != about:
             raise DataError(
                 f"{self.folder} holds a conversion to {self.target.name} that was begun from other data, or from data "
                 "that has changed, or to another layout; remove that folder to begin anew"
@@ -99,7 +100,7 @@ class Unfinished:
 
     def finish_moving(self) -> None:
         """The same for a result that was whole when the last process ended."""
-        for name in json.loads((self.folder / "moving").read_text(encoding="utf-8")):
+        for name in _noted(self.folder / "moving"):
             place, written = self.target.parent / name, self.result / name
             if name == SHARED and place.exists() and written.exists():
                 if place.read_bytes() != written.read_bytes():
@@ -108,6 +109,14 @@ class Unfinished:
                 written.replace(place)
         flush_folder(self.target.parent)
         shutil.rmtree(self.folder)
+
+
+def _noted(path: Path) -> Any:
+    """What was noted in the folder. Raises DataError where it cannot be read."""
+    try:
+        return read_json(path)
+    except ValueError as error:
+        raise DataError(f"{path} cannot be read: {error}; remove {path.parent} to begin anew") from error
 
 
 def occupied(path: Path) -> bool:

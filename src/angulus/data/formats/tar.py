@@ -26,10 +26,13 @@ from angulus.data.formats.label_names import check_unique, labelled, whole_numbe
 from angulus.data.formats.output import Appended, Listing, extension_of
 from angulus.data.formats.record_source import StoredSource
 from angulus.errors import DataError
+from angulus.files import BoundedReader
+from angulus.json_files import parse_json
 
 logger = logging.getLogger(__name__)
 
 _BLOCK, _RECORD = 512, 10240
+_MOST_PADDING = 2**20  # bytes after the mark of the end that are looked at
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,17 +128,43 @@ def _examples(blob: Blob, number: int) -> list[_Example]:
 
 def _members(blob: Blob) -> list[tarfile.TarInfo]:
     try:
-        with tarfile.open(blob.path, mode="r:") as opened:
-            members = opened.getmembers()
+        with BoundedReader(blob.path) as file, tarfile.open(fileobj=file, mode="r:") as opened:
+            members, end = [], 0
+            while (member := opened.next()) is not None:
+                if opened.offset <= end:  # a negative size leads back, for ever
+                    raise ValueError(f"{member.name} ends before it begins")
+                end = opened.offset
+                members.append(member)
             end = opened.offset
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+    except (tarfile.TarError, OSError, EOFError, ValueError, RecursionError, OverflowError, LookupError) as error:
         raise DataError(
             f"cannot read {blob.path} as a plain tar archive: {error}; unpack it first if it is compressed, copy it "
             "again if it is cut short"
         ) from error
+    _check_whole(blob, members, end)
+    return [member for member in members if member.isreg()]
+
+
+def _check_whole(blob: Blob, members: Sequence[tarfile.TarInfo], end: int) -> None:
+    """Raises DataError for members that the file has no room for and for what is no member in the middle."""
+    for member in members:
+        if member.issparse() or member.size < 0 or (member.isreg() and member.offset_data + member.size > blob.size):
+            raise DataError(
+                f"{blob.path}: {member.name} claims {member.size:,} bytes from byte {member.offset_data:,}, and the "
+                f"archive has {blob.size:,}; it is cut short or damaged"
+            )
     if blob.size < end + _BLOCK and members:
         logger.warning("%s ends without the mark of its end after %s; it may be cut short", blob.path, members[-1].name)
-    return [member for member in members if member.isreg()]
+        return
+    place, most = end, min(blob.size, end + _MOST_PADDING)
+    while place < most:
+        block = blob.read(place, min(_BLOCK, most - place), what="the end")
+        if block.count(0) < len(block):
+            raise DataError(
+                f"{blob.path}: at byte {place:,}, after {len(members):,} members, there is neither a member nor the "
+                f"end, and the archive has {blob.size:,} bytes; it is damaged, or several archives in one file"
+            )
+        place += len(block)
 
 
 def _member(example: _Example) -> tarfile.TarInfo:
@@ -148,7 +177,7 @@ def _about(blob: Blob, example: _Example) -> Mapping[str, Any]:
         return {}
     content = blob.read(example.more.offset_data, example.more.size, what=example.more.name)
     try:
-        about = json.loads(content)
+        about = parse_json(content)
     except ValueError as error:
         raise DataError(f"{blob.path}: {example.more.name} is no JSON: {error}") from error
     return about if isinstance(about, dict) else {}

@@ -17,8 +17,8 @@ from angulus.data.index.rows import names_at
 from angulus.data.order.blocks import BlockSampler
 from angulus.data.order.identity_sampling import PKSampler, WeightedSampler
 from angulus.data.order.sampling import BalancedSampler, EpochSampler, Sampler
-from angulus.data.tables import read_csv
 from angulus.errors import DataError
+from angulus.tables import read_csv
 
 
 class Sampling(Protocol):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from angulus.array_files import read_array
 from angulus.data.examples import (
     Account,
     Source,
@@ -72,7 +73,10 @@ class InMemory:
         path = Path(folder) / f"{fingerprint(source, times=True)}.npy"
         if not path.exists():
             _write(path, _decode(source, threads, progress))
-        return InMemory(source=source, pixels=np.load(path, mmap_mode="r"))
+        try:
+            return InMemory(source=source, pixels=read_array(path, mapped=True))
+        except (OSError, ValueError) as error:
+            raise DataError(f"the cache {path} cannot be read: {error}; remove it to have it made anew") from error
 
     @property
     def labels(self) -> NDArray[np.int64]:

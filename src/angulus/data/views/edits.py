@@ -15,9 +15,9 @@ every source applies them: `data.identities.edits` in a recipe, `--edits` on the
 
 import csv
 import hashlib
-import io
 import logging
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ import numpy as np
 
 from angulus.data.examples import Source
 from angulus.errors import DataError
+from angulus.tables import table_rows, table_text
 
 logger = logging.getLogger(__name__)
 
@@ -77,16 +78,32 @@ def read_edits(path: str | Path) -> Edits:
     if text.startswith("#"):
         first, _, text = text.partition("\n")
         made_for = first.removeprefix(_HEAD).strip() if first.startswith(_HEAD) else ""
+        if first.startswith(_HEAD) and not re.fullmatch(r"[0-9a-f]{16}", made_for):
+            raise DataError(
+                f"{path}, line 1: the set must be 16 digits, got {made_for!r:.40}; the list is cut or damaged"
+            )
         text = "\n" + text  # lines keep their numbers
-    reader = csv.reader(io.StringIO(text.lstrip("\n"), newline=""), strict=True)
-    skipped = 1 if text.startswith("\n") else 0
+    skipped, line = 1 if text.startswith("\n") else 0, 0
+    found: list[Edit] = []
     try:
-        names = [name.strip() for name in next(reader, [])]
+        reader = table_rows(text.lstrip("\n"))
+        line, first_row = next(reader, (0, []))
+        names = [name.strip() for name in first_row]
         _check_columns(path, names)
-        rows = tuple(_edit(path, reader.line_num + skipped, names, row) for row in reader if row)
+        for line, row in reader:
+            found.append(_edit(path, line + skipped, names, row))
+        rows = tuple(found)
+        lost = [name for name in _COLUMNS if name not in names] if made_for and not rows else []
+        if lost:
+            raise DataError(
+                f"{path}, line 2: the columns {', '.join(lost)} are missing, which every list of Angulus has; it is cut"
+                " or damaged: make it anew"
+            )
     except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num + skipped}: {error}") from error
+        raise DataError(f"{path}, line {line + skipped + 1}: {error}") from error
     _check_contradictions(path, rows)
+    if made_for and not text.endswith("\n"):
+        logger.warning("%s ends within a line; it may be cut short after %d changes", path, len(rows))
     return Edits(rows=rows, origin=str(path), made_for=made_for)
 
 
@@ -97,17 +114,13 @@ def write_edits(path: str | Path, rows: Sequence[Edit], *, source: Source | None
     """
     path = Path(path)
     more = list(dict.fromkeys(name for row in rows for name in row.more))
-    text = io.StringIO(newline="")
-    if source is not None:
-        text.write(f"{_HEAD}{names_digest(source)}\n")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_COLUMNS, *more])
-    for row in rows:
-        writer.writerow([*(getattr(row, name) for name in _COLUMNS), *(row.more.get(name, "") for name in more)])
+    head = "" if source is None else f"{_HEAD}{names_digest(source)}\n"
+    cells = [[*(getattr(row, name) for name in _COLUMNS), *(row.more.get(name, "") for name in more)] for row in rows]
+    text = head + table_text([[*_COLUMNS, *more], *cells])
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))
+        part.write_bytes(text.encode("utf-8", "surrogateescape"))
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)

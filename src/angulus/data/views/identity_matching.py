@@ -9,6 +9,7 @@ import csv
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 
 from angulus.data.views.split import folded_name
 from angulus.errors import DataError
+from angulus.files import read_regular
+from angulus.tables import table_rows
 
 Spelling = Literal["exact", "folded"]
 People = dict[tuple[str, str], str]
@@ -104,13 +107,13 @@ def read_people(path: Path) -> People:
     """
     people: People = {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            missing = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
-            if missing:
-                raise DataError(f"{path} must have the columns {', '.join(COLUMNS)}; it lacks {', '.join(missing)}")
-            for row in rows:
-                add(people, row, f"{path}, line {rows.line_num}")
+        rows = table_rows(read_regular(path).decode("utf-8-sig"))
+        _, names = next(rows, (0, []))
+        missing = [column for column in COLUMNS if column not in names]
+        if missing:
+            raise DataError(f"{path} must have the columns {', '.join(COLUMNS)}; it lacks {', '.join(missing)}")
+        for line, row in rows:
+            add(people, dict(zip_longest(names, row[: len(names)])), f"{path}, line {line}")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"the table of people {path} cannot be read: {error}") from error
     return people

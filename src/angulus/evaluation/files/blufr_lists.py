@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from angulus.array_files import read_arrays
 from angulus.errors import EvaluationError
 from angulus.evaluation.files.text_lists import opened
 
@@ -155,9 +156,9 @@ def _rows_from_one(cell: ArrayLike) -> NDArray[np.int64]:
 def _read_npz(path: Path) -> BlufrTrials:
     wanted = ("names", "gallery", "gallery_trial", "probe", "probe_trial")
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in wanted}
-    except (OSError, ValueError, KeyError, EOFError) as problem:
+        stored = read_arrays(path)
+        arrays = {name: stored[name] for name in wanted}
+    except (OSError, ValueError, KeyError) as problem:
         raise EvaluationError(f"{path} must be an .npz file with {', '.join(wanted)}: {problem}") from problem
     sides = []
     count = int(max(arrays["gallery_trial"].max(initial=-1), arrays["probe_trial"].max(initial=-1))) + 1

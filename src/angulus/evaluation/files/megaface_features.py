@@ -8,7 +8,6 @@ A list is an object with `path`, the images, and `id`, a name or number for each
 I. Kemelmacher-Shlizerman et al., The MegaFace Benchmark, CVPR 2016; the layout is that of the kit's matio.py.
 """
 
-import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
 from angulus.files import read_regular
+from angulus.json_files import read_json
 
 _HEADER = struct.Struct("<4i")
 _FLOAT32 = 5
@@ -73,10 +73,10 @@ def write_feature(path: str | Path, embedding: ArrayLike) -> Path:
 def read_feature_list(path: str | Path) -> FeatureList:
     """Read a list of the kit (`facescrub_features_list.json`, `megaface_features_list.json_1000000_1`)."""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = read_json(path)
     except FileNotFoundError:
         raise EvaluationError(f"no feature list at {path}: the file does not exist") from None
-    except (OSError, ValueError, RecursionError) as problem:
+    except (OSError, ValueError) as problem:
         raise EvaluationError(f"{path} is not a readable feature list in JSON: {problem}") from problem
     paths, ids = _listed(path, content, "path"), _listed(path, content, "id")
     if len(paths) != len(ids) or not paths:

@@ -11,8 +11,7 @@ Files of Python 2 (text strings as bytes) and 3, pickle protocols 0 to 5, are re
 
 import os
 import pickle
-import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -23,11 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from angulus.errors import EvaluationError
 from angulus.evaluation.scores.pairs import Pairs
-
-_BROKEN = (
-    *(pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError),
-    *(MemoryError, OverflowError, RecursionError, ImportError, AssertionError, struct.error),
-)
+from angulus.pickles import BROKEN, Refused, read_pickle
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,7 +46,12 @@ def read_bin(path: str | Path, *, folds: int = 10) -> EncodedPairs:
     content = _unpickled(Path(path))
     if not isinstance(content, tuple | list) or len(content) != 2:
         raise EvaluationError(f"{path} must hold two lists, images and same or not, got {_kind(content)}")
-    images = [_image(path, number, item) for number, item in enumerate(_items(path, "images", content[0]))]
+    items = _items(path, "images", content[0])
+    once: dict[int, bytes] = {}  # an image that the file names a thousand times is kept once
+    for number, item in enumerate(items):
+        if id(item) not in once:
+            once[id(item)] = _image(path, number, item)
+    images = [once[id(item)] for item in items]
     same = _truths(path, content[1])
     if len(images) != 2 * len(same) or not same:
         raise EvaluationError(
@@ -103,14 +103,15 @@ class _Recorded:
 class _Allowed:
     """One of the names that a `.bin` may use; made anew for each file, so that no file can leave a trace."""
 
-    __slots__ = ("name",)
+    __slots__ = ("encode", "name")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, encode: Callable[[tuple[Any, ...]], bytes]) -> None:
         self.name = name
+        self.encode = encode
 
     def __call__(self, *arguments: Any) -> Any:
         if self.name == "bytes":
-            return _bytes(arguments)
+            return self.encode(arguments)
         return _Recorded(self.name, arguments)
 
     def __setstate__(self, state: Any) -> None:
@@ -128,55 +129,46 @@ _NAMES = {
 }
 
 
-class _Restricted(pickle._Unpickler):
-    """The machine of the standard library that is written in Python, whose memory grows with what it reads.
+class _Names:
+    """What the names of one file stand for; one text that is asked for a thousand times becomes bytes once."""
 
-    The one written in C reserves a table as long as the file says, so that ten bytes can ask for all memory there is.
-    """
+    def __init__(self) -> None:
+        self._encoded: dict[int, tuple[str, bytes]] = {}
 
-    def find_class(self, module: str, name: str) -> Any:
-        if not module or not name:
-            raise pickle.UnpicklingError("it ends within a name")
+    def find(self, module: str, name: str) -> _Allowed:
         if (module, name) not in _NAMES:
-            raise _Refused(f"{module}.{name}")
-        return _Allowed(_NAMES[module, name])
+            raise Refused(f"{module}.{name}")
+        return _Allowed(_NAMES[module, name], self._bytes)
 
-    def persistent_load(self, pid: Any) -> Any:
-        raise _Refused(f"the external object {str(pid)[:60]!r}")
-
-
-class _Refused(Exception):
-    """A pickle asked for a name that no `.bin` needs."""
+    def _bytes(self, arguments: tuple[Any, ...]) -> bytes:
+        """How protocols 0 to 2 write bytes: nothing at all, or text with one character a byte."""
+        match arguments:
+            case ():
+                return b""
+            case (str(text), "latin1" | "latin-1" | b"latin1" | b"latin-1"):
+                if id(text) not in self._encoded:
+                    self._encoded[id(text)] = text, text.encode("latin1")
+                return self._encoded[id(text)][1]
+        raise pickle.UnpicklingError("bytes must be written as latin1 text")
 
 
 def _unpickled(path: Path) -> Any:
     try:
-        with path.open("rb") as file:
-            return _Restricted(file, encoding="bytes").load()
+        return read_pickle(path, _Names().find, encoding="bytes")
     except FileNotFoundError:
         raise EvaluationError(f"no verification set at {path}: the file does not exist") from None
-    except _Refused as refused:
+    except Refused as refused:
         raise EvaluationError(
             f"{path} is refused: it asks for {refused}, which no list of images needs; nothing of it was executed;"
             " do not open this file with other tools"
         ) from None
     except OSError as problem:
         raise EvaluationError(f"{path} is not a readable verification set: {problem}") from problem
-    except _BROKEN as problem:
+    except BROKEN as problem:
         reason = str(problem).strip() or type(problem).__name__
         raise EvaluationError(
             f"{path} is not a readable verification set (damaged or cut short): {reason}"
         ) from problem
-
-
-def _bytes(arguments: tuple[Any, ...]) -> bytes:
-    """How protocols 0 to 2 write bytes: nothing at all, or text with one character a byte."""
-    match arguments:
-        case ():
-            return b""
-        case (str(text), "latin1" | "latin-1" | b"latin1" | b"latin-1"):
-            return text.encode("latin1")
-    raise pickle.UnpicklingError("bytes must be written as latin1 text")
 
 
 def _items(path: str | Path, name: str, values: Any) -> Sequence[Any]:
@@ -236,7 +228,12 @@ def _kind(item: Any) -> str:
         return f"a numpy {item.name}"
     if isinstance(item, _Allowed):
         return f"the name {item.name}"
-    return f"{len(item)} entries" if isinstance(item, list | tuple) else f"{type(item).__name__} {str(item)[:40]}"
+    if isinstance(item, list | tuple):
+        return f"{len(item)} entries"
+    short = item[:40] if isinstance(item, str | bytes) else item if item.__class__ in (bool, float) else None
+    if isinstance(item, int) and abs(item) < 2**63:
+        short = item
+    return type(item).__name__ if short is None else f"{type(item).__name__} {short}"
 
 
 def _neighbours(same: Sequence[bool], folds: int) -> Pairs:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.embeddings import EmbeddingSet, View
+from angulus.embeddings.directions import unit_rows
 from angulus.errors import EvaluationError
 from angulus.evaluation.scores.cosines import pair_scores
 from angulus.evaluation.scores.pairs import Pairs
@@ -162,8 +163,7 @@ def _centred(vectors: NDArray[np.float32], pairs: Pairs, train: NDArray[np.bool_
     uses = np.bincount(np.concatenate([pairs.left[train], pairs.right[train]]), minlength=len(vectors))
     mean = (uses.astype(np.float64) @ vectors) / uses.sum()
     centred = vectors - mean.astype(np.float32)
-    norms = np.linalg.norm(centred, axis=1, keepdims=True)
-    return centred / np.where(norms == 0, 1, norms)
+    return unit_rows(centred)[0]
 
 
 def _choose_threshold(scores: NDArray[np.float32], same: NDArray[np.bool_], protocol: Protocol) -> float:

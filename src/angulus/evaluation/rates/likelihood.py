@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from angulus.errors import EvaluationError
 from angulus.evaluation.rates.logits import inverse_logit, logit
+from angulus.json_files import parse_json
 
 _STEPS = 100
 
@@ -180,7 +181,7 @@ def _both(genuine: ArrayLike, impostor: ArrayLike) -> tuple[NDArray[np.float64],
 def read_fields(kind: type, text: str) -> dict[str, Any]:
     """The fields of a frozen dataclass from the JSON text of its `as_dict`."""
     try:
-        values = json.loads(text)
+        values = parse_json(text)
         names = [field.name for field in fields(kind)]
         return {name: values[name] for name in names}
     except (ValueError, KeyError, TypeError) as problem:

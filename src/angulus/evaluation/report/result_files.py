@@ -1,6 +1,5 @@
 """A verification's JSON read back, so that results of other days and machines can be compared and shown."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from angulus.evaluation.rates.step_costs import Costs
 from angulus.evaluation.uncertainty.intervals import Interval
 from angulus.evaluation.uncertainty.rate_intervals import TarInterval
 from angulus.evaluation.uncertainty.verification_intervals import Confidence
+from angulus.json_files import read_json
 
 
 def read_result(path: str | Path) -> VerificationResult:
@@ -23,10 +23,10 @@ def read_result(path: str | Path) -> VerificationResult:
     Curves that were left out (`--no-curves`) are empty.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = read_json(path)
     except FileNotFoundError:
         raise EvaluationError(f"no result at {path}: the file does not exist") from None
-    except (OSError, ValueError, RecursionError) as problem:
+    except (OSError, ValueError) as problem:
         raise EvaluationError(f"{path} is not a readable JSON file: {problem}") from problem
     try:
         return result_of(content)

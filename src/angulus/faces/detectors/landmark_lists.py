@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from angulus.errors import FacesError
 from angulus.faces.detectors.detection import Face
 from angulus.faces.templates import LANDMARKS
+from angulus.tables import unescaped
 
 COLUMNS = tuple(f"{name}_{axis}" for name in LANDMARKS for axis in "xy")
 _BROW, _CHIN, _SIDES = 0.9, 0.7, 0.8  # of the distances between landmarks: a box around all of the face
@@ -77,7 +78,7 @@ def _rows(path: Path, lines: list[str]) -> Iterator[tuple[str, NDArray[np.float6
         places, first = [header.index(name) for name in ("source", *COLUMNS)], 2
     for number, row in enumerate(rows, start=first):
         if row:
-            yield _row(path, number, row, places)
+            yield _row(path, number, [unescaped(cell) for cell in row], places)
 
 
 def _row(path: Path, number: int, row: list[str], places: list[int]) -> tuple[str, NDArray[np.float64]]:

@@ -7,15 +7,44 @@ every entry must be a tensor, every file lies in the folder, and no more room is
 
 import pickle
 from math import prod
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
 from torch.distributed.checkpoint import FileSystemReader, metadata
 from torch.distributed.checkpoint.filesystem import _StorageInfo
-from torch.distributed.checkpoint.metadata import Metadata, StorageMeta, TensorStorageMetadata
+from torch.distributed.checkpoint.metadata import Metadata, MetadataIndex, StorageMeta, TensorStorageMetadata
+
+from angulus.pickles import Refused, read_pickle
 
 MOST_BYTES = 2**28  # of an index; one of a million tensors has a fifth of that
+_MOST_PATH = 4096
+
+
+def _layout(name: str) -> torch.layout:
+    if name != "torch.strided":
+        raise pickle.UnpicklingError(f"tensors must be strided, got {name!r:.40}")
+    return torch.strided
+
+
+def _memory_format(number: int) -> Any:
+    if not isinstance(number, int):
+        raise pickle.UnpicklingError("a memory format must be a number")
+    return metadata._MEM_FORMAT_ENCODING(number)
+
+
+def _path(*parts: str) -> PurePosixPath:
+    if not all(isinstance(part, str) for part in parts) or sum(len(part) + 1 for part in parts) > _MOST_PATH:
+        raise pickle.UnpicklingError(f"a path must be text of at most {_MOST_PATH:,} characters")
+    return PurePosixPath(*parts)
+
+
+def _ordered(*items: Any) -> dict[Any, Any]:
+    if items:
+        raise pickle.UnpicklingError("a dictionary must begin empty")
+    return {}
+
+
 _RECORDS = (
     "Metadata",
     "TensorStorageMetadata",
@@ -23,21 +52,21 @@ _RECORDS = (
     "ChunkStorageMetadata",
     "MetadataIndex",
     "StorageMeta",
-    "_MEM_FORMAT_ENCODING",
 )
 _ALLOWED: dict[tuple[str, str], Any] = {
     **{(metadata.__name__, name): getattr(metadata, name) for name in _RECORDS},
     (_StorageInfo.__module__, _StorageInfo.__name__): _StorageInfo,
     ("torch", "Size"): torch.Size,
-    ("torch.serialization", "_get_layout"): lambda name: {"torch.strided": torch.strided}[name],
-    ("pathlib", "PosixPath"): PurePosixPath,
-    ("pathlib", "PurePosixPath"): PurePosixPath,
-    ("pathlib", "WindowsPath"): PureWindowsPath,
-    ("pathlib", "PureWindowsPath"): PureWindowsPath,
+    (metadata.__name__, "_MEM_FORMAT_ENCODING"): _memory_format,
+    ("torch.serialization", "_get_layout"): _layout,
+    ("pathlib", "PosixPath"): _path,
+    ("pathlib", "PurePosixPath"): _path,
+    ("pathlib", "WindowsPath"): _path,
+    ("pathlib", "PureWindowsPath"): _path,
     # the same from Python 3.13 on, where the classes have moved
-    ("pathlib._local", "PosixPath"): PurePosixPath,
-    ("pathlib._local", "WindowsPath"): PureWindowsPath,
-    ("collections", "OrderedDict"): dict,
+    ("pathlib._local", "PosixPath"): _path,
+    ("pathlib._local", "WindowsPath"): _path,
+    ("collections", "OrderedDict"): _ordered,
 }
 
 
@@ -53,8 +82,7 @@ class TensorReader(FileSystemReader):
         index = Path(self._get_metadata_path(kwargs.get("rank")))
         if index.stat().st_size > MOST_BYTES:
             raise pickle.UnpicklingError(f"it must have at most {MOST_BYTES:,} bytes, got {index.stat().st_size:,}")
-        with index.open("rb") as file:
-            found = _Unpickler(file).load()
+        found = read_pickle(index, _find, is_key=_is_key)
         if not isinstance(found, Metadata):
             raise pickle.UnpicklingError(f"it must hold an index of tensors, got {type(found).__name__}")
         _check(found, folder)
@@ -64,15 +92,22 @@ class TensorReader(FileSystemReader):
         return found
 
 
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        known = _ALLOWED.get((module_name, global_name))
-        if known is not None:
-            return known
-        kind = getattr(torch, global_name, None) if module_name == "torch" else None
-        if isinstance(kind, torch.dtype):
-            return kind
-        raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}, which no index of tensors needs")
+def _find(module_name: str, name: str) -> Any:
+    known = _ALLOWED.get((module_name, name))
+    if known is not None:
+        return known
+    kind = getattr(torch, name, None) if module_name == "torch" else None
+    if isinstance(kind, torch.dtype):
+        return kind
+    raise Refused(f"it asks for {module_name}.{name}, which no index of tensors needs")
+
+
+def _is_key(key: Any) -> bool:
+    """Whether an object is the place of a tensor, whose hash takes no time."""
+    if type(key) is not MetadataIndex:
+        return False
+    plain = isinstance(key.fqn, str) and isinstance(key.index, int | None)
+    return plain and isinstance(key.offset, torch.Size | None)
 
 
 def _check(found: Metadata, folder: Path) -> None:
@@ -81,6 +116,10 @@ def _check(found: Metadata, folder: Path) -> None:
     for name, entry in found.state_dict_metadata.items():
         if not isinstance(entry, TensorStorageMetadata):
             raise pickle.UnpicklingError(f"every entry must be a tensor, got {type(entry).__name__} for {name}")
+        if not isinstance(entry.size, torch.Size) or min(entry.size, default=0) < 0:
+            raise pickle.UnpicklingError(f"every tensor must have a size, got another for {name!r:.60}")
+        if not isinstance(entry.properties.dtype, torch.dtype):
+            raise pickle.UnpicklingError(f"every tensor must have a type, got another for {name!r:.60}")
         room += prod(entry.size) * entry.properties.dtype.itemsize
     files = set()
     for info in (found.storage_data or {}).values():

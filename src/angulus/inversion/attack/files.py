@@ -26,6 +26,7 @@ from angulus.data.formats.folder.reader import EXTENSIONS
 from angulus.errors import DataError
 from angulus.evaluation.report.png import encode_png
 from angulus.inversion.attack.batch import InvertedBatch
+from angulus.json_files import parse_json, read_json
 
 COLUMNS = 8
 _FORBIDDEN = frozenset('<>:"|?*\\')
@@ -36,7 +37,7 @@ class InversionFolder:
 
     def __init__(self, path: Path, plan: dict[str, Any]) -> None:
         self.path = path
-        content = json.loads(json.dumps(plan))
+        content = parse_json(json.dumps(plan))
         before = self.read("plan.json")
         if before is None:
             if path.exists() and any(path.iterdir()):
@@ -53,7 +54,7 @@ class InversionFolder:
     def read(self, name: str) -> Any:
         """A JSON file of the folder, None where there is none."""
         try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
+            return read_json(self.path / name)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:

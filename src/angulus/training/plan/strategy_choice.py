@@ -4,19 +4,18 @@ An exact strategy only: dense where it is small, else streamed, with a stash whe
 does not. Nothing is refused: a plan is an estimate, so `train` warns and goes on.
 """
 
-import json
 import logging
 import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from angulus.errors import OutOfMemoryError
+from angulus.errors import CheckpointError, OutOfMemoryError
 from angulus.heads import STRATEGIES, Auto, Sampled, Strategy, Streamed
+from angulus.json_files import read_json
 from angulus.models import EmbeddingModel
 from angulus.training.distributed import Processes
 from angulus.training.experiment import AdamW, Experiment
@@ -92,9 +91,12 @@ def recorded(folder: Path | None) -> Strategy | None:
     path = None if folder is None else folder / "recipe.json"
     if path is None or not path.exists():
         return None
-    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["head"]["strategy"]
-    name = values.pop("name")
-    return STRATEGIES[name](**values) if name in ("dense", "streamed") else None
+    try:
+        values = dict(read_json(path)["head"]["strategy"])
+        name = values.pop("name")
+        return STRATEGIES[name](**values) if name in ("dense", "streamed") else None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{path} does not say with which strategy the run began: {error!r}") from error
 
 
 def resolved(task: Task, machine: Machine) -> tuple[Strategy, str]:

@@ -8,8 +8,6 @@
 All further columns are kept as text, by name, in `columns`.
 """
 
-import csv
-import io
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -22,9 +20,9 @@ from numpy.typing import NDArray
 
 from angulus.data.formats.file_places import image_from_elsewhere, is_elsewhere, is_fetched, outside
 from angulus.data.formats.label_names import check_unique, labelled, whole_number
-from angulus.data.tables import read_csv
 from angulus.errors import DataError
 from angulus.files import read_regular
+from angulus.tables import read_csv, table_text
 
 logger = logging.getLogger(__name__)
 _KNOWN = ("path", "identity", "label", "key")
@@ -70,8 +68,9 @@ class ManifestRecords:
     def stamp(self, index: int, *, times: bool) -> str:
         try:
             status = self.file(index).stat()
-        except OSError as error:
-            raise DataError(f"cannot read {self.file(index)}, named by {self.path}: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # a name with a zero byte is no name
+            reason = getattr(error, "strerror", None) or error
+            raise DataError(f"cannot read {self.file(index)}, named by {self.path}: {reason}") from error
         return f"{status.st_size}:{status.st_mtime_ns}" if times else f"{status.st_size}"
 
 
@@ -127,11 +126,7 @@ def _check_places(path: Path, root: Path, files: Sequence[str]) -> None:
 
 def manifest_text(columns: Mapping[str, Sequence[Any]]) -> bytes:
     """The columns as csv."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return text.getvalue().encode("utf-8", "surrogateescape")
+    return table_text([tuple(columns), *zip(*columns.values(), strict=True)]).encode("utf-8", "surrogateescape")
 
 
 def _read_parquet(path: Path) -> dict[str, list[str]]:

@@ -9,7 +9,6 @@ read in groups, of which the last few are kept: fine for converting and for read
 convert to packed. Needs pyarrow (`pip install angulus[parquet]`).
 """
 
-import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,9 +22,11 @@ from numpy.typing import NDArray
 from angulus.data.formats.byte_ranges import Blob
 from angulus.data.formats.label_names import check_unique, labelled, numbered
 from angulus.errors import DataError
+from angulus.json_files import parse_json
 
 _LABELS = ("label", "labels", "identity", "class")
 _GROUPS_KEPT = 8
+SMALL, MOST_ROWS_A_BYTE, MOST_TIMES = 2**20, 8, 200
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,7 +76,7 @@ class ParquetRecords:
             file, number = self.groups[group]
             try:
                 column = files[file].read_row_group(number, columns=[self.column], use_threads=False).column(0)
-            except (OSError, import_arrow().ArrowException) as error:
+            except (OSError, ValueError, MemoryError, import_arrow().ArrowException) as error:
                 raise DataError(f"cannot read {self.blobs[file].path}, row group {number}: {error}") from error
             column = column.combine_chunks()
             return column if _is_bytes(column.type) else column.field("bytes")
@@ -158,12 +159,32 @@ def import_arrow() -> Any:
 def opened_file(path: Path) -> Any:
     """A parquet file, its metadata read. Raises DataError when it is none."""
     arrow = import_arrow()
+    size = Blob.find(path).size
     try:
-        return arrow.parquet.ParquetFile(path, page_checksum_verification=True)
-    except (OSError, arrow.ArrowException) as error:
+        most = max(size, 2**16)  # what the description of the file may claim of its own texts and lists
+        file = arrow.parquet.ParquetFile(
+            path, page_checksum_verification=True, thrift_string_size_limit=most, thrift_container_size_limit=most
+        )
+    except (OSError, ValueError, MemoryError, arrow.ArrowException) as error:
         raise DataError(
             f"cannot read {path} as parquet: {error}; it is damaged, cut short, or of another kind"
         ) from error
+    _check_claims(path, size, file.metadata)
+    return file
+
+
+def _check_claims(path: Path, size: int, described: Any) -> None:
+    """Raises DataError where a file claims far more rows or bytes than it has room for."""
+    groups = [described.row_group(number) for number in range(described.num_row_groups)]
+    rows = sum(group.num_rows for group in groups)
+    if rows != described.num_rows or min((group.num_rows for group in groups), default=0) < 0:
+        raise DataError(f"{path} claims {described.num_rows:,} rows, and its groups {rows:,}; it is damaged")
+    claimed = sum(max(0, group.total_byte_size) for group in groups)
+    for what, count, most in (("rows", rows, MOST_ROWS_A_BYTE), ("bytes", claimed, MOST_TIMES)):
+        if count > max(SMALL, most * size):
+            raise DataError(
+                f"{path} must claim at most {SMALL:,} {what}, or {most} for each of its {size:,} bytes, got {count:,}"
+            )
 
 
 def _is_bytes(kind: Any) -> bool:
@@ -186,13 +207,13 @@ def _label_column(path: Path, schema: Any) -> str:
 def _columns(path: Path, file: Any, columns: list[str]) -> Any:
     try:
         return file.read(columns=columns, use_threads=False)
-    except (OSError, KeyError, import_arrow().ArrowException) as error:
+    except (OSError, KeyError, ValueError, MemoryError, import_arrow().ArrowException) as error:
         raise DataError(f"cannot read {path}: {error}; its columns must be those of the first part") from error
 
 
 def _class_names(schema: Any, label: str) -> list[str] | None:
     try:
-        about = json.loads((schema.metadata or {})[b"huggingface"])
+        about = parse_json((schema.metadata or {})[b"huggingface"])
         names = about["info"]["features"][label]["names"]
     except (KeyError, ValueError, TypeError):
         return None

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from angulus.data.formats.byte_ranges import Blob
 from angulus.data.formats.rec.heads import EXACT, Heads, read_heads, unpack
-from angulus.data.formats.rec.recordio import read_index, read_record, scan
+from angulus.data.formats.rec.recordio import MAGIC, read_index, read_record, scan
 from angulus.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -98,10 +98,29 @@ def open_rec(path: str | Path) -> RecRecords:
 def _index(blob: Blob) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     path = blob.path.with_suffix(".idx")
     if path.exists():
-        return read_index(path, blob.size)
+        numbers, offsets = read_index(path, blob.size)
+        _check_listed(blob, path, numbers, offsets)
+        return numbers, offsets
     logger.info("%s has no index %s; reading it through", blob.path, path.name)
     offsets = np.fromiter(scan(blob), dtype=np.int64)
     return np.arange(len(offsets), dtype=np.int64), offsets
+
+
+def _check_listed(blob: Blob, index: Path, numbers: NDArray[np.int64], offsets: NDArray[np.int64]) -> None:
+    """Raises DataError where records lie before the first or after the last that the index lists: it was cut."""
+    if not len(offsets):
+        return
+    last = int(np.argmax(offsets))
+    _, end = read_record(blob, int(offsets[last]), name=f"record {numbers[last]}")
+    if offsets.min() == 0 and end >= blob.size:
+        return
+    more = offsets.min() > 0 or (end + 8 <= blob.size and blob.read(end, 4, what="what follows") == MAGIC)
+    if more:
+        raise DataError(
+            f"{index} lists {len(offsets):,} records from byte {offsets.min():,} to {end:,}, and {blob.path.name} has "
+            f"more in its {blob.size:,} bytes; it is cut short or of another file: remove it to have it made anew"
+        )
+    logger.warning("%s ends with %d bytes that are no record", blob.path, blob.size - end)
 
 
 def _extents(offsets: NDArray[np.int64], size: int) -> NDArray[np.int64]:
@@ -127,9 +146,17 @@ def _by_identity_records(
             f"{blob.path}: record 0 must say where the identities begin and end, two whole numbers, got {begin:g} and "
             f"{end:g}"
         )
+    if end > EXACT:
+        return None
+    if end > len(numbers):  # and so no room is made for more records than there are
+        logger.warning(
+            "%s: its first record speaks of %d records and its index lists %d; reading every label",
+            *(blob.path, int(end), len(numbers)),
+        )
+        return None
     images = row_of(np.arange(1, int(begin)))
     people = row_of(np.arange(int(begin), int(end)))
-    if images is None or people is None or not len(people) or end > EXACT:
+    if images is None or people is None or not len(people):
         return None
     ranges = rows(people)
     some = ranges.label < ranges.second

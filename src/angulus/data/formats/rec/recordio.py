@@ -135,6 +135,11 @@ def read_index(path: Path, size: int) -> tuple[NDArray[np.int64], NDArray[np.int
     if len(np.unique(keys)) < len(keys):
         known, counts = np.unique(keys, return_counts=True)
         raise DataError(f"{path}: the key {known[counts > 1][0]} stands there twice; remove the index to make it anew")
+    places, counts = np.unique(offsets, return_counts=True)
+    if len(places) < len(offsets):
+        place = places[counts > 1][0]
+        both = " and ".join(str(key) for key in keys[offsets == place][:2])
+        raise DataError(f"{path}: the records {both} are both said to be at byte {place:,}; remove it to make it anew")
     return keys, offsets
 
 
