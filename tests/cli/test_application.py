@@ -147,3 +147,14 @@ def test_a_closed_pipe_is_no_traceback():
     finished = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert finished.stderr == ""
     assert finished.stdout.startswith("# Everything")
+
+
+def test_threads_do_not_spin_while_they_wait():
+    script = "import os, angulus.cli; print(os.environ['OMP_WAIT_POLICY'])"
+    for own, expected in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+        environment |= {"OMP_WAIT_POLICY": own} if own else {}
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert done.stdout.strip() == expected

@@ -16,6 +16,10 @@ ERROR = 2
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
+# Threads of a small operation that spin while they wait keep the one that works from its core: beside a busy process
+# a run then takes twenty times as long. Read when torch is first imported, and by every child; unless the user says else.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 app = App(
     name="angulus",
     suppress_keyboard_interrupt=False,  # `main` says how to go on

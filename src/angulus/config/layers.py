@@ -36,10 +36,10 @@ class _Loader(yaml.SafeLoader):
         self._depth, self._values = 0, 0
         self._sizes: dict[Any, int] = {}
 
-    def fetch_flow_collection_start(self, kind: Any) -> None:
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:
         if self.flow_level >= MOST_DEEP:
             raise yaml.scanner.ScannerError(None, None, f"it must nest at most {MOST_DEEP} deep", self.get_mark())
-        super().fetch_flow_collection_start(kind)
+        super().fetch_flow_collection_start(TokenClass)
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         alias = self.check_event(yaml.AliasEvent)
