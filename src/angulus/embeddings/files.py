@@ -24,6 +24,7 @@ from safetensors import SafetensorError, deserialize, safe_open
 from safetensors.numpy import save_file
 
 from angulus.errors import EvaluationError
+from angulus.text_files import read_lines
 
 Stored = Literal["float32", "float16"]
 
@@ -141,7 +142,7 @@ def _read_npy(path: Path) -> dict[str, Any]:
 def _read_labels(path: Path) -> NDArray:
     if path.suffix == ".npy":
         return _guarded(path, lambda file: np.load(file, allow_pickle=False))
-    lines = _guarded(path, lambda file: file.read_text(encoding="utf-8").splitlines())
+    lines = read_lines(path, EvaluationError, "list of labels")
     try:
         return np.array([int(line) for line in lines])
     except ValueError:

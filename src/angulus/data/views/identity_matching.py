@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from angulus.data.views.split import folded_name
 from angulus.errors import DataError
+from angulus.text_files import opened_text
 
 Spelling = Literal["exact", "folded"]
 People = dict[tuple[str, str], str]
@@ -104,14 +105,14 @@ def read_people(path: Path) -> People:
     """
     people: People = {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with opened_text(path, DataError, "table of people") as file:
             rows = csv.DictReader(file)
             missing = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
             if missing:
                 raise DataError(f"{path} must have the columns {', '.join(COLUMNS)}; it lacks {', '.join(missing)}")
             for row in rows:
                 add(people, row, f"{path}, line {rows.line_num}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise DataError(f"the table of people {path} cannot be read: {error}") from error
     return people
 

@@ -15,6 +15,7 @@ from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
 from angulus.evaluation.files.trial_lists import is_trial, parse_trials
 from angulus.evaluation.scores.pairs import NamedPairs, Pairs
+from angulus.text_files import read_lines, read_text, slashed
 
 _SAME_WORDS = {"1": True, "true": True, "same": True, "0": False, "false": False, "different": False}
 
@@ -23,13 +24,13 @@ def read_pairs(path: str | Path) -> NamedPairs:
     """Read a pair file: `.csv` as CSV, anything else as its first line says: a trial, or the header of a pairs.txt."""
     if Path(path).suffix.lower() == ".csv":
         return read_csv_pairs(path)
-    first = _read_text(path).partition("\n")[0]
+    first = (read_lines(path, EvaluationError, "pair list") or [""])[0]
     return read_trials(path) if is_trial(first) else read_lfw_pairs(path)
 
 
 def read_trials(path: str | Path) -> NamedPairs:
     """Read a trial list: "1 left right" as VoxCeleb's, "left right target" or "... nontarget" as Kaldi's; no folds."""
-    return parse_trials(_read_text(path), path)
+    return parse_trials(read_text(path, EvaluationError, "pair list"), path)
 
 
 def read_lfw_pairs(path: str | Path) -> NamedPairs:
@@ -37,9 +38,8 @@ def read_lfw_pairs(path: str | Path) -> NamedPairs:
 
     "Ada 1 4" names Ada/Ada_0001.jpg and Ada/Ada_0004.jpg. Raises EvaluationError with the line number.
     """
-    lines = [line.split("\t") if "\t" in line else line.split() for line in _read_text(path).splitlines()]
-    while lines and not any(field.strip() for field in lines[-1]):
-        lines.pop()
+    texts = read_lines(path, EvaluationError, "pair list")
+    lines = [line.split("\t") if "\t" in line else line.split() for line in texts]
     folds, per_kind = _lfw_header(path, lines)
     expected = 1 + 2 * folds * per_kind
     if len(lines) != expected:
@@ -58,7 +58,7 @@ def read_csv_pairs(path: str | Path) -> NamedPairs:
 
     Folds may have any names or numbers; they are numbered from 0 in the order of first use.
     """
-    rows = list(csv.reader(_read_text(path).splitlines()))
+    rows = list(csv.reader(read_lines(path, EvaluationError, "pair list")))
     header = [name.strip().lower() for name in rows[0]] if rows else []
     if header not in (["a", "b", "same"], ["a", "b", "same", "fold"]):
         raise EvaluationError(f"{path}: line 1 must be the header a,b,same or a,b,same,fold, got {','.join(header)!r}")
@@ -97,9 +97,9 @@ def match(pairs: NamedPairs, embeddings: EmbeddingSet) -> Pairs:
     """
     if embeddings.keys is None:
         raise EvaluationError("pairs by name need embeddings with keys, and this set has none")
-    exact = {key: row for row, key in enumerate(embeddings.keys)}
+    exact = {slashed(key): row for row, key in enumerate(embeddings.keys)}
     by_stem = _rows_by_stem(embeddings.keys)
-    rows = {name: exact[name] if name in exact else by_stem.get(_stem(name), -1) for name in pairs.names()}
+    rows = {name: exact.get(slashed(name), by_stem.get(_stem(name), -1)) for name in pairs.names()}
     unknown = [name for name, row in rows.items() if row == -1]
     if unknown:
         raise EvaluationError(
@@ -126,16 +126,7 @@ def _rows_by_stem(keys: Sequence[str]) -> dict[str, int]:
 
 
 def _stem(name: str) -> str:
-    return PurePosixPath(name.replace("\\", "/")).stem
-
-
-def _read_text(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise EvaluationError(f"no pair list at {path}: the file does not exist") from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise EvaluationError(f"{path} is not a readable pair list: {problem}") from problem
+    return PurePosixPath(slashed(name)).stem
 
 
 def _lfw_header(path: str | Path, lines: list[list[str]]) -> tuple[int, int]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from angulus.errors import EvaluationError
 from angulus.evaluation.scores.pairs import NamedPairs
+from angulus.text_files import lines_of
 
 _NUMBERS = {"1": True, "0": False}
 _WORDS = {"target": True, "nontarget": False}
@@ -26,19 +27,19 @@ def is_trial(line: str) -> bool:
 
 def parse_trials(text: str, path: str | Path) -> NamedPairs:
     """The trials in the text of a file; `path` names it in errors. Raises EvaluationError with the line number."""
-    lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
-    if not lines:
+    found = [(number, line.split()) for number, line in enumerate(lines_of(text), start=1) if line.strip()]
+    if not found:
         raise EvaluationError(f"{path} lists no trials")
-    first = lines[0][1]
+    first = found[0][1]
     by_word = len(first) == 3 and first[2] in _WORDS
     words, place = (_WORDS, 2) if by_word else (_NUMBERS, 0)
-    for number, fields in lines:
+    for number, fields in found:
         if len(fields) != 3 or fields[place] not in words:
             got = " ".join(fields)
             raise EvaluationError(f"{path}: line {number} must be {_FORMS}, one form in the whole file, got {got!r}")
     start = 0 if by_word else 1
     return NamedPairs(
-        left=tuple(fields[start] for _, fields in lines),
-        right=tuple(fields[start + 1] for _, fields in lines),
-        same=np.array([words[fields[place]] for _, fields in lines], dtype=bool),
+        left=tuple(fields[start] for _, fields in found),
+        right=tuple(fields[start + 1] for _, fields in found),
+        same=np.array([words[fields[place]] for _, fields in found], dtype=bool),
     )

@@ -114,16 +114,14 @@ def inversion(
 
 def listed(path: Path) -> list[str]:
     """Names of identities: the classes of a run, the sub-folders of a folder, or the lines of a text file."""
+    from angulus.text_files import read_entries
     from angulus.training.storage.class_names import read_classes
 
     if path.is_dir() and (classes := read_classes(path)) is not None:
         return classes
     if path.is_dir():
         return sorted(entry.name for entry in path.iterdir() if entry.is_dir())
-    try:
-        found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as a list of names: {error}") from error
+    found = read_entries(path, DataError, "list of names")
     if not found:
         raise ConfigError(f"{path} names nobody")
     return found

@@ -23,6 +23,7 @@ from angulus.data.formats.label_names import check_unique, labelled, whole_numbe
 from angulus.data.tables import read_csv
 from angulus.errors import DataError
 from angulus.files import read_regular
+from angulus.text_files import slashed
 
 _KNOWN = ("path", "identity", "label", "key")
 
@@ -78,7 +79,8 @@ def open_manifest(path: str | Path, *, root: Path | None = None) -> ManifestReco
     columns = _read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
     if "path" not in columns or not {"identity", "label"} & columns.keys():
         raise DataError(f"{path} must have the columns path and identity (or label); it has {', '.join(columns)}")
-    files = columns["path"]
+    folder = path.parent if root is None else root
+    files = columns["path"] = [_here(folder, name) for name in columns["path"]]
     if not files:
         raise DataError(f"{path} lists no image")
     for name in ("path", "identity", "key"):
@@ -93,13 +95,18 @@ def open_manifest(path: str | Path, *, root: Path | None = None) -> ManifestReco
     more = {name: values for name, values in columns.items() if name not in _KNOWN}
     return ManifestRecords(
         path=path,
-        root=path.parent if root is None else root,
+        root=folder,
         files=files,
         labels=labels,
         identities=identities,
         keys=keys,
         columns=more,
     )
+
+
+def _here(root: Path, name: str) -> str:
+    """A path with the separators of this system, where the manifest comes from Windows."""
+    return name if "\\" not in name or os.path.exists(os.path.join(root, name)) else slashed(name)
 
 
 def manifest_text(columns: Mapping[str, Sequence[Any]]) -> bytes:
