@@ -19,6 +19,7 @@ from angulus.evaluation.files.ijb_metadata import (
     read_template_images,
     read_template_pairs,
 )
+from angulus.evaluation.files.named_images import check_named_once
 from angulus.evaluation.scores.template_pairs import TemplatePairs
 
 
@@ -65,8 +66,11 @@ def rows_of(names: Sequence[str], keys: Sequence[str] | None, count: int, what: 
                 f"{what} holds {count} images without names and the metadata list {len(names)}; store keys with them"
             )
         return np.arange(count)
+    check_named_once(names, keys, what)
+    plain = [str(PurePosixPath(key).with_suffix("")) for key in keys]
+    check_named_once((str(PurePosixPath(name).with_suffix("")) for name in set(names).difference(keys)), plain, what)
     exact = {key: row for row, key in enumerate(keys)}
-    stems = {str(PurePosixPath(key).with_suffix("")): row for row, key in enumerate(keys)}
+    stems = {stem: row for row, stem in enumerate(plain)}
     rows = np.array([exact.get(name, stems.get(str(PurePosixPath(name).with_suffix("")), -1)) for name in names])
     missing = np.flatnonzero(rows < 0)
     if len(missing):

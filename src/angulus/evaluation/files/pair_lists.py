@@ -13,6 +13,7 @@ import numpy as np
 
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
+from angulus.evaluation.files.named_images import check_named_once
 from angulus.evaluation.files.trial_lists import is_trial, parse_trials
 from angulus.evaluation.scores.pairs import NamedPairs, Pairs
 from angulus.text_files import read_lines, read_text, slashed
@@ -93,11 +94,13 @@ def match(pairs: NamedPairs, embeddings: EmbeddingSet) -> Pairs:
 
     A name matches the key it equals. Keys of another layout match by file name without folder and ending
     ("Ada/Ada_0001.jpg", "Ada_0001.png", "crops/Ada_0001"), if that is unambiguous. Raises EvaluationError for names
-    that are not in the set.
+    that are not in the set, and for those that stand for several images of it.
     """
     if embeddings.keys is None:
         raise EvaluationError("pairs by name need embeddings with keys, and this set has none")
-    exact = {slashed(key): row for row, key in enumerate(embeddings.keys)}
+    keys = [slashed(key) for key in embeddings.keys]
+    check_named_once((slashed(name) for name in pairs.names()), keys, "the pair list")
+    exact = {key: row for row, key in enumerate(keys)}
     by_stem = _rows_by_stem(embeddings.keys)
     rows = {name: exact.get(slashed(name), by_stem.get(_stem(name), -1)) for name in pairs.names()}
     unknown = [name for name, row in rows.items() if row == -1]
