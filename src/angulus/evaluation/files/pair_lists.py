@@ -1,8 +1,8 @@
 """Which pairs does a published protocol compare: pair files by image name, and how names find their embeddings.
 
 Formats: LFW's `pairs.txt` (a header "folds<TAB>pairs", then for each fold that many genuine lines "name i j" and that
-many impostor lines "name i other j"), CSV with the header `a,b,same` and an optional column `fold`, and the trial lists
-of speaker verification (see `trials`).
+many impostor lines "name i other j"; or such lines without a header), CSV with the header `a,b,same` and an optional
+column `fold`, and the trial lists of speaker verification (see `trial_lists`).
 """
 
 import csv
@@ -18,40 +18,66 @@ from angulus.evaluation.files.trial_lists import is_trial, parse_trials
 from angulus.evaluation.scores.pairs import NamedPairs, Pairs
 from angulus.text_files import read_lines, read_text, slashed
 
+_HEADER = ("a", "b", "same")
 _SAME_WORDS = {"1": True, "true": True, "same": True, "0": False, "false": False, "different": False}
 
 
 def read_pairs(path: str | Path) -> NamedPairs:
-    """Read a pair file: `.csv` as CSV, anything else as its first line says: a trial, or the header of a pairs.txt."""
-    if Path(path).suffix.lower() == ".csv":
+    """Read a pair file as its first line says: the header of a CSV or of a pairs.txt, a trial, or a line of LFW's."""
+    lines = read_lines(path, EvaluationError, "pair list")
+    first = next((line for line in lines if line.strip()), "")
+    trial = is_trial(first) and not _is_lfw_line(lines[0].split())
+    if [name.strip().lower() for name in first.split(",")][:3] == list(_HEADER):
         return read_csv_pairs(path)
-    first = (read_lines(path, EvaluationError, "pair list") or [""])[0]
-    return read_trials(path) if is_trial(first) else read_lfw_pairs(path)
+    if Path(path).suffix.lower() == ".csv":
+        return read_trials(path) if trial else read_csv_pairs(path)
+    return read_trials(path) if trial else read_lfw_pairs(path)
 
 
 def read_trials(path: str | Path) -> NamedPairs:
-    """Read a trial list: "1 left right" as VoxCeleb's, "left right target" or "... nontarget" as Kaldi's; no folds."""
+    """Read a trial list: "1 left right" as VoxCeleb's, "left right 1", or "left right target" as Kaldi's; no folds."""
     return parse_trials(read_text(path, EvaluationError, "pair list"), path)
 
 
 def read_lfw_pairs(path: str | Path) -> NamedPairs:
-    """Read LFW's pairs.txt (or pairsDevTest.txt, whose header is one number, as a single fold).
+    """Read LFW's pairs.txt (or pairsDevTest.txt, whose header is one number, as a single fold); no header, no folds.
 
     "Ada 1 4" names Ada/Ada_0001.jpg and Ada/Ada_0004.jpg. Raises EvaluationError with the line number.
     """
     texts = read_lines(path, EvaluationError, "pair list")
     lines = [line.split("\t") if "\t" in line else line.split() for line in texts]
+    if lines and _is_lfw_line(lines[0]):
+        return _without_header(path, lines)
     folds, per_kind = _lfw_header(path, lines)
     expected = 1 + 2 * folds * per_kind
     if len(lines) != expected:
         raise EvaluationError(
-            f"{path}: the header announces {folds} folds of {per_kind} genuine and {per_kind} impostor pairs,"
+            f"{path}: line 1 announces {folds} folds of {per_kind} genuine and {per_kind} impostor pairs,"
             f" which is {expected} lines, got {len(lines)}"
         )
     same = np.tile(np.repeat([True, False], per_kind), folds)
     names = [_lfw_names(path, number, line, bool(same[number - 2])) for number, line in enumerate(lines[1:], start=2)]
     left, right = zip(*names, strict=True)
     return NamedPairs(left=left, right=right, same=same, fold=np.repeat(np.arange(folds), 2 * per_kind))
+
+
+def _without_header(path: str | Path, lines: Sequence[Sequence[str]]) -> NamedPairs:
+    same = [len(line) == 3 for line in lines]
+    pairs = [
+        _lfw_names(path, number, list(line), genuine)
+        for number, (line, genuine) in enumerate(zip(lines, same, strict=True), start=1)
+        if any(field.strip() for field in line)
+    ]
+    left, right = zip(*pairs, strict=True)
+    kept = [genuine for line, genuine in zip(lines, same, strict=True) if any(field.strip() for field in line)]
+    return NamedPairs(left=left, right=right, same=np.array(kept, dtype=bool))
+
+
+def _is_lfw_line(fields: Sequence[str]) -> bool:
+    """Whether these are "name i j" or "name i other j" and no header; a name is no number."""
+    fields = [field.strip() for field in fields]
+    numbers = fields[1:] if len(fields) == 3 else fields[1::2]
+    return len(fields) in (3, 4) and not fields[0].isdigit() and all(number.isdigit() for number in numbers)
 
 
 def read_csv_pairs(path: str | Path) -> NamedPairs:
