@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -19,6 +19,7 @@ def templates(
     probes: Path | None = None,
     detector_scores: Path | None = None,
     normalised: Annotated[bool, Flag] = False,
+    without_face: Literal["error", "reject"] = "error",
     views: View | None = None,
     far: Annotated[list[float] | None, Parameter(negative=())] = None,
     device: str = "cpu",
@@ -42,6 +43,9 @@ def templates(
         ijbc_name_5pts_score.txt: images count as much as the detector was sure of them.
     normalised
         Divide each embedding by its norm first, so that norms do not weigh.
+    without_face
+        What is done with templates that have no embedding, or only such of zeros: an error, or a failure to enrol whose
+        pairs and searches count as rejected.
     views
         Which embedding of an image counts: its own, or with its mirror image (sum, where there is one).
     far
@@ -63,12 +67,15 @@ def templates(
     if (gallery is None) != (probes is None):
         raise EvaluationError("a search needs both: --gallery G1 G2 and --probes P")
     started = time.perf_counter()
-    pooled, view = pooled_templates(embeddings, images, detector_scores, keep_norms=not normalised, view=views)
+    pooled, view = pooled_templates(
+        embeddings, images, detector_scores, keep_norms=not normalised, view=views, without_face=without_face
+    )
     figures: dict[str, Any] = {
         "embeddings": str(embeddings),
         "images": str(images),
         "view": view,
         "keep_norms": not normalised,
+        "without_face": without_face,
     }
     figures["detector_scores"] = None if detector_scores is None else str(detector_scores)
     if pairs is not None:
