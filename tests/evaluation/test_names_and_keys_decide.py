@@ -6,7 +6,7 @@ import pytest
 from angulus.embeddings import EmbeddingSet
 from angulus.embeddings.shared_images import shared_rows
 from angulus.errors import EvaluationError
-from angulus.evaluation import match
+from angulus.evaluation import identify, match
 from angulus.evaluation.files.blufr_lists import BlufrTrial, BlufrTrials
 from angulus.evaluation.rates.retrieval import retrieve
 from angulus.evaluation.scores.pairs import NamedPairs
@@ -118,3 +118,11 @@ def test_why_there_is_nothing_to_find(queries, gallery, cameras, rule, why):
 def test_one_image_a_person_has_nothing_to_find():
     with pytest.raises(EvaluationError, match="has one image alone, the query itself"):
         retrieve(EmbeddingSet(embeddings=vectors(3), labels=[0, 1, 2]))
+
+
+def test_a_gallery_of_one_person_is_said():
+    unit = np.eye(3, dtype=np.float32)
+    labels = {"probe_labels": np.array([0, 1]), "gallery_labels": np.array([0])}
+    assert "holds one person alone" in identify(unit[:2], unit[2:], **labels).table()
+    labels["gallery_labels"] = np.array([0, 1])
+    assert "one person" not in identify(unit[:2], unit[1:], **labels).table()
