@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from angulus.errors import DataError
-from angulus.files import read_regular
+from angulus.text_files import read_text
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
@@ -51,7 +51,7 @@ def read_csv(path: Path) -> dict[str, list[str]]:
     """The columns of a csv file as text. Raises DataError for a missing file and for lines of unlike lengths."""
     table: list[list[str]] = []
     try:
-        rows = table_rows(read_regular(path).decode("utf-8-sig", "surrogateescape"))
+        rows = table_rows(read_text(path, DataError, "manifest"))
         names = [name.strip() for name in next(rows, (0, []))[1]]
         if len(set(names)) < len(names):
             raise DataError(f"{path}: two columns have one name: {', '.join(names)}")
@@ -59,9 +59,8 @@ def read_csv(path: Path) -> dict[str, list[str]]:
             if len(row) != len(names):
                 raise DataError(f"{path}, line {line}: must have {len(names)} columns, got {len(row)}")
             table.append(row)
-    except (OSError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise DataError(f"cannot read the manifest {path}: {reason}") from error
+    except csv.Error as error:
+        raise DataError(f"cannot read the manifest {path}: {error}") from error
     return {name: [row[place] for row in table] for place, name in enumerate(names)}
 
 

@@ -33,7 +33,9 @@ OPTIONS = {
     "evaluate compare": "far json markdown pairs protocol report views",
     "evaluate identify": "device distractors fpir intervals json name no-intervals rank report views",
     "evaluate retrieve": "at json precision rerank rule views",
-    "evaluate templates": "detector-scores device empty-gallery far gallery images json normalised pairs probes views",
+    "evaluate templates": (
+        "detector-scores device empty-gallery far gallery images json normalised pairs probes views without-face"
+    ),
     "invert": (
         "allow batch-size betas bn bn-first bn-moment bn-unsquared clamp device distance embeddings empty-betas first "
         "fit flip identities images iterations jitter json keys lr network norm normalise out picture-every "

@@ -58,7 +58,7 @@ def only_problem(*settings: str) -> str:
         ("data.identities.exclude=[12]", "data.identities.exclude[0]: must be text, got 12; put it in quotes"),
         # one of several words
         ("train.cache=memry", "train.cache: must be auto, memory or none, got 'memry'; did you mean memory?"),
-        ("train.precision=16", "train.precision: must be float32 or bfloat16, got 16"),
+        ("train.precision=16", "train.precision: must be auto, float32 or bfloat16, got 16"),
         # what the dataclasses themselves refuse
         ("train.batch_size=0", "train.batch_size: must be at least 1, got 0"),
         ("data.identities.evaluate_on=dev", "data.identities: there is no part 'dev'; parts has train, test"),

@@ -17,7 +17,7 @@ INTERRUPTED = 130
 PIPE_CLOSED = 141
 
 # Threads of a small operation that spin while they wait keep the one that works from its core: beside a busy process
-# a run then takes twenty times as long. Read when torch is first imported, and by every child; a user's own word stands.
+# a run then takes twenty times as long. Read when torch is first imported, and by every child; a user's word stands.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 app = App(

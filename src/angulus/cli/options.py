@@ -19,6 +19,7 @@ Several = Parameter(negative=())
 Fit = Literal["auto", "proportional", "resize", "crop", "error"]
 View = Literal["plain", "sum", "concat"]
 Protocol = Literal["plain", "mean-centred", "insightface"]
+WithoutFace = Literal["error", "reject"]
 Rule = Literal["subcenter", "strict", "nearest", "combined"]
 
 

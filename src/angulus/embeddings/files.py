@@ -28,6 +28,7 @@ from safetensors.numpy import save_file
 from angulus.array_files import read_array, read_arrays, write_array, write_arrays
 from angulus.errors import EvaluationError
 from angulus.json_files import parse_json
+from angulus.text_files import read_lines
 
 Stored = Literal["float32", "float16"]
 
@@ -161,7 +162,7 @@ def _read_npy(path: Path) -> dict[str, Any]:
 def _read_labels(path: Path) -> NDArray:
     if path.suffix == ".npy":
         return _guarded(path, read_array)
-    lines = _guarded(path, lambda file: file.read_text(encoding="utf-8").splitlines())
+    lines = read_lines(path, EvaluationError, "list of labels")
     try:
         return np.array([int(line) for line in lines])
     except ValueError:

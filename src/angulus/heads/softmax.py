@@ -203,6 +203,9 @@ def check_smoothing(value: float) -> None:
 
 def check_shapes(embeddings: Tensor, weight: Tensor, labels: Tensor, bias: Tensor | None) -> None:
     """Raise ValueError unless the shapes and types fit together."""
+    for name, value in (("embeddings", embeddings), ("labels", labels)):
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{name} must be a torch tensor, got {type(value).__name__}; use torch.as_tensor({name})")
     if embeddings.ndim != 2 or weight.ndim not in (2, 3) or labels.ndim != 1:
         shapes = f"{list(embeddings.shape)}, {list(weight.shape)}, {list(labels.shape)}"
         raise ValueError(f"margin softmax needs {BATCH_AXES}; got shapes {shapes}")

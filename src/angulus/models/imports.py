@@ -8,7 +8,7 @@ import math
 import os
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,12 @@ from angulus.models.spec import InputSpec
 from angulus.models.weights import fill
 
 # Where trainers put the network's weights inside a checkpoint; the first that is there counts.
-_NESTED = ("net_state_dict", "state_dict_backbone", "state_dict")
+_NESTED = ("net_state_dict", "state_dict_backbone", "state_dict", "model")
+# What wrappers write before every name, and what stands before the names of the network inside a larger model.
+_WRAPPERS = ("module.", "_orig_mod.")
+_INNER = ("backbone.", "features.module.")
+_MOBILEFACENET = frozenset({"linear7.conv.weight", "linear1.conv.weight"})
+_IRESNET = frozenset({"layer3.0.conv1.weight", "fc.weight", "features.running_mean"})
 
 
 def import_weights(path: str | os.PathLike[str], config: ModelConfig | str | None = None) -> EmbeddingModel:
@@ -37,12 +42,14 @@ def import_weights(path: str | os.PathLike[str], config: ModelConfig | str | Non
     state = read_foreign(file)
     chosen = _chosen(config, state, str(file))
     model = chosen.build()
+    if not set(model.state_dict()) & set(state):
+        state = next((inner for inner in _inner_parts(state) if set(inner) & set(model.state_dict())), state)
     fill(model, state, str(file))
     return model.eval()
 
 
 def read_foreign(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The weights in a .pt, .pth or .ckpt file by name, without the wrapper's "module." prefix. Raises ModelError."""
+    """The weights in a .pt, .pth or .ckpt file by name, without what wrappers write before them. Raises ModelError."""
     file = Path(path)
     try:
         with warnings.catch_warnings():
@@ -67,9 +74,9 @@ def recognise(state: Mapping[str, Tensor], where: str = "the file") -> ModelConf
     IResNet: the number of blocks gives the depth, `fc.weight` the size of the image, which must be square.
     Raises ModelError for any other network.
     """
-    if {"linear7.conv.weight", "linear1.conv.weight"} <= set(state):
+    if set(state) >= _MOBILEFACENET:
         return _mobilefacenet(state)
-    if {"layer3.0.conv1.weight", "fc.weight", "features.running_mean"} <= set(state):
+    if set(state) >= _IRESNET:
         return _iresnet(state, where)
     names = ", ".join(list(state)[:4])
     raise ModelError(
@@ -93,7 +100,29 @@ def _weights(content: Any, file: Path) -> dict[str, Tensor]:
         content = next((content[key] for key in _NESTED if isinstance(content.get(key), Mapping)), content)
     if not isinstance(content, Mapping) or not content or not all(map(torch.is_tensor, content.values())):
         raise ModelError(f"{file} holds no weights by name, neither at its top nor under {', '.join(_NESTED)}")
-    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+    state = {_unwrapped(str(name)): tensor for name, tensor in content.items()}
+    if is_known(state):
+        return state
+    return next((inner for inner in _inner_parts(state) if is_known(inner)), state)
+
+
+def _unwrapped(name: str) -> str:
+    while prefix := next((prefix for prefix in _WRAPPERS if name.startswith(prefix)), ""):
+        name = name.removeprefix(prefix)
+    return name
+
+
+def _inner_parts(state: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """The weights below each prefix of an inner network, without it; what lies beside (a head) is left out."""
+    for prefix in _INNER:
+        yield {
+            _unwrapped(name.removeprefix(prefix)): tensor for name, tensor in state.items() if name.startswith(prefix)
+        }
+
+
+def is_known(state: Mapping[str, Tensor]) -> bool:
+    """Whether these are the names of a network that `recognise` knows."""
+    return set(state) >= _MOBILEFACENET or set(state) >= _IRESNET
 
 
 def _mobilefacenet(state: Mapping[str, Tensor]) -> MobileFaceNet:

@@ -39,7 +39,15 @@ from angulus.training.recipe.data_sources import Sources, open_sources
 from angulus.training.recipe.defaults import choose_device, filled, plain_augment, with_model
 from angulus.training.recipe.description import facts, shown
 from angulus.training.recipe.serialization import record
-from angulus.training.step import Recogniser, StepOutput, check_micro_batches, gradients, settle_order, update
+from angulus.training.step import (
+    Recogniser,
+    StepOutput,
+    check_batch_norm,
+    check_micro_batches,
+    gradients,
+    settle_order,
+    update,
+)
 from angulus.training.storage.atomic_files import write_json
 from angulus.training.storage.checkpoint import Checkpoints
 from angulus.training.storage.class_names import start_classes
@@ -124,6 +132,10 @@ class Run:
         self.total = self.epoch_steps * (experiment.train.epochs or 1)
         smallest = len(sources.train) if sources.mixture is None else experiment.train.batch_size
         check_micro_batches(experiment.train, smallest, group.world)
+        ends = {0, self.epoch_steps - 1}
+        check_batch_norm(
+            self.model, experiment.train, [len(self.sampler.batch(0, index)) for index in ends], group.world
+        )
         margin = in_steps(experiment.margin or Margin(), self.epoch_steps, self.total)
         self.head, self.portions = heads_of(experiment, sources, model.embedding_dim, margin, group, device)
         self.optimizer = build_optimizer(experiment.optim, self.model, self.head)

@@ -1,5 +1,6 @@
 """One optimizer step: images to embeddings to loss to gradient, over the micro-batches of a global batch."""
 
+import copy
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -120,6 +121,35 @@ def check_micro_batches(config: Training, num_examples: int, world: int) -> None
             f"{config.accumulate}, so that every micro-batch has examples in every process; raise train.batch_size or "
             "lower train.accumulate"
         )
+
+
+def check_batch_norm(model: EmbeddingModel, config: Training, batches: Sequence[int], world: int) -> None:
+    """Raise ConfigError where the batch norms of a model would see one image in a pass, which has no variance.
+
+    batches: sizes of the batches that occur, over all processes.
+    """
+    passes = [part for batch in batches for part in micro_batches(batch, world, config.accumulate)]
+    if config.batch_norm == "synchronised" and world > 1:
+        passes = [[sum(part)] for part in passes]
+    if config.batch_norm == "frozen" or min(min(part) for part in passes) > 1 or _trains_on_one_image(model):
+        return
+    raise ConfigError(
+        f"train.batch_size={config.batch_size} with train.accumulate={config.accumulate} leaves one image for a pass"
+        f" (batches of {', '.join(map(str, sorted(set(batches))))}; processes: {world}), and"
+        " batch norm needs two: raise train.batch_size, lower train.accumulate, or take train.batch_norm=frozen"
+    )
+
+
+def _trains_on_one_image(model: EmbeddingModel) -> bool:
+    """Whether a model has no batch norm for which one image is a single value; tried on a copy."""
+    device = next(model.parameters()).device
+    spec, tried = model.input, copy.deepcopy(model).train()
+    try:
+        with torch.no_grad():
+            tried(torch.zeros(1, 3, spec.height, spec.width, device=device))
+    except ValueError:
+        return False
+    return True
 
 
 def prepared(model: EmbeddingModel, images: Tensor) -> Tensor:

@@ -85,15 +85,17 @@ def test_identify_takes_the_first_images_as_gallery(home, capsys):
     assert "rank 1" in capsys.readouterr().out
 
 
-def test_identify_in_a_gallery_with_distractors(home):
+def test_identify_in_a_gallery_with_distractors(home, capsys):
     found = people_set()
     found.select(np.arange(0, 120, 4)).save("gallery.safetensors")
+    found.select(np.setdiff1d(np.arange(len(found)), np.arange(0, 120, 4))).save("probes.npz")
     np.save("strangers.npy", np.random.default_rng(5).normal(size=(500, 16)).astype(np.float32))
-    alone = run("identify", "a.npz", "gallery.safetensors", "--no-intervals")
-    crowd = run("identify", "a.npz", "gallery.safetensors", "--distractors", "strangers.npy", "--no-intervals")
+    alone = run("identify", "probes.npz", "gallery.safetensors", "--no-intervals")
+    crowd = run("identify", "probes.npz", "gallery.safetensors", "--distractors", "strangers.npy", "--no-intervals")
     assert (alone["gallery"], crowd["distractors"]) == (30, 500)
     assert crowd["cmc"][0]["hits"] <= alone["cmc"][0]["hits"]
-    assert alone["known"] == 120
+    assert alone["known"] == 90
+    assert "30 of the 260 probes are in the gallery too" in error_of(capsys, "identify", "a.npz", "gallery.safetensors")
 
 
 def test_blufr_draws_trials_or_reads_them(home):

@@ -59,7 +59,7 @@ def test_a_file_that_is_not_there(tmp_path):
     records = open_manifest(manifest(tmp_path, "path,identity\ngone.jpg,Ada\n"))
     with pytest.raises(DataError, match=r"cannot read .*gone.jpg, which example 0 of .*list.csv names: No such file"):
         records.read_bytes(0)
-    with pytest.raises(DataError, match=r"cannot read the manifest .*none.csv: No such file"):
+    with pytest.raises(DataError, match=r"no manifest at .*none.csv: the file does not exist"):
         open_manifest(tmp_path / "none.csv")
 
 

@@ -73,11 +73,6 @@ def test_a_folder_of_parts(tmp_path):
             "must have a column label, labels, identity, class; it has image, age",
         ),
         ({"a": [b"x"], "b": [b"x"], "label": [3]}, None, "must have a column image with bytes"),
-        (
-            {"image": [{"bytes": b"x", "path": "k"}] * 2, "label": [0, 0]},
-            None,
-            "two images have the key 'k'; every image needs its own",
-        ),
     ],
 )
 def test_what_is_not_understood(tmp_path, columns, metadata, sentence):

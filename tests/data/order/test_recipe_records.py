@@ -200,7 +200,7 @@ def test_weights_from_a_file(tmp_path):
         ("key,weight\na,much\n", r"line 2: the weight of 'a' must be a number from 0, got 'much'"),
         ("key,weight\na,-1\n", r"line 2: the weight of 'a' must be a number from 0, got '-1'"),
         ("key,weight\na,nan\n", r"line 2: the weight of 'a' must be a number from 0, got 'nan'"),
-        (None, "cannot read the manifest .*No such file"),
+        (None, "no manifest at .*does not exist"),
     ],
 )
 def test_files_of_weights_that_are_wrong(tmp_path, text, message):

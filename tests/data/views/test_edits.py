@@ -144,7 +144,7 @@ def test_a_list_for_another_set_says_so(tmp_path, people):
 
 
 def test_a_missing_list(tmp_path):
-    with pytest.raises(DataError, match=r"cannot read the list of edits .*absent\.csv: No such file"):
+    with pytest.raises(DataError, match=r"no list of edits at .*absent\.csv: the file does not exist"):
         read_edits(tmp_path / "absent.csv")
 
 

@@ -78,7 +78,7 @@ def test_a_table_that_is_wrong(tmp_path, text, sentence):
 
 
 def test_a_table_that_is_not_there(tmp_path):
-    with pytest.raises(DataError, match=r"the table of people .*none\.csv cannot be read"):
+    with pytest.raises(DataError, match=r"no table of people at .*none\.csv: the file does not exist"):
         read_people(tmp_path / "none.csv")
 
 

@@ -100,7 +100,7 @@ def test_sets_are_their_scores(seed, images, block):
     for rule in (PLAIN, MSMT17):
         task = search_task(found, None, rule)
         loops = expected(found.embeddings @ found.embeddings.T, task)
-        if loops:
+        if loops and len(set(found.labels.tolist())) > 1:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(retrieval, "_BLOCK_ROWS", block)
                 assert_is_the_loop(retrieve(found, rule=rule, at=AT), loops)
@@ -126,7 +126,7 @@ def market():
     """One person at cameras 1 and 2, a distractor (0) and a junk box (-1); the query is person 7 at camera 1."""
     query = EmbeddingSet(embeddings=np.array([[1.0, 0]]), labels=np.array([7]), columns={"camera": np.array([1])})
     gallery = EmbeddingSet(
-        embeddings=np.array([[1, 0], [1, 0.1], [1, 0.2], [1, 0.3], [1, 0.4]]),
+        embeddings=np.array([[1, 0.01], [1, 0.1], [1, 0.2], [1, 0.3], [1, 0.4]]),
         labels=np.array([7, -1, 0, 7, 3]),
         columns={"camera": np.array([1, 2, 2, 2, 1])},
     )
@@ -147,7 +147,7 @@ def test_market_1501_takes_out_its_camera_and_junk_and_keeps_distractors():
 
 def test_people_are_matched_by_name_where_both_sets_have_names():
     queries = EmbeddingSet(embeddings=np.eye(3), labels=["Cy", "Ada", "Eve"])
-    gallery = EmbeddingSet(embeddings=np.eye(3), labels=["Dee", "Ada", "Cy"])
+    gallery = EmbeddingSet(embeddings=2 * np.eye(3), labels=["Dee", "Ada", "Cy"])
     found = retrieve(queries, gallery, at=(1, 3))
     assert (found.rows.tolist(), found.without_match) == ([0, 1], 1)
     assert [found.hits(1), found.hits(3)] == [1, 2]
@@ -172,7 +172,7 @@ def test_faults():
         (lambda: retrieve(query, bare, rule=MARKET_1501), "needs the camera of each gallery image"),
         (lambda: retrieve(query, EmbeddingSet(embeddings=np.eye(2))), "needs labels, and the gallery have none"),
         (lambda: retrieve(query, EmbeddingSet(embeddings=np.eye(3), labels=[1, 2, 7])), "2 dimensions .* has 3"),
-        (lambda: retrieve(query, EmbeddingSet(embeddings=np.zeros((1, 2)), labels=[7])), "all zeros in row 0"),
+        (lambda: retrieve(query, EmbeddingSet(embeddings=np.zeros((2, 2)), labels=[7, 8])), "all zeros in row 0"),
         (lambda: retrieve(query, gallery, at=()), r"ranks of at least 1, got \[\]"),
         (lambda: retrieve(query, gallery, at=(0,)), r"ranks of at least 1, got \[0\]"),
         (lambda: retrieve(query, gallery, form="area"), "form must be one of plain, trapezoid, got 'area'"),

@@ -68,8 +68,8 @@ def test_scores_are_sorted_and_leave_the_given_arrays_alone():
 @pytest.mark.parametrize(
     ("genuine", "impostor", "message"),
     [
-        ([], [0.1], "genuine scores must be a list of at least one pair"),
-        ([0.1], [], "impostor scores must be a list of at least one pair"),
+        ([], [0.1], "there is no genuine pair"),
+        ([0.1], [], "there is no impostor pair"),
         ([0.1, np.nan], [0.1], "genuine scores must be finite"),
         ([0.1], [np.nan, 0.1], "impostor scores must be finite"),
         ([0.1], [-np.inf, 0.1], "impostor scores must be finite"),
@@ -87,7 +87,7 @@ def test_all_pairs_refuse(monkeypatch):
         all_pair_scores(vectors, np.where(np.arange(10) == 4, -1, labels))
     with pytest.raises(EvaluationError, match="one entry for each of the 10 images"):
         all_pair_scores(vectors, labels[:9])
-    with pytest.raises(EvaluationError, match="genuine scores must be a list of at least one pair"):
+    with pytest.raises(EvaluationError, match="there is no genuine pair"):
         all_pair_scores(vectors, np.arange(10))
     monkeypatch.setattr(scores_module, "MOST_PAIRS", 44)
     with pytest.raises(EvaluationError, match="at most 44; 10 images make 45"):

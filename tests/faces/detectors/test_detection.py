@@ -149,7 +149,7 @@ def test_wrong_landmark_files_name_the_line(tmp_path, text, words):
     (tmp_path / "bad.csv").write_text(text)
     with pytest.raises(FacesError, match=words):
         ListedLandmarks.read(tmp_path / "bad.csv")
-    with pytest.raises(FacesError, match="not a readable file"):
+    with pytest.raises(FacesError, match="the file does not exist"):
         ListedLandmarks.read(tmp_path / "none.csv")
 
 

@@ -12,6 +12,7 @@ from angulus.data import FolderSource, Source, subset
 from angulus.errors import ConfigError, DataError, ModelError
 from angulus.inversion import Attack, AuditPeople, Judge, model_judge
 from angulus.models import EmbeddingModel
+from angulus.text_files import read_entries
 from angulus.training.storage.class_names import read_classes
 from angulus.training.trained_head import StoredHead, read_head
 
@@ -80,10 +81,7 @@ def listed(path: Path) -> list[str]:
         return classes
     if path.is_dir():
         return sorted(entry.name for entry in path.iterdir() if entry.is_dir())
-    try:
-        found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as a list of names: {error}") from error
+    found = read_entries(path, DataError, "list of names")
     if not found:
         raise ConfigError(f"{path} names nobody")
     return found

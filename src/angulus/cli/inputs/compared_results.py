@@ -12,6 +12,7 @@ from angulus.cli.inputs.verification_inputs import SETS, descending, listed_pair
 from angulus.embeddings import EmbeddingSet, View
 from angulus.errors import EvaluationError
 from angulus.evaluation import Comparison, Pairs, VerificationResult, compare_accuracy, compare_tar, verify
+from angulus.evaluation.files.named_images import check_named_once
 from angulus.evaluation.protocols.verification import DEFAULT_FARS
 from angulus.evaluation.rates.folds import Protocol, decided_rightly, folded_accuracy
 from angulus.evaluation.report.result_files import read_result
@@ -83,6 +84,7 @@ def _in_order(second: EmbeddingSet, first: EmbeddingSet, path: Path) -> Embeddin
             raise EvaluationError(f"both sets must hold the same images, got {len(first)} and {len(second)} rows")
     else:
         rows = {key: row for row, key in enumerate(second.keys)}
+        check_named_once(first.keys, second.keys, "the first set")
         missing = [key for key in first.keys if key not in rows]
         if missing or len(second) != len(first):
             example = f", {missing[0]!r} is not in {path}" if missing else ""

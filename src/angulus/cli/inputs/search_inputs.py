@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from angulus.cli.inputs.verification_inputs import stored_set
 from angulus.embeddings import EmbeddingSet, View
+from angulus.embeddings.shared_images import check_apart, shared_rows
 from angulus.errors import EvaluationError
 from angulus.evaluation.rates.identification import first_image_gallery
 from angulus.evaluation.scores.search_tasks import PLAIN, search_task
@@ -43,6 +44,8 @@ def search_parts(probes: Path, gallery: Path | None, distractors: Sequence[Path]
     if second.dim != first.dim:
         raise EvaluationError(f"{gallery} has {second.dim} dimensions and the probes have {first.dim}; use one model")
     task = search_task(first, None if gallery is None else second, PLAIN)
+    if gallery is not None:
+        check_apart(shared_rows(first, second, task.query_labels, task.gallery_labels), first, "probes")
     unit, rows = first.unit(view), slice(None)
     if gallery is None:
         gallery_rows, rows = first_image_gallery(task.query_labels)

@@ -10,7 +10,7 @@ from angulus.data.formats.layout import Layout, holds_files
 from angulus.data.formats.manifest.reader import open_manifest
 from angulus.data.formats.manifest.writer import ManifestWriter
 from angulus.data.formats.packed import INDEX, PackedWriter, open_packed
-from angulus.data.formats.parquet.reader import has_images, open_parquet
+from angulus.data.formats.parquet.reader import files_at, has_images, is_hub, open_parquet
 from angulus.data.formats.parquet.writer import ParquetWriter
 from angulus.data.formats.rec.reader import open_rec
 from angulus.data.formats.rec.writer import RecWriter
@@ -39,7 +39,7 @@ LAYOUTS: dict[Format, Layout] = {
         open=open_parquet,
         writer=lambda folder, name, source, place: ParquetWriter(folder, name, source),
         suffix=".parquet",
-        is_at=holds_files(".parquet"),
+        is_at=is_hub,
     ),
     "tar": Layout(
         open=open_tar,
@@ -69,7 +69,7 @@ def open_source(
 
     Args:
         path: a folder of identities, a .rec, .tar, .parquet or .csv, a folder NAME.packed, or a folder of tar or
-            parquet files.
+            parquet files (or of a folder data with such); a pattern such as data/train-*.parquet.
         kind: the layout; None tells it from the path and what lies there.
         size: (height, width) of every image; None leaves them as they are.
         fit: how an image of another size is brought to `size`.
@@ -91,6 +91,8 @@ def open_source(
 
 def format_of(path: Path) -> Format:
     """The layout of what lies at a path. Raises DataError where nothing does, or nothing known."""
+    if path.suffix == ".parquet" and "*" in path.name:
+        path = files_at(path)[0]
     if not path.exists():
         raise DataError(f"there is no data at {path}; expected a folder, .rec, .tar, .parquet, .csv or .packed")
     if path.is_dir():

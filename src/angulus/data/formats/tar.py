@@ -5,13 +5,14 @@
 
 The places of all images are found once, by walking the heads of the archive, and then read in any order. Archives of
 others need an image and either a label (`cls`, or "label" in `json`), a name ("identity" in `json`), or a folder for
-each identity. Only plain archives can be read in any order: compressed ones must be unpacked first.
+each identity; a folder around all of these is no part of the names. A key that several archives have begins with the
+name of its archive. Only plain archives can be read in any order: compressed ones must be unpacked first.
 """
 
 import json
 import logging
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,9 @@ def open_tar(path: str | Path) -> TarRecords:
         raise DataError(f"{path} holds no image; expected the layout of webdataset: a.jpg a.cls b.jpg b.cls ...")
     for example in examples:
         example.about = _about(blobs[example.archive], example)
-    keys = [str(example.about.get("key") or _member(example).name) for example in examples]
+    around = _folder_around(examples)
+    keys = [str(example.about.get("key") or _member(example).name.removeprefix(around)) for example in examples]
+    keys = _with_shards(keys, examples, blobs)
     check_unique(str(path), keys)
     labels, identities = labelled(str(path), _numbers(blobs, examples), _names(path, blobs, examples))
     return TarRecords(
@@ -102,11 +105,52 @@ def open_tar(path: str | Path) -> TarRecords:
     )
 
 
+def _with_shards(keys: list[str], examples: Sequence[_Example], blobs: Sequence[Blob]) -> list[str]:
+    """Keys that more than one archive has begin with the name of theirs."""
+    archives: dict[str, set[int]] = {}
+    for key, example in zip(keys, examples, strict=True):
+        archives.setdefault(key, set()).add(example.archive)
+    return [
+        f"{blobs[example.archive].path.stem}/{key}" if len(archives[key]) > 1 else key
+        for key, example in zip(keys, examples, strict=True)
+    ]
+
+
 def _examples(blob: Blob, number: int) -> list[_Example]:
+    """The examples of an archive, whose files share a name up to the first dot.
+
+    Where that makes two images of one example and a name up to the last dot makes whole examples, these are meant
+    ("C._D._Eliot_0001.jpg").
+    """
+    members = _members(blob)
+    try:
+        found = _grouped(blob, number, members, lambda name: name.partition("."))
+    except DataError:
+        try:
+            found = _grouped(blob, number, members, lambda name: name.rpartition("."))
+        except DataError:
+            found = {}
+        images = [example for example in found.values() if example.image is not None]
+        named = [example for example in images if example.label is not None or example.more is not None]
+        if not images or (len(named) < len(images) and (named or not all("/" in one.base for one in images))):
+            raise
+        if len(images) < len(found):
+            raise
+    lacking = [example.base for example in found.values() if example.image is None]
+    if lacking:
+        logger.warning("%s: %d examples without an image are left out (%s)", blob.path, len(lacking), lacking[0])
+    return [example for example in found.values() if example.image is not None]
+
+
+def _grouped(
+    blob: Blob, number: int, members: Sequence[tarfile.TarInfo], split: Callable[[str], tuple[str, str, str]]
+) -> dict[str, _Example]:
     found: dict[str, _Example] = {}
-    for member in _members(blob):
+    for member in members:
         folder, slash, name = member.name.removeprefix("./").rpartition("/")
-        stem, dot, extension = name.partition(".")
+        if name.startswith("."):
+            continue
+        stem, dot, extension = split(name)
         if not stem or not dot:
             continue
         base = f"{folder}{slash}{stem}"
@@ -120,10 +164,7 @@ def _examples(blob: Blob, number: int) -> list[_Example]:
             if example.image is not None:
                 raise DataError(f"{blob.path}: {base} has two images, {example.image.name} and {member.name}")
             example.image = member
-    lacking = [example.base for example in found.values() if example.image is None]
-    if lacking:
-        logger.warning("%s: %d examples without an image are left out (%s)", blob.path, len(lacking), lacking[0])
-    return [example for example in found.values() if example.image is not None]
+    return found
 
 
 def _members(blob: Blob) -> list[tarfile.TarInfo]:
@@ -199,12 +240,25 @@ def _numbers(blobs: Sequence[Blob], examples: Sequence[_Example]) -> list[int] |
     return numbers
 
 
+def _folder_around(examples: Sequence[_Example]) -> str:
+    """What all names begin with where folders are the identities and lie in one folder more ("people/"), else ""."""
+    if any(example.label is not None or example.more is not None for example in examples):
+        return ""
+    folders = [_member(example).name.split("/")[:-1] for example in examples]
+    depth = min(len(folder) for folder in folders) - 1
+    common = 0
+    while common < depth and len({folder[common] for folder in folders}) == 1:
+        common += 1
+    return "".join(f"{part}/" for part in folders[0][:common])
+
+
 def _names(path: Path, blobs: Sequence[Blob], examples: Sequence[_Example]) -> list[str] | None:
     if all("identity" in example.about for example in examples):
         return [str(example.about["identity"]) for example in examples]
     if any(example.label is not None or "label" in example.about for example in examples):
         return None
-    folders = [example.base.rpartition("/")[0] for example in examples]
+    around = _folder_around(examples).removeprefix("./")
+    folders = [example.base.removeprefix(around).rpartition("/")[0] for example in examples]
     if all(folders):
         return folders
     bad = examples[folders.index("")]

@@ -12,6 +12,7 @@ from angulus.data.views.edits import Edit, Edits, names_digest
 from angulus.data.views.label_corrections import Relabelled
 from angulus.data.views.split import Subset, select
 from angulus.errors import DataError
+from angulus.text_files import slashed
 
 logger = logging.getLogger(__name__)
 
@@ -73,9 +74,10 @@ def _rows_of(source: Source, edits: Sequence[Edits], images: _Said) -> dict[str,
     rows: dict[str, int] = {}
     if not images:
         return rows
+    named = {slashed(key): key for key in images}
     for index in _candidates(source, images):
-        key = source.keys[index]
-        if key in images:
+        key = named.get(slashed(source.keys[index]))
+        if key is not None:
             rows[key] = index
     by_origin = {made.origin: made for made in edits}
     for key, (edit, origin) in images.items():

@@ -28,6 +28,7 @@ import numpy as np
 from angulus.data.examples import Source
 from angulus.errors import DataError
 from angulus.tables import table_rows, table_text
+from angulus.text_files import read_text
 
 logger = logging.getLogger(__name__)
 
@@ -70,10 +71,7 @@ class Edits:
 def read_edits(path: str | Path) -> Edits:
     """Read a list of changes. Raises DataError naming file and line for everything that is not as it must be."""
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
-    except OSError as error:
-        raise DataError(f"cannot read the list of edits {path}: {error.strerror or error}") from error
+    text = read_text(path, DataError, "list of edits")
     made_for = ""
     if text.startswith("#"):
         first, _, text = text.partition("\n")

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from angulus.data.views.split import folded_name
 from angulus.errors import DataError
-from angulus.files import read_regular
 from angulus.tables import table_rows
+from angulus.text_files import read_text
 
 Spelling = Literal["exact", "folded"]
 People = dict[tuple[str, str], str]
@@ -107,14 +107,14 @@ def read_people(path: Path) -> People:
     """
     people: People = {}
     try:
-        rows = table_rows(read_regular(path).decode("utf-8-sig"))
+        rows = table_rows(read_text(path, DataError, "table of people"))
         _, names = next(rows, (0, []))
         missing = [column for column in COLUMNS if column not in names]
         if missing:
             raise DataError(f"{path} must have the columns {', '.join(COLUMNS)}; it lacks {', '.join(missing)}")
         for line, row in rows:
             add(people, dict(zip_longest(names, row[: len(names)])), f"{path}, line {line}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise DataError(f"the table of people {path} cannot be read: {error}") from error
     return people
 

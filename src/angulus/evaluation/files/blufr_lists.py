@@ -58,7 +58,11 @@ class BlufrTrials:
             raise EvaluationError("published trials name images, and these embeddings have no keys")
         rows = {PurePosixPath(key).stem: row for row, key in enumerate(keys)}
         if len(rows) < len(keys):
-            raise EvaluationError("file names of the embeddings' keys must be distinct to be matched with trials")
+            twice = next(key for row, key in enumerate(keys) if rows[PurePosixPath(key).stem] != row)
+            raise EvaluationError(
+                "file names of the embeddings' keys must be distinct to be matched with trials, got"
+                f" {PurePosixPath(twice).stem!r} more than once; embed the images anew or rename them"
+            )
         place = np.array([rows.get(PurePosixPath(name).stem, -1) for name in self.names], dtype=np.int64)
         used = np.unique(np.concatenate([trial.test for trial in self.trials]))
         missing = used[place[used] < 0]

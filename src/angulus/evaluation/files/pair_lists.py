@@ -1,8 +1,8 @@
 """Which pairs does a published protocol compare: pair files by image name, and how names find their embeddings.
 
 Formats: LFW's `pairs.txt` (a header "folds<TAB>pairs", then for each fold that many genuine lines "name i j" and that
-many impostor lines "name i other j"), CSV with the header `a,b,same` and an optional column `fold`, and the trial lists
-of speaker verification (see `trials`).
+many impostor lines "name i other j"; or such lines without a header), CSV with the header `a,b,same` and an optional
+column `fold`, and the trial lists of speaker verification (see `trial_lists`).
 """
 
 import csv
@@ -13,38 +13,46 @@ import numpy as np
 
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
+from angulus.evaluation.files.named_images import check_named_once
 from angulus.evaluation.files.trial_lists import is_trial, parse_trials
 from angulus.evaluation.scores.pairs import NamedPairs, Pairs
+from angulus.text_files import read_lines, read_text, slashed
 
+_HEADER = ("a", "b", "same")
 _SAME_WORDS = {"1": True, "true": True, "same": True, "0": False, "false": False, "different": False}
 
 
 def read_pairs(path: str | Path) -> NamedPairs:
-    """Read a pair file: `.csv` as CSV, anything else as its first line says: a trial, or the header of a pairs.txt."""
-    if Path(path).suffix.lower() == ".csv":
+    """Read a pair file as its first line says: the header of a CSV or of a pairs.txt, a trial, or a line of LFW's."""
+    lines = read_lines(path, EvaluationError, "pair list")
+    first = next((line for line in lines if line.strip()), "")
+    trial = is_trial(first) and not _is_lfw_line(lines[0].split())
+    if [name.strip().lower() for name in first.split(",")][:3] == list(_HEADER):
         return read_csv_pairs(path)
-    first = _read_text(path).partition("\n")[0]
-    return read_trials(path) if is_trial(first) else read_lfw_pairs(path)
+    if Path(path).suffix.lower() == ".csv":
+        return read_trials(path) if trial else read_csv_pairs(path)
+    return read_trials(path) if trial else read_lfw_pairs(path)
 
 
 def read_trials(path: str | Path) -> NamedPairs:
-    """Read a trial list: "1 left right" as VoxCeleb's, "left right target" or "... nontarget" as Kaldi's; no folds."""
-    return parse_trials(_read_text(path), path)
+    """Read a trial list: "1 left right" as VoxCeleb's, "left right 1", or "left right target" as Kaldi's; no folds."""
+    return parse_trials(read_text(path, EvaluationError, "pair list"), path)
 
 
 def read_lfw_pairs(path: str | Path) -> NamedPairs:
-    """Read LFW's pairs.txt (or pairsDevTest.txt, whose header is one number, as a single fold).
+    """Read LFW's pairs.txt (or pairsDevTest.txt, whose header is one number, as a single fold); no header, no folds.
 
     "Ada 1 4" names Ada/Ada_0001.jpg and Ada/Ada_0004.jpg. Raises EvaluationError with the line number.
     """
-    lines = [line.split("\t") if "\t" in line else line.split() for line in _read_text(path).splitlines()]
-    while lines and not any(field.strip() for field in lines[-1]):
-        lines.pop()
+    texts = read_lines(path, EvaluationError, "pair list")
+    lines = [line.split("\t") if "\t" in line else line.split() for line in texts]
+    if lines and _is_lfw_line(lines[0]):
+        return _without_header(path, lines)
     folds, per_kind = _lfw_header(path, lines)
     expected = 1 + 2 * folds * per_kind
     if len(lines) != expected:
         raise EvaluationError(
-            f"{path}: the header announces {folds} folds of {per_kind} genuine and {per_kind} impostor pairs,"
+            f"{path}: line 1 announces {folds} folds of {per_kind} genuine and {per_kind} impostor pairs,"
             f" which is {expected} lines, got {len(lines)}"
         )
     same = np.tile(np.repeat([True, False], per_kind), folds)
@@ -53,12 +61,31 @@ def read_lfw_pairs(path: str | Path) -> NamedPairs:
     return NamedPairs(left=left, right=right, same=same, fold=np.repeat(np.arange(folds), 2 * per_kind))
 
 
+def _without_header(path: str | Path, lines: Sequence[Sequence[str]]) -> NamedPairs:
+    same = [len(line) == 3 for line in lines]
+    pairs = [
+        _lfw_names(path, number, list(line), genuine)
+        for number, (line, genuine) in enumerate(zip(lines, same, strict=True), start=1)
+        if any(field.strip() for field in line)
+    ]
+    left, right = zip(*pairs, strict=True)
+    kept = [genuine for line, genuine in zip(lines, same, strict=True) if any(field.strip() for field in line)]
+    return NamedPairs(left=left, right=right, same=np.array(kept, dtype=bool))
+
+
+def _is_lfw_line(fields: Sequence[str]) -> bool:
+    """Whether these are "name i j" or "name i other j" and no header; a name is no number."""
+    fields = [field.strip() for field in fields]
+    numbers = fields[1:] if len(fields) == 3 else fields[1::2]
+    return len(fields) in (3, 4) and not fields[0].isdigit() and all(number.isdigit() for number in numbers)
+
+
 def read_csv_pairs(path: str | Path) -> NamedPairs:
     """Read a CSV of pairs: columns a, b (image names), same (1/0, true/false, same/different), optionally fold.
 
     Folds may have any names or numbers; they are numbered from 0 in the order of first use.
     """
-    rows = list(csv.reader(_read_text(path).splitlines()))
+    rows = list(csv.reader(read_lines(path, EvaluationError, "pair list")))
     header = [name.strip().lower() for name in rows[0]] if rows else []
     if header not in (["a", "b", "same"], ["a", "b", "same", "fold"]):
         raise EvaluationError(f"{path}: line 1 must be the header a,b,same or a,b,same,fold, got {','.join(header)!r}")
@@ -93,13 +120,15 @@ def match(pairs: NamedPairs, embeddings: EmbeddingSet) -> Pairs:
 
     A name matches the key it equals. Keys of another layout match by file name without folder and ending
     ("Ada/Ada_0001.jpg", "Ada_0001.png", "crops/Ada_0001"), if that is unambiguous. Raises EvaluationError for names
-    that are not in the set.
+    that are not in the set, and for those that stand for several images of it.
     """
     if embeddings.keys is None:
         raise EvaluationError("pairs by name need embeddings with keys, and this set has none")
-    exact = {key: row for row, key in enumerate(embeddings.keys)}
+    keys = [slashed(key) for key in embeddings.keys]
+    check_named_once((slashed(name) for name in pairs.names()), keys, "the pair list")
+    exact = {key: row for row, key in enumerate(keys)}
     by_stem = _rows_by_stem(embeddings.keys)
-    rows = {name: exact[name] if name in exact else by_stem.get(_stem(name), -1) for name in pairs.names()}
+    rows = {name: exact.get(slashed(name), by_stem.get(_stem(name), -1)) for name in pairs.names()}
     unknown = [name for name, row in rows.items() if row == -1]
     if unknown:
         raise EvaluationError(
@@ -126,16 +155,7 @@ def _rows_by_stem(keys: Sequence[str]) -> dict[str, int]:
 
 
 def _stem(name: str) -> str:
-    return PurePosixPath(name.replace("\\", "/")).stem
-
-
-def _read_text(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise EvaluationError(f"no pair list at {path}: the file does not exist") from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise EvaluationError(f"{path} is not a readable pair list: {problem}") from problem
+    return PurePosixPath(slashed(name)).stem
 
 
 def _lfw_header(path: str | Path, lines: list[list[str]]) -> tuple[int, int]:

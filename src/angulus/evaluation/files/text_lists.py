@@ -1,20 +1,13 @@
 """Opening a protocol's text file so that whatever is wrong with it ends in one sentence."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TextIO
 
 from angulus.errors import EvaluationError
+from angulus.text_files import opened_text
 
 
-@contextmanager
-def opened(path: str | Path) -> Generator[TextIO, None, None]:
+def opened(path: str | Path) -> AbstractContextManager[TextIO]:
     """The file for reading as UTF-8; EvaluationError when it does not exist or is no text."""
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            yield file
-    except FileNotFoundError:
-        raise EvaluationError(f"no protocol file at {path}: the file does not exist") from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise EvaluationError(f"{path} is not a readable protocol file: {problem}") from problem
+    return opened_text(path, EvaluationError, "protocol file")

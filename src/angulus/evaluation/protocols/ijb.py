@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from angulus.errors import EvaluationError
-from angulus.evaluation.rates.identification import DEFAULT_FPIRS, DEFAULT_RANKS, Identification, identify
+from angulus.evaluation.rates.identification import DEFAULT_FPIRS, DEFAULT_RANKS, Identification, rate_search
 from angulus.evaluation.rates.roc import (
     ACCEPT_RULE,
     EqualErrorRate,
@@ -26,15 +26,21 @@ from angulus.evaluation.rates.roc import (
 )
 from angulus.evaluation.scores.cosines import Scores
 from angulus.evaluation.scores.listed import listed_scores
+from angulus.evaluation.scores.search import SearchResult, search_gallery
 from angulus.evaluation.scores.template_pairs import TemplateGallery, TemplatePairs
 from angulus.evaluation.scores.templates import Templates
+
+_REJECTED = -2.0  # below every cosine, and so below every threshold
 
 IJB_FARS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TemplateVerification:
-    """TAR at each FAR, largest FAR first, EER and AUC over the listed pairs."""
+    """TAR at each FAR, largest FAR first, EER and AUC over the listed pairs.
+
+    failed: templates without a face. rejected: how many genuine and impostor pairs have one, and are never accepted.
+    """
 
     templates: int
     genuine: int
@@ -42,6 +48,8 @@ class TemplateVerification:
     points: tuple[OperatingPoint, ...]
     eer: EqualErrorRate
     auc: float
+    failed: int = 0
+    rejected: tuple[int, int] = (0, 0)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -50,6 +58,7 @@ class TemplateVerification:
             "tar_at_far": [point.as_dict() for point in self.points],
             "eer": self.eer.as_dict(),
             "auc": self.auc,
+            **{"failures_to_enrol": self.failed, "rejected_pairs": list(self.rejected)},
             "rule": ACCEPT_RULE,
         }
 
@@ -58,6 +67,7 @@ class TemplateVerification:
         lines = [
             f"{self.templates:,} templates, {self.genuine:,} genuine and {self.impostors:,} impostor pairs;"
             f" {ACCEPT_RULE}",
+            *self.failures(),
             f"EER {self.eer.rate:.3%} (threshold {self.eer.threshold:.4f}), AUC {self.auc:.6f}",
             "FAR (FMR) <=  TAR (TMR)  threshold     false accepts        true accepts",
         ]
@@ -70,12 +80,22 @@ class TemplateVerification:
             )
         return "\n".join(lines)
 
+    def failures(self) -> list[str]:
+        """What is counted as rejected, in words."""
+        if not self.failed:
+            return []
+        return [
+            f"{self.failed:,} templates without a face (failures to enrol): {self.rejected[0]:,} genuine and"
+            f" {self.rejected[1]:,} impostor pairs count as rejected"
+        ]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TwoGalleries:
-    """The search of one set of probes in two galleries."""
+    """The search of one set of probes in two galleries; failed: probes and gallery templates without a face."""
 
     galleries: tuple[Identification, Identification]
+    failed: tuple[int, int] = (0, 0)
 
     def mean_tpir(self, fpir: float, rank: int = 1) -> float:
         """Mean over both galleries."""
@@ -95,12 +115,18 @@ class TwoGalleries:
                 {"target_fpir": point.target, "rank": point.rank, "tpir": self.mean_tpir(point.target, point.rank)}
                 for point in points
             ],
+            "failures_to_enrol": {"probes": self.failed[0], "gallery": self.failed[1]},
             "galleries": [found.as_dict() for found in self.galleries],
         }
 
     def table(self) -> str:
         """The figures as lines of text."""
         lines = ["mean of both galleries"]
+        if any(self.failed):
+            lines.append(
+                f"templates without a face (failures to enrol): {self.failed[0]:,} probes and {self.failed[1]:,} of the"
+                " galleries; they are never found"
+            )
         lines += [f"rank {rank:<4d} {rate:9.2%}" for rank, rate in self.mean_cmc().items()]
         lines += [
             f"FPIR <= {point.target:<6g} rank {point.rank:<4d} TPIR {self.mean_tpir(point.target, point.rank):9.2%}"
@@ -117,7 +143,12 @@ def verify_templates(
     device: str | torch.device = "cpu",
 ) -> TemplateVerification:
     """TAR at FAR, EER and AUC of listed pairs of templates; raises EvaluationError for an unknown template id."""
-    cosines = listed_scores(templates.vectors, pairs.left, pairs.right, find=templates.rows, device=device)
+    rejected = np.zeros(len(pairs), dtype=bool)
+    if len(templates.failed):
+        rejected = np.isin(pairs.left, templates.failed) | np.isin(pairs.right, templates.failed)
+    cosines = np.full(len(pairs), _REJECTED, dtype=np.float32)
+    listed = pairs if not rejected.any() else _kept(pairs, ~rejected)
+    cosines[~rejected] = listed_scores(templates.vectors, listed.left, listed.right, find=templates.rows, device=device)
     genuine, impostor = _parted(cosines, pairs.same)
     genuine.sort()  # in place: Scores keeps a sorted array as it is
     impostor.sort()
@@ -129,6 +160,8 @@ def verify_templates(
         points=tars_at_fars(scores, fars),
         eer=equal_error_rate(scores),
         auc=area_under_roc(scores),
+        failed=len(templates.failed),
+        rejected=(int((rejected & pairs.same).sum()), int((rejected & ~pairs.same).sum())),
     )
 
 
@@ -154,22 +187,55 @@ def search_two_galleries(
         )
     found = []
     for name, gallery in zip(names, (first, second), strict=True):
-        result = identify(
-            templates.vectors[templates.rows(probes.templates)],
-            templates.vectors[templates.rows(gallery.templates)],
-            probe_labels=probes.subjects,
-            gallery_labels=gallery.subjects,
-            fpirs=fpirs,
-            ranks=ranks,
-            name=name,
-            device=device,
-        )
+        searched = _search(templates, probes, gallery, device)
+        result = rate_search(searched, gallery.subjects, fpirs=fpirs, ranks=ranks, name=name)
         if not result.known or not result.unknown:
             raise EvaluationError(
                 f"gallery {name} needs known and unknown probes, got {result.known} and {result.unknown}"
             )
         found.append(result)
-    return TwoGalleries(galleries=(found[0], found[1]))
+    lost = [int(np.isin(part.templates, templates.failed).sum()) for part in (probes, first, second)]
+    return TwoGalleries(galleries=(found[0], found[1]), failed=(lost[0], lost[1] + lost[2]))
+
+
+def _search(
+    templates: Templates, probes: TemplateGallery, gallery: TemplateGallery, device: str | torch.device
+) -> SearchResult:
+    """The search of a gallery. What has no face is found by nobody and finds nobody: it comes last of all."""
+    there, enrolled = (~np.isin(part.templates, templates.failed) for part in (probes, gallery))
+    found = search_gallery(
+        templates.vectors[templates.rows(probes.templates[there])],
+        templates.vectors[templates.rows(gallery.templates[enrolled])],
+        probe_labels=probes.subjects[there],
+        gallery_labels=gallery.subjects[enrolled],
+        device=device,
+    )
+    if there.all() and enrolled.all():
+        return found
+    lost = np.isin(probes.subjects, gallery.subjects)
+    lost[there] &= ~found.mated
+
+    def spread(values: NDArray, missing: float) -> NDArray:
+        every = np.full((len(there), *values.shape[1:]), missing, dtype=values.dtype)
+        every[there] = values
+        return every
+
+    return SearchResult(
+        rows=spread(found.rows, -1),
+        scores=spread(found.scores, -np.inf),
+        mate_rows=np.where(lost, 0, spread(found.mate_rows, -1)),
+        mate_scores=np.where(lost, np.float32(_REJECTED), spread(found.mate_scores, -np.inf)),
+        above=np.where(lost, len(enrolled), spread(found.above, 0)),
+        tied=spread(found.tied, 0),
+        nonmate_rows=spread(found.nonmate_rows, -1),
+        nonmate_scores=spread(found.nonmate_scores, _REJECTED),
+        gallery=len(enrolled),
+        distractors=found.distractors,
+    )
+
+
+def _kept(pairs: TemplatePairs, kept: NDArray[np.bool_]) -> TemplatePairs:
+    return TemplatePairs(left=pairs.left[kept], right=pairs.right[kept], same=pairs.same[kept])
 
 
 def _parted(cosines: NDArray[np.float32], same: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

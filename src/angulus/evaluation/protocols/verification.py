@@ -13,8 +13,10 @@ from angulus.evaluation.rates.all_pairs import AllPairs, all_pairs
 from angulus.evaluation.rates.folds import (
     FoldedAccuracy,
     Protocol,
+    cannot_be_folded,
     decided_rightly,
     folded_accuracy,
+    folded_cosines,
     protocol_view,
 )
 from angulus.evaluation.rates.roc import (
@@ -30,7 +32,7 @@ from angulus.evaluation.rates.roc import (
     tars_at_fars,
 )
 from angulus.evaluation.rates.step_costs import Costs, costs_of
-from angulus.evaluation.scores.cosines import Scores, all_pair_scores, checked_labels, pair_scores
+from angulus.evaluation.scores.cosines import Scores, all_pair_scores, check_kinds, checked_labels
 from angulus.evaluation.scores.fingerprint import fingerprint_of
 from angulus.evaluation.scores.pairs import Pairs
 from angulus.evaluation.scores.people import people_of_pairs
@@ -56,6 +58,7 @@ class VerificationResult:
     auc_error: how far the exact AUC may be from `auc`; 0 unless all pairs of a large set were counted in steps.
     Cosines are meant wherever a threshold or score appears, except in the folds of the insightface protocol.
     costs: minDCF and min Cllr, confidence: intervals, where asked for. fingerprint: of what was compared.
+    notes: what is odd about the pairs, and a figure that could not be had.
     """
 
     name: str
@@ -75,6 +78,7 @@ class VerificationResult:
     costs: Costs | None = None
     confidence: Confidence | None = None
     fingerprint: str = ""
+    notes: tuple[str, ...] = ()
 
     def tar(self, far: float) -> float:
         """TAR at a FAR that was asked for."""
@@ -95,7 +99,7 @@ class VerificationResult:
             "auc_error": self.auc_error,
             "costs": None if self.costs is None else self.costs.as_dict(),
             "intervals": None if self.confidence is None else self.confidence.as_dict(),
-            **{"rule": ACCEPT_RULE, "fingerprint": self.fingerprint},
+            **{"rule": ACCEPT_RULE, "fingerprint": self.fingerprint, "notes": list(self.notes)},
             "roc": self.roc.as_dict(),
             "histogram": self.histogram.as_dict(),
         }
@@ -107,6 +111,7 @@ class VerificationResult:
             f" {self.genuine:,} genuine and {self.impostors:,} impostor pairs",
             f"protocol {self.protocol}, view {self.view}; {ACCEPT_RULE}",
         ]
+        lines += [f"note: {note}" for note in self.notes]
         if self.accuracy is not None:
             spread = f"+- {self.accuracy.std:.2%} over {len(self.accuracy.folds)} folds"
             lines.append(f"accuracy     {self.accuracy.mean:8.2%} {spread}")
@@ -135,8 +140,9 @@ def verify(
 
     view: which embedding the protocol "plain" compares; left out, the sum of plain and mirrored image where the set has
     mirrored images. The named protocols have their own (see `verification`). All pairs need labels and the protocol
-    "plain". Accuracy needs folds; a named protocol without folds is an error. intervals: True for all that can be had,
-    None for those that take seconds (see `confidence`); bootstrap: how. costs: minDCF and min Cllr too.
+    "plain". Accuracy needs two folds or more and is left out with a note where they are not there; a named protocol
+    without folds is an error. intervals: True for all that can be had, None for those that take seconds (see
+    `confidence`); bootstrap: how. costs: minDCF and min Cllr too.
     """
     view = protocol_view(protocol, view, embeddings)
     if pairs is None:
@@ -157,6 +163,7 @@ def verify(
         costs=costs_of(scores) if costs else None,
         confidence=confidence,
         fingerprint=fingerprint_of(embeddings, pairs),
+        notes=() if pairs is None else notes_on(embeddings, pairs),
         **figures,
     )
 
@@ -202,8 +209,12 @@ def verified_list(
 ) -> tuple[Scores, FoldedAccuracy | None, Confidence | None]:
     """The scores of listed pairs, accuracy over their folds, and intervals where asked for and the people are known."""
     accuracy = None
-    if protocol == "plain" and pairs.fold is None:
-        cosines = pair_scores(embeddings.unit(view), pairs)
+    pairs.check_rows(len(embeddings))
+    check_kinds(int(pairs.same.sum()), int((~pairs.same).sum()), _folds_of(pairs))
+    if protocol != "plain" and pairs.fold is None:
+        raise EvaluationError(cannot_be_folded(pairs))
+    if cannot_be_folded(pairs):
+        cosines = folded_cosines(embeddings, pairs, protocol=protocol, view=view)
     else:
         accuracy, cosines = folded_accuracy(embeddings, pairs, protocol=protocol, view=view)
     scores = Scores.of_pairs(cosines, pairs)
@@ -219,6 +230,33 @@ def verified_list(
         **{"fars": fars, "eer": equal_error_rate(scores).rate, "options": bootstrap, "everything": bool(intervals)},
     )
     return scores, accuracy, confidence
+
+
+def notes_on(embeddings: EmbeddingSet, pairs: Pairs) -> tuple[str, ...]:
+    """What is odd about a pair list, in words: no accuracy to be had, pairs that prove nothing or contradict."""
+    notes = []
+    if pairs.fold is not None and (why := cannot_be_folded(pairs)):
+        notes.append(f"accuracy over folds is left out: {why}")
+    if itself := int((pairs.left == pairs.right).sum()):
+        notes.append(f"{itself:,} of the {len(pairs):,} pairs compare an image with itself")
+    if embeddings.labels is not None:
+        left, right = embeddings.labels[pairs.left], embeddings.labels[pairs.right]
+        against = ((left == right) != pairs.same) & (left >= 0) & (right >= 0)
+        if count := int(against.sum()):
+            row = int(np.argmax(against))
+            notes.append(
+                f"{count:,} of the {len(pairs):,} pairs contradict the set's own labels, first pair {row + 1}:"
+                f" {embeddings.describe(int(pairs.left[row]))} and {embeddings.describe(int(pairs.right[row]))}"
+            )
+    return tuple(notes)
+
+
+def _folds_of(pairs: Pairs) -> str:
+    """In which folds a kind of pair is lacking, for a list that lacks it everywhere."""
+    if pairs.fold is None or not len(pairs):
+        return ""
+    numbers = np.unique(pairs.fold)
+    return f", in fold{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers[:10]))}"
 
 
 def figures_of(scores: Scores, fars: Sequence[float]) -> dict[str, Any]:

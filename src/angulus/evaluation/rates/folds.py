@@ -96,6 +96,40 @@ def protocol_view(protocol: Protocol, view: View | None, embeddings: EmbeddingSe
     return own
 
 
+def cannot_be_folded(pairs: Pairs) -> str:
+    """Why an accuracy over the folds of these pairs cannot be had, "" where it can."""
+    if pairs.fold is None:
+        return "cross-validated accuracy needs the fold of each pair, and this pair list has none"
+    numbers = np.unique(pairs.fold)
+    if len(numbers) < 2:
+        return f"cross-validation needs at least 2 folds, got {len(numbers)}"
+    for number in numbers:
+        kinds = np.unique(pairs.same[pairs.fold != number])
+        if len(kinds) < 2:
+            lacking = "genuine" if not kinds[0] else "impostor"
+            return (
+                f"the folds other than {number} must hold genuine and impostor pairs, got one kind: no {lacking} pair"
+                " to choose a threshold with"
+            )
+    return ""
+
+
+def folded_cosines(embeddings: EmbeddingSet, pairs: Pairs, *, protocol: Protocol, view: View) -> NDArray[np.float32]:
+    """The cosine [p] of each pair as its own test fold sees it, which needs no accuracy."""
+    if protocol != "mean-centred":
+        return pair_scores(embeddings.unit(view), pairs)
+    if pairs.fold is None or len(np.unique(pairs.fold)) < 2:
+        raise EvaluationError(
+            f"protocol {protocol!r} takes the mean of the other folds from each, and this pair list has one fold or"
+            " none; use the protocol 'plain'"
+        )
+    vectors = embeddings.combined(view)
+    cosines = np.empty(len(pairs), dtype=np.float32)
+    for test in (pairs.fold == number for number in np.unique(pairs.fold)):
+        cosines[test] = pair_scores(_centred(vectors, pairs, ~test), pairs)[test]
+    return cosines
+
+
 def folded_accuracy(
     embeddings: EmbeddingSet, pairs: Pairs, *, protocol: Protocol = "plain", view: View | None = None
 ) -> tuple[FoldedAccuracy, NDArray[np.float32]]:
@@ -145,16 +179,10 @@ def _scores_by_fold(
 
 
 def _test_masks(pairs: Pairs) -> list[NDArray[np.bool_]]:
-    if pairs.fold is None:
-        raise EvaluationError("cross-validated accuracy needs the fold of each pair, and this pair list has none")
-    numbers = np.unique(pairs.fold)
-    if len(numbers) < 2:
-        raise EvaluationError(f"cross-validation needs at least 2 folds, got {len(numbers)}")
-    tests = [pairs.fold == number for number in numbers]
-    for number, test in zip(numbers, tests, strict=True):
-        if len(np.unique(pairs.same[~test])) < 2:
-            raise EvaluationError(f"the folds other than {number} must hold genuine and impostor pairs, got one kind")
-    return tests
+    if why := cannot_be_folded(pairs):
+        raise EvaluationError(why)
+    assert pairs.fold is not None
+    return [pairs.fold == number for number in np.unique(pairs.fold)]
 
 
 def _centred(vectors: NDArray[np.float32], pairs: Pairs, train: NDArray[np.bool_]) -> NDArray[np.float32]:

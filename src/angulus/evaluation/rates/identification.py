@@ -125,6 +125,8 @@ class Identification:
             f" {self.distractors:,} distractors, {self.known:,} known and {self.unknown:,} unknown probes",
             IDENTIFY_RULE,
         ]
+        if self.subjects == 1 and not self.distractors:
+            lines.append("note: the gallery holds one person alone, so that every known probe is found at rank 1")
         lines += [f"rank {point.rank:<4d} {point.rate:9.2%}  {point.hits:,} of {point.known:,}" for point in self.cmc]
         if self.points:
             lines.append("FPIR <=    rank   TPIR (DIR)  threshold   false positives        identified")

@@ -38,6 +38,7 @@ class RetrievalResult:
     rows: the query's row [q]. first_rank: rank of its first right image [q]. right: how many there are [q].
     average_precisions, r_precisions, average_precisions_at_r, inverse_penalties: float64 [q].
     without_match: queries with nothing to find, left out of every figure.
+    notes: what the rule left out, and how much.
     """
 
     rule: RetrievalRule
@@ -53,6 +54,7 @@ class RetrievalResult:
     average_precisions_at_r: NDArray[np.float64]
     r_precisions: NDArray[np.float64]
     inverse_penalties: NDArray[np.float64]
+    notes: tuple[str, ...] = ()
 
     @property
     def queries(self) -> int:
@@ -96,6 +98,7 @@ class RetrievalResult:
             "recall": [{"rank": k, "hits": self.hits(k), "recall": self.recall(k)} for k in self.at],
             **{"map": self.mean_average_precision, "map_at_r": self.mean_average_precision_at_r},
             **{"r_precision": self.r_precision, "minp": self.mean_inverse_penalty},
+            "notes": list(self.notes),
         }
 
     def table(self) -> str:
@@ -105,6 +108,7 @@ class RetrievalResult:
             f"retrieval, rule {self.rule.name}{reranked}: {self.queries:,} queries ({self.without_match:,} more have"
             f" nothing to find), {self.gallery:,} gallery images; {TIE_RULE}"
         ]
+        lines += self.notes
         lines += [f"Recall@{k:<5}{self.recall(k):8.2%}  {self.hits(k):,} of {self.queries:,}" for k in self.at]
         lines.append(f"mAP         {self.mean_average_precision:8.2%}  ({self.form})")
         lines.append(f"mAP@R       {self.mean_average_precision_at_r:8.2%}")
@@ -128,10 +132,19 @@ def retrieve(
     Labels must mean the same people in both sets: where both name identities, the names decide. Cameras are the columns
     named "camera". view: "sum" where both sets have mirrored images, if left out.
 
-    Raises EvaluationError for sets without labels, cameras that a rule needs, unlike dimensions and zero embeddings.
+    An image that is in both sets is taken out of its own list. Where people have names, the rule goes by the names.
+
+    Raises EvaluationError for sets without labels, a gallery of one person, cameras that a rule needs, unlike
+    dimensions and zero embeddings.
     """
     found = queries if gallery is None else gallery
     task = search_task(queries, gallery, rule)
+    people = np.unique(task.gallery_labels[task.gallery_labels >= 0])
+    if len(people) == 1 and (task.query_labels == people[0]).any():
+        raise EvaluationError(
+            "retrieval needs a gallery of at least two people, got one: one person cannot be told from others; give a"
+            " gallery with other people in it"
+        )
     if view is None:
         view = "plain" if queries.flipped is None or found.flipped is None else "sum"
     one = queries.unit(view)
@@ -168,10 +181,7 @@ def retrieval_of_scores(
             rows.append(row)
             ranks.append(ranks_of_matches(scores[right], scores[wrong]))
     if not rows:
-        raise EvaluationError(
-            f"none of the {len(task.query_labels)} queries has a right image in the gallery under the rule"
-            f" {task.rule.name!r}; check that both sets number people alike"
-        )
+        raise EvaluationError(task.why_nothing())
     return RetrievalResult(
         rule=task.rule,
         form=form,
@@ -186,6 +196,7 @@ def retrieval_of_scores(
         average_precisions_at_r=np.array([average_precision_at_r(found) for found in ranks]),
         r_precisions=np.array([precision_at_r(found) for found in ranks]),
         inverse_penalties=np.array([inverse_penalty(found) for found in ranks]),
+        notes=task.notes(),
     )
 
 

@@ -57,6 +57,7 @@ def result_of(content: dict[str, Any]) -> VerificationResult:
         costs=_costs(content.get("costs")),
         confidence=_confidence(content.get("intervals")),
         fingerprint=str(content.get("fingerprint", "")),
+        notes=tuple(content.get("notes", ())),
     )
 
 

@@ -27,6 +27,7 @@ class Scores:
     impostor: NDArray[np.float32]
 
     def __post_init__(self) -> None:
+        check_kinds(len(self.genuine), len(self.impostor))
         object.__setattr__(self, "genuine", _sorted("genuine", self.genuine))
         object.__setattr__(self, "impostor", _sorted("impostor", self.impostor))
 
@@ -34,6 +35,18 @@ class Scores:
     def of_pairs(cls, scores: NDArray[np.float32], pairs: Pairs) -> "Scores":
         """Part the scores [p] of listed pairs into genuine and impostor."""
         return cls(scores[pairs.same], scores[~pairs.same])
+
+
+def check_kinds(genuine: int, impostors: int, where: str = "") -> None:
+    """Raise EvaluationError naming the kind of pair that there is none of."""
+    if genuine and impostors:
+        return
+    lacking = "genuine" if not genuine else "impostor"
+    there = f"all {genuine + impostors:,} pairs are of {'one person' if genuine else 'two people'}"
+    raise EvaluationError(
+        f"TAR, EER and AUC need genuine and impostor pairs, and there is no {lacking} pair"
+        f" ({there if genuine or impostors else 'there are no pairs at all'}){where}; give pairs of both kinds"
+    )
 
 
 def pair_scores(vectors: NDArray[np.float32], pairs: Pairs) -> NDArray[np.float32]:
@@ -155,8 +168,8 @@ def checked_labels(labels: ArrayLike, count: int) -> NDArray[np.int64]:
 
 def _sorted(name: str, values: ArrayLike) -> NDArray[np.float32]:
     scores = np.asarray(values, dtype=np.float32)
-    if scores.ndim != 1 or len(scores) == 0:
-        raise EvaluationError(f"{name} scores must be a list of at least one pair, got the shape {list(scores.shape)}")
+    if scores.ndim != 1:
+        raise EvaluationError(f"{name} scores must be a list, got the shape {list(scores.shape)}")
     if not bool(np.all(scores[:-1] <= scores[1:])):  # NaN compares false, so that it reaches the sort and lands last
         scores = np.sort(scores)
     if not (np.isfinite(scores[0]) and np.isfinite(scores[-1])):

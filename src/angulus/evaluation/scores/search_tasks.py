@@ -8,17 +8,23 @@ query is taken out of its own list. Beyond that,
                distractor, which stays in the list and is always wrong. (-1 marks junk detections)
 "msmt17"       the same exclusion by camera; there are no distractors, 0 is a person
 
+Where people have names, these decide and not the numbers behind them: "0", "0000" is the label 0 and "-1" the label -1.
+
 Zheng et al., Scalable Person Re-identification: A Benchmark, ICCV 2015; Wei et al., Person Transfer GAN to Bridge
 Domain Gap for Person Re-Identification, CVPR 2018 (MSMT17).
 """
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from angulus.embeddings import EmbeddingSet
+from angulus.embeddings.shared_images import shared_rows
 from angulus.errors import EvaluationError
+
+_WHOLE = re.compile(r"-?[0-9]{1,9}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +46,9 @@ RETRIEVAL_RULES = {rule.name: rule for rule in (PLAIN, MARKET_1501, MSMT17)}
 class SearchTask:
     """Labels int64 of q queries and g gallery images, their cameras (numbers or names, or None) and the rule.
 
-    same: the queries are the gallery, row by row. Raises EvaluationError for unlike lengths or missing cameras.
+    same: the queries are the gallery, row by row. own: int64 [q], the row of each query's own image in the gallery,
+    which is taken out of its list; -1 where it is not there. Raises EvaluationError for unlike lengths or missing
+    cameras.
     """
 
     rule: RetrievalRule
@@ -49,6 +57,7 @@ class SearchTask:
     query_cameras: NDArray | None = None
     gallery_cameras: NDArray | None = None
     same: bool = False
+    own: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         sides = {
@@ -80,7 +89,76 @@ class SearchTask:
             counted &= ~(own & (self.gallery_cameras == self.query_cameras[query]))
         if self.same:
             counted[query] = False
+        elif self.own is not None and self.own[query] >= 0:
+            counted[self.own[query]] = False
         return own & counted, counted & ~own
+
+    def notes(self) -> tuple[str, ...]:
+        """What the rule leaves out and how much, in words."""
+        lines = []
+        for what, marked in (
+            ("junk (label -1)", lambda labels: labels < 0),
+            ("distractors, which are never right", lambda labels: np.isin(labels, self.rule.distractors)),
+        ):
+            images, queries = (int(marked(labels).sum()) for labels in (self.gallery_labels, self.query_labels))
+            if images or queries:
+                label = f" (label {', '.join(map(str, self.rule.distractors))})" if "distractors" in what else ""
+                lines.append(f"{what}{label}: {images:,} gallery images; {queries:,} queries are not searched for")
+        if self.own is not None and (shared := int((self.own >= 0).sum())):
+            lines.append(f"{shared:,} queries are in the gallery too; each is taken out of its own list")
+        return tuple(lines)
+
+    def why_nothing(self) -> str:
+        """Why no query has a right image in the gallery."""
+        searched = (self.query_labels >= 0) & ~np.isin(self.query_labels, self.rule.distractors)
+        present = searched & np.isin(self.query_labels, self.gallery_labels)
+        start = (
+            f"none of the {len(self.query_labels)} queries has a right image in the gallery under the rule"
+            f" {self.rule.name!r}; "
+        )
+        if not searched.any():
+            return f"{start}all of them are junk or distractors (label -1 or {self.rule.distractors}); check the labels"
+        if not present.any():
+            return f"{start}none of their people is in the gallery; check that both sets name or number people alike"
+        if self.rule.exclude_same_camera:
+            return (
+                f"{start}every candidate of the {int(present.sum())} queries whose people are in the gallery is"
+                " excluded by the same-camera rule: check the column camera, or use the rule 'plain'"
+            )
+        return f"{start}each of the people in both has one image alone, the query itself; give people more images"
+
+
+def numbered_by_names(
+    queries: EmbeddingSet, gallery: EmbeddingSet, rule: RetrievalRule
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Labels of both sides in common numbers that a rule understands: whole numbers of people are taken by name.
+
+    A name that is a negative number is the label -1, one that is a distractor of the rule is that label, and everybody
+    else has a number that no rule speaks of.
+    """
+    assert queries.labels is not None
+    assert gallery.labels is not None
+    if queries.identities is None or gallery.identities is None:
+        if (queries.identities is None) != (gallery.identities is None) and rule.distractors:
+            raise EvaluationError(
+                f"the rule {rule.name!r} speaks of the label {rule.distractors[0]}, and one of both sets names people"
+                " while the other numbers them; store both with names, or both with numbers"
+            )
+        return queries.labels, gallery.labels
+    numbers: dict[str, int] = {}
+    beyond = max(rule.distractors, default=-1) + 1
+    for name in (*gallery.identities, *queries.identities):
+        value = int(name) if _WHOLE.fullmatch(name) else None
+        if value is not None and (value < 0 or value in rule.distractors):
+            numbers[name] = max(value, -1)
+        elif name not in numbers:
+            numbers[name] = beyond = beyond + 1
+    sides = []
+    for side in (queries, gallery):
+        table = np.array([numbers[name] for name in side.identities or ()], dtype=np.int64)
+        labels = np.asarray(side.labels)
+        sides.append(np.where(labels < 0, -1, table[labels]) if len(table) else labels)
+    return sides[0], sides[1]
 
 
 def search_task(queries: EmbeddingSet, gallery: EmbeddingSet | None, rule: RetrievalRule) -> SearchTask:
@@ -94,23 +172,13 @@ def search_task(queries: EmbeddingSet, gallery: EmbeddingSet | None, rule: Retri
             raise EvaluationError(f"retrieval needs labels, and the {name} have none; give both sets labels")
     assert queries.labels is not None
     assert found.labels is not None
+    labels = numbered_by_names(queries, found, rule)
     return SearchTask(
         rule=rule,
-        query_labels=_renumbered(queries, found),
-        gallery_labels=found.labels,
+        query_labels=labels[0],
+        gallery_labels=labels[1],
         query_cameras=queries.columns.get("camera"),
         gallery_cameras=found.columns.get("camera"),
         same=gallery is None,
+        own=None if gallery is None else shared_rows(queries, gallery, *labels),
     )
-
-
-def _renumbered(queries: EmbeddingSet, gallery: EmbeddingSet) -> NDArray[np.int64]:
-    """The queries' labels in the numbers of the gallery; people whom it does not know get numbers above its own."""
-    assert queries.labels is not None
-    if queries.identities is None or gallery.identities is None or queries.identities == gallery.identities:
-        return queries.labels
-    numbers = {name: number for number, name in enumerate(gallery.identities)}
-    for name in queries.identities:
-        numbers.setdefault(name, len(numbers))
-    table = np.array([numbers[name] for name in queries.identities], dtype=np.int64)
-    return np.where(queries.labels < 0, queries.labels, table[queries.labels])

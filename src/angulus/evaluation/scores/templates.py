@@ -13,7 +13,8 @@ plain and mirrored end to end, F2 plain and mirrored added (`EmbeddingSet.combin
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,15 +24,22 @@ from angulus.errors import EvaluationError
 _BLOCK_IMAGES = 4096
 _DENSE_IDS = 2**22
 
+WithoutFace = Literal["error", "reject"]
+"""What is done with a template that no image speaks for: an error, or a failure to enrol that is always rejected."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Templates:
-    """t pooled templates. ids: int64 [t], ascending. vectors: unit float32 [t, d]. images, media: counts int64 [t]."""
+    """t pooled templates. ids: int64 [t], ascending. vectors: unit float32 [t, d]. images, media: counts int64 [t].
+
+    failed: int64 [f], the ids of templates without a face, which have no vector: failures to enrol.
+    """
 
     ids: NDArray[np.int64]
     vectors: NDArray[np.float32]
     images: NDArray[np.int64]
     media: NDArray[np.int64]
+    failed: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -48,6 +56,8 @@ class Templates:
             found = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1).astype(np.int32)
         missing = np.flatnonzero(self.ids[found] != wanted)
         if len(missing):
+            if wanted[missing[0]] in self.failed:
+                raise EvaluationError(f"template {wanted[missing[0]]} has no face and thus no vector; leave it out")
             raise EvaluationError(
                 f"template {wanted[missing[0]]} has no images among the {len(self.ids)} templates that were pooled;"
                 " check that list and metadata belong together"
@@ -62,12 +72,14 @@ def pool_templates(
     *,
     keep_norms: bool = True,
     detector_scores: ArrayLike | None = None,
+    without_face: WithoutFace = "error",
 ) -> Templates:
     """Pool images into templates, in blocks: memory O(templates + block).
 
     embeddings: raw [n, d]; templates, media: whole numbers [n], the template and the medium of each image (the same
     medium number in two templates is two media). detector_scores: [n], not negative. Raises EvaluationError for NaN,
-    naming the row, and for a template whose images cancel out.
+    naming the row, and for a template whose images cancel out or weigh nothing, unless without_face="reject" counts it
+    among the failures to enrol.
     """
     values = np.asarray(embeddings)
     if values.ndim != 2 or not len(values):
@@ -81,21 +93,30 @@ def pool_templates(
     for first, last in _blocks(starts, len(values)):
         begin, end = starts[first], starts[last] if last < len(starts) else len(values)
         rows = order[begin:end]
-        block = _weighted(values, rows, keep_norms, weights)
+        block = _weighted(values, rows, keep_norms, weights, without_face)
         inner = medium_starts[np.searchsorted(medium_starts, begin) : np.searchsorted(medium_starts, end)] - begin
         sums = np.add.reduceat(block, inner, axis=0) / np.diff(inner, append=len(rows))[:, None]
         of_template = np.searchsorted(inner, starts[first:last] - begin)
-        pooled[first:last] = _unit(np.add.reduceat(sums, of_template, axis=0), template_of[order[starts[first:last]]])
+        ids = template_of[order[starts[first:last]]]
+        pooled[first:last] = _unit(np.add.reduceat(sums, of_template, axis=0), ids, without_face)
+    kept, ids = np.isfinite(pooled[:, 0]), template_of[order[starts]]
+    if not kept.any():
+        raise EvaluationError(f"none of the {len(ids)} templates has a face; check the embeddings and detector scores")
     return Templates(
-        ids=template_of[order[starts]],
-        vectors=pooled,
-        images=np.diff(starts, append=len(values)),
-        media=np.diff(np.searchsorted(medium_starts, starts), append=len(medium_starts)),
+        ids=ids[kept],
+        vectors=pooled if kept.all() else pooled[kept],
+        images=np.diff(starts, append=len(values))[kept],
+        media=np.diff(np.searchsorted(medium_starts, starts), append=len(medium_starts))[kept],
+        failed=ids[~kept],
     )
 
 
 def _weighted(
-    values: NDArray[np.floating], rows: NDArray[np.int64], keep_norms: bool, weights: NDArray[np.float64] | None
+    values: NDArray[np.floating],
+    rows: NDArray[np.int64],
+    keep_norms: bool,
+    weights: NDArray[np.float64] | None,
+    without_face: WithoutFace,
 ) -> NDArray[np.float64]:
     """The images of these rows, float64, as they enter the means."""
     block = values[rows].astype(np.float64)
@@ -104,23 +125,26 @@ def _weighted(
     if len(bad):
         raise EvaluationError(f"embeddings must be finite, got NaN or infinity in row {rows[bad[0]]}")
     if not keep_norms:
-        if not norms.all():
+        if not norms.all() and without_face == "error":
             raise EvaluationError(
                 f"an embedding must have a direction, got all zeros in row {rows[int(np.argmin(norms))]};"
-                " remove the image or keep the norms"
+                " remove the image, keep the norms, or count templates without a face as failures (without_face=reject)"
             )
-        block /= norms[:, None]
+        block /= np.where(norms == 0, 1, norms)[:, None]
     if weights is not None:
         block *= weights[rows, None]
     return block
 
 
-def _unit(sums: NDArray[np.float64], ids: NDArray[np.int64]) -> NDArray[np.float64]:
+def _unit(sums: NDArray[np.float64], ids: NDArray[np.int64], without_face: WithoutFace) -> NDArray[np.float64]:
+    """Unit vectors; NaN for a sum of zero where such templates are rejected."""
     norms = np.linalg.norm(sums, axis=1)
+    if not norms.all() and without_face == "reject":
+        return np.where(norms[:, None] == 0, np.nan, sums / np.where(norms == 0, 1, norms)[:, None])
     if not norms.all():
         raise EvaluationError(
             f"a template must have a direction, got a sum of zero for template {ids[int(np.argmin(norms))]};"
-            " its images have zero weight or cancel out"
+            " its images have zero weight or cancel out; count such templates as failures with without_face=reject"
         )
     return sums / norms[:, None]
 

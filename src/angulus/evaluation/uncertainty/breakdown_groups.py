@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from angulus.embeddings import EmbeddingSet, View
 from angulus.errors import EvaluationError
 from angulus.evaluation.rates.all_pairs import all_pairs
-from angulus.evaluation.rates.folds import Protocol, folded_accuracy, protocol_view
+from angulus.evaluation.rates.folds import Protocol, folded_cosines, protocol_view
 from angulus.evaluation.rates.roc import OperatingPoint
 from angulus.evaluation.scores.cosines import pair_scores
 from angulus.evaluation.scores.pairs import Pairs
@@ -112,7 +112,7 @@ def _of_list(
     if pairs.fold is None:
         cosines = pair_scores(embeddings.unit(view), pairs)
     else:
-        cosines = folded_accuracy(embeddings, pairs, protocol=protocol, view=view)[1]
+        cosines = folded_cosines(embeddings, pairs, protocol=protocol, view=view)
     groups = grouping.of_pairs(embeddings, pairs)
     return pair_breakdown(cosines, pairs.same, *people, groups, threshold=point.threshold, column=grouping.name)
 

@@ -20,6 +20,7 @@ from angulus.errors import FacesError
 from angulus.faces.detectors.detection import Face
 from angulus.faces.templates import LANDMARKS
 from angulus.tables import unescaped
+from angulus.text_files import read_lines, slashed
 
 COLUMNS = tuple(f"{name}_{axis}" for name in LANDMARKS for axis in "xy")
 _BROW, _CHIN, _SIDES = 0.9, 0.7, 0.8  # of the distances between landmarks: a box around all of the face
@@ -36,10 +37,7 @@ class ListedLandmarks:
     def read(path: str | Path) -> "ListedLandmarks":
         """Read a file of landmarks. Raises FacesError with the line that is wrong."""
         path = Path(path)
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise FacesError(f"{path} is not a readable file of landmarks: {error}") from error
+        lines = read_lines(path, FacesError, "file of landmarks")
         faces: dict[str, list[Face]] = defaultdict(list)
         for source, points in _rows(path, lines):
             faces[source].append(Face(box=box_around(points), landmarks=points, score=1.0))
@@ -91,4 +89,4 @@ def _row(path: Path, number: int, row: list[str], places: list[int]) -> tuple[st
         raise FacesError(
             f"{path}: line {number} must be a path and ten finite numbers, got {','.join(row)!r}"
         ) from error
-    return source.replace("\\", "/"), points
+    return slashed(source), points

@@ -1,10 +1,15 @@
 """The rules of a recipe about identities, applied to a data set: which are used, and which part each belongs to."""
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
-from angulus.data import Source, Subset, apply_edits, read_edits, subset
+from angulus.data import Source, Subset, account_of, apply_edits, read_edits, subset
 from angulus.errors import DataError
+from angulus.text_files import read_entries
 from angulus.training.datasets import Identities
+
+logger = logging.getLogger(__name__)
 
 FEWEST = 2
 """Images of an identity that is used, unless a recipe says otherwise."""
@@ -12,9 +17,11 @@ FEWEST = 2
 
 def chosen(source: Source, rules: Identities, fewest: int = FEWEST) -> Subset:
     """The images that the rules keep. fewest: of an identity, where the rules leave it open."""
+    used, out = edited(source, rules), excluded(rules)
+    report_unknown(out, source, used)
     return subset(
-        edited(source, rules),
-        exclude=excluded(rules),
+        used,
+        exclude=out,
         min_images=fewest if rules.min_images is None else rules.min_images,
         max_images_per_identity=rules.max_images,
         seed=rules.split_seed,
@@ -24,6 +31,22 @@ def chosen(source: Source, rules: Identities, fewest: int = FEWEST) -> Subset:
 def edited(source: Source, rules: Identities) -> Source:
     """The images with the changes of the rules made, which come before anything else."""
     return apply_edits(source, [read_edits(path) for path in rules.edits]) if rules.edits else source
+
+
+def report_unknown(out: Sequence[str], *sources: Source) -> None:
+    """Say which of the names that are to be left out stand for nobody in any of these sets."""
+    names = frozenset(out)
+    unknown = names.difference(*(source.identities for source in sources)) if names else names
+    if unknown:
+        first = ", ".join(repr(name) for name in dict.fromkeys(out) if name in unknown)
+        logger.warning(
+            "exclude: %d of %d names stand for no identity of %s and leave nobody out: %s",
+            *(len(unknown), len(names), account_of(sources[0]).origin, shortened(first)),
+        )
+
+
+def shortened(text: str, most: int = 100) -> str:
+    return text if len(text) <= most else f"{text[:most].rpartition(',')[0]}, ..."
 
 
 def excluded(rules: Identities) -> tuple[str, ...]:
@@ -39,7 +62,7 @@ def read_names(path: Path) -> tuple[str, ...]:
         return tuple(sorted(entry.name for entry in path.iterdir() if entry.is_dir()))
     if not path.exists():
         raise DataError(f"exclude_from must be a folder of identities or a text file of names; {path} does not exist")
-    return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    return tuple(read_entries(path, DataError, "list of names"))
 
 
 def used_parts(rules: Identities) -> dict[str, float]:

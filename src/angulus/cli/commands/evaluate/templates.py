@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-from angulus.cli.options import Computing, Figures, Flag, Several, Usual, Views, check_output
+from angulus.cli.options import Computing, Figures, Flag, Several, Usual, Views, WithoutFace, check_output
 
 
 def templates(
@@ -17,6 +17,7 @@ def templates(
     probes: Path | None = None,
     detector_scores: Path | None = None,
     normalised: Annotated[bool, Flag] = False,
+    without_face: WithoutFace = "error",
     far: Annotated[list[float] | None, Several] = None,
     views: Views = Usual.views,
     computing: Computing = Usual.computing,
@@ -40,6 +41,9 @@ def templates(
         ijbc_name_5pts_score.txt: images count as much as the detector was sure of them.
     normalised
         Divide each embedding by its norm first, so that norms do not weigh.
+    without_face
+        What is done with templates that have no embedding, or only such of zeros: an error, or a failure to enrol whose
+        pairs and searches count as rejected.
     far
         A false accept rate to report; may be given several times. Left out: 0.1 to 1e-6.
     """
@@ -52,9 +56,10 @@ def templates(
 
     check_task(pairs, gallery, probes)
     started, device, keep_norms = time.perf_counter(), computing.device, not normalised
-    pooled, view = pooled_templates(embeddings, images, detector_scores, keep_norms=keep_norms, view=views.views)
+    how = {"keep_norms": keep_norms, "view": views.views, "without_face": without_face}
+    pooled, view = pooled_templates(embeddings, images, detector_scores, **how)
     content: dict[str, Any] = {"embeddings": str(embeddings), "images": str(images), "view": view}
-    content["keep_norms"] = keep_norms
+    content |= {"keep_norms": keep_norms, "without_face": without_face}
     content["detector_scores"] = None if detector_scores is None else str(detector_scores)
     if pairs is not None:
         fars = descending(far, IJB_FARS)

@@ -23,6 +23,7 @@ from angulus.data.formats.label_names import check_unique, labelled, whole_numbe
 from angulus.errors import DataError
 from angulus.files import read_regular
 from angulus.tables import read_csv, table_text
+from angulus.text_files import slashed
 
 logger = logging.getLogger(__name__)
 _KNOWN = ("path", "identity", "label", "key")
@@ -82,14 +83,14 @@ def open_manifest(path: str | Path, *, root: Path | None = None) -> ManifestReco
     columns = _read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
     if "path" not in columns or not {"identity", "label"} & columns.keys():
         raise DataError(f"{path} must have the columns path and identity (or label); it has {', '.join(columns)}")
-    files = columns["path"]
+    folder = path.parent if root is None else root
+    files = columns["path"] = [_here(folder, name) for name in columns["path"]]
     if not files:
         raise DataError(f"{path} lists no image")
     for name in ("path", "identity", "key"):
         if not all(columns.get(name, files)):
             raise DataError(f"{path}, line {list(columns[name]).index('') + 2}: {name} must not be empty")
-    root = path.parent if root is None else root
-    _check_places(path, root, files)
+    _check_places(path, folder, files)
     numbers = None
     if "label" in columns:
         numbers = [whole_number(text, f"{path}, line {row + 2}") for row, text in enumerate(columns["label"])]
@@ -99,7 +100,7 @@ def open_manifest(path: str | Path, *, root: Path | None = None) -> ManifestReco
     more = {name: values for name, values in columns.items() if name not in _KNOWN}
     return ManifestRecords(
         path=path,
-        root=root,
+        root=folder,
         files=files,
         labels=labels,
         identities=identities,
@@ -122,6 +123,11 @@ def _check_places(path: Path, root: Path, files: Sequence[str]) -> None:
         "%s names %s of %s files outside its folder, such as %s",
         *(path, f"{len(elsewhere):,}", f"{len(files):,}", elsewhere[0]),
     )
+
+
+def _here(root: Path, name: str) -> str:
+    """A path with the separators of this system, where the manifest comes from Windows."""
+    return name if "\\" not in name or os.path.exists(os.path.join(root, name)) else slashed(name)
 
 
 def manifest_text(columns: Mapping[str, Sequence[Any]]) -> bytes:

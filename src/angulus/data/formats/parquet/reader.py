@@ -1,6 +1,7 @@
 """Parquet files with image bytes, as Hugging Face stores image sets: one file, or a folder of parts.
 
-    image   struct {bytes, path}, or plain bytes; `path` is the key of the image
+    image   struct {bytes, path}, or plain bytes; `path` is the key of the image, a number
+        where a path is missing or two are equal (a hub keeps only base names)
     label   whole number, its names in the metadata of the file ("huggingface", a ClassLabel) where there are some;
             or text: the name of the identity
 
@@ -9,7 +10,9 @@ read in groups, of which the last few are kept: fine for converting and for read
 convert to packed. Needs pyarrow (`pip install angulus[parquet]`).
 """
 
+import re
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -20,13 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.data.formats.byte_ranges import Blob
-from angulus.data.formats.label_names import check_unique, labelled, numbered
+from angulus.data.formats.label_names import labelled, numbered
 from angulus.errors import DataError
 from angulus.json_files import parse_json
 
 _LABELS = ("label", "labels", "identity", "class")
 _GROUPS_KEPT = 8
 SMALL, MOST_ROWS_A_BYTE, MOST_TIMES = 2**20, 8, 200
+_PART = re.compile(r"(train|test|validation|valid|val|dev|[A-Za-z_.]+(?=-\d+-of-\d+\.))(?=[-_.0-9])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,14 +89,12 @@ class ParquetRecords:
 
 
 def open_parquet(path: str | Path) -> ParquetRecords:
-    """Open a file, or all files (*.parquet) of a folder in the order of their names.
+    """Open a file, all files of a pattern (train-*.parquet), or those of a folder or of its folder `data`, in order.
 
     Raises DataError where pyarrow or a column is missing, for damaged files, and for labels that are no whole numbers.
     """
     path = Path(path)
-    paths = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    if not paths:
-        raise DataError(f"{path} holds no file *.parquet")
+    paths = files_at(path)
     blobs = [Blob.find(one) for one in paths]
     files = [opened_file(one) for one in paths]
     schema = files[0].schema_arrow
@@ -114,8 +116,40 @@ def open_parquet(path: str | Path) -> ParquetRecords:
         groups=groups,
         labels=labels,
         identities=identities,
-        keys=_keys(path, tables, image, len(values)) if with_path else [f"{row:09d}" for row in range(len(values))],
+        keys=_keys(tables, image, len(values)) if with_path else [f"{row:09d}" for row in range(len(values))],
     )
+
+
+def files_at(path: Path) -> list[Path]:
+    """The files that a path means, in the order of their names.
+
+    Raises DataError where there is none, and for a folder with several parts (train-*, test-*): these are joined only
+    when a pattern asks for it.
+    """
+    if "*" in path.name:
+        found = sorted(path.parent.glob(path.name))
+        if not found:
+            raise DataError(f"no file is called {path}")
+        return found
+    if not path.is_dir():
+        return [path]
+    folder = next((one for one in (path, path / "data") if next(one.glob("*.parquet"), None) is not None), None)
+    if folder is None:
+        raise DataError(f"{path} holds no file *.parquet, and neither does a folder data in it")
+    found = sorted(folder.glob("*.parquet"))
+    parts = Counter(part.group(1) for one in found if (part := _PART.match(one.name)))
+    if len(parts) > 1:
+        counted = ", ".join(f"{name} ({count})" for name, count in parts.items())
+        raise DataError(
+            f"{folder} holds the parts {counted}: name one of them as '{folder}/{max(parts, key=parts.__getitem__)}*"
+            f".parquet', or all to join them as '{folder}/*.parquet'"
+        )
+    return found
+
+
+def is_hub(folder: Path) -> bool:
+    """Whether a folder holds parquet files, itself or in its folder `data`, as sets from a hub do."""
+    return any(next(one.glob("*.parquet"), None) is not None for one in (folder, folder / "data"))
 
 
 def _image_column(path: Path, schema: Any) -> str:
@@ -225,6 +259,9 @@ def _labels(
 ) -> tuple[NDArray[np.int64], Sequence[str]]:
     if values and all(isinstance(value, str) for value in values):
         return labelled(str(path), None, values)
+    if any(isinstance(value, str) for value in values):
+        row = next(row for row, value in enumerate(values) if not isinstance(value, str))
+        raise DataError(f"{path}: {column} of row {row} must be the name of an identity, got {values[row]!r}")
     for row, value in enumerate(values):
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**31:
             raise DataError(f"{path}: {column} of row {row} must be a whole number from 0 or a name, got {value!r}")
@@ -236,9 +273,8 @@ def _labels(
     return labels, names
 
 
-def _keys(path: Path, tables: Sequence[Any], image: str, count: int) -> list[str]:
+def _keys(tables: Sequence[Any], image: str, count: int) -> list[str]:
     keys = [one["path"] for table in tables for one in table.column(image).to_pylist()]
-    if any(not key for key in keys):
+    if any(not key for key in keys) or len(set(keys)) < len(keys):
         return numbered(np.arange(count))
-    check_unique(str(path), keys)
     return keys

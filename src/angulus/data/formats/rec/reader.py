@@ -23,6 +23,7 @@ from angulus.data.formats.byte_ranges import Blob
 from angulus.data.formats.rec.heads import EXACT, Heads, read_heads, unpack
 from angulus.data.formats.rec.recordio import MAGIC, read_index, read_record, scan
 from angulus.errors import DataError
+from angulus.text_files import opened_text, read_lines, slashed
 
 logger = logging.getLogger(__name__)
 
@@ -205,7 +206,7 @@ def whole_labels(blob: Blob, numbers: NDArray[np.int64], labels: NDArray[np.floa
 def _names(path: Path, values: NDArray[np.int64]) -> list[str]:
     sidecar = path.with_suffix(".names")
     if sidecar.exists():
-        names = sidecar.read_text(encoding="utf-8", errors="surrogateescape").split("\n")[:-1]
+        names = read_lines(sidecar, DataError, "list of names")
         if len(names) > values[-1] and len(set(names)) == len(names):
             return [names[value] for value in values]
         raise DataError(f"{sidecar} must have one name, each another, for every label up to {values[-1]}")
@@ -217,11 +218,11 @@ def _keys(path: Path, numbers: NDArray[np.int64]) -> list[str]:
     sidecar = path.with_suffix(".lst")
     if sidecar.exists():
         listed: dict[int, str] = {}
-        with sidecar.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+        with opened_text(sidecar, DataError, "list of images") as lines:
             for line in lines:
-                fields = line.removesuffix("\n").split("\t")
+                fields = line.rstrip("\r\n").split("\t")
                 if len(fields) >= 3 and fields[0].isdecimal():
-                    listed[int(fields[0])] = fields[-1]
+                    listed[int(fields[0])] = slashed(fields[-1])
         keys = [listed.get(int(number), "") for number in numbers]
         if all(keys) and len(set(keys)) == len(keys):
             return keys
