@@ -1,7 +1,7 @@
 """A checksum at the end of a file: damage on the disk is told from what was written.
 
-The last 24 bytes of a sealed file are "\\nangulus-crc32 " + 8 hexadecimal digits + "\\n", the CRC-32 of all bytes before.
-Formats that are read from their beginning (pickles), by offsets (torch.distributed.checkpoint) or from a mark near their
+A sealed file ends with 24 bytes, "\\nangulus-crc32 ", 8 hexadecimal digits and "\\n": the CRC-32 of all bytes before.
+Formats that are read from their beginning (pickles), by offsets (torch.distributed.checkpoint) or from a mark near the
 end (zip) do not mind the line. It finds damage, not forgery.
 """
 

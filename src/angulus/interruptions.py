@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as something to answer: a flag to look at between two steps, or an exception that ends a command."""
+"""SIGINT and SIGTERM as something to answer: a flag to look at between two steps, or an exception."""
 
 import signal
 import threading

@@ -23,10 +23,12 @@ def ends_with_me() -> dict[str, str]:
 
 
 def follow_parent() -> None:
-    """End with the process that the environment names; nothing happens where it names none."""
-    named = os.environ.get(PARENT, "")
-    if named:
-        end_with(named)
+    """End with the process that the environment names, and with torchrun where it started this one."""
+    named = [os.environ.get(PARENT, "")]
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        named.append(_named(os.getppid()))
+    for one in filter(None, named):
+        end_with(one)
 
 
 def end_with(named: str) -> None:

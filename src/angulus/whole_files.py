@@ -37,10 +37,14 @@ def clear_partials_of(path: Path) -> None:
             left.unlink(missing_ok=True)
 
 
-def clear_partials(folder: Path, *, deep: bool = True) -> None:
-    """Remove all half-written files in a folder that this process alone may write; deep: also in folders below."""
+def clear_partials(folder: Path, *, deep: bool = True, held: bool = True) -> None:
+    """Remove half-written files in a folder; deep: also in folders below.
+
+    held: this process alone may write there, so that all of them are left over; else those of living processes stay.
+    """
     for left in folder.rglob(".*.partial") if deep else folder.glob(".*.partial"):
-        if _PARTIAL.fullmatch(left.name) and left.is_file():
+        match = _PARTIAL.fullmatch(left.name)
+        if match is not None and left.is_file() and (held or not _is_alive(int(match[1]))):
             left.unlink(missing_ok=True)
 
 

@@ -27,6 +27,7 @@ from angulus.training.distributed import Processes
 from angulus.training.recipe.serialization import differences
 from angulus.training.storage.atomic_files import flush_folder, unwritable, write_atomic
 from angulus.training.storage.class_names import check_classes
+from angulus.whole_files import clear_partials
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +121,12 @@ class Checkpoints:
             os.replace(path, aside)
         except OSError as error:
             raise CheckpointError(unwritable(path, error)) from error
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what killed processes had not finished writing in the folder of a run, which this process holds."""
+    clear_partials(folder)
+    Checkpoints(folder / "checkpoints", 1).clear()
 
 
 def make_folder(path: Path) -> None:
