@@ -2,9 +2,9 @@
 
     python benchmarks/kills.py --times 10 --json benchmarks/results/kills.json
 
-Each is begun in a new folder, killed at a moment drawn from the time that it takes, and called again to its end. Counted
-are processes that are still there ten seconds after a kill, results other than the uninterrupted one, doubled rows, and
-half-written files.
+Each is begun in a new folder, killed at a moment drawn from the time that it takes, and called again to its end.
+Counted are processes that are still there ten seconds after a kill, results other than the uninterrupted one, doubled
+rows, and half-written files.
 """
 
 import argparse

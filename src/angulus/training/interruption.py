@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from angulus.errors import AngulusError
-from angulus.interruptions import Asked
+from angulus.interruptions import Asked, Interruption
 from angulus.lifelines import is_running
 from angulus.training.distributed import Processes
 
@@ -98,6 +98,21 @@ def losses_named(group: Processes) -> Iterator[None]:
     peers, over = Peers.of(group), threading.Event()
     threading.Thread(target=watch, args=(peers, over), name="peers", daemon=True).start()
     try:
+        with failures_explained(peers):
+            yield
+    except Interruption as stop:
+        gone = [] if stop.args else peers.gone()  # torchrun ends those that are left
+        if gone:
+            raise LostProcessError(peers.told(gone)) from stop
+        raise
+    finally:
+        over.set()
+
+
+@contextmanager
+def failures_explained(peers: Peers) -> Iterator[None]:
+    """What a process meets with when it waits for one that is gone, as a LostProcessError."""
+    try:
         yield
     except RuntimeError as error:
         deadline = time.monotonic() + _NOTICED
@@ -109,8 +124,6 @@ def losses_named(group: Processes) -> Iterator[None]:
             first = str(error).strip().splitlines()[0]
             raise LostProcessError(f"a process on another machine is gone ({first}); {_REMEDY}") from error
         raise
-    finally:
-        over.set()
 
 
 def watch(peers: Peers, over: threading.Event) -> None:
