@@ -197,7 +197,7 @@ def what_fits(old: Mapping[str, Any], new: Mapping[str, Any], path: tuple[str, .
     """
     before = old.get("name", family.default if family else None)
     shared: set[str] = set()
-    if family in (DATA_KIND, MEMBER_KIND):
+    if family is not None and family in (DATA_KIND, MEMBER_KIND):
         shared = shared_fields(family.names.get(str(before)), family.names.get(str(new.get("name"))))
     kept = {key: value for key, value in old.items() if key in shared}
     dropped = [key for key in old if key not in (*kept, *new, *_SORTS)]

@@ -257,7 +257,7 @@ def _still(outcome: Outcome, root: Path, folder: Path) -> Outcome | None:
         return outcome
     if times["bytes"] != outcome.bytes or stamp_of(path).get("checksum") != outcome.checksum:
         return None
-    return replace(outcome, **times)
+    return replace(outcome, modified=times["modified"], changed=times["changed"])
 
 
 def _outcomes(tasks: Sequence[_Task], root: Path, folder: Path, options: AlignOptions, jobs: int) -> Iterator[Outcome]:

@@ -125,9 +125,9 @@ def _check(found: Metadata, folder: Path, sealed: bool) -> None:
         if not isinstance(place, str) or Path(place).name != place or not (folder / place).is_file():
             raise pickle.UnpicklingError(f"every file must lie in {folder.name}, got {place!r}")
         files.add(place)
-    odd = sorted(place for place in files if is_sealed(folder / place) != sealed)
-    if odd:
-        raise ChecksumError(f"either all files must have a checksum or none, got {odd[0]}: a file was cut or damaged")
     there = sum((folder / place).stat().st_size for place in files)
     if room > there:
         raise pickle.UnpicklingError(f"its tensors take {room:,} bytes, but its files hold {there:,}")
+    odd = sorted(place for place in files if is_sealed(folder / place) != sealed)
+    if odd:
+        raise ChecksumError(f"either all files must have a checksum or none, got {odd[0]}: a file was cut or damaged")
