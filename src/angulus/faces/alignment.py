@@ -268,7 +268,7 @@ def _outcomes(tasks: Sequence[_Task], root: Path, folder: Path, options: AlignOp
             yield align_photo(task, root, folder, options)
         return
     pool = ProcessPoolExecutor(
-        jobs, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(name_of_this_process(),)
+        jobs, multiprocessing.get_context("spawn"), initializer=end_with, initargs=(name_of_this_process(),)
     )
     try:
         with _unheard_by_children():
@@ -297,10 +297,6 @@ def _unheard_by_children() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _begin(parent: str) -> None:
-    end_with(parent)
-    torch.set_num_threads(1)
-
-
 def _align_part(tasks: Sequence[_Task], root: Path, folder: Path, options: AlignOptions) -> list[Outcome]:
+    torch.set_num_threads(1)  # here: until torch is imported a worker has long had its lifeline
     return [align_photo(task, root, folder, options) for task in tasks]
