@@ -46,6 +46,10 @@ class CheckpointError(AngulusError, ValueError):
     """A run folder or checkpoint that cannot be written, read or resumed."""
 
 
+class DamagedCheckpointError(CheckpointError):
+    """A checkpoint that is cut short, or whose bytes are not those that were written; an earlier one may do."""
+
+
 class EvaluationError(AngulusError, ValueError):
     """Embeddings or a protocol that cannot be evaluated."""
 

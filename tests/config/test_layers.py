@@ -70,6 +70,29 @@ def test_the_kind_that_holds_without_a_name_counts():
     assert also == {"evaluation": {"also": {"x": {"name": "synthetic"}}}}
 
 
+def test_another_kind_of_data_keeps_what_both_kinds_have_and_the_rest_is_named(caplog):
+    old = {"data": {"path": "a", "on_empty": "skip", "fit": "crop", "identities": {"exclude": ["Ada"]}}}
+    kept = merge(old, {"data": {"name": "packed", "path": "b"}})["data"]
+    assert kept == {"path": "b", "fit": "crop", "identities": {"exclude": ["Ada"]}, "name": "packed"}
+    assert caplog.messages == [
+        "data is packed now, so data.on_empty='skip' of folder no longer holds; set it again where meant"
+    ]
+    caplog.clear()
+    one_set = {"data": {"name": "union", "sets": {"x": {"name": "rec", "path": "a", "identities": {"min_images": 3}}}}}
+    other = merge(one_set, {"data": {"sets": {"x": {"name": "tar"}}}})
+    assert other["data"]["sets"]["x"] == {"name": "tar", "path": "a", "identities": {"min_images": 3}}
+    assert not caplog.messages
+
+
+def test_settings_of_another_margin_are_dropped_with_a_word(caplog):
+    merge({"margin": {"name": "arcface", "m": 0.5, "scale": 32}}, {"margin": {"name": "amsoftmax", "scale": 30}})
+    assert "margin is amsoftmax now, so margin.m=0.5 of arcface no longer holds" in caplog.text
+    caplog.clear()
+    merge({"margin": {"name": "arcface"}}, {"margin": "softmax"})
+    merge({"optim": {"lr": 0.1}}, {"optim": {"lr": 0.2}})
+    assert not caplog.messages
+
+
 def test_values_of_margins_replace_each_other():
     schedule = {"margin": {"m": {"name": "linear", "end": 0.3, "until": 10}}}
     assert merge(schedule, {"margin": {"m": 0.2}}) == {"margin": {"m": 0.2}}

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_crops_lie_in_the_same_folders_with_a_manifest(photos, tmp_path):
     done = align_folder(
         folder, tmp_path / "out", options(listed, kind="png"), progress=lambda n, of: seen.append((n, of))
     )
-    assert done.counts() == {"photos": 5, "crops": 3, "without_face": 1, "unreadable": 1, "done_before": 0}
+    assert done.counts() == {"photos": 5, "crops": 3, "without_face": 1, "unreadable": 1, "done_before": 0, "gone": 0}
     assert seen[-1] == (5, 5)
     out = tmp_path / "out"
     assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*.png")) == [
@@ -228,3 +229,38 @@ def test_scaled_templates_show_the_same_piece(photos, tmp_path):
     halved = sizes[112].reshape(56, 2, 56, 2, 3).mean((1, 3))
     assert np.abs(halved - sizes[56]).mean() < 1.5
     np.testing.assert_allclose(apply(np.eye(2, 3), ARCFACE.scaled(56).array()), (ARCFACE.array() + 0.5) / 2 - 0.5)
+
+
+def test_a_photo_that_was_replaced_by_one_of_its_size_is_done_again(photos, tmp_path):
+    folder, listed = photos
+    out, photo = tmp_path / "out", folder / "Bob" / "3.bmp"
+    align_folder(folder, out, options(listed, kind="png"))
+    before, times = (out / "Bob/3.png").read_bytes(), photo.stat()
+    content = bytearray(photo.read_bytes())
+    content[-60_000:] = bytes(60_000)
+    photo.write_bytes(content)
+    os.utime(photo, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert align_folder(folder, out, options(listed, kind="png")).before == 4
+    assert (out / "Bob/3.png").read_bytes() != before
+    os.utime(photo)  # touched, or copied: the same content is the same photo
+    assert align_folder(folder, out, options(listed, kind="png")).before == 5
+
+
+def test_crops_of_photos_that_are_gone_are_moved_away_and_listed(photos, tmp_path, capsys):
+    folder, listed = photos
+    out = tmp_path / "out"
+    words = ["align", str(folder), str(out), "--detector", "landmarks", "--file", str(listed), "--no-sheet", "--quiet"]
+    assert main(words) == 0
+    crop = (out / "Ada/1.jpg").read_bytes()
+    (folder / "Ada" / "1.jpg").unlink()
+    (folder / "Bob" / "3.bmp").write_bytes(b"no photo any more")
+    assert main(words) == 0
+    assert "crops of photos that are gone or were replaced: 2, moved to" in capsys.readouterr().out
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*.jpg")) == [
+        ".gone/Ada/1.jpg",
+        ".gone/Bob/3.jpg",
+        "Ada/deep/2.jpg",
+    ]
+    assert (out / ".gone/Ada/1.jpg").read_bytes() == crop
+    assert (out / "gone.txt").read_text() == "Ada/1.jpg\nBob/3.jpg\n"
+    assert "Ada/1.jpg" not in (out / "manifest.csv").read_text()

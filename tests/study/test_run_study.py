@@ -153,6 +153,22 @@ def test_without_columns_every_figure_is_shown(study):
     )
 
 
+def test_a_column_that_one_row_lacks_is_kept(study):
+    study.write_text(STUDY.replace("columns: [held-out/accuracy, held-out/eer, loss, seconds]", ""))
+    plan = read_plan(study)
+    run_study(plan, run=fake)
+    for job in plan.jobs:
+        if job.row == "ArcFace":
+            path = job.folder / "result.json"
+            content = json.loads(path.read_text())
+            del content["figures"]["loss"]
+            path.write_text(json.dumps(content))
+    run_study(plan, table_only=True)
+    lines = (plan.out / "table.md").read_text().splitlines()
+    assert lines[2] == "| run | held-out/accuracy (%) | held-out/eer (%) | loss | seconds | seeds |"
+    assert "| - | 60.00 +- 0.00 | 3 |" in lines[5]
+
+
 def test_a_broken_result_is_run_again(study):
     plan = read_plan(study)
     run_study(plan, run=fake)

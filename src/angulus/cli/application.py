@@ -1,20 +1,27 @@
 """From the words of a command line to an exit status: 0 done, 1 a run of a study failed, 2 an error, as a sentence."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from cyclopts import App, CycloptsError, UnknownOptionError
 
 from angulus.cli.commands.audit.group import app as audit
 from angulus.cli.commands.data.group import app as data
 from angulus.cli.commands.evaluate.verification import app as evaluate
+from angulus.cli.streams import open_all, say, say_last
 from angulus.errors import AngulusError
+from angulus.interruptions import Interruption, raised
+from angulus.lifelines import follow_parent
 from angulus.version import __version__
 
 ERROR = 2
 INTERRUPTED = 130
 PIPE_CLOSED = 141
+FULL = (errno.ENOSPC, errno.EDQUOT)
+OF_THE_MACHINE = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG, errno.EMFILE)
 
 # Threads of a small operation that spin while they wait keep the one that works from its core: beside a busy process
 # a run then takes twenty times as long. Read when torch is first imported, and by every child; a user's word stands.
@@ -62,30 +69,52 @@ app.command(audit)
 
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command; print errors as sentences on stderr and return the exit status."""
+    open_all()
+    follow_parent()
     try:
-        status = app(
-            sys.argv[1:] if tokens is None else list(tokens),
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
+        with raised():
+            status = app(
+                sys.argv[1:] if tokens is None else list(tokens),
+                exit_on_error=False,
+                print_error=False,
+                result_action="return_value",
+            )
+        sys.stdout.flush()
     except CycloptsError as error:
         return fail(usage_sentence(error))
     except AngulusError as error:
         return fail(str(error))
     except KeyboardInterrupt as interrupt:
-        print(f"\ninterrupted{''.join(f'; {part}' for part in interrupt.args)}", file=sys.stderr)
-        return INTERRUPTED
+        sentence = f"interrupted{''.join(f'; {part}' for part in interrupt.args)}"
+        say(f"\n{sentence}")
+        say_last(sentence)
+        return interrupt.status if isinstance(interrupt, Interruption) else INTERRUPTED
     except BrokenPipeError:
         # the reader of our output is gone (`| head`): Python would complain once more when it closes stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    except OSError as error:
+        if error.errno not in OF_THE_MACHINE:
+            raise
+        return fail(unwritten(error))
     return status if isinstance(status, int) else 0
 
 
 def fail(sentence: str) -> int:
-    print(f"error: {sentence}", file=sys.stderr)
+    say(f"error: {sentence}")
+    say_last(f"error: {sentence}")
     return ERROR
+
+
+def unwritten(error: OSError) -> str:
+    """What a full or a read-only disk prevented, in a sentence."""
+    reason = "the disk is full" if error.errno in FULL else error.strerror
+    if error.filename is not None:
+        return f"{error.filename}: {reason}; make room, or name another place"
+    with suppress(OSError):
+        # what is left in the buffer would be tried once more, and complained of, at the end of Python
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return f"what the command prints, or writes, could not be written: {reason}"
 
 
 def usage_sentence(error: CycloptsError) -> str:

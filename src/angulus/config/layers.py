@@ -1,5 +1,7 @@
 """YAML recipes laid over each other, then `key=value` from the command line: one nested mapping comes out."""
 
+import dataclasses
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -7,14 +9,16 @@ from typing import Any
 
 import yaml
 
-from angulus.config.kinds import family_at
+from angulus.config.kinds import DATA_KIND, MEMBER_KIND, Family, family_at
 from angulus.config.suggestions import closest
 from angulus.errors import ConfigError
 from angulus.files import BoundedReader
 
+log = logging.getLogger(__name__)
+
 Raw = dict[str, Any]
 
-# A mapping with one of these keys is of another sort than one with another: nothing is carried over.
+# A mapping with one of these keys is of another sort than one with another.
 _SORTS = ("name", "learned")
 
 
@@ -191,6 +195,8 @@ def nested(path: tuple[str, ...], value: Any) -> Raw:
 def merge(old: Any, new: Any, path: tuple[str, ...] = (), *, one_layer: bool = False) -> Any:
     """`new` laid over `old`: mappings key by key; a mapping of another kind and everything else replaces.
 
+    Of another kind of data, settings that both kinds have are kept; what is dropped is said in the log.
+
     A name alone where a kind stands (`margin: arcface`) is short for `{name: arcface}`. one_layer: both belong to one
     layer, in which a name never drops the settings beside it, whatever their order.
     """
@@ -199,8 +205,10 @@ def merge(old: Any, new: Any, path: tuple[str, ...] = (), *, one_layer: bool = F
         old, new = in_full(old), in_full(new)
     if not isinstance(new, Mapping):
         return new
-    if not isinstance(old, Mapping) or (not one_layer and is_other_sort(old, new, family.default if family else None)):
+    if not isinstance(old, Mapping):
         old = {}
+    elif not one_layer and is_other_sort(old, new, family.default if family else None):
+        old = what_fits(old, new, path, family)
     return {
         key: merge(old.get(key), new[key], (*path, key), one_layer=one_layer) if key in new else old[key]
         for key in dict.fromkeys([*old, *new])
@@ -222,6 +230,35 @@ def is_other_sort(old: Mapping[str, Any], new: Mapping[str, Any], default: str |
         if any(other in old for other in _SORTS if other != key):
             return True
     return False
+
+
+def what_fits(old: Mapping[str, Any], new: Mapping[str, Any], path: tuple[str, ...], family: Family | None) -> Raw:
+    """The settings of a kind that another one takes over; the others are named in a warning.
+
+    Kinds of data share fields of one name and type. Elsewhere nothing is kept: m of one margin is not m of another.
+    """
+    before = old.get("name", family.default if family else None)
+    shared: set[str] = set()
+    if family is not None and family in (DATA_KIND, MEMBER_KIND):
+        shared = shared_fields(family.names.get(str(before)), family.names.get(str(new.get("name"))))
+    kept = {key: value for key, value in old.items() if key in shared}
+    dropped = [key for key in old if key not in (*kept, *new, *_SORTS)]
+    if dropped:
+        place, now = ".".join(path), new.get("name", next(iter(new), None))
+        log.warning(
+            "%s is %s now, so %s of %s no longer %s; set %s again where meant",
+            *(place, now, ", ".join(f"{place}.{key}={old[key]!r:.60}" for key in dropped), before or "before"),
+            *(("holds", "it") if len(dropped) == 1 else ("hold", "them")),
+        )
+    return kept
+
+
+def shared_fields(old: type | None, new: type | None) -> set[str]:
+    """Names of the fields that two records have with the same type."""
+    if old is None or new is None:
+        return set()
+    types = {one.name: one.type for one in dataclasses.fields(new)}
+    return {one.name for one in dataclasses.fields(old) if types.get(one.name) == one.type}
 
 
 def read_layers(sources: Sequence[str | Path], overrides: Sequence[str] = ()) -> Raw:

@@ -14,7 +14,6 @@ holds pickled objects raises EvaluationError with its name.
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +28,7 @@ from angulus.array_files import read_array, read_arrays, write_array, write_arra
 from angulus.errors import EvaluationError
 from angulus.json_files import parse_json
 from angulus.text_files import read_lines
+from angulus.whole_files import reason_of, write_beside
 
 Stored = Literal["float32", "float16"]
 
@@ -70,7 +70,6 @@ def write(path: Path, fields: Mapping[str, Any], columns: Mapping[str, NDArray],
     for name in ("embeddings", "flipped"):
         if name in present:
             present[name] = _narrowed(name, present[name], stored)
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".npy":
         return _write_npy(path, present, columns)
     if path.suffix == ".npz":
@@ -217,10 +216,13 @@ def _save_safetensors(partial: Path, fields: Mapping[str, Any], columns: Mapping
 
 def _whole(path: Path, save: Callable[[Path], None]) -> Path:
     """Write beside the file and move there, so that a reader never sees half a file."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        save(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        write_beside(path, save)
+    except SafetensorError as error:
+        raise EvaluationError(f"{path} could not be written: {error}. Nothing was put in its place") from error
+    except OSError as error:
+        raise EvaluationError(
+            f"{path} could not be written: {reason_of(error)}. Nothing was put in its place; "
+            "make room, or name another file"
+        ) from error
     return path

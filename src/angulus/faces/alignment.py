@@ -4,18 +4,20 @@ OUT/Ada/1.jpg ...     the crops
 OUT/manifest.csv      a row for each crop: source, box, landmarks, score, which face was taken and why
 OUT/without_face.txt  photos on which no face was found
 OUT/unreadable.txt    files that are no readable image, with the reason
+OUT/gone.txt          crops of photos that are gone, which lie in OUT/.gone now, where there are any
 """
 
 import multiprocessing
 import signal
 import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -30,10 +32,21 @@ from angulus.faces.detectors.detection import Detector, Face, Photo
 from angulus.faces.detectors.landmark_lists import ListedLandmarks
 from angulus.faces.face_choice import Chosen, Rule, choose
 from angulus.faces.image_warp import warp
-from angulus.faces.journal import Crop, Outcome, opened_journal, write_results, write_whole
+from angulus.faces.journal import (
+    Crop,
+    Outcome,
+    add_line,
+    gone_crops,
+    move_away,
+    opened_journal,
+    write_results,
+    write_whole,
+)
 from angulus.faces.photos import list_photos, read_photo
 from angulus.faces.similarity_transform import Matrix, misfit, scale_of, similarity
 from angulus.faces.templates import ARCFACE, Template
+from angulus.files import read_regular
+from angulus.lifelines import end_with, name_of_this_process
 
 Progress = Callable[[int, int | None], None]
 _TOGETHER = 8  # photos that a process takes at a time
@@ -58,19 +71,23 @@ class AlignOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Aligned:
-    """What a run did: outcomes of all photos, by source; how many of them were done before; seconds of this run."""
+    """What a run did: outcomes of all photos, by source; how many of them were done before; seconds of this run.
+
+    gone: crops that were moved to `.gone`, now or before, because their photos are gone or were replaced.
+    """
 
     outcomes: tuple[Outcome, ...]
     before: int
     seconds: float
+    gone: int = 0
 
     def counts(self) -> dict[str, int]:
-        """Photos, crops, photos without a face, unreadable ones, photos that were done before."""
+        """Photos, crops, photos without a face, unreadable ones, photos that were done before, crops moved away."""
         states = Counter(outcome.status for outcome in self.outcomes)
         crops = sum(len(outcome.crops) for outcome in self.outcomes)
         return {
             **{"photos": len(self.outcomes), "crops": crops, "without_face": states["no face"]},
-            **{"unreadable": states["unreadable"], "done_before": self.before},
+            **{"unreadable": states["unreadable"], "done_before": self.before, "gone": self.gone},
         }
 
     def worst_first(self) -> list[Crop]:
@@ -95,6 +112,8 @@ def align_folder(
 ) -> Aligned:
     """Find faces on all photos below a folder and write their crops; photos that are finished are skipped.
 
+    Crops of photos that are gone, or were replaced, are moved to `out/.gone` and listed in gone.txt.
+
     jobs: processes, each with one thread. progress: called with the photos done and their number.
     Raises FacesError: no detector, no photos, crops of other settings in `out`, a disk that is full.
     """
@@ -104,18 +123,30 @@ def align_folder(
     started = time.perf_counter()
     settings = settings_of(options)
     tasks = planned(list_photos(root, without=folder))
-    with opened_journal(folder, settings) as (done, journal):
-        known = {task.source: done[task.source] for task in tasks if _finished(done.get(task.source), root, folder)}
+    with opened_journal(folder, settings, {task.source for task in tasks}) as (done, journal):
+        known: dict[str, Outcome] = {}
+        for task in tasks:
+            before = done.get(task.source)
+            kept = None if before is None else _still(before, root, folder)
+            if kept is None:
+                continue
+            if kept is not before:
+                add_line(journal, kept)
+            known[task.source] = kept
         left = [task for task in tasks if task.source not in known]
         for number, outcome in enumerate(_outcomes(left, root, folder, options, jobs), start=1):
-            journal.write(outcome.line())
-            journal.flush()
+            if outcome.source in done:
+                names = {crop.path for crop in outcome.crops}
+                move_away(folder, (crop for crop in done[outcome.source].crops if crop.path not in names))
+            add_line(journal, outcome)
             known[outcome.source] = outcome
             if progress is not None:
                 progress(len(tasks) - len(left) + number, len(tasks))
         outcomes = tuple(known[task.source] for task in tasks)
         write_results(folder, outcomes)
-    return Aligned(outcomes=outcomes, before=len(tasks) - len(left), seconds=time.perf_counter() - started)
+        gone = len(gone_crops(folder))
+    seconds = time.perf_counter() - started
+    return Aligned(outcomes=outcomes, before=len(tasks) - len(left), seconds=seconds, gone=gone)
 
 
 def settings_of(options: AlignOptions) -> dict[str, Any]:
@@ -145,16 +176,16 @@ def opened(choice: DetectorChoice) -> Detector | ListedLandmarks:
 def align_photo(task: _Task, root: Path, folder: Path, options: AlignOptions) -> Outcome:
     """Find the faces on one photo and write their crops."""
     path = root / task.source
-    size = path.stat().st_size if path.exists() else 0
+    stamp = stamp_of(path)
     try:
         photo = read_photo(path)
     except FacesError as error:
-        return Outcome(source=task.source, bytes=size, status="unreadable", problem=str(error))
+        return Outcome(source=task.source, **stamp, status="unreadable", problem=str(error))
     chosen = choose(faces_on(photo, task.source, options.detector), photo.shape[:2], options.choose)
     try:
         matrices = [similarity(one.face.landmarks, options.template.array()) for one in chosen]
     except FacesError as error:
-        return Outcome(source=task.source, bytes=size, status="no face", problem=str(error))
+        return Outcome(source=task.source, **stamp, status="no face", problem=str(error))
     crops = []
     for one, matrix in zip(chosen, matrices, strict=True):
         stem = f"{task.stem}_face{one.number}" if options.choose == "all" else task.stem
@@ -162,7 +193,7 @@ def align_photo(task: _Task, root: Path, folder: Path, options: AlignOptions) ->
         picture = warp(photo, matrix, options.template.height, options.template.width)
         write_whole(folder / name, encoded(picture, options))
         crops.append(_crop(name, one, matrix, options.template))
-    return Outcome(source=task.source, bytes=size, status="aligned" if crops else "no face", crops=tuple(crops))
+    return Outcome(source=task.source, **stamp, status="aligned" if crops else "no face", crops=tuple(crops))
 
 
 def faces_on(photo: Photo, source: str, choice: DetectorChoice) -> tuple[Face, ...]:
@@ -196,12 +227,37 @@ def _crop(name: str, one: Chosen, matrix: Matrix, template: Template) -> Crop:
     )
 
 
-def _finished(outcome: Outcome | None, root: Path, folder: Path) -> bool:
-    """True when a photo was done before, is still the same, and all of its crops are there."""
-    if outcome is None or not all((folder / crop.path).is_file() for crop in outcome.crops):
-        return False
+def stamp_of(path: Path) -> dict[str, Any]:
+    """What tells a photo from another of its name: size, times, checksum; nothing where it cannot be read."""
+    try:
+        times = times_of(path)
+        return {**times, "checksum": f"{zlib.crc32(read_regular(path)):08x}"}
+    except OSError:
+        return {"bytes": 0}
+
+
+def times_of(path: Path) -> dict[str, int]:
+    found = path.stat()
+    return {"bytes": found.st_size, "modified": found.st_mtime_ns, "changed": found.st_ctime_ns}
+
+
+def _still(outcome: Outcome, root: Path, folder: Path) -> Outcome | None:
+    """What was done before, where the photo is still the same and all of its crops are there, else None.
+
+    A photo whose times are others is read: a copy of the same content is the same photo.
+    """
+    if not outcome.checksum or not all((folder / crop.path).is_file() for crop in outcome.crops):
+        return None
     path = root / outcome.source
-    return path.exists() and path.stat().st_size == outcome.bytes
+    try:
+        times = times_of(path)
+    except OSError:
+        return None
+    if times == {name: getattr(outcome, name) for name in times}:
+        return outcome
+    if times["bytes"] != outcome.bytes or stamp_of(path).get("checksum") != outcome.checksum:
+        return None
+    return replace(outcome, modified=times["modified"], changed=times["changed"])
 
 
 def _outcomes(tasks: Sequence[_Task], root: Path, folder: Path, options: AlignOptions, jobs: int) -> Iterator[Outcome]:
@@ -211,7 +267,9 @@ def _outcomes(tasks: Sequence[_Task], root: Path, folder: Path, options: AlignOp
         for task in tasks:
             yield align_photo(task, root, folder, options)
         return
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_begin)
+    pool = ProcessPoolExecutor(
+        jobs, multiprocessing.get_context("spawn"), initializer=end_with, initargs=(name_of_this_process(),)
+    )
     try:
         with _unheard_by_children():
             waiting = [pool.submit(_align_part, part, root, folder, options) for part in parts]
@@ -239,9 +297,6 @@ def _unheard_by_children() -> Generator[None, None, None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _begin() -> None:
-    torch.set_num_threads(1)
-
-
 def _align_part(tasks: Sequence[_Task], root: Path, folder: Path, options: AlignOptions) -> list[Outcome]:
+    torch.set_num_threads(1)  # here: until torch is imported a worker has long had its lifeline
     return [align_photo(task, root, folder, options) for task in tasks]

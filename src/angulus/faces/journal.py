@@ -3,11 +3,15 @@
 `.align.jsonl` in the folder: the first line holds the settings, then one line for each photo that is finished; a line
 that was cut off counts as not written. `manifest.csv` and the lists of photos without a face and of unreadable ones are
 made from it at the end.
+
+A photo is done again when its size, or its times and its checksum, are others than in its line. Crops of photos that
+are gone, or that another photo has taken the place of, are moved to `.gone/` under their names, where no reader of the
+folder looks, and listed in gone.txt.
 """
 
 import json
 import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -15,13 +19,17 @@ from typing import Any, Literal, TextIO
 
 from angulus.errors import FacesError
 from angulus.faces.detectors.landmark_lists import COLUMNS
+from angulus.folder_locks import locked
 from angulus.json_files import parse_json
 from angulus.tables import table_text
+from angulus.whole_files import clear_partials, partial_of, reason_of
 
 JOURNAL = ".align.jsonl"
 MANIFEST = "manifest.csv"
 WITHOUT_FACE = "without_face.txt"
 UNREADABLE = "unreadable.txt"
+GONE = ".gone"
+GONE_LIST = "gone.txt"
 Status = Literal["aligned", "no face", "unreadable"]
 
 
@@ -46,13 +54,16 @@ class Crop:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one photo; bytes: its size, so that a photo that was replaced is done again."""
+    """What became of one photo; bytes, modified, changed (nanoseconds) and checksum tell one that was replaced."""
 
     source: str
     bytes: int
     status: Status
     crops: tuple[Crop, ...] = ()
     problem: str = ""
+    modified: int = 0
+    changed: int = 0
+    checksum: str = ""
 
     def line(self) -> str:
         return json.dumps(asdict(self)) + "\n"
@@ -60,29 +71,55 @@ class Outcome:
 
 @contextmanager
 def opened_journal(
-    folder: Path, settings: Mapping[str, Any]
+    folder: Path, settings: Mapping[str, Any], sources: Collection[str]
 ) -> Generator[tuple[dict[str, Outcome], TextIO], None, None]:
     """What is done so far by source, and the journal to add lines to; no other process may write meanwhile.
 
+    sources: the photos that there are; crops of others are moved away, and their lines are dropped.
     Raises FacesError when the folder was made with other settings, or another run is writing into it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / JOURNAL
-    with path.open("a+", encoding="utf-8") as file:
-        _lock(file, folder)
-        file.seek(0)
-        done, whole = _read(file.read(), path, settings)
-        file.seek(0)
-        file.truncate()
-        file.write(json.dumps({"settings": dict(settings)}) + "\n" + "".join(whole))
-        file.flush()
-        yield done, file
+    with locked(folder, FacesError, "writing crops into"):
+        clear_partials(folder)
+        path = folder / JOURNAL
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        done = _read(text, path, settings)
+        for source in [source for source in done if source not in sources]:
+            move_away(folder, done.pop(source).crops)
+        lines = [json.dumps({"settings": dict(settings)}) + "\n", *(outcome.line() for outcome in done.values())]
+        write_whole(path, "".join(lines).encode())
+        with path.open("a", encoding="utf-8") as file:
+            yield done, file
 
 
-def _read(text: str, path: Path, settings: Mapping[str, Any]) -> tuple[dict[str, Outcome], list[str]]:
+def add_line(journal: TextIO, outcome: Outcome) -> None:
+    """Add what became of a photo. Raises FacesError where the disk is full."""
+    try:
+        journal.write(outcome.line())
+        journal.flush()
+    except OSError as error:
+        raise FacesError(
+            f"{journal.name} could not be written: {reason_of(error)}; what is finished is kept, "
+            "make room and give the same command again"
+        ) from error
+
+
+def move_away(folder: Path, crops: Iterable[Crop]) -> None:
+    """Move crops that show no photo any more to where no reader looks."""
+    for crop in crops:
+        if (folder / crop.path).is_file():
+            (folder / GONE / crop.path).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(folder / crop.path, folder / GONE / crop.path)
+
+
+def gone_crops(folder: Path) -> list[str]:
+    """The crops that were moved away, by their names before."""
+    return sorted(path.relative_to(folder / GONE).as_posix() for path in (folder / GONE).rglob("*") if path.is_file())
+
+
+def _read(text: str, path: Path, settings: Mapping[str, Any]) -> dict[str, Outcome]:
     lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
     if not lines:
-        return {}, []
+        return {}
     try:
         before = dict(parse_json(lines[0])["settings"])
     except (ValueError, KeyError, TypeError) as error:
@@ -96,7 +133,7 @@ def _read(text: str, path: Path, settings: Mapping[str, Any]) -> tuple[dict[str,
         outcomes = [_outcome(parse_json(line)) for line in lines[1:]]
     except (ValueError, KeyError, TypeError) as error:
         raise FacesError(f"{path} is damaged ({error}); remove it to do all photos again") from error
-    return {outcome.source: outcome for outcome in outcomes}, lines[1:]
+    return {outcome.source: outcome for outcome in outcomes}
 
 
 def _outcome(values: dict[str, Any]) -> Outcome:
@@ -108,17 +145,6 @@ def _outcome(values: dict[str, Any]) -> Outcome:
     return Outcome(**whole)
 
 
-def _lock(file: TextIO, folder: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # not on this system: two runs at once are the user's care
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise FacesError(f"another run is writing crops into {folder}; wait for it or name another folder") from error
-
-
 def write_results(folder: Path, outcomes: Sequence[Outcome]) -> None:
     """manifest.csv with a row for each crop, and the two lists of photos; each whole or not at all."""
     ordered = sorted(outcomes, key=lambda outcome: outcome.source)
@@ -127,6 +153,9 @@ def write_results(folder: Path, outcomes: Sequence[Outcome]) -> None:
     for name, status in ((WITHOUT_FACE, "no face"), (UNREADABLE, "unreadable")):
         lines = [f"{outcome.source}\t{outcome.problem}".strip() for outcome in ordered if outcome.status == status]
         write_whole(folder / name, "".join(f"{line}\n" for line in lines).encode())
+    gone = gone_crops(folder)
+    if gone:
+        write_whole(folder / GONE_LIST, "".join(f"{name}\n" for name in gone).encode())
 
 
 _COLUMNS = ("path", "identity", "source", "left", "top", "right", "bottom", "score", "turned", "faces", "chosen")
@@ -142,7 +171,7 @@ def _row(source: str, crop: Crop) -> list[Any]:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file, whole or not at all. Raises FacesError when it can't be."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = partial_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(content)

@@ -252,7 +252,7 @@ def _read_weights(file: Path) -> dict[str, Tensor]:
 
 def _write_both(folder: Path, weights: bytes, text: str) -> None:
     contents = {"model.safetensors": weights, "model.json": text.encode()}
-    temporary = {name: folder / f".{name}.{os.getpid()}.part" for name in contents}
+    temporary = {name: folder / f".{name}.{os.getpid()}.partial" for name in contents}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():

@@ -11,7 +11,6 @@ Classes are taken in blocks, so that [n, c x k] is never whole; images in chunks
 large set is embedded once and an interrupted pass goes on.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -28,6 +27,7 @@ from angulus.errors import DataError
 from angulus.extract import embed
 from angulus.models import EmbeddingModel
 from angulus.purification.centers import Centers, dominant_centers
+from angulus.whole_files import reason_of, write_beside
 
 CHUNK = 16384
 BLOCK = 65536  # centers at a time
@@ -226,14 +226,19 @@ def read_part(file: Path) -> Evidence | None:
 
 def write_part(file: Path, part: Evidence) -> None:
     """Keep a chunk, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
+    arrays = {f.name: getattr(part, f.name) for f in fields(Evidence)}
+
+    def write(partial: Path) -> None:
         with partial.open("wb") as out:
-            write_arrays(out, {f.name: getattr(part, f.name) for f in fields(Evidence)})
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
+            write_arrays(out, arrays)
+
+    try:
+        write_beside(file, write)
+    except OSError as error:
+        raise DataError(
+            f"{file} could not be written: {reason_of(error)}; what is finished is kept, make room and give the same "
+            "command again"
+        ) from error
 
 
 def _shifted(progress: Progress, start: int, total: int) -> Progress:

@@ -23,6 +23,7 @@ from typing import Any, Literal
 from angulus.config.layers import classes_named
 from angulus.data import write_edits
 from angulus.errors import CheckpointError, ConfigError
+from angulus.folder_locks import locked
 from angulus.json_files import read_json
 from angulus.purification.edit_lists import check_left, drops_of, summary_of
 from angulus.purification.evidence import angles_of, gather
@@ -33,6 +34,7 @@ from angulus.training.recipe.data_sources import whole_set
 from angulus.training.recipe.defaults import choose_device
 from angulus.training.recipe.serialization import differences
 from angulus.training.storage.atomic_files import write_json
+from angulus.whole_files import clear_partials
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +110,20 @@ def purify(
     check_one_head(experiment)
     if run is not None and options.rule in ("subcenter", "strict") and subcenters_of(run) < 2:
         raise ConfigError(needs_subcenters(f"the run {run}", subcenters_of(run)))
+    with locked(out, CheckpointError, "purifying in"):
+        clear_partials(out)
+        return purify_locked(experiment, out, options, run, progress, images)
+
+
+def purify_locked(
+    experiment: Experiment,
+    out: Path,
+    options: Purification,
+    run: Path | None,
+    progress: Callable[[Progress], None] | None,
+    images: Images | None,
+) -> Purified:
+    """The same in a folder that is held."""
     start_purification(out, experiment, options, run)
     lists: tuple[Path, ...] = ()
     rounds: list[dict[str, Any]] = []

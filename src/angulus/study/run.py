@@ -3,7 +3,7 @@
 Every training is a process of its own (`angulus train`), or several under torchrun where the study says so; one that
 fails takes nothing with it. A run is done
 when its folder holds result.json; the folder's name carries the fingerprint of the recipe, so a changed recipe is
-another run. What was interrupted is resumed from its last checkpoint.
+another run. What was interrupted is resumed from its last checkpoint. Trainings end with the study, however it ends.
 """
 
 import itertools
@@ -19,10 +19,13 @@ from pathlib import Path
 
 from angulus.config import to_yaml
 from angulus.errors import AngulusError
+from angulus.folder_locks import locked
+from angulus.lifelines import ends_with_me
 from angulus.study.outcome import Outcome, stored_outcome
 from angulus.study.plan import Job, Plan
 from angulus.study.table import write_outputs
 from angulus.training.storage.atomic_files import write_text
+from angulus.whole_files import clear_partials
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +45,14 @@ def run_study(
     if jobs < 1 or (threads is not None and threads < 1):
         raise AngulusError(f"jobs and threads must be at least 1, got {jobs} and {threads}")
     threads = threads or max(1, (os.cpu_count() or 1) // jobs)
+    with locked(plan.out, AngulusError, "running the study in"):
+        return run_locked(plan, jobs, threads, run, table_only=table_only)
+
+
+def run_locked(plan: Plan, jobs: int, threads: int, run: Runner | None, *, table_only: bool) -> dict[Job, Outcome]:
+    """The same in a folder that is held."""
+    for folder in (plan.out, *{job.folder.parent for job in plan.jobs}):
+        clear_partials(folder, deep=False)
     outcomes = {job: stored_outcome(job) for job in plan.jobs}
     # by seed: a table of all rows stands early, and fills up from there
     by_seed = sorted(plan.jobs, key=lambda job: plan.seeds.index(job.seed))
@@ -122,7 +133,7 @@ class Processes:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     text=True,
-                    env={**os.environ, **limits},
+                    env={**os.environ, **limits, **ends_with_me()},
                     start_new_session=True,  # Ctrl-C is for the study, which then stops its trainings itself
                 )
                 self.running.add(process)

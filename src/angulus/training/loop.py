@@ -13,9 +13,12 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from angulus.data import Batch, MixedSampler, batches, fingerprint
-from angulus.errors import ConfigError
+from angulus.data.loading.workers import worker_losses_told
+from angulus.errors import CheckpointError, ConfigError
 from angulus.evaluation import VerificationResult
 from angulus.evaluation.report.page import Gallery, write_report
+from angulus.folder_locks import locked
+from angulus.interruptions import Interruption, noted
 from angulus.margins import Margin
 from angulus.models import EmbeddingModel, ModelConfig, save_model
 from angulus.training import judge
@@ -32,6 +35,7 @@ from angulus.training.distributed import (
 from angulus.training.divergence import FiniteGuard
 from angulus.training.experiment import Experiment
 from angulus.training.head_initialisation import begin_classes
+from angulus.training.interruption import StopSign, losses_named
 from angulus.training.optimization import build_optimizer, learning_rate
 from angulus.training.plan.precision_choice import with_precision
 from angulus.training.plan.strategy_choice import settled, with_advice
@@ -49,9 +53,9 @@ from angulus.training.step import (
     update,
 )
 from angulus.training.storage.atomic_files import write_json
-from angulus.training.storage.checkpoint import Checkpoints
+from angulus.training.storage.checkpoint import Checkpoints, clear_leftovers
 from angulus.training.storage.class_names import start_classes
-from angulus.training.storage.run_folder import Metrics, RunResult, environment, start_folder
+from angulus.training.storage.run_folder import Metrics, RunResult, environment, finished_figures, start_folder
 from angulus.training.storage.run_state import Trained, TrainState, restore, save
 
 log = logging.getLogger(__name__)
@@ -76,11 +80,11 @@ def train(
 ) -> RunResult:
     """Train, verify held-out identities, write the run folder.
 
-    resume: go on from the newest checkpoint in the run folder, if there is one.
+    resume: go on from the newest checkpoint in the run folder, if there is one; a finished run is left as it is.
     progress: called now and then, in the first process only.
 
     Raises an AngulusError that says what to do: ConfigError, DataError, ModelError, CheckpointError, NonFiniteError,
-    OutOfMemoryError.
+    OutOfMemoryError. SIGINT and SIGTERM are answered with a checkpoint after the step and an Interruption.
     """
     device = local_device(choose_device(experiment.device))
     with ExitStack() as stack:
@@ -95,12 +99,22 @@ def train(
         kept = folder if resume else None
         experiment, precision = with_precision(experiment, model, device, group=group, folder=kept)
         experiment, forecast = settled(experiment, model, sources, device, group, kept)
+        done: dict[str, float] | None = None
         with group.together():
             if group.is_first:
+                stack.enter_context(locked(folder, CheckpointError, "training in"))
+                clear_leftovers(folder)
                 start_folder(folder, record(experiment), resume)
                 start_classes(folder, sources.train.identities)
-                choices = {"precision": asdict(precision)}
-                write_json(folder / "environment.json", environment(device, fingerprint(sources.train), choices))
+                done = finished_figures(folder)
+                if done is None:
+                    about = environment(device, fingerprint(sources.train), {"precision": asdict(precision)})
+                    write_json(folder / "environment.json", about)
+        if any(found is not None for found in group.every(done)):
+            log.info("%s is finished already: nothing is done", folder)
+            return RunResult(folder, done or {}, folder / "report.html")
+        stack.enter_context(losses_named(group))
+        stack.enter_context(worker_losses_told())
         stack.enter_context(with_advice(forecast))
         run = Run(experiment, model, config, sources, folder, device, group, progress)
         if experiment.train.batch_norm == "synchronised":
@@ -168,35 +182,41 @@ class Run:
         recogniser = self.wrapped()
         board = tensorboard(self.experiment, self.folder) if self.group.is_first else None
         self.started, first_step = time.perf_counter(), self.state.step
-        for batch in self.remaining():
-            if self.head.update is not None:
-                self.head.learning_rate = self.rate()
-            output = gradients(
-                recogniser,
-                self.model,
-                batch,
-                augment=self.augment,
-                config=self.experiment.train,
-                seed=self.experiment.seed,
-                step=self.state.step,
-                device=self.device,
-                world=self.group.world,
-                portions=self.portions,
-            )
-            self.guard.look(self.state.step, output.losses, batch.indices)
-            if self.device.type == "cpu":
-                self.guard.raise_if_bad(self.sources.train.keys)
-            rate = self.rate()
-            norm = update(self.optimizer, self.model, rate, self.experiment.train.clip_norm)
-            self.state.step += 1
-            if self.is_log_step():
-                seconds = time.perf_counter() - self.started
-                row = self.row(output, norm, rate, seconds, self.state.step - first_step)
-                self.write(row, board)
-            if self.ends_epoch() and self.evaluates():
-                self.evaluate()
-            if self.saves():
-                self.save()
+        with noted() as asked:
+            sign = StopSign(asked, self.group)
+            for batch in self.remaining():
+                if self.head.update is not None:
+                    self.head.learning_rate = self.rate()
+                output = gradients(
+                    recogniser,
+                    self.model,
+                    batch,
+                    augment=self.augment,
+                    config=self.experiment.train,
+                    seed=self.experiment.seed,
+                    step=self.state.step,
+                    device=self.device,
+                    world=self.group.world,
+                    portions=self.portions,
+                )
+                self.guard.look(self.state.step, output.losses, batch.indices)
+                if self.device.type == "cpu":
+                    self.guard.raise_if_bad(self.sources.train.keys)
+                rate = self.rate()
+                norm = update(self.optimizer, self.model, rate, self.experiment.train.clip_norm)
+                self.state.step += 1
+                if self.is_log_step():
+                    seconds = time.perf_counter() - self.started
+                    row = self.row(output, norm, rate, seconds, self.state.step - first_step)
+                    self.write(row, board)
+                if self.ends_epoch() and self.evaluates():
+                    self.evaluate()
+                if self.saves():
+                    self.save()
+                if number := sign.seen():
+                    self.stop(number)
+            if number := sign.last():
+                self.stop(number)
         self.guard.raise_if_bad(self.sources.train.keys)
         self.head.raise_for_labels()
         return self.finish()
@@ -332,10 +352,17 @@ class Run:
         self.guard.raise_if_bad(self.sources.train.keys)
         save(self.trained, self.checkpoints, replace(self.state, seconds=self.seconds()))
 
+    def stop(self, number: int) -> None:
+        """End because of a signal, with a checkpoint to go on from."""
+        if not self.saves():
+            self.save()
+        raise Interruption(f"step {self.state.step} of {self.total} is saved", number=number)
+
     def restore(self) -> None:
         found = restore(self.trained, self.checkpoints)
         if self.group.is_first:
-            self.metrics.cut(0 if found is None else found.step)
+            self.metrics.cut(0 if found is None else found.step, self.total)
+            self.loss = self.metrics.last("loss")
             if found is None:
                 log.info("no checkpoint in %s: the run starts at its beginning", self.folder)
             else:

@@ -23,10 +23,13 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def copy(finished, tmp_path):
-    """A run of which one may damage the checkpoints, and its newest checkpoint."""
+    """A run that lacks its end and has one checkpoint, which one may damage."""
     folder = tmp_path / "copy"
     shutil.copytree(finished.folder, folder)
-    return folder, sorted((folder / "checkpoints").iterdir())[-1]
+    (folder / "result.json").unlink()
+    before, newest = sorted((folder / "checkpoints").iterdir())
+    shutil.rmtree(before)
+    return folder, newest
 
 
 def test_only_the_last_folders_are_kept(finished):

@@ -1,9 +1,11 @@
 """`angulus train`: recipes and settings in, a run folder out."""
 
+from signal import SIGINT
 from typing import Annotated
 
 from angulus.cli.options import Figures, Flag, Said, Trust, Usual, check_output, split_arguments
 from angulus.cli.terminal import training_progress
+from angulus.interruptions import Interruption
 
 
 def train(
@@ -37,8 +39,9 @@ def train(
     try:
         with training_progress(quiet=said.quiet) as progress:
             result = run(experiment, resume=resume, progress=progress)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(how_to_resume(arguments)) from None
+    except KeyboardInterrupt as stop:
+        number = stop.number if isinstance(stop, Interruption) else SIGINT
+        raise Interruption(*stop.args, how_to_resume(arguments), number=number) from None
     if not result.figures:
         return  # not the first of several processes
     print_figures(result.figures)

@@ -27,6 +27,11 @@ def told(counts: dict[str, int], seconds: float, out: Path, page: Path | None) -
         lines.append(f"without a face: {counts['without_face']:,}, listed in {out / 'without_face.txt'}")
     if counts["unreadable"]:
         lines.append(f"unreadable: {counts['unreadable']:,}, listed in {out / 'unreadable.txt'}")
+    if counts["gone"]:
+        lines.append(
+            f"crops of photos that are gone or were replaced: {counts['gone']:,}, moved to {out / '.gone'}, listed in "
+            f"{out / 'gone.txt'}"
+        )
     if page is not None:
         lines.append(f"look at {page}: the crops that fit worst come first")
     return "\n".join(lines)

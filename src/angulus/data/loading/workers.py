@@ -7,9 +7,11 @@ every batch costs about half as much as decoding into it, since the system hands
 """
 
 import mmap
+import threading
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from multiprocessing import get_start_method
 from typing import Any
 
@@ -23,6 +25,7 @@ from angulus.data.examples import ReadsInto, ReadsMany, Source, different_sizes,
 from angulus.data.index.rows import rows_at
 from angulus.data.views.split import Subset
 from angulus.errors import DataError
+from angulus.lifelines import follow_loader
 
 Rows = NDArray[np.int64]
 """Positions of the images of a batch in their source."""
@@ -54,11 +57,28 @@ def read_batches(
         collate_fn=_unchanged,
         num_workers=num_workers,
         prefetch_factor=prefetch,
+        # a child is tied to the thread that started it, which only the first is sure to outlive
+        worker_init_fn=follow_loader if threading.current_thread() is threading.main_thread() else None,
     )
-    for place, found in loader:
-        if isinstance(found, str):
-            raise DataError(found)
-        yield places.taken(place, *found) if isinstance(found, tuple) else places.copied(place, found)
+    with worker_losses_told():
+        for place, found in loader:
+            if isinstance(found, str):
+                raise DataError(found)
+            yield places.taken(place, *found) if isinstance(found, tuple) else places.copied(place, found)
+
+
+@contextmanager
+def worker_losses_told() -> Iterator[None]:
+    """DataError where a worker was killed, which torch raises wherever the program is when it learns of it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise DataError(
+            "a process that reads images was killed, most likely for want of memory, or of room in /dev/shm; what was "
+            f"saved is kept: go on with fewer train.workers ({str(error).splitlines()[0]})"
+        ) from error
 
 
 def _read_here(source: Source, pieces: Iterable[Rows], places: "Places") -> Iterator[Tensor]:

@@ -9,7 +9,6 @@ records of what the file says. Any other name ends the reading with an error, be
 Files of Python 2 (text strings as bytes) and 3, pickle protocols 0 to 5, are read; one of protocol 4 is written.
 """
 
-import os
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from angulus.errors import EvaluationError
 from angulus.evaluation.scores.pairs import Pairs
 from angulus.pickles import BROKEN, Refused, read_pickle
+from angulus.whole_files import reason_of, write_beside
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,14 +68,18 @@ def write_bin(path: str | Path, images: Sequence[bytes], same: ArrayLike) -> Pat
             "a .bin needs two images for each pair and a list of truth values,"
             f" got {len(images)} images and {truths.dtype} {list(truths.shape)}"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+
+    def write(partial: Path) -> None:
         with partial.open("wb") as file:
             pickle.dump(([bytes(image) for image in images], truths.tolist()), file, protocol=4)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+
+    try:
+        write_beside(path, write)
+    except OSError as error:
+        raise EvaluationError(
+            f"{path} could not be written: {reason_of(error)}. Nothing was put in its place; "
+            "make room, or name another file"
+        ) from error
     return path
 
 

@@ -4,7 +4,6 @@ Pictures are inline SVG, photos inline PNG; nothing is loaded from elsewhere and
 """
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -25,6 +24,7 @@ from angulus.evaluation.uncertainty.breakdown import Breakdown
 from angulus.evaluation.uncertainty.calibration import CalibratedThreshold
 from angulus.evaluation.uncertainty.comparison import Comparison
 from angulus.evaluation.uncertainty.search_intervals import SearchConfidence
+from angulus.whole_files import reason_of, write_beside
 
 logger = logging.getLogger(__name__)
 
@@ -97,13 +97,10 @@ def write_report(
     page = render_report(
         title, results, galleries=galleries, notes=notes, curves=curves, facts=facts, sections=sections
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        write_beside(path, lambda partial: partial.write_text(page, encoding="utf-8"))
+    except OSError as error:
+        raise EvaluationError(f"the report {path} could not be written: {reason_of(error)}; make room") from error
     logger.info("wrote the report %s", path)
     return path
 

@@ -1,8 +1,11 @@
-"""The index of a head's checkpoint, read without running anything: a stranger's folder is data.
+"""The files of a head's checkpoint: sealed with checksums, and read without running anything.
 
 torch.distributed.checkpoint writes the index, `.metadata`, as a pickle, and reads entries that are no tensors as
 pickles too. A pickle may call any function of Python. Here it may make the few records that such an index consists of,
 every entry must be a tensor, every file lies in the folder, and no more room is asked for than the files can fill.
+
+Every file ends with a checksum (`angulus.checksums`); a process looks at those of the files that it reads. A folder of
+an older version has none and is read as it is.
 """
 
 import pickle
@@ -11,10 +14,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
-from torch.distributed.checkpoint import FileSystemReader, metadata
+from torch.distributed.checkpoint import FileSystemReader, FileSystemWriter, metadata
 from torch.distributed.checkpoint.filesystem import _StorageInfo
 from torch.distributed.checkpoint.metadata import Metadata, MetadataIndex, StorageMeta, TensorStorageMetadata
+from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner, SavePlan, SavePlanner
+from torch.distributed.checkpoint.storage import WriteResult
+from torch.futures import Future
 
+from angulus.checksums import ChecksumError, check, is_sealed, seal
 from angulus.pickles import Refused, read_pickle
 
 MOST_BYTES = 2**28  # of an index; one of a million tensors has a fifth of that
@@ -70,6 +77,22 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 
+class SealedWriter(FileSystemWriter):
+    """A writer of torch.distributed.checkpoint that adds a checksum to every file."""
+
+    def write_data(self, plan: SavePlan, planner: SavePlanner) -> Future[list[WriteResult]]:
+        """Write what this process has; a file that cannot be sealed fails like one that cannot be written."""
+        written = super().write_data(plan, planner)
+        for name in sorted({result.storage_data.relative_path for result in written.wait()}):
+            seal(Path(self.path) / name)
+        return written
+
+    def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
+        """Write the index, by one process."""
+        super().finish(metadata, results)
+        seal(Path(self._get_metadata_path()))
+
+
 class TensorReader(FileSystemReader):
     """A folder of torch.distributed.checkpoint whose index may hold tensors and nothing else.
 
@@ -82,14 +105,24 @@ class TensorReader(FileSystemReader):
         index = Path(self._get_metadata_path(kwargs.get("rank")))
         if index.stat().st_size > MOST_BYTES:
             raise pickle.UnpicklingError(f"it must have at most {MOST_BYTES:,} bytes, got {index.stat().st_size:,}")
+        sealed = check(index)
         found = read_pickle(index, _find, is_key=_is_key)
         if not isinstance(found, Metadata):
             raise pickle.UnpicklingError(f"it must hold an index of tensors, got {type(found).__name__}")
-        _check(found, folder)
+        _check(found, folder, sealed)
         if found.storage_meta is None:
             found.storage_meta = StorageMeta()
         found.storage_meta.load_id = self.load_id
         return found
+
+    def read_data(self, plan: LoadPlan, planner: LoadPlanner) -> Future[None]:
+        """Read what this process asks for, from files that are what was written."""
+        for name in sorted({self.storage_data[item.storage_index].relative_path for item in plan.items}):
+            try:
+                check(Path(self.path) / name)
+            except ChecksumError as error:
+                raise ChecksumError(f"{name}: {error}") from error
+        return super().read_data(plan, planner)
 
 
 def _find(module_name: str, name: str) -> Any:
@@ -110,8 +143,11 @@ def _is_key(key: Any) -> bool:
     return plain and isinstance(key.offset, torch.Size | None)
 
 
-def _check(found: Metadata, folder: Path) -> None:
-    """Raise UnpicklingError for an entry that is no tensor, a file elsewhere, and sizes that the files cannot fill."""
+def _check(found: Metadata, folder: Path, sealed: bool) -> None:
+    """Raise UnpicklingError for an entry that is no tensor, a file elsewhere, and sizes that the files cannot fill.
+
+    sealed: whether the index has a checksum; then all files must have one, or else none.
+    """
     room = 0
     for name, entry in found.state_dict_metadata.items():
         if not isinstance(entry, TensorStorageMetadata):
@@ -130,3 +166,6 @@ def _check(found: Metadata, folder: Path) -> None:
     there = sum((folder / place).stat().st_size for place in files)
     if room > there:
         raise pickle.UnpicklingError(f"its tensors take {room:,} bytes, but its files hold {there:,}")
+    odd = sorted(place for place in files if is_sealed(folder / place) != sealed)
+    if odd:
+        raise ChecksumError(f"either all files must have a checksum or none, got {odd[0]}: a file was cut or damaged")

@@ -21,9 +21,9 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Shard
 from torch.optim import Optimizer
 
-from angulus.errors import CheckpointError
+from angulus.errors import CheckpointError, DamagedCheckpointError
 from angulus.heads.head import MarginHead
-from angulus.heads.sharding.metadata import TensorReader
+from angulus.heads.sharding.metadata import SealedWriter, TensorReader
 from angulus.heads.sharding.sharded import ShardedHead
 
 log = logging.getLogger(__name__)
@@ -40,10 +40,13 @@ def save_sharded(head: MarginHead, path: Path, optimizer: Optimizer | None = Non
     The settings of the optimizer (learning rate, momentum) are not written. Raises CheckpointError on every process
     where the folder cannot be written.
     """
-    with one_process_is_fine(), as_sentence(f"{path} could not be written", "make room, or choose another folder"):
+    with (
+        one_process_is_fine(),
+        as_sentence(CheckpointError, f"{path} could not be written", "make room, or choose another folder"),
+    ):
         checkpoint.save(
             sharded_state(head, optimizer),
-            checkpoint_id=path,
+            storage_writer=SealedWriter(path),
             process_group=head.process_group,
             no_dist=head.process_group is None,
         )
@@ -65,7 +68,7 @@ def load_sharded(head: MarginHead, path: Path, optimizer: Optimizer | None = Non
     targets = state | {key_of(name, key): as_saved(head, name, tensor) for (name, key), tensor in kept.items()}
     with (
         one_process_is_fine(),
-        as_sentence(f"{path} is not a readable checkpoint", REMEDY),
+        as_sentence(DamagedCheckpointError, f"{path} is not a readable checkpoint", REMEDY),
     ):
         checkpoint.load(
             targets,
@@ -90,7 +93,7 @@ def read_tensors(path: Path, names: Sequence[str]) -> dict[str, Tensor]:
     saved = read_metadata(path).state_dict_metadata
     entries = {name: entry for name in names if isinstance(entry := saved.get(name), TensorStorageMetadata)}
     tensors = {name: torch.empty(entry.size, dtype=entry.properties.dtype) for name, entry in entries.items()}
-    with one_process_is_fine(), as_sentence(f"{path} is not a readable checkpoint", REMEDY):
+    with one_process_is_fine(), as_sentence(DamagedCheckpointError, f"{path} is not a readable checkpoint", REMEDY):
         checkpoint.load({**tensors}, storage_reader=TensorReader(path), no_dist=True)
     return tensors
 
@@ -177,11 +180,11 @@ def read_metadata(path: Path) -> Metadata:
     try:
         return TensorReader(path).read_metadata()
     except FileNotFoundError as missing:
-        raise CheckpointError(
+        raise DamagedCheckpointError(
             f"{path} is no whole checkpoint of a head: it has no file .metadata; take another"
         ) from missing
     except Exception as error:  # a damaged pickle raises half a dozen types
-        raise CheckpointError(
+        raise DamagedCheckpointError(
             f"{path} is not a readable checkpoint (.metadata: {first_line(error)}); {REMEDY}"
         ) from error
 
@@ -201,13 +204,13 @@ def check_fit(path: Path, saved: Metadata, state: dict[str, Tensor]) -> None:
 
 
 @contextmanager
-def as_sentence(what: str, remedy: str) -> Generator[None, None, None]:
+def as_sentence(kind: type[CheckpointError], what: str, remedy: str) -> Generator[None, None, None]:
     """The failure of a process as one CheckpointError; torch raises on all processes what went wrong in one."""
     try:
         yield
     except CheckpointException as found:
         reason = first_line(next(iter(found.failures.values()))[0])
-        raise CheckpointError(f"{what} ({reason}); {remedy}") from found
+        raise kind(f"{what} ({reason}); {remedy}") from found
 
 
 def first_line(error: BaseException) -> str:

@@ -27,6 +27,7 @@ from angulus.errors import DataError
 from angulus.evaluation.report.png import encode_png
 from angulus.inversion.attack.batch import InvertedBatch
 from angulus.json_files import parse_json, read_json
+from angulus.whole_files import clear_partials, reason_of, write_beside
 
 COLUMNS = 8
 _FORBIDDEN = frozenset('<>:"|?*\\')
@@ -38,11 +39,11 @@ class InversionFolder:
     def __init__(self, path: Path, plan: dict[str, Any]) -> None:
         self.path = path
         content = parse_json(json.dumps(plan))
+        clear_partials(path, held=False)
         before = self.read("plan.json")
         if before is None:
             if path.exists() and any(path.iterdir()):
                 raise DataError(f"{path} holds other files and no inversion; name a new folder for --out")
-            path.mkdir(parents=True, exist_ok=True)
             self.write("plan.json", plan)
         elif before != content:
             different = [name for name in content if before.get(name) != content[name]]
@@ -97,18 +98,17 @@ class InversionFolder:
 
 def write_whole(path: Path, content: bytes) -> None:
     """A file in a folder that may be missing: written beside its place, flushed, then moved there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+
+    def write(partial: Path) -> None:
         with partial.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+
+    try:
+        write_beside(path, write)
     except OSError as error:
-        raise DataError(f"{path} could not be written: {error.strerror or error}; make room and start again") from error
-    finally:
-        partial.unlink(missing_ok=True)
+        raise DataError(f"{path} could not be written: {reason_of(error)}; make room and start again") from error
 
 
 def image_paths(identities: Sequence[str], keys: Sequence[str]) -> list[str]:

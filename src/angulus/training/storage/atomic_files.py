@@ -4,10 +4,12 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from angulus.errors import CheckpointError
+from angulus.whole_files import partial_of
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -15,9 +17,9 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
     Raises CheckpointError when the disk is full or the folder cannot be written; `path` is then as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = partial_of(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             write(file)
             file.flush()
@@ -27,10 +29,12 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except (OSError, RuntimeError) as error:
         # torch.save reports a full disk as a RuntimeError of its zip writer
         sentence = unwritable(path, error)  # before the half-written file gives its place back
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise CheckpointError(sentence) from error
     except BaseException:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise
 
 

@@ -5,26 +5,33 @@ step-00000120/       where the head is divided over processes: a folder to which
   run.pt             what is the same on all processes
   .metadata, ...     the head, written by torch.distributed.checkpoint
 
-Either is whole or not there: it is written under another name and then moved into place.
+Either is whole or not there: it is written under another name and then moved into place. Every file ends with a
+checksum (`angulus.checksums`), which is looked at before anything is read; those of older versions have none and are
+read as they are. A damaged one is set aside as step-00000120.pt.damaged, and the one before it takes its place.
 """
 
+import logging
 import os
 import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import torch
 
-from angulus.errors import CheckpointError
+from angulus.checksums import ChecksumError, Sealing, check
+from angulus.errors import CheckpointError, DamagedCheckpointError
 from angulus.training.distributed import Processes
 from angulus.training.recipe.serialization import differences
 from angulus.training.storage.atomic_files import flush_folder, unwritable, write_atomic
 from angulus.training.storage.class_names import check_classes
+from angulus.whole_files import clear_partials
 
-FORMAT = 1
+log = logging.getLogger(__name__)
+
+FORMAT = 2  # from 2 on every file has a checksum
 NAME = re.compile(r"step-(\d{8})(\.pt)?")
 RUN_FILE = "run.pt"
 
@@ -45,7 +52,13 @@ class Checkpoint:
         """Write everything but a divided head into one file."""
         names = None if self.classes is None else list(self.classes)
         content = {"format": FORMAT, "step": self.step, "architecture": self.architecture, "classes": names}
-        write_atomic(path, lambda file: torch.save({**content, "tensors": self.tensors}, file))
+
+        def write(file: BinaryIO) -> None:
+            sealing = Sealing(file)
+            torch.save({**content, "tensors": self.tensors}, cast(BinaryIO, sealing))
+            sealing.seal()
+
+        write_atomic(path, write)
 
 
 class Checkpoints:
@@ -100,10 +113,20 @@ class Checkpoints:
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
 
-    def latest(self, architecture: dict[str, Any], classes: tuple[str, ...], device: torch.device) -> Checkpoint | None:
-        """The newest checkpoint, or None when there is none."""
-        paths = self.paths()
-        return read_checkpoint(paths[-1], architecture, classes, device) if paths else None
+    def set_aside(self, path: Path) -> None:
+        """Take its name from a damaged checkpoint, so that it is neither read nor counted."""
+        aside = path.with_name(f"{path.name}.damaged")
+        remove(aside)
+        try:
+            os.replace(path, aside)
+        except OSError as error:
+            raise CheckpointError(unwritable(path, error)) from error
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what killed processes had not finished writing in the folder of a run, which this process holds."""
+    clear_partials(folder)
+    Checkpoints(folder / "checkpoints", 1).clear()
 
 
 def make_folder(path: Path) -> None:
@@ -143,21 +166,33 @@ def load_content(path: Path, device: torch.device, *, mapped: bool = False) -> C
     """
     file = path / RUN_FILE if path.is_dir() else path
     try:
+        sealed = check(file)
         content = torch.load(file, map_location=device, weights_only=True, mmap=mapped)
+        if not sealed and int(content.get("format", 1)) > 1:
+            raise ChecksumError("its checksum is missing: it was cut short or damaged")
         names = content.get("classes")
         classes = None if names is None else tuple(names)
         return Checkpoint(int(content["step"]), dict(content["architecture"]), dict(content["tensors"]), classes)
     except FileNotFoundError:
         if path.is_dir():
-            raise CheckpointError(
+            raise DamagedCheckpointError(
                 f"{path} is incomplete, it has no {RUN_FILE}; remove it to resume from the one before"
             ) from None
         raise CheckpointError(f"there is no checkpoint at {path}") from None
     except Exception as error:  # a damaged zip raises half a dozen types
-        raise CheckpointError(
-            f"{file} is not a readable checkpoint ({str(error).splitlines()[0]}); "
-            "remove it to resume from the one before"
+        raise DamagedCheckpointError(
+            f"{file} is not a readable checkpoint ({reason(error, file)}); remove it to resume from the one before"
         ) from error
+
+
+def reason(error: Exception, file: Path) -> str:
+    """Why a checkpoint cannot be read, in one line."""
+    try:
+        if not file.stat().st_size:
+            return "it is empty"
+    except OSError:
+        pass
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def read_checkpoint(

@@ -58,10 +58,15 @@ class Metrics:
                 log.warning("%s has an incomplete line, which is left out", self.path)
         return rows
 
-    def cut(self, step: int) -> None:
-        """Forget the rows after a step."""
-        kept = [json.dumps(row) for row in self.rows() if row["step"] <= step]
+    def cut(self, step: int, total: int) -> None:
+        """Forget the rows after a step, and the figures of the end of a run that has `total` steps."""
+        rows = [row for row in self.rows() if row["step"] <= step]
+        kept = [json.dumps(row) for row in rows if row["step"] < total or "loss" in row]
         write_text(self.path, "".join(f"{line}\n" for line in kept))
+
+    def last(self, name: str) -> float | None:
+        """The newest figure of a name."""
+        return next((row[name] for row in reversed(self.rows()) if name in row), None)
 
     def append(self, row: dict[str, Any]) -> None:
         try:
@@ -107,6 +112,18 @@ def commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return described.stdout.strip() or None
+
+
+def finished_figures(folder: Path) -> dict[str, float] | None:
+    """The figures of the run in a folder, None where it has not come to its end."""
+    path = folder / "result.json"
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["figures"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("%s cannot be read (%s): the end of the run is done again", path, error)
+        return None
 
 
 def start_folder(folder: Path, recipe: dict[str, Any], resume: bool) -> None:

@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 
+from angulus.errors import DamagedCheckpointError
 from angulus.heads import MarginHead, SeparateHeads, each_head
 from angulus.models import EmbeddingModel, ModelConfig
 from angulus.training.distributed import Processes
 from angulus.training.optimization import set_state_of, state_of
 from angulus.training.recipe.serialization import record
-from angulus.training.storage.checkpoint import Checkpoint, Checkpoints
+from angulus.training.storage.checkpoint import Checkpoint, Checkpoints, read_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -76,16 +77,37 @@ def checkpoint_of(trained: Trained, state: TrainState, random: Any) -> Checkpoin
 
 
 def restore(trained: Trained, checkpoints: Checkpoints) -> TrainState | None:
-    """Put the newest checkpoint back into the run; None where there is none. Called by every process."""
+    """Put the newest checkpoint back into the run; None where there is none. Called by every process.
+
+    One that is damaged is set aside, with a warning, and the one before it is taken. Raises DamagedCheckpointError
+    where none before it can be read.
+    """
+    paths = checkpoints.paths()
+    for place, path in reversed(list(enumerate(paths))):
+        try:
+            state = put_back(trained, path)
+        except DamagedCheckpointError as error:
+            if not place:
+                raise
+            before = paths[place - 1]
+            with trained.group.together():
+                if trained.group.is_first:
+                    log.warning("%s. It is set aside as %s.damaged: going on from %s", *(error, path.name, before.name))
+                    checkpoints.set_aside(path)
+        else:
+            return state
+    return None
+
+
+def put_back(trained: Trained, path: Path) -> TrainState:
+    """Put one checkpoint back into the run."""
     with trained.group.together():
-        found = checkpoints.latest(trained.architecture(), trained.classes, trained.device)
-    if found is None:
-        return None
+        found = read_checkpoint(path, trained.architecture(), trained.classes, trained.device)
     tensors = found.tensors
     trained.model.load_state_dict(tensors["backbone"])
     if trained.divided:
         set_state_of(trained.optimizer, trained.model, tensors["optimizer of backbone"])
-        load_head(trained, checkpoints.paths()[-1])
+        load_head(trained, path)
     else:
         trained.head.load_state_dict(tensors["head"])
         trained.optimizer.load_state_dict(tensors["optimizer"])
