@@ -32,7 +32,7 @@ RECIPE = """
 data: {name: synthetic, num_identities: 24, images_per_identity: 5, identities: {parts: {train: 0.6, test: 0.4}}}
 model: {name: tiny, channels: [8, 8], units: [1, 0], embedding_dim: 16, input: {height: 24, width: 24}}
 margin: {name: arcface, scale: 16}
-train: {epochs: 6, batch_size: 20, log_every: 1, checkpoint_every: 2}
+train: {epochs: 6, batch_size: 20, precision: float32, log_every: 1, checkpoint_every: 2}
 evaluation: {every: 3, fars: [0.1]}
 """
 STUDY = """

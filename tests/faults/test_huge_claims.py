@@ -131,14 +131,12 @@ def test_deep_json(tmp_path):
 
 
 def test_json_of_strangers_is_read_in_one_place():
-    # two rooms are being rewritten and follow
-    others = {"cli", "training/storage"}
     found = [
         str(path.relative_to(SOURCE))
         for path in SOURCE.rglob("*.py")
         if ("json.loads(" in path.read_text() or "json.load(" in path.read_text()) and path.name != "json_files.py"
     ]
-    assert [path for path in found if not path.startswith(tuple(others))] == []
+    assert found == []
 
 
 def test_pickles_and_arrays_are_read_in_one_place():

@@ -101,7 +101,7 @@ def test_folders_that_cannot_be_written(tmp_path):
 
 
 def test_a_machine_that_refuses_is_a_sentence_whatever_refuses(monkeypatch, capsys):
-    monkeypatch.setattr(importlib.import_module("angulus.cli.main"), "app", raises_full)
+    monkeypatch.setattr(importlib.import_module("angulus.cli.application"), "app", raises_full)
     assert main(["config"]) == 2
     assert capsys.readouterr().err == (
         "error: what the command prints, or writes, could not be written: the disk is full\n"

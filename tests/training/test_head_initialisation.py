@@ -130,9 +130,10 @@ def test_a_run_is_not_resumed_with_other_identities(finished, tmp_path):
     with pytest.raises(CheckpointError, match=rf"class 0 was {names[1]}, now {names[0]}"):
         train(small(folder, epochs=2), resume=True)
     (folder / "classes.json").unlink()
+    (folder / "result.json").unlink()  # a finished run is left as it is
     newest = sorted((folder / "checkpoints").iterdir())[-1]
     content = torch.load(newest, weights_only=True)
-    torch.save({**content, "classes": ["somebody", *names[1:]]}, newest)
+    torch.save({**content, "classes": ["somebody", *names[1:]], "format": 1}, newest)
     with pytest.raises(CheckpointError, match=rf"{newest.name} was trained on other identities"):
         train(small(folder, epochs=2), resume=True)
 
@@ -144,7 +145,7 @@ def test_a_checkpoint_without_names_is_resumed_as_before(finished, tmp_path):
     for path in (folder / "checkpoints").iterdir():
         content = torch.load(path, weights_only=True)
         del content["classes"]
-        torch.save(content, path)
+        torch.save({**content, "format": 1}, path)
     with pytest.raises(CheckpointError, match="holds no names of identities"):
         train(small(tmp_path / "new", epochs=1, head=Head(weights_from=folder)))
     assert train(small(folder, epochs=2), resume=True).figures

@@ -1,6 +1,5 @@
 """`angulus study`: a grid of recipes and seeds in, one table out."""
 
-import json
 import os
 import signal
 from pathlib import Path
@@ -55,5 +54,7 @@ def study(
     print((plan.out / "table.md").read_text(encoding="utf-8"), end="")
     print(f"\nwritten: {os.path.normpath(plan.out)}/table.md, study.json, plot.svg")
     if figures.json is not None:
-        figures.save(json.loads((plan.out / "study.json").read_text(encoding="utf-8")))
+        from angulus.json_files import read_json
+
+        figures.save(read_json(plan.out / "study.json"))
     return SOME_FAILED if any(outcome.error is not None for outcome in outcomes.values()) else 0

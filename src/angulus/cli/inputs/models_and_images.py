@@ -16,6 +16,7 @@ from angulus.data.formats.folder.reader import EXTENSIONS
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import DataError, ModelError
 from angulus.image_files import open_image
+from angulus.json_files import read_json
 from angulus.models import MODELS, EmbeddingModel, InputSpec, ModelConfig, import_weights, load_model, read_description
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def own_network(network: str) -> type:
 
 def fit_of_run(path: Path) -> "DataFit | None":
     """How the images that a run was trained on were brought to size; None where that is not known."""
-    recipe = json.loads((path / "recipe.json").read_text(encoding="utf-8"))
+    recipe = read_json(path / "recipe.json")
     data = recipe.get("data", {})
     fit = data.get("base", data).get("fit")
     return fit if fit in ("proportional", "resize", "crop", "error") else None

@@ -5,7 +5,6 @@ that a busy machine does not change the answer: processors without instructions 
 slower.
 """
 
-import json
 import logging
 import time
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from typing import Literal
 
 import torch
 
+from angulus.json_files import read_json
 from angulus.models import EmbeddingModel
 from angulus.training.distributed import Processes
 from angulus.training.experiment import Experiment
@@ -94,7 +94,7 @@ def recorded(folder: Path | None) -> Precision | None:
     path = None if folder is None else folder / "recipe.json"
     if path is None or not path.exists():
         return None
-    found = json.loads(path.read_text(encoding="utf-8")).get("train", {}).get("precision")
+    found = read_json(path).get("train", {}).get("precision")
     return found if found in ("float32", "bfloat16") else None
 
 

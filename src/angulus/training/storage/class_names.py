@@ -1,10 +1,10 @@
 """Which identity each class stands for: names in the order of the classes, kept with a run and with its checkpoints."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from angulus.errors import CheckpointError
+from angulus.json_files import read_json
 from angulus.training.storage.atomic_files import write_json
 
 FILE = "classes.json"
@@ -26,7 +26,7 @@ def read_classes(folder: Path) -> list[str] | None:
     """The names of a run's classes; None where it was written before they were kept."""
     path = folder / FILE
     try:
-        return [str(name) for name in json.loads(path.read_text(encoding="utf-8"))]
+        return [str(name) for name in read_json(path)]
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:

@@ -24,6 +24,7 @@ import torch
 
 from angulus.data import decoder
 from angulus.errors import CheckpointError
+from angulus.json_files import parse_json, read_json
 from angulus.training.recipe.serialization import differences
 from angulus.training.storage.atomic_files import write_json, write_text
 from angulus.version import __version__
@@ -53,8 +54,8 @@ class Metrics:
         rows = []
         for line in self.path.read_text(encoding="utf-8").splitlines():
             try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
+                rows.append(parse_json(line))
+            except ValueError:
                 log.warning("%s has an incomplete line, which is left out", self.path)
         return rows
 
@@ -118,7 +119,7 @@ def finished_figures(folder: Path) -> dict[str, float] | None:
     """The figures of the run in a folder, None where it has not come to its end."""
     path = folder / "result.json"
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["figures"])
+        return dict(read_json(path)["figures"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -140,7 +141,7 @@ def start_folder(folder: Path, recipe: dict[str, Any], resume: bool) -> None:
         raise CheckpointError(
             f"{folder} already holds a run: resume it with --resume, or choose another folder with out="
         )
-    before = json.loads(path.read_text(encoding="utf-8"))
+    before = read_json(path)
     different = differences({**before, "out": None}, {**recipe, "out": None})  # a folder may be moved
     if different:
         raise CheckpointError(
