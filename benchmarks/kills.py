@@ -108,7 +108,9 @@ def result_of(out: Path) -> dict:
         if path.name == "metrics.jsonl":
             found[name] = [without_times(json.loads(line)) for line in path.read_text().splitlines()]
         elif path.name == "result.json":
-            found[name] = without_times(json.loads(path.read_text()))
+            found[name] = without_times(
+                json.loads(path.read_text().replace(str(out), "OUT"))
+            )  # lists are named by path
         elif path.name in ("edits.csv", "manifest.csv", "table.md") or path.suffix in (".jpg", ".safetensors"):
             # a network is stored with the seconds that its training took
             found[name] = path.stat().st_size if path.suffix == ".safetensors" else path.read_bytes()
