@@ -145,7 +145,7 @@ def measured(words: list[str], folder: Path, times: int, moments: random.Random,
     longest, tries = 0.0, 0
     while counts["kills"] < times and tries < 5 * times:
         out = folder / "killed" / "out"
-        if not chained:
+        if not (chained and counts["kills"]):
             shutil.rmtree(out, ignore_errors=True)
         tries += 1
         token = f"{os.getpid()}-{tries}"
@@ -153,7 +153,7 @@ def measured(words: list[str], folder: Path, times: int, moments: random.Random,
         time.sleep(moments.uniform(0.1, 1.0) * seconds)
         process.kill()
         if process.wait() != -9:
-            if chained:
+            if chained and counts["kills"]:
                 break
             continue  # it was done before the kill
         counts["kills"] += 1
