@@ -70,6 +70,39 @@ def full_disk(home: Path) -> str:
         subprocess.run(["umount", str(disk)], check=False)
 
 
+def strangers(home: Path) -> dict[str, str]:
+    """Files and folders of strangers, and lists as people save them."""
+    run = home / "stranger"
+    run.mkdir()
+    (run / "recipe.json").write_text('{"data": {"path": "people"}, "margin": {"name": "theirs:Margin"}}')
+    eps = people(home / "eps")
+    (eps / "person00" / "0.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n")
+    (home / "device.csv").write_text("path,identity\n/dev/zero,Ada\n")
+    (home / "names.txt").write_text("person00\n", encoding="utf-16")
+    (home / "unknown.txt").write_text("Nobody\n")
+    damaged = home / "flipped"
+    shutil.copytree(home / "first", damaged)
+    (damaged / "result.json").unlink()
+    newest = sorted((damaged / "checkpoints").glob("*.pt"))[-1]
+    newest.write_bytes(newest.read_bytes()[:-500] + bytes(500))
+    vectors = np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)
+    np.savez(home / "repeated.npz", embeddings=vectors, keys=np.array(["a", "b", "b", "c"]))
+    (home / "pairs.csv").write_text("a,b,same\na,b,1\na,c,0\n")
+    known = [*RUN, "data.path=people"]
+    return {
+        "a class named by the recipe of a stranger's run": said("train", "--resume", "stranger", home=home),
+        "EPS under the name of a JPEG": said(*RUN, "data.path=eps", "out=e", home=home),
+        "a list that names a device": said("convert", "device.csv", "copy", "--to", "folder", home=home),
+        "a list of names in UTF-16": said(*known, "data.identities.exclude_from=names.txt", "out=f", home=home),
+        "a name that stands for nobody": said(
+            *known, "data.identities.exclude_from=unknown.txt", "out=g", "--quiet", home=home
+        ),
+        "one image a pass": said(*known, "train.batch_size=1", "out=h", home=home),
+        "a damaged newest checkpoint": said(*known, "out=flipped", "--resume", "--quiet", home=home),
+        "a pair list that names a repeated key": said("evaluate", "repeated.npz", "--pairs", "pairs.csv", home=home),
+    }
+
+
 def mistakes(home: Path) -> dict[str, str]:
     people(home / "people")
     (home / "empty").mkdir()
@@ -103,6 +136,7 @@ def mistakes(home: Path) -> dict[str, str]:
         "another recipe on resume": said(
             *RUN, "train.epochs=3", "data.path=people", "out=first", "--resume", home=home
         ),
+        **strangers(home),
     }
 
 

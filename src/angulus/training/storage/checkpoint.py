@@ -10,6 +10,7 @@ checksum (`angulus.checksums`), which is looked at before anything is read; thos
 read as they are. A damaged one is set aside as step-00000120.pt.damaged, and the one before it takes its place.
 """
 
+import errno
 import logging
 import os
 import re
@@ -192,6 +193,8 @@ def reason(error: Exception, file: Path) -> str:
             return "it is empty"
     except OSError:
         pass
+    if isinstance(error, OSError) and error.errno == errno.EINVAL:  # torch seeks to where no byte is
+        return "it was cut short or damaged"
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
