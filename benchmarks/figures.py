@@ -40,7 +40,7 @@ POPULATION, QUESTION = "4 images each", "FMR 0.01"
 LEFT_OUT = ("seconds", "cpu_seconds", "date", "machine", "cores", "command")
 SHOWN = 8
 
-ANGULUS = ("-m", "angulus.cli")
+ANGULUS = ("-m", "angulus")
 INTERVALS = str(Path("benchmarks", "intervals.py"))
 SET = "data/lfw_embeddings/lfw_mobilefacenet128.npz"
 PAIRS = "data/lfw_protocol/pairs.txt"

@@ -29,8 +29,7 @@ from angulus.margins import (
     SphereFaceR,
 )
 
-settings.register_profile("margins", deadline=None, max_examples=25, derandomize=True, database=None)
-settings.load_profile("margins")
+FEW = settings(deadline=None, max_examples=25, derandomize=True, database=None)
 
 OVERFLOWS = ("continuous", "mirror", "clip", "linear", "none", "easy")
 FLOATS = [torch.float64, torch.float32]

@@ -5,7 +5,7 @@ import math
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from margin_values import EVERY_MARGIN, FLOATS, every_dtype, every_margin, losses_of, seen_of, target
+from margin_values import EVERY_MARGIN, FEW, FLOATS, every_dtype, every_margin, losses_of, seen_of, target
 from torch import Tensor
 
 from angulus.heads import Dense, Streamed
@@ -65,7 +65,7 @@ def test_loss_and_gradient_are_finite_for_extreme_examples(margin: Margin, dtype
 
 
 @given(st.data())
-@settings(max_examples=60)
+@settings(FEW, max_examples=60)
 def test_loss_and_gradient_are_finite_for_any_angle(data: st.DataObject) -> None:
     margin = data.draw(st.sampled_from(list(EVERY_MARGIN.values())))
     dtype = data.draw(st.sampled_from(FLOATS))

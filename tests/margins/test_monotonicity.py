@@ -5,7 +5,7 @@ import math
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from margin_values import seen_of, target
+from margin_values import FEW, seen_of, target
 
 from angulus.margins import (
     AdaFace,
@@ -58,7 +58,7 @@ def monotone_margins() -> st.SearchStrategy[tuple[Margin, float]]:
 
 
 @given(monotone_margins(), st.floats(0.0, 150.0))
-@settings(max_examples=300)
+@settings(FEW, max_examples=300)
 def test_the_target_rises_with_the_cosine_and_never_jumps(pair: tuple[Margin, float], norm: float) -> None:
     margin, steepest = pair
     theta = torch.linspace(0, math.pi, 1501, dtype=torch.float64)
@@ -69,7 +69,7 @@ def test_the_target_rises_with_the_cosine_and_never_jumps(pair: tuple[Margin, fl
 
 
 @given(monotone_margins(), st.lists(st.floats(-1, 1, width=32), min_size=2, max_size=30))
-@settings(max_examples=100)
+@settings(FEW, max_examples=100)
 def test_the_target_is_monotone_in_float32_too(pair: tuple[Margin, float], values: list[float]) -> None:
     margin, steepest = pair
     cos = torch.tensor(values, dtype=torch.float32).sort().values
@@ -97,7 +97,7 @@ def test_the_target_is_monotone_in_float32_too(pair: tuple[Margin, float], value
     ),
     st.floats(-1, 1),
 )
-@settings(max_examples=150)
+@settings(FEW, max_examples=150)
 def test_the_other_classes_rise_with_their_cosine(margin: Margin, own: float) -> None:
     cos = torch.linspace(-1, 1, 1001, dtype=torch.float64)[None]
     own_cos = torch.tensor([own], dtype=torch.float64)

@@ -11,6 +11,7 @@ Natural logarithms in llr, float64 throughout.
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
@@ -22,6 +23,8 @@ from angulus.evaluation.rates.logits import inverse_logit, logit
 from angulus.json_files import parse_json
 
 _STEPS = 100
+_LEAST = 1e-3  # of a step of Newton; where no more of it helps, steps are damped instead
+_SLOPE = 1e-9  # of a loss at its minimum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,12 +160,34 @@ def _newton(
         curvature = (design * (weights * chance * (1 - chance))[:, None]).T @ design
         step = np.linalg.lstsq(curvature, gradient, rcond=None)[0]
         size, before = 1.0, loss(found)
-        while loss(found - size * step) > before and size > 1e-9:
+        while loss(found - size * step) > before and size > _LEAST:
             size /= 2
+        least = 1e-12 * (1 + np.abs(found).max())
+        is_done = np.abs(size * step).max() < least
+        if size <= _LEAST or (is_done and np.abs(gradient).max() > _SLOPE):
+            # so flat here, in some direction, that the parabola through it says nothing of the minimum
+            size, step = 1.0, _damped(loss, found, gradient, curvature)
+            is_done = np.abs(step).max() < least
         found = found - size * step
-        if np.abs(size * step).max() < 1e-12 * (1 + np.abs(found).max()):
+        if is_done:
             break
     return float(found[0]), float(found[1])
+
+
+def _damped(
+    loss: Callable[[NDArray[np.float64]], float],
+    found: NDArray[np.float64],
+    gradient: NDArray[np.float64],
+    curvature: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """A step that lowers the loss: the more damped, the shorter and the closer to the gradient; zero at the minimum."""
+    before, damping = loss(found), 1e-12
+    while damping < 1e12:
+        step = np.linalg.solve(curvature + damping * np.eye(len(found)), gradient)
+        if loss(found - step) < before:
+            return step
+        damping *= 10
+    return np.zeros_like(found)
 
 
 def _both(genuine: ArrayLike, impostor: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
