@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -15,7 +15,9 @@ PATIENCE = 5.0  # seconds; what a killed process leaves behind, such as its load
 
 
 @contextmanager
-def locked(folder: Path, error: type[AngulusError], doing: str, *, patience: float = PATIENCE) -> Iterator[None]:
+def locked(
+    folder: Path, error: type[AngulusError], doing: str, *, patience: float = PATIENCE
+) -> Generator[None, None, None]:
     """Hold a folder, which is made where it is missing, while the block runs.
 
     doing: what the holder does in it, for the message.  patience: seconds to wait for another holder.

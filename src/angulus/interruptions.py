@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -48,7 +48,7 @@ class Asked:
 
 
 @contextmanager
-def noted() -> Iterator[Asked]:
+def noted() -> Generator[Asked, None, None]:
     """Signals are noted while the block runs instead of ending the program.
 
     Nothing changes in other threads than the first, and for signals for which the caller has a way of its own.
@@ -59,7 +59,7 @@ def noted() -> Iterator[Asked]:
 
 
 @contextmanager
-def _handled(signals: tuple[signal.Signals, ...], handler: Any) -> Iterator[None]:
+def _handled(signals: tuple[signal.Signals, ...], handler: Any) -> Generator[None, None, None]:
     usual = (signal.SIG_DFL, signal.default_int_handler, end_now)
     first = threading.current_thread() is threading.main_thread()
     before = {one: signal.getsignal(one) for one in signals if first and signal.getsignal(one) in usual}

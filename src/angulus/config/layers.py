@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.composer import ComposerError
+from yaml.scanner import ScannerError
 
 from angulus.config.kinds import DATA_KIND, MEMBER_KIND, Family, family_at
 from angulus.config.suggestions import closest
@@ -42,7 +44,7 @@ class _Loader(yaml.SafeLoader):
 
     def fetch_flow_collection_start(self, TokenClass: Any) -> None:
         if self.flow_level >= MOST_DEEP:
-            raise yaml.scanner.ScannerError(None, None, f"it must nest at most {MOST_DEEP} deep", self.get_mark())
+            raise ScannerError(None, None, f"it must nest at most {MOST_DEEP} deep", self.get_mark())
         super().fetch_flow_collection_start(TokenClass)
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -50,15 +52,15 @@ class _Loader(yaml.SafeLoader):
         mark, before = self.peek_event().start_mark, self._values
         self._depth += 1
         if self._depth > MOST_DEEP:
-            raise yaml.composer.ComposerError(None, None, f"it must nest at most {MOST_DEEP} deep", mark)
+            raise ComposerError(None, None, f"it must nest at most {MOST_DEEP} deep", mark)
         node = super().compose_node(parent, index)
         self._depth -= 1
         if alias and node not in self._sizes:
-            raise yaml.composer.ComposerError(None, None, "an alias stands within what it is an alias of", mark)
+            raise ComposerError(None, None, "an alias stands within what it is an alias of", mark)
         self._values += self._sizes[node] if alias else 1
         if self._values > MOST_VALUES:
             problem = f"it must have at most {MOST_VALUES:,} values, those counted that aliases stand for"
-            raise yaml.composer.ComposerError(None, None, problem, mark)
+            raise ComposerError(None, None, problem, mark)
         if not alias:
             self._sizes[node] = self._values - before
         return node

@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -110,7 +110,7 @@ def losses_named(group: Processes) -> Iterator[None]:
 
 
 @contextmanager
-def failures_explained(peers: Peers) -> Iterator[None]:
+def failures_explained(peers: Peers) -> Generator[None, None, None]:
     """What a process meets with when it waits for one that is gone, as a LostProcessError."""
     try:
         yield

@@ -10,7 +10,7 @@ import mmap
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import get_start_method
 from typing import Any
@@ -81,7 +81,7 @@ def worker_losses_told() -> Iterator[None]:
         ) from error
 
 
-def _read_here(source: Source, pieces: Iterable[Rows], places: "Places") -> Iterator[Tensor]:
+def _read_here(source: Source, pieces: Iterable[Rows], places: "Places") -> Generator[Tensor, None, None]:
     for place, rows in places.assigned(pieces):
         memory = places.memory[place] if place != _FRESH else None
         images = read_batch(source, rows, memory)

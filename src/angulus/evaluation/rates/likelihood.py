@@ -183,7 +183,7 @@ def _damped(
     """A step that lowers the loss: the more damped, the shorter and the closer to the gradient; zero at the minimum."""
     before, damping = loss(found), 1e-12
     while damping < 1e12:
-        step = np.linalg.solve(curvature + damping * np.eye(len(found)), gradient)
+        step = np.asarray(np.linalg.solve(curvature + damping * np.eye(len(found)), gradient), dtype=np.float64)
         if loss(found - step) < before:
             return step
         damping *= 10
