@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -29,7 +29,7 @@ def end_now(number: int, frame: FrameType | None = None) -> None:
 
 
 @contextmanager
-def raised() -> Iterator[None]:
+def raised() -> Generator[None, None, None]:
     """SIGTERM raises Interruption while the block runs, as SIGINT raises KeyboardInterrupt."""
     with _handled((signal.SIGTERM,), end_now):
         yield

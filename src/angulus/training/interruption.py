@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -87,7 +87,7 @@ class Peers:
 
 
 @contextmanager
-def losses_named(group: Processes) -> Iterator[None]:
+def losses_named(group: Processes) -> Generator[None, None, None]:
     """Where another process is gone, the block ends with a LostProcessError that says which.
 
     A process that waits for it in vain, as NCCL does, is ended after a while, with the same words in the log.

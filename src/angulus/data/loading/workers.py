@@ -68,7 +68,7 @@ def read_batches(
 
 
 @contextmanager
-def worker_losses_told() -> Iterator[None]:
+def worker_losses_told() -> Generator[None, None, None]:
     """DataError where a worker was killed, which torch raises wherever the program is when it learns of it."""
     try:
         yield
