@@ -107,3 +107,15 @@ def test_a_network_that_needs_settings(home: Path, capsys: pytest.CaptureFixture
     torch.save({"weight": torch.zeros(1)}, home / "weights.pt")
     assert main(["embed", "weights.pt", "people", "--out", "e.npz", "--network", "net_with_size:Sized"]) == 2
     assert "--network net_with_size:Sized must be made without settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "recipe", ["", "[]", "null", '{"data": []}', '{"data": {"base": 3}}', '{"train": [1], "data": 5}']
+)
+def test_a_recipe_that_is_none_takes_nothing_else_with_it(home: Path, recipe: str, capsys) -> None:
+    (home / "run" / "recipe.json").write_text(recipe)
+    assert main(["embed", "run", "people", "--out", "e.npz", "--quiet"]) == 0
+    (home / "run" / "result.json").unlink()
+    for words in (["train", "--resume", "run"], ["train", "data.path=people", "out=run", "--resume"], ["plan", "run"]):
+        assert main([*words, "train.epochs=1"]) == 2
+        assert "error: " in capsys.readouterr().err

@@ -114,9 +114,11 @@ def own_network(network: str) -> type:
 
 def fit_of_run(path: Path) -> "DataFit | None":
     """How the images that a run was trained on were brought to size; None where that is not known."""
-    recipe = read_json(path / "recipe.json")
-    data = recipe.get("data", {})
-    fit = data.get("base", data).get("fit")
+    try:
+        data = read_json(path / "recipe.json")["data"]
+        fit = data.get("base", data).get("fit")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # whoever needs the recipe says what is wrong with it
     return fit if fit in ("proportional", "resize", "crop", "error") else None
 
 

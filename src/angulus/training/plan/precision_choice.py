@@ -94,7 +94,10 @@ def recorded(folder: Path | None) -> Precision | None:
     path = None if folder is None else folder / "recipe.json"
     if path is None or not path.exists():
         return None
-    found = read_json(path).get("train", {}).get("precision")
+    try:
+        found = read_json(path)["train"]["precision"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # `start_folder` says what is wrong with it
     return found if found in ("float32", "bfloat16") else None
 
 

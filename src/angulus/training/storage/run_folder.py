@@ -141,7 +141,10 @@ def start_folder(folder: Path, recipe: dict[str, Any], resume: bool) -> None:
         raise CheckpointError(
             f"{folder} already holds a run: resume it with --resume, or choose another folder with out="
         )
-    before = read_json(path)
+    try:
+        before = dict(read_json(path))
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path} is no recipe of a run ({error}): the run cannot be resumed") from error
     different = differences({**before, "out": None}, {**recipe, "out": None})  # a folder may be moved
     if different:
         raise CheckpointError(
