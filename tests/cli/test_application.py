@@ -149,10 +149,11 @@ def test_a_closed_pipe_is_no_traceback():
     assert finished.stdout.startswith("# Everything")
 
 
-def test_threads_do_not_spin_while_they_wait():
-    script = "import os, angulus.cli; print(os.environ['OMP_WAIT_POLICY'])"
-    for own, expected in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
-        environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+def test_threads_spin_only_for_a_moment_while_they_wait():
+    script = "import os, angulus.cli; print(os.environ['OMP_WAIT_POLICY'], os.environ.get('GOMP_SPINCOUNT'))"
+    for own, expected in ((None, "PASSIVE 5000"), ("ACTIVE", "ACTIVE None")):
+        mine = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+        environment = {name: value for name, value in os.environ.items() if name not in mine}
         environment |= {"OMP_WAIT_POLICY": own} if own else {}
         done = subprocess.run(
             [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60

@@ -1,7 +1,6 @@
 """A study runs what is missing, survives failures, and keeps its table up to date; the training is a stand-in."""
 
 import json
-import os
 import threading
 import time
 import xml.etree.ElementTree
@@ -124,7 +123,7 @@ def test_table_only_runs_nothing(study):
 
 
 def test_several_at_a_time_share_the_cores(study, monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    monkeypatch.setattr("angulus.study.run.usable_cores", lambda: 6)
     barrier = threading.Barrier(3, timeout=20)
     threads_given: set[int] = set()
 

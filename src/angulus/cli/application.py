@@ -12,6 +12,7 @@ from angulus.cli.commands.audit.group import app as audit
 from angulus.cli.commands.data.group import app as data
 from angulus.cli.commands.evaluate.verification import app as evaluate
 from angulus.cli.streams import open_all, say, say_last
+from angulus.devices.processors import set_waiting
 from angulus.errors import AngulusError
 from angulus.interruptions import Interruption, raised
 from angulus.lifelines import follow_parent
@@ -23,9 +24,7 @@ PIPE_CLOSED = 141
 FULL = (errno.ENOSPC, errno.EDQUOT)
 OF_THE_MACHINE = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG, errno.EMFILE)
 
-# Threads of a small operation that spin while they wait keep the one that works from its core: beside a busy process
-# a run then takes twenty times as long. Read when torch is first imported, and by every child; a user's word stands.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+set_waiting()  # read when torch is first imported, and by every child
 
 app = App(
     name="angulus",

@@ -26,6 +26,7 @@ from typing import Any, Literal
 import torch
 from PIL import Image
 
+from angulus.devices.processors import threads_of_torch, usable_cores
 from angulus.errors import FacesError
 from angulus.faces.detectors.catalogue import DetectorChoice
 from angulus.faces.detectors.detection import Detector, Face, Photo
@@ -50,6 +51,7 @@ from angulus.lifelines import end_with, name_of_this_process
 
 Progress = Callable[[int, int | None], None]
 _TOGETHER = 8  # photos that a process takes at a time
+_WORTH_A_PROCESS = 64  # photos for which starting one more takes less time than it saves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,18 +109,19 @@ def align_folder(
     out: str | Path,
     options: AlignOptions | None = None,
     *,
-    jobs: int = 1,
+    jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Aligned:
     """Find faces on all photos below a folder and write their crops; photos that are finished are skipped.
 
     Crops of photos that are gone, or were replaced, are moved to `out/.gone` and listed in gone.txt.
 
-    jobs: processes, each with one thread. progress: called with the photos done and their number.
+    jobs: processes, each with one thread; None takes one for each core that may be used, fewer for few photos.
+    progress: called with the photos done and their number.
     Raises FacesError: no detector, no photos, crops of other settings in `out`, a disk that is full.
     """
     options, root, folder = options or AlignOptions(), Path(photos), Path(out)
-    if jobs < 1:
+    if jobs is not None and jobs < 1:
         raise FacesError(f"jobs must be at least 1, got {jobs}")
     started = time.perf_counter()
     settings = settings_of(options)
@@ -260,12 +263,15 @@ def _still(outcome: Outcome, root: Path, folder: Path) -> Outcome | None:
     return replace(outcome, modified=times["modified"], changed=times["changed"])
 
 
-def _outcomes(tasks: Sequence[_Task], root: Path, folder: Path, options: AlignOptions, jobs: int) -> Iterator[Outcome]:
+def _outcomes(
+    tasks: Sequence[_Task], root: Path, folder: Path, options: AlignOptions, jobs: int | None
+) -> Iterator[Outcome]:
     parts = [tasks[start : start + _TOGETHER] for start in range(0, len(tasks), _TOGETHER)]
-    jobs = min(jobs, len(parts))
+    jobs = min(_jobs_for(len(tasks), options) if jobs is None else jobs, len(parts))
     if jobs <= 1:
-        for task in tasks:
-            yield align_photo(task, root, folder, options)
+        with threads_of_torch(1):
+            for task in tasks:
+                yield align_photo(task, root, folder, options)
         return
     pool = ProcessPoolExecutor(
         jobs, multiprocessing.get_context("spawn"), initializer=end_with, initargs=(name_of_this_process(),)
@@ -282,6 +288,13 @@ def _outcomes(tasks: Sequence[_Task], root: Path, folder: Path, options: AlignOp
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _jobs_for(photos: int, options: AlignOptions) -> int:
+    """A process for each core, since a detector's operations are too small to be shared; fewer for few photos."""
+    if options.detector.device != "cpu":
+        return 1
+    return max(1, min(usable_cores(), photos // _WORTH_A_PROCESS))
 
 
 @contextmanager

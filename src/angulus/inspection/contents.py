@@ -10,7 +10,6 @@ read is listed and the pass goes on.
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from PIL import Image
 
 from angulus.data.examples import Source, bytes_of
 from angulus.data.loading.decoding import decode_image
+from angulus.devices.processors import usable_cores
 from angulus.errors import DataError
 from angulus.image_files import open_image
 from angulus.inspection.hashing import BITS, mirrored, signs, spectrum
@@ -141,7 +141,7 @@ def _averaged(picture: NDArray[np.float32]) -> NDArray[np.float32]:
 def _all_seen(
     source: Source, typical: NDArray[np.float32], threads: int | None, progress: Progress | None
 ) -> Iterator[tuple[int, _Seen]]:
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(threads or usable_cores()) as pool:
         for begin in range(0, len(source), _BLOCK):
             block = range(begin, min(begin + _BLOCK, len(source)))
             yield from zip(block, pool.map(lambda index: _seen(source, index, typical), block), strict=True)

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from angulus.config import to_yaml
+from angulus.devices.processors import limited_to, usable_cores
 from angulus.errors import AngulusError
 from angulus.folder_locks import locked
 from angulus.lifelines import ends_with_me
@@ -44,7 +45,7 @@ def run_study(
     """
     if jobs < 1 or (threads is not None and threads < 1):
         raise AngulusError(f"jobs and threads must be at least 1, got {jobs} and {threads}")
-    threads = threads or max(1, (os.cpu_count() or 1) // jobs)
+    threads = threads or max(1, usable_cores() // jobs)
     with locked(plan.out, AngulusError, "running the study in"):
         return run_locked(plan, jobs, threads, run, table_only=table_only)
 
@@ -121,8 +122,7 @@ class Processes:
         recipe = job.folder.with_name(f"{job.folder.name}.yaml")
         write_text(recipe, to_yaml(job.experiment))
         record = job.folder.with_name(f"{job.folder.name}.log")
-        each = str(max(1, threads // job.processes))
-        limits = {name: each for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        limits = limited_to(max(1, threads // job.processes))
         with record.open("a", encoding="utf-8") as output:
             with self.lock:
                 if self.stopped:

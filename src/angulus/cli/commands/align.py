@@ -21,7 +21,7 @@ def align(
     min_face: float = 40.0,
     score: float | None = None,
     turn: float = 0.0,
-    jobs: int = 1,
+    jobs: int | None = None,
     sheet: Path | None = None,
     sheet_crops: int = 600,
     no_sheet: Annotated[bool, Flag] = False,
@@ -62,7 +62,7 @@ def align(
     turn
         Look again at the photo turned by 90, 180 and 270 degrees when the best score is below this, for example 0.95.
     jobs
-        Processes.
+        Processes, each with one thread; left out, one for each core that may be used (one on a GPU).
     sheet
         The contact sheet, PNG; left out, OUT_contact.png beside OUT.
     sheet_crops

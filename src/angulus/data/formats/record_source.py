@@ -5,7 +5,6 @@ leaving out what is damaged are here, once for all.
 """
 
 import logging
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from angulus.data.examples import (
 )
 from angulus.data.loading.decoding import decode_image
 from angulus.data.views.split import Subset, select
+from angulus.devices.processors import usable_cores
 from angulus.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ def without_unreadable(source: Source, *, threads: int | None = None) -> Subset:
             return str(error)
         return None
 
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(threads or usable_cores()) as pool:
         problems = list(pool.map(problem, range(len(source))))
     bad = [index for index, reason in enumerate(problems) if reason is not None]
     for index in bad:

@@ -24,6 +24,7 @@ from angulus.data.examples import (
     stamps_of,
 )
 from angulus.data.index.rows import blocks, encoded_at
+from angulus.devices.processors import usable_cores
 from angulus.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -178,7 +179,7 @@ def _decode(source: Source, threads: int | None, progress: Callable[[int, int], 
         pixels[begin:end] = images
         return end
 
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(threads or usable_cores()) as pool:
         try:
             for done in pool.map(fill, range(0, len(source), _IMAGES_PER_TASK)):
                 if progress is not None:

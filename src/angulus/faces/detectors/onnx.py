@@ -123,7 +123,9 @@ def _open(path: Path) -> Session:
     except ImportError as error:
         raise FacesError('ONNX files need onnxruntime, which is not installed: pip install "angulus[onnx]"') from error
     try:
-        return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = settings.inter_op_num_threads = 1  # photos go beside each other, in processes
+        return onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has its own family of errors
         reason = str(error).splitlines()[0]
         raise FacesError(f"{path} is not an ONNX file that onnxruntime can open: {reason}") from error

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from angulus.devices.control_groups import groups_of
 from angulus.errors import ConfigError
 from angulus.training.recipe.data_sources import memory_bytes
 
@@ -53,7 +54,7 @@ def room_of_system(root: Path) -> int | None:
 def room_of_group(root: Path) -> int | None:
     """What control groups leave to this process, None where they set no limit."""
     rooms: list[int] = []
-    for path in ("", *group_paths(root)):
+    for path in groups_of("memory", root):
         for limit, use, reclaimable in LIMITS:
             file = root / limit.format(path=path).lstrip("/")
             try:
@@ -63,16 +64,6 @@ def room_of_group(root: Path) -> int | None:
                 continue
             rooms.append(most - used + int(words.get(reclaimable, 0)))
     return min(rooms, default=None)
-
-
-def group_paths(root: Path) -> list[str]:
-    """The groups of this process and those around them."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    own = [Path(line.split(":", 2)[2]) for line in lines if line.startswith("0::") or ":memory:" in line]
-    return [str(path) for group in own for path in (group, *group.parents) if str(path) != "/"]
 
 
 def bytes_of(text: str) -> int:

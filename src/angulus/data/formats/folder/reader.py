@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from angulus.data.examples import Account, Drop, Fit, Size, check_size, fit_image
 from angulus.data.formats.file_places import image_from_elsewhere, is_elsewhere
 from angulus.data.loading.decoding import REMEDY, decode_image
+from angulus.devices.processors import usable_cores
 from angulus.errors import DataError
 from angulus.files import read_regular
 
@@ -128,7 +129,7 @@ class FolderSource:
                 return self.keys[index], str(error)
             return None
 
-        with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        with ThreadPoolExecutor(threads or usable_cores()) as pool:
             return [bad for bad in pool.map(problem, range(len(self))) if bad is not None]
 
 
