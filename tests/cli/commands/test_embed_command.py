@@ -48,8 +48,8 @@ def test_what_was_chosen_stands_in_the_figures(places, tmp_path) -> None:
 def test_what_cannot_be_had_is_one_sentence(places, tmp_path, monkeypatch, capsys) -> None:
     absent = replace(RUNTIMES["openvino"], needs=("no_such_module",))
     monkeypatch.setitem(RUNTIMES, "openvino", absent)
-    assert embed(places, tmp_path / "a.npz", "--runtime", "openvino") == 1
+    assert embed(places, tmp_path / "a.npz", "--runtime", "openvino") == 2
     assert 'pip install "angulus[openvino]"' in capsys.readouterr().err
-    assert embed(places, tmp_path / "a.npz", "--workers", "-1") == 1
+    assert embed(places, tmp_path / "a.npz", "--workers", "-1") == 2
     assert "--workers must be at least 0, got -1" in capsys.readouterr().err
     assert not (tmp_path / "a.npz").exists()
