@@ -75,10 +75,15 @@ def test_a_lane_that_is_left_early_ends_its_threads_and_drops_what_waits() -> No
         return (batch,)
 
     before, threads = threading.active_count(), torch.get_num_threads()
-    with pytest.raises(KeyboardInterrupt), thread_lane(slow, 2) as lane:
-        for batch in batches(20):
-            lane.submit(batch)
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with thread_lane(slow, 2) as lane:
+            for batch in batches(20):
+                lane.submit(batch)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert len(done) <= 4
     assert threading.active_count() == before
     assert torch.get_num_threads() == threads

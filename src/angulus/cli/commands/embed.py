@@ -67,9 +67,18 @@ def embed(
         spec, fit = opened.model.input, opened.fitting(use.fit)
         source = open_images(images, spec, fit=fit, skip_unreadable=skip_unreadable, edits=edits)
         how: list[Passes] = []
-        passes = {"batch_size": use.batch_size, "flip": flip, "device": use.place(), "workers": workers}
-        means = {"runtime": runtime, "layout": "auto", "chosen": how.append}
-        embeddings = embed_images(opened.model, source, **passes, **means, progress=progress)
+        embeddings = embed_images(
+            opened.model,
+            source,
+            batch_size=use.batch_size,
+            flip=flip,
+            device=use.place(),
+            workers=workers,
+            runtime=runtime,
+            layout="auto",
+            progress=progress,
+            chosen=how.append,
+        )
     if isinstance(source, LooseImages):
         embeddings = replace(embeddings, labels=None, identities=None)
     if stamp:
@@ -80,13 +89,5 @@ def embed(
     of_people = f" of {people:,} people" if people else ""
     print(f"{len(embeddings):,} images{of_people}, {embeddings.dim} dimensions, {seconds:.1f} s: {out}")
     done = {"images": len(embeddings), "identities": people, "dimensions": embeddings.dim, "seconds": seconds}
-    figures.save(
-        {
-            "model": str(opened.path),
-            "source": str(images),
-            "out": str(out),
-            "flip": flip,
-            **done,
-            "by": how[0].as_dict(),
-        }
-    )
+    by = how[0].as_dict()
+    figures.save({"model": str(opened.path), "source": str(images), "out": str(out), "flip": flip, **done, "by": by})
