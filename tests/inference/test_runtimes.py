@@ -8,7 +8,7 @@ from test_extract import Average, Photos
 
 from angulus.errors import ModelError
 from angulus.extract import embed
-from angulus.inference import choice, runtimes
+from angulus.inference import choice, passes, runtimes
 from angulus.inference.agreement import TOLERANCE, largest_distance
 from angulus.inference.choice import choose
 from angulus.inference.networks import torch_network
@@ -86,10 +86,10 @@ def test_a_runtime_that_agrees_is_used_and_said() -> None:
         )
         found = embed(small(), Faces(), runtime="right", chosen=seen.append)
     np.testing.assert_allclose(found.embeddings, wanted.embeddings, rtol=1e-5, atol=1e-6)
-    (passes,) = seen
-    assert (passes.choice.runtime, passes.choice.distance <= TOLERANCE) == ("right", True)
-    assert "agree with torch" in passes.describe()
-    assert passes.as_dict()["runtime"] == "right"
+    (how,) = seen
+    assert (how.choice.runtime, how.choice.distance <= TOLERANCE) == ("right", True)
+    assert "agree with torch" in how.describe()
+    assert how.as_dict()["runtime"] == "right"
 
 
 def test_a_runtime_that_gives_other_vectors_is_refused(twins) -> None:
@@ -154,3 +154,15 @@ def test_real_runtimes_agree_with_torch_for_every_network(name, config) -> None:
     with torch.no_grad():
         for count in (1, 3, 5):
             assert largest_distance(found.network(first[:count]), model(first[:count])) < TOLERANCE
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_real_runtimes_compute_batches_beside_each_other(name, monkeypatch) -> None:
+    if RUNTIMES[name].missing:
+        pytest.skip(f"{name} is not installed: pip install angulus[{RUNTIMES[name].extra}]")
+    for module in (choice, passes):
+        monkeypatch.setattr(module, "compute_threads", lambda: 3)
+    wanted = embed(small(), Faces(), batch_size=1)
+    found = embed(small(), Faces(), batch_size=1, runtime=name)
+    np.testing.assert_allclose(found.embeddings, wanted.embeddings, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.flipped, wanted.flipped, rtol=1e-4, atol=1e-5)

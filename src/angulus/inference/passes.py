@@ -15,7 +15,7 @@ from angulus.data.loading.workers import read_batch
 from angulus.inference.batch_sizes import images_at_once
 from angulus.inference.choice import Choice, one_thread
 from angulus.inference.lanes import Compute, CudaTransport, DeviceLane, DirectLane, Lane, Views, thread_lane
-from angulus.inference.networks import Network, torch_network
+from angulus.inference.networks import Network
 from angulus.inference.processors import compute_threads, usable_cores
 from angulus.inference.reading import is_in_memory, pieces_of, rest, workers_for
 from angulus.models import EmbeddingModel, InputSpec
@@ -101,7 +101,7 @@ def usual_size(model: EmbeddingModel, device: torch.device) -> int:
     """Images per pass where the user names no number; the model is on the device, in evaluation mode."""
     if device.type == "cpu" and not is_foldable(model):
         return UNKNOWN_NETWORK
-    return images_at_once(torch_network(model, device).model, model.input.shape, device)
+    return images_at_once(model, model.input.shape, device)
 
 
 def planned(

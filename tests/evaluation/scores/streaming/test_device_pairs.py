@@ -172,3 +172,16 @@ def test_steps_of_a_device_are_those_of_numpy() -> None:
 def test_kernels_are_taken_where_they_run() -> None:
     assert tally_for(torch.device("cpu")) is TorchTally
     assert tally_for(torch.device("cuda:1")) is KernelTally
+
+
+def test_every_figure_is_that_of_the_cpu(monkeypatch) -> None:
+    from angulus.evaluation.rates.all_pairs import all_pairs
+
+    vectors, labels = exact_people(400, 40)
+    fars = (0.1, 1e-2, 1e-3, 0.0)
+    wanted = all_pairs(vectors, labels, fars=fars, tail=50)
+    monkeypatch.setattr(passes, "host_pairs", device_pairs)
+    found = all_pairs(vectors, labels, fars=fars, tail=50)
+    assert found.tars_at_fars(fars) == wanted.tars_at_fars(fars)
+    assert found.equal_error_rate() == wanted.equal_error_rate()
+    assert_same(found.kept, wanted.kept)
