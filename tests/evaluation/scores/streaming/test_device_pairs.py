@@ -185,3 +185,12 @@ def test_every_figure_is_that_of_the_cpu(monkeypatch) -> None:
     assert found.tars_at_fars(fars) == wanted.tars_at_fars(fars)
     assert found.equal_error_rate() == wanted.equal_error_rate()
     assert_same(found.kept, wanted.kept)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
+@pytest.mark.parametrize("screen", [False, True])
+def test_the_last_gpu_gives_what_the_cpu_gives(screen) -> None:
+    vectors, labels = exact_people(5000, 300)
+    last = f"cuda:{torch.cuda.device_count() - 1}"
+    found, wanted = (stream_pairs(vectors, labels, WINDOWS[0], device=place, screen=screen) for place in (last, "cpu"))
+    assert_same(found, wanted, [name for name in FIELDS if not (screen and name == "counts")])
