@@ -1,16 +1,29 @@
 """Images through a network: one embedding per image, and one of its mirror image."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from angulus.data.examples import Source, read_images
+from angulus.data.examples import Source
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import DataError
+from angulus.inference.choice import choose
+from angulus.inference.lanes import through
+from angulus.inference.networks import Layout
+from angulus.inference.passes import (
+    GivenBatches,
+    Passes,
+    SourceBatches,
+    computing,
+    lane_of,
+    planned,
+    usual_size,
+)
+from angulus.inference.runtimes import RuntimeName
 
 if TYPE_CHECKING:
     from angulus.models import EmbeddingModel
@@ -25,60 +38,78 @@ def embed(
     batch_size: int | None = None,
     flip: bool = True,
     device: str | torch.device = "cpu",
+    workers: int | None = None,
+    runtime: RuntimeName = "torch",
+    layout: Layout | Literal["auto"] = "channels_last",
     progress: Progress | None = None,
+    chosen: Callable[[Passes], None] | None = None,
 ) -> EmbeddingSet:
     """Embed images in evaluation mode, float32, without gradients; the model is left as it was found.
 
-    images: a source (its labels, keys and identities come along), or batches of uint8 [n, 3, h, w] RGB.
-    batch_size: images per pass, for sources; None takes 32 on a CPU, where larger ones spend their time in fresh memory
-        (twice as slow at 128 for MobileFaceNet), and 128 elsewhere.  flip: embed the mirrored images too.
-    device: where to compute; the model is moved there, and back afterwards.
-    progress: called with the images done and the total (None when unknown) after each batch.
+    Networks of Angulus are embedded by a copy with folded batch norms, on a CPU by several threads, each of which takes
+    a batch of its own (as many as torch has threads); other networks as they are, one batch after the other.
 
-    Raises ModelError for images of a size the model does not take, DataError for images of unlike sizes or none at all,
-    EvaluationError when the network gives NaN (the row is named).
+    images: a source (its labels, keys and identities come along), or batches of uint8 [n, 3, h, w] RGB.
+    batch_size: images per pass, for sources; None takes what suits the network and the device.
+    flip: embed the mirrored images too.
+    device: where to compute.
+    workers: processes that decode the images of a source; 0 for none, None for as many as keep the network busy.
+    runtime: what computes: torch, or on a CPU onnxruntime or openvino where they are installed. One of these is used
+        only if it gives torch's embeddings of the first images (to a cosine distance of 1e-5). auto takes the fastest.
+    layout: of images in memory; auto times both on the first images.
+    progress: called with the images done and the total (None when unknown) after each batch.
+    chosen: called once, before the second batch, with how the set is embedded.
+
+    Embeddings depend on threads and workers in no digit, on batch size, layout and runtime to rounding.
+
+    Raises ModelError for images of a size the model does not take, and for a runtime that is not here or does not
+    agree; DataError for images of unlike sizes or none at all; EvaluationError when the network gives NaN (the row is
+    named).
     """
     source = cast(Source, images) if hasattr(images, "read") else None
-    batches = (
-        cast(Iterable[Tensor], images) if source is None else _source_batches(source, per_pass(batch_size, device))
-    )
+    place = torch.device(device)
     total = None if source is None else len(source)
-    plain: list[Tensor] = []
-    mirrored: list[Tensor] = []
+    views: list[tuple[Tensor, ...]] = []
     done = 0
-    with _evaluating(model, torch.device(device)), torch.inference_mode():
-        for batch in batches:
-            # channels last: twice as fast for depthwise convolutions on a CPU, the same values
-            prepared = model.input.prepare(batch.to(device)).contiguous(memory_format=torch.channels_last)
-            plain.append(model(prepared).float().cpu())
-            if flip:
-                mirrored.append(model(prepared.flip(-1)).float().cpu())
-            done += len(batch)
-            if progress is not None:
-                progress(done, total)
-    if not done:
-        raise DataError("embed needs at least one image, got none")
+    with _evaluating(model, place), torch.inference_mode():
+        batches = _batches(model, images, batch_size, place)
+        first = model.input.prepare(batches.first.to(place))
+        choice = choose(model, first, runtime=runtime, layout=layout, device=place)
+        compute = computing(choice.network, model.input, place, flip=flip)
+        passes = planned(choice, batches, compute, place, workers)
+        if chosen is not None:
+            chosen(passes)
+        with lane_of(passes, compute, place) as lane:
+            for count, found in through(lane, batches.read(passes.workers)):
+                views.append(found)
+                done += count
+                if progress is not None:
+                    progress(done, total)
+    plain, *mirrored = (torch.cat(parts).numpy() for parts in zip(*views, strict=True))
     return EmbeddingSet(
-        embeddings=torch.cat(plain).numpy(),
-        flipped=torch.cat(mirrored).numpy() if flip else None,
+        embeddings=plain,
+        flipped=mirrored[0] if flip else None,
         labels=None if source is None else np.asarray(source.labels),
         keys=None if source is None else tuple(source.keys),
         identities=None if source is None else tuple(source.identities),
     )
 
 
-def per_pass(batch_size: int | None, device: str | torch.device) -> int:
-    """Images per pass where the user names none."""
-    if batch_size is not None:
-        return batch_size
-    return 32 if torch.device(device).type == "cpu" else 128
-
-
-def _source_batches(source: Source, batch_size: int) -> Iterator[Tensor]:
-    if batch_size < 1:
-        raise DataError(f"batch_size must be at least 1, got {batch_size}")
-    for start in range(0, len(source), batch_size):
-        yield torch.from_numpy(read_images(source, np.arange(start, min(start + batch_size, len(source)))))
+def _batches(
+    model: "EmbeddingModel", images: Source | Iterable[Tensor], batch_size: int | None, device: torch.device
+) -> SourceBatches | GivenBatches:
+    if hasattr(images, "read"):
+        source = cast(Source, images)
+        if batch_size is not None and batch_size < 1:
+            raise DataError(f"batch_size must be at least 1, got {batch_size}")
+        if len(source):
+            return SourceBatches(source, batch_size or usual_size(model, device))
+    else:
+        following = iter(cast(Iterable[Tensor], images))
+        for first in following:
+            if len(first):
+                return GivenBatches(first, following)
+    raise DataError("embed needs at least one image, got none")
 
 
 @contextmanager

@@ -23,7 +23,7 @@ OPTIONS = {
     "data get": "json out quiet",
     "data leaks": "batch-size device edits false-pairs far fit hide-names model network out pairs quiet remove-from",
     "data report": "batch-size device edits fit model network out quiet",
-    "embed": "batch-size device edits fit flip json network no-flip out quiet skip-unreadable stamp",
+    "embed": "batch-size device edits fit flip json network no-flip out quiet runtime skip-unreadable stamp workers",
     "evaluate": (
         "batch-size calibration curves device edits far fit groups intervals json labels markdown name network "
         "no-curves no-intervals pairs protocol quiet report views"
@@ -73,8 +73,11 @@ def test_words_that_are_written_twice_are_the_same() -> None:
     """Commands repeat a few lists of words, so that --help need not import what they choose from."""
     from angulus.cli.commands.align import align
     from angulus.cli.commands.convert import Layout
+    from angulus.cli.commands.embed import embed
     from angulus.data import FORMATS
     from angulus.faces.detectors.catalogue import NAMES
+    from angulus.inference.runtimes import RUNTIMES, RuntimeName
 
     assert get_args(Layout) == FORMATS
     assert get_args(get_type_hints(align)["detector"]) == NAMES
+    assert get_args(get_type_hints(embed)["runtime"]) == get_args(RuntimeName) == ("torch", *RUNTIMES, "auto")

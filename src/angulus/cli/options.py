@@ -82,7 +82,7 @@ class EmbeddingUse(Fitting, ModelUse):
     Parameters
     ----------
     batch_size
-        Images per pass: 32 on a CPU, 128 on CUDA, where nothing is said.
+        Images per pass; what suits the network and the device, where nothing is said.
     """
 
     batch_size: int | None = None

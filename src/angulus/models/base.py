@@ -64,7 +64,8 @@ def check_rate(name: str, value: float) -> None:
 def in_full_precision(layers: nn.Module, x: Tensor) -> Tensor:
     """Apply `layers` in the type of their own weights, whatever autocast says: an embedding is small and precious."""
     with torch.autocast(x.device.type, enabled=False):
-        return layers(x.to(next(layers.parameters()).dtype))
+        kind = next((weight.dtype for weight in layers.parameters()), x.dtype)
+        return layers(x.to(kind))
 
 
 def _mismatch(spec: InputSpec, images: Tensor) -> str:

@@ -75,6 +75,10 @@ class IResNet100(IResNet):
 class IResNetModel(EmbeddingModel):
     """The network that `IResNet` describes."""
 
+    # for `folding`: layer and the norm of what it gives; norm and the linear layer that takes its flattened map
+    NORMED = (("conv1", "bn1"), ("fc", "features"))
+    FLATTENED = (("bn2", "fc"),)
+
     def __init__(self, config: IResNet) -> None:
         super().__init__(input=config.input, embedding_dim=config.embedding_dim)
         blocks = BLOCKS[config.depth]
@@ -108,6 +112,8 @@ class IResNetModel(EmbeddingModel):
 
 class _Block(nn.Module):
     """BN-conv-BN-PReLU-conv-BN plus the input, which is projected where the size changes."""
+
+    NORMED = (("conv1", "bn2"), ("conv2", "bn3"))
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()

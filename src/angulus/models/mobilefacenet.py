@@ -57,6 +57,8 @@ class MobileFaceNetModel(EmbeddingModel):
 class _ConvUnit(nn.Module):
     """Convolution, batch norm and, unless `linear`, PReLU."""
 
+    NORMED = (("conv", "bn"),)  # for `folding`: layer and the norm of what it gives
+
     def __init__(
         self,
         inputs: int,

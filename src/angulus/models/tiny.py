@@ -55,6 +55,10 @@ class TinyNet:
 class TinyNetModel(EmbeddingModel):
     """The network that `TinyNet` describes."""
 
+    # for `folding`: layer and the norm of what it gives; norm and the linear layer that takes its flattened map
+    NORMED = (("fc", "features"),)
+    FLATTENED = (("norm", "fc"),)
+
     def __init__(self, config: TinyNet) -> None:
         super().__init__(input=config.input, embedding_dim=config.embedding_dim)
         stages: list[nn.Module] = []
@@ -85,6 +89,8 @@ class TinyNetModel(EmbeddingModel):
 
 class _Unit(nn.Module):
     """Two 3x3 convolutions that keep the size, plus the input."""
+
+    NORMED = (("conv1", "bn1"), ("conv2", "bn2"))
 
     def __init__(self, channels: int, activation: Activation) -> None:
         super().__init__()

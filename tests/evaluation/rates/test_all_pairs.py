@@ -17,7 +17,9 @@ from angulus.evaluation.protocols import verification as evaluate
 from angulus.evaluation.rates.all_pairs import all_pairs
 from angulus.evaluation.rates.roc import area_under_roc, tars_at_fars
 from angulus.evaluation.scores.cosines import all_pair_scores
-from angulus.evaluation.scores.streaming import BINS, Windows, bins_of, largest_error, stream_pairs, upper_ends
+from angulus.evaluation.scores.streaming.passes import stream_pairs
+from angulus.evaluation.scores.streaming.screening import largest_error
+from angulus.evaluation.scores.streaming.steps import BINS, Windows, bins_of, upper_ends
 
 FARS = (0.3, 0.1, 1e-2, 1e-3, 1e-4, 0.0)
 

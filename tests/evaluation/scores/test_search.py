@@ -128,3 +128,11 @@ def test_products_of_fewer_bits_are_refused():
             search_gallery(random_units(2, 4), random_units(2, 4))
     finally:
         torch.set_float32_matmul_precision("highest")
+
+
+def test_blocks_follow_free_memory() -> None:
+    from angulus.evaluation.scores.search import rows_that_fit
+
+    assert rows_that_fit(4096, 65_536, 100 * 2**30) == 65_536
+    assert rows_that_fit(4096, 65_536, 2 * 2**30) == 32_768
+    assert rows_that_fit(4096, 65_536, 1) == 4096

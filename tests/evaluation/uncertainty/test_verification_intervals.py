@@ -17,7 +17,7 @@ from angulus.evaluation.rates.step_costs import COST_MODELS, min_cllr_of_counts,
 from angulus.evaluation.scores.fingerprint import fingerprint_of
 from angulus.evaluation.scores.pairs import Pairs, draw_pairs
 from angulus.evaluation.scores.people import people_of_pairs
-from angulus.evaluation.scores.streaming import BINS, bins_of
+from angulus.evaluation.scores.streaming.steps import BINS, bins_of
 from angulus.evaluation.uncertainty.replicates import needed_tail
 from angulus.evaluation.uncertainty.verification_intervals import MOST_TAIL, wanted_fars
 

@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -20,6 +20,8 @@ def embed(
     flip: Annotated[bool, Parameter(negative="--no-flip")] = True,
     skip_unreadable: Annotated[bool, Flag] = False,
     stamp: Annotated[bool, Flag] = False,
+    runtime: Literal["torch", "onnxruntime", "openvino", "auto"] = "torch",
+    workers: int | None = None,
     edits: Edits = Usual.edits,
     use: EmbeddingUse = Usual.embedding_use,
     said: Said = Usual.said,
@@ -42,20 +44,41 @@ def embed(
         Leave out damaged images and list them.
     stamp
         Store the fingerprint of the model's weights as a column, so that `angulus invert` can tell whose they are.
+    runtime
+        What computes on a CPU. onnxruntime and openvino must be installed, and are used only if they give torch's
+        embeddings of the first images; auto takes the fastest that does.
+    workers
+        Processes that decode images; as many as keep the network busy, where nothing is said.
     figures.json
-        Write what was done (number of images, seconds) to this file.
+        Write what was done (number of images, seconds, by what and why) to this file.
     """
     check_output(figures.json, out)
     from angulus.cli.inputs.models_and_images import LooseImages, open_images, open_model
+    from angulus.errors import DataError
     from angulus.extract import embed as embed_images
+    from angulus.inference.passes import Passes
+
+    if workers is not None and workers < 0:
+        raise DataError(f"--workers must be at least 0, got {workers}")
 
     opened = open_model(model, network=use.network)
     started = time.perf_counter()
     with image_progress(quiet=said.quiet) as progress:
         spec, fit = opened.model.input, opened.fitting(use.fit)
         source = open_images(images, spec, fit=fit, skip_unreadable=skip_unreadable, edits=edits)
-        passes = {"batch_size": use.batch_size, "flip": flip, "device": use.place()}
-        embeddings = embed_images(opened.model, source, **passes, progress=progress)
+        how: list[Passes] = []
+        embeddings = embed_images(
+            opened.model,
+            source,
+            batch_size=use.batch_size,
+            flip=flip,
+            device=use.place(),
+            workers=workers,
+            runtime=runtime,
+            layout="auto",
+            progress=progress,
+            chosen=how.append,
+        )
     if isinstance(source, LooseImages):
         embeddings = replace(embeddings, labels=None, identities=None)
     if stamp:
@@ -66,4 +89,5 @@ def embed(
     of_people = f" of {people:,} people" if people else ""
     print(f"{len(embeddings):,} images{of_people}, {embeddings.dim} dimensions, {seconds:.1f} s: {out}")
     done = {"images": len(embeddings), "identities": people, "dimensions": embeddings.dim, "seconds": seconds}
-    figures.save({"model": str(opened.path), "source": str(images), "out": str(out), "flip": flip, **done})
+    by = how[0].as_dict()
+    figures.save({"model": str(opened.path), "source": str(images), "out": str(out), "flip": flip, **done, "by": by})

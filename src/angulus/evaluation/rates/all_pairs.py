@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from angulus.errors import EvaluationError
 from angulus.evaluation.rates.roc import EqualErrorRate, OperatingPoint, RocCurve, ScoreHistogram, allowed_false_accepts
 from angulus.evaluation.scores.cosines import checked_labels
-from angulus.evaluation.scores.streaming import BINS, PairScores, Windows, bins_of, join, stream_pairs, upper_ends
+from angulus.evaluation.scores.streaming.kept import PairScores, join
+from angulus.evaluation.scores.streaming.passes import stream_pairs
+from angulus.evaluation.scores.streaming.steps import BINS, Windows, bins_of, upper_ends
 
 log = logging.getLogger(__name__)
 

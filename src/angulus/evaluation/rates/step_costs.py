@@ -25,7 +25,7 @@ from angulus.evaluation.rates.costs import (
 )
 from angulus.evaluation.rates.likelihood import min_cllr, pool_adjacent_violators
 from angulus.evaluation.scores.cosines import Scores
-from angulus.evaluation.scores.streaming import BINS, bins_of, upper_ends
+from angulus.evaluation.scores.streaming.steps import BINS, bins_of, upper_ends
 
 COST_MODELS = (SRE08, VOXCELEB_001, VOXCELEB_005)
 MOST_EXACT = 100_000

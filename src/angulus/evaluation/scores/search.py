@@ -34,6 +34,7 @@ from angulus.evaluation.scores.vectors import (
 
 BLOCKS = {"cpu": (512, 4096), "cuda": (4096, 65_536)}  # probes and gallery rows of one product
 _SPARE = 8
+_BYTES = 16  # of a product's entry, with what is compared of it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -193,7 +194,17 @@ def block_sizes(device: torch.device) -> tuple[int, int]:
     """How many probes and gallery rows one product takes; raises EvaluationError for a device without float64."""
     if device.type not in BLOCKS:
         raise EvaluationError(f"a search runs on {' or '.join(BLOCKS)}, got the device {str(device)!r}")
-    return BLOCKS[device.type]
+    probes, rows = BLOCKS[device.type]
+    if device.type == "cuda":
+        rows = rows_that_fit(probes, rows, torch.cuda.mem_get_info(device)[0])
+    return probes, rows
+
+
+def rows_that_fit(probes: int, rows: int, free: int) -> int:
+    """`rows`, or as many fewer as a product with its comparisons needs to fit into the free bytes."""
+    while rows > BLOCKS["cpu"][1] and probes * rows * _BYTES > free:
+        rows //= 2
+    return rows
 
 
 def _checked_labels(
