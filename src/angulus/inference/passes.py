@@ -12,11 +12,12 @@ from torch import Tensor
 
 from angulus.data.examples import Source
 from angulus.data.loading.workers import read_batch
+from angulus.devices.processors import usable_cores
 from angulus.inference.batch_sizes import images_at_once
 from angulus.inference.choice import Choice, one_thread
 from angulus.inference.lanes import Compute, CudaTransport, DeviceLane, DirectLane, Lane, Views, thread_lane
 from angulus.inference.networks import Network
-from angulus.inference.processors import compute_threads, usable_cores
+from angulus.inference.processors import compute_threads
 from angulus.inference.reading import is_in_memory, pieces_of, rest, workers_for
 from angulus.models import EmbeddingModel, InputSpec
 from angulus.models.folding import is_foldable

@@ -1,15 +1,10 @@
-"""How many cores this process may use."""
-
-import os
+"""How many threads networks may take on a CPU."""
 
 import torch
 
-
-def usable_cores() -> int:
-    """Cores that the system lets this process run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from angulus.devices.processors import usable_cores
 
 
 def compute_threads() -> int:
-    """Threads that networks may take on a CPU: as many as torch was told, and no more than there are cores."""
+    """As many as torch was told, and no more than there are cores that may be used."""
     return max(1, min(torch.get_num_threads(), usable_cores()))
