@@ -44,6 +44,7 @@ NETWORK = TinyNet(
     channels=(8, 8), units=(1, 0), embedding_dim=16, input=InputSpec(height=24, width=24, mean=(120.0, 110.0, 100.0))
 )
 EVERYTHING = Augment(flip=0.5, crop=0.5, low_resolution=0.5, photometric=0.5, grey=0.5, erase=0.5)
+PLAIN_SGD = SGD(lr=0.1)
 PLAIN = Training(batch_size=EXAMPLES, precision="float32")
 
 EVERY_MARGIN: dict[str, Margin] = {
@@ -90,7 +91,7 @@ class Loop:
 
     head: MarginHead | SeparateHeads
     config: Training = PLAIN
-    optim: SGD | AdamW = SGD(lr=0.1)
+    optim: SGD | AdamW = PLAIN_SGD
     network: TinyNet | MobileFaceNet = NETWORK
     portions: tuple = ()
 

@@ -25,7 +25,7 @@ Gradient = Literal["exact", "straight_through"]
 
 @dataclass(frozen=True)
 class Values:
-    """Base of values that are many. Those that are a tuple are kept where they were used, so that no step copies them."""
+    """Base of values that are many; those of a tuple stay where they were used, so that no step copies them."""
 
     values: Tensor | tuple[float, ...]
     placed: dict[tuple[torch.dtype, torch.device], Tensor] = field(

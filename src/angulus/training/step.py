@@ -203,8 +203,10 @@ def update(
     optimizer: torch.optim.Optimizer, backbone: nn.Module, learning_rate: float, clip_norm: float | None
 ) -> Tensor:
     """Clip the backbone's gradient, move the parameters, forget the gradients. Returns the gradient's norm."""
-    limit = float("inf") if clip_norm is None else clip_norm
-    norm = torch.nn.utils.clip_grad_norm_(backbone.parameters(), limit)
+    if clip_norm is None:
+        norm = torch.nn.utils.get_total_norm([one.grad for one in backbone.parameters() if one.grad is not None])
+    else:
+        norm = torch.nn.utils.clip_grad_norm_(backbone.parameters(), clip_norm)
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
     optimizer.step()
