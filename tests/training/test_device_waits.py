@@ -13,7 +13,7 @@ from torch import Tensor
 from unreadable_device import DEVICE, WaitError, nothing_waits, stand_in
 
 from angulus.data import Augment, Batch
-from angulus.device_copies import sent
+from angulus.devices.copies import sent
 from angulus.heads import Dense, MarginHead, RowSGD, Sampled, SeparateHeads, Strategy, Streamed
 from angulus.margins import (
     MARGINS,

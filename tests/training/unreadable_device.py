@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from angulus import device_copies
+from angulus.devices import copies as device_copies
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "meta")
 

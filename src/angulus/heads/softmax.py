@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from angulus.device_copies import scalar, sent
+from angulus.devices.copies import scalar, sent
 from angulus.heads.strategies.cosine import unit
 from angulus.heads.strategies.dense import Dense
 from angulus.heads.strategies.problem import Logits, Problem, Strategy, Sweep

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from angulus.device_copies import sent
+from angulus.devices.copies import sent
 from angulus.margins.angles import angle
 from angulus.margins.base import (
     Learned,

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from angulus.device_copies import scalar
+from angulus.devices.copies import scalar
 
 FLOOR = {torch.float64: 1e-12, torch.float32: 1e-7}
 

@@ -17,7 +17,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from angulus.device_copies import scalar, sent
+from angulus.devices.copies import scalar, sent
 from angulus.margins.schedules import Schedule
 
 Gradient = Literal["exact", "straight_through"]

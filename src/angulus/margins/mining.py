@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from angulus.device_copies import scalar
+from angulus.devices.copies import scalar
 from angulus.margins.angles import angle, shifted
 from angulus.margins.base import Learned, Margin, Seen, Value, check_value, column, masked_mean, resolve
 from angulus.margins.overflow import Overflow, check_overflow, margin_with_overflow, raw_margin

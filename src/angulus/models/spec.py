@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from angulus.device_copies import scalar
+from angulus.devices.copies import scalar
 from angulus.errors import ModelError
 
 Colour = Literal["rgb", "bgr", "grey"]

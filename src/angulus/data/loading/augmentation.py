@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from angulus.device_copies import sent
+from angulus.devices.copies import sent
 
 Range = tuple[float, float]
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from angulus.device_copies import sent
+from angulus.devices.copies import sent
 
 
 class RowRule(Protocol):
