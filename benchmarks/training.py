@@ -55,9 +55,6 @@ BATCHES = {
     "cpu": {"tinynet": [64], "mobilefacenet": [32], "iresnet50": [8]},
     "cuda": {"tinynet": [256, 512], "mobilefacenet": [256, 512], "iresnet50": [256, 512]},
 }
-    "cpu": {"tinynet": [64], "mobilefacenet": [32], "iresnet50": [8]},
-    "cuda": dict.fromkeys(NETWORKS, [256, 512]),
-}
 Row = dict[str, Any]
 
 
