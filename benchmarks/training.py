@@ -293,7 +293,7 @@ def main(arguments: list[str] | None = None) -> None:
     settings = {
         name: getattr(options, name) for name in ("precision", "compile", "threads", "workers", "people", "steps")
     }
-    deadline = started + (options.budget or float("inf"))
+    deadline = started + (float("inf") if options.budget is None else options.budget)
     left_out: list[str] = []
     with tempfile.TemporaryDirectory() as place:
         for name in options.networks:

@@ -10,7 +10,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "training.py"
 
 
 def training(file: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    sizes = ("--people", "60", "--images", "120", "--batches", "8", "--steps", "1", "--rounds", "1", "--threads", "1")
+    sizes = ("--people", "400", "--images", "800", "--batches", "8", "--steps", "1", "--rounds", "1", "--threads", "1")
     command = [sys.executable, str(SCRIPT), "--json", str(file), "--networks", "tinynet", *sizes, *options]
     settings = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=settings, timeout=300)
