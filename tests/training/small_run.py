@@ -23,7 +23,9 @@ def small(out: Path, **changes) -> Experiment:
         margin=ArcFace(scale=16.0, m=Linear(end=0.2, until=0.5, unit="run")),
         optim=SGD(lr=0.05),
         learning_rate=LearningRate(warmup_epochs=1),
-        train=Training(epochs=4, batch_size=20, precision="float32", log_every=1, checkpoint_every=3),
+        train=Training(
+            epochs=4, batch_size=20, precision="float32", layout="channels_last", log_every=1, checkpoint_every=3
+        ),
         evaluation=Evaluation(every=2, fars=(0.1,)),
         out=out,
     )

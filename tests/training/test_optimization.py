@@ -8,7 +8,7 @@ from angulus.heads import MarginHead
 from angulus.margins import L2Softmax, Learned
 from angulus.models import InputSpec, TinyNet
 from angulus.training.experiment import SGD, AdamW, LearningRate
-from angulus.training.optimization import build_optimizer, learning_rate
+from angulus.training.optimization import build_optimizer, learning_rate, set_state_of, state_of
 from angulus.training.recipe.defaults import epochs_for, margin_scale
 
 
@@ -59,3 +59,64 @@ def test_defaults_follow_size():
     assert margin_scale(10**9) == 64
     assert epochs_for(100, torch.device("cpu")) == 40
     assert epochs_for(10**7, torch.device("cpu")) == 6
+
+
+def network_and_head():
+    torch.manual_seed(3)
+    spec = InputSpec(height=16, width=16)
+    network = TinyNet(channels=(8, 8), units=(1, 0), embedding_dim=16, input=spec).build()
+    return network.to(memory_format=torch.channels_last), MarginHead(16, 5, L2Softmax(scale=Learned(8.0)))
+
+
+def one_by_one(config, *modules):
+    """The optimizer of a recipe without the one pass over all parameters."""
+    optimizer = build_optimizer(config, *modules)
+    for group in optimizer.param_groups:
+        group["fused"] = None
+    optimizer._step_supports_amp_scaling = False
+    return optimizer
+
+
+def moved(optimizer, modules, steps, first=0):
+    parameters = [parameter for module in modules for parameter in module.parameters()]
+    for step in range(first, first + steps):
+        generator = torch.Generator().manual_seed(step)
+        for parameter in parameters:
+            drawn = torch.randn(parameter.shape, generator=generator)
+            parameter.grad = torch.empty_like(parameter).copy_(drawn)  # laid out as the parameter, as torch lays it
+        optimizer.step()
+    return [parameter.detach().clone() for parameter in parameters]
+
+
+CONFIGS = [SGD(lr=0.1), SGD(lr=0.1, nesterov=True, decay_all=True), SGD(lr=0.1, momentum=0.0), AdamW(lr=0.01)]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_one_pass_moves_as_one_by_one(config):
+    together, alone = network_and_head(), network_and_head()
+    optimizer = build_optimizer(config, *together)
+    assert all(group["fused"] for group in optimizer.param_groups)
+    for one, other in zip(moved(optimizer, together, 5), moved(one_by_one(config, *alone), alone, 5), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+@pytest.mark.parametrize("kinds", [(build_optimizer, one_by_one), (one_by_one, build_optimizer)], ids=["on", "back"])
+@pytest.mark.parametrize("by_name", [False, True])
+def test_a_checkpoint_of_either_form_goes_on_in_the_other(config, kinds, by_name):
+    begun, other, whole = network_and_head(), network_and_head(), network_and_head()
+    expected = moved(build_optimizer(config, *whole), whole, 6)
+    first = kinds[0](config, *begun)
+    moved(first, begun, 3)
+    second = kinds[1](config, *other)
+    for one, two in zip(begun, other, strict=True):
+        two.load_state_dict(one.state_dict())
+        if by_name:
+            set_state_of(second, two, state_of(first, one))
+    if not by_name:
+        second.load_state_dict(first.state_dict())
+    assert [group["fused"] for group in second.param_groups] == [True if kinds[1] is build_optimizer else None] * len(
+        second.param_groups
+    )
+    for one, two in zip(moved(second, other, 3, first=3), expected, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-6)

@@ -1,1 +1,1 @@
-"""What there is to compute on, and what it must be told so that nothing waits; nothing that knows what is computed."""
+"""What there is to compute on, and what a device must be told so that nothing waits; nothing of what is computed."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from angulus.devices.copies import scalar, sent
 from angulus.heads.strategies.cosine import unit
 from angulus.heads.strategies.dense import Dense
 from angulus.heads.strategies.problem import Logits, Problem, Strategy, Sweep
@@ -52,9 +53,9 @@ def margin_softmax(
         check_labels(labels, num_classes)
     embeddings, weight, bias = (as_float(tensor) for tensor in (embeddings, weight, bias))
     if learned is None:
-        learned = {name: embeddings.new_tensor(value) for name, value in margin.initial_learned(num_classes).items()}
+        learned = {name: scalar(value, embeddings) for name, value in margin.initial_learned(num_classes).items()}
     if state is None:
-        state = {name: value.to(embeddings.device) for name, value in margin.initial_state(num_classes).items()}
+        state = {name: sent(value, embeddings.device) for name, value in margin.initial_state(num_classes).items()}
     with torch.autocast(embeddings.device.type, enabled=False):
         batch = start(embeddings, weight, labels, margin, strategy or Dense(), step)
         seen = replace(batch.seen, step=step, state=state, learned=learned)
@@ -161,7 +162,7 @@ def logits_of(margin: Margin, seen: Seen, bias: Tensor | None, filter_above: flo
         return others if filter_above is None else torch.where(cos.detach() > filter_above, 0.0, others)
 
     return Logits(
-        scale=torch.as_tensor(temperature, dtype=reference.dtype, device=reference.device),
+        scale=scalar(temperature, reference),
         bias=bias,
         emphasis=emphasis if margin.reshapes_others or filter_above is not None else None,
         # a bias may take logits anywhere

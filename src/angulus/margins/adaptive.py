@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from angulus.devices.copies import sent
 from angulus.margins.angles import angle
 from angulus.margins.base import (
     Learned,
@@ -140,7 +141,7 @@ class ElasticFace(Margin):
         """What is added to m for each example of this process, [n]."""
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + seen.step) & 0x7FFF_FFFF_FFFF_FFFF)
         draws = torch.randn(len(seen.all_cos_target), generator=generator, dtype=torch.float64) * self.sigma
-        draws = draws.to(seen.all_cos_target)
+        draws = sent(draws.to(seen.all_cos_target.dtype), seen.all_cos_target.device)
         if self.ordered:
             nearest_first = torch.where(seen.all_valid, seen.all_cos_target, 2.0)  # without a class: no say
             farthest_last = torch.argsort(nearest_first, descending=True, stable=True)

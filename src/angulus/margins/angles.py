@@ -5,8 +5,12 @@ to the embedding stays bounded there. So values are exact everywhere, and no gra
 therefore, through the angle) where 1 - c^2 is below a floor: 1e-7 in float32, 1e-12 in float64.
 """
 
+import math
+
 import torch
 from torch import Tensor
+
+from angulus.devices.copies import scalar
 
 FLOOR = {torch.float64: 1e-12, torch.float32: 1e-7}
 
@@ -25,5 +29,7 @@ def angle(cos: Tensor) -> Tensor:
 
 def shifted(cos: Tensor, shift: float | Tensor) -> Tensor:
     """cos(arccos(cos) + shift): the cosine after adding an angle. shift: radians, broadcast against cos."""
-    shift = torch.as_tensor(shift, dtype=cos.dtype, device=cos.device)
-    return cos * torch.cos(shift) - sine(cos) * torch.sin(shift)
+    if isinstance(shift, Tensor):
+        shift = scalar(shift, cos)
+        return cos * torch.cos(shift) - sine(cos) * torch.sin(shift)
+    return cos * math.cos(shift) - sine(cos) * math.sin(shift)

@@ -17,23 +17,39 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from angulus.devices.copies import scalar, sent
 from angulus.margins.schedules import Schedule
 
 Gradient = Literal["exact", "straight_through"]
 
 
 @dataclass(frozen=True)
-class PerClass:
-    """One value for each class: `values[label]`. values: [c]."""
+class Values:
+    """Base of values that are many; those of a tuple stay where they were used, so that no step copies them."""
 
     values: Tensor | tuple[float, ...]
+    placed: dict[tuple[torch.dtype, torch.device], Tensor] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def on(self, like: Tensor) -> Tensor:
+        """The values with the type and the device of a tensor."""
+        if isinstance(self.values, Tensor):
+            return scalar(self.values, like)
+        place = (like.dtype, like.device)
+        if place not in self.placed:
+            self.placed[place] = sent(torch.tensor(self.values, dtype=like.dtype), like.device)
+        return self.placed[place]
 
 
 @dataclass(frozen=True)
-class PerSample:
-    """One value for each example of the batch. values: [n]."""
+class PerClass(Values):
+    """One value for each class: `values[label]`. values: [c]."""
 
-    values: Tensor | tuple[float, ...]
+
+@dataclass(frozen=True)
+class PerSample(Values):
+    """One value for each example of the batch. values: [n]."""
 
 
 Value = float | Schedule | PerClass | PerSample
@@ -112,7 +128,7 @@ def resolve(value: Value, seen: Seen) -> float | Tensor:
         return float(value)
     if isinstance(value, Schedule):
         return value.at(seen.step)
-    values = torch.as_tensor(value.values, dtype=seen.cos_target.dtype, device=seen.cos_target.device)
+    values = value.on(seen.cos_target)
     if isinstance(value, PerClass):
         if len(values) != seen.num_classes:
             raise ValueError(f"a value per class needs {seen.num_classes} values, got {len(values)}")

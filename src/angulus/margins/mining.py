@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from angulus.devices.copies import scalar
 from angulus.margins.angles import angle, shifted
 from angulus.margins.base import Learned, Margin, Seen, Value, check_value, column, masked_mean, resolve
 from angulus.margins.overflow import Overflow, check_overflow, margin_with_overflow, raw_margin
@@ -177,13 +178,14 @@ class AMMSoftmax(Margin):
         if seen.hardest is None:
             raise ValueError('AMMSoftmax: side "positive" and "both" need seen.hardest, the largest other cosine')
         is_hard = seen.hardest > self.reference(seen.cos_target, seen)
-        extra = torch.as_tensor(self.emphasis(seen.hardest, seen), dtype=cos.dtype, device=cos.device)
+        extra = scalar(self.emphasis(seen.hardest, seen), cos)
         total = m + torch.where(is_hard, extra, torch.zeros_like(extra))
         return margin_with_overflow(cos, 1.0, total, 0.0, self.overflow)
 
     def others(self, cos: Tensor, target: Tensor, seen: Seen) -> Tensor:
         if self.side == "positive":
             return cos
-        t = torch.as_tensor(self.emphasis(cos, seen), dtype=cos.dtype, device=cos.device)
-        moved = torch.where(cos < torch.cos(t), shifted(cos, -t), torch.ones_like(cos))
+        t = self.emphasis(cos, seen)
+        edge = torch.cos(t) if isinstance(t, Tensor) else math.cos(t)
+        moved = torch.where(cos < edge, shifted(cos, -t), torch.ones_like(cos))
         return torch.where(cos.detach() > target, moved, cos)

@@ -35,9 +35,11 @@ def raw_margin(cos: Tensor, m1: Number, m2: Number, m3: Number) -> Tensor:
     return moved - m3
 
 
-def edge_of(cos: Tensor, m1: Number, m2: Number) -> Tensor:
+def edge_of(m1: Number, m2: Number) -> Number:
     """The cosine below which m1 theta + m2 exceeds pi; -2, below every cosine, where it never does."""
-    last = (math.pi - torch.as_tensor(m2, dtype=cos.dtype, device=cos.device)) / m1
+    last = (math.pi - m2) / m1
+    if not isinstance(last, Tensor):
+        return -2.0 if last > math.pi else math.cos(last)
     return torch.where(last > math.pi, -2.0, torch.cos(last))
 
 
@@ -48,13 +50,13 @@ def margin_with_overflow(cos: Tensor, m1: Number, m2: Number, m3: Number, overfl
         return value
     if overflow == "easy":
         return torch.where(cos > 0, value, cos)
-    edge = edge_of(cos, m1, m2)
+    edge = edge_of(m1, m2)
     if overflow == "continuous":
         past = cos - edge - 1.0 - m3
     elif overflow == "mirror":
-        past = -value - 2.0 - 2.0 * torch.as_tensor(m3, dtype=cos.dtype, device=cos.device)
+        past = -value - 2.0 - 2.0 * m3
     elif overflow == "clip":
         past = torch.full_like(cos, -1.0) - m3
     else:
-        past = cos - torch.as_tensor(m2 * torch.sin(torch.as_tensor(m2, dtype=cos.dtype))).to(cos.device) - m3
+        past = cos - m2 * (torch.sin(m2) if isinstance(m2, Tensor) else math.sin(m2)) - m3
     return torch.where(cos > edge, value, past)

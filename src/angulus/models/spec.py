@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from angulus.devices.copies import scalar
 from angulus.errors import ModelError
 
 Colour = Literal["rgb", "bgr", "grey"]
@@ -83,7 +84,7 @@ class InputSpec:
 
     def _per_channel(self, values: float | tuple[float, ...], like: Tensor) -> Tensor | float:
         if isinstance(values, tuple):
-            return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, -1, 1, 1)
+            return torch.stack([scalar(value, like) for value in values]).view(1, -1, 1, 1)
         return values
 
     def _check(self, images: Tensor) -> None:

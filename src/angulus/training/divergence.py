@@ -45,14 +45,20 @@ class FiniteGuard:
             self.indices = torch.where(is_first, indices.to(self.device), self.indices)
 
     def gradient_norms(self) -> Tensor:
-        """[p] the largest absolute gradient of each parameter, 0 where it has none."""
-        present = [k for k, parameter in enumerate(self.parameters) if parameter.grad is not None]
-        norms = torch.zeros(len(self.names), dtype=torch.float32, device=self.device)
+        """[p] a norm of the gradient of each parameter, finite where all of it is, and 0 where there is none.
+
+        On a CPU the length is twenty times as fast as the largest absolute value, but may leave the range of float32.
+        """
+        if self.device.type == "cpu" and torch.isfinite(lengths := self.norms_of(2.0)).all():
+            return lengths
+        return self.norms_of(torch.inf)
+
+    def norms_of(self, order: float) -> Tensor:
         gradients = [gradient for parameter in self.parameters if (gradient := parameter.grad) is not None]
-        if gradients:
-            largest = torch.stack([norm.float() for norm in torch._foreach_norm(gradients, torch.inf)])
-            norms[present] = largest
-        return norms
+        largest = iter(torch._foreach_norm(gradients, order) if gradients else ())
+        none = torch.zeros((), device=self.device)
+        norms = [none if parameter.grad is None else next(largest).float() for parameter in self.parameters]
+        return torch.stack(norms) if norms else none[None][:0]
 
     def raise_if_bad(self, keys: Sequence[str]) -> None:
         """Raise NonFiniteError for the first bad step, naming tensor and examples. Reads the device.

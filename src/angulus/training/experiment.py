@@ -136,6 +136,9 @@ class LearningRate:
             raise ValueError(f"power must be above 0, got {self.power}")
 
 
+Layout = Literal["auto", "channels_last", "contiguous"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """The loop.
@@ -146,6 +149,13 @@ class Training:
     clip_norm: greatest L2 norm of the backbone's gradient; None does not clip. The head's is never clipped.
     precision: of the backbone. "bfloat16" uses autocast; the softmax stays in float32. "auto" takes bfloat16 where the
         device computes in it, which a CPU is timed for when a run begins.
+    float32_precision: of products and convolutions in float32 on CUDA devices: "highest", or "high", which rounds
+        their operands to TensorFloat-32 (10 bits of mantissa) and is several times as fast.
+    layout: how images lie in memory: "channels_last" keeps the colours of a pixel together, "contiguous" each colour as
+        a plane. "auto" takes channels_last on CUDA and times a CPU when a run begins.
+    compile: whether torch compiles the network: on, off (true and false say the same) or "auto", which does so on CUDA
+        devices where a run is long enough to pay for it and the compiled network is faster when timed; never on a CPU,
+        where compiling takes minutes.
     batch_norm: over several processes, "local" statistics (fast; the first process's are kept), "synchronised",
         or "frozen" at the values of the start.
     sampling: in which order examples are seen.
@@ -158,7 +168,9 @@ class Training:
     accumulate: int = 1
     clip_norm: float | None = 5.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    compile: bool = False
+    float32_precision: Literal["highest", "high"] = "highest"
+    layout: Layout = "auto"
+    compile: Literal["auto", "on", "off"] | bool = "auto"
     batch_norm: Literal["local", "synchronised", "frozen"] = "local"
     sampling: Sampling = field(default_factory=Uniform)
     cache: Literal["auto", "memory", "none"] = "auto"

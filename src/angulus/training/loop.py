@@ -37,6 +37,9 @@ from angulus.training.experiment import Experiment
 from angulus.training.head_initialisation import begin_classes
 from angulus.training.interruption import StopSign, losses_named
 from angulus.training.optimization import build_optimizer, learning_rate
+from angulus.training.plan.compile_choice import compile_in_place, uncompiled, with_compilation
+from angulus.training.plan.kernel_settings import kernels_of
+from angulus.training.plan.layout_choice import with_layout
 from angulus.training.plan.precision_choice import with_precision
 from angulus.training.plan.strategy_choice import settled, with_advice
 from angulus.training.recipe.data_sources import Sources, open_sources
@@ -44,6 +47,7 @@ from angulus.training.recipe.defaults import choose_device, filled, plain_augmen
 from angulus.training.recipe.description import facts, shown
 from angulus.training.recipe.serialization import record
 from angulus.training.step import (
+    FORMATS,
     Recogniser,
     StepOutput,
     check_batch_norm,
@@ -98,7 +102,13 @@ def train(
         folder = run_folder(experiment)
         kept = folder if resume else None
         experiment, precision = with_precision(experiment, model, device, group=group, folder=kept)
+        experiment, layout = with_layout(experiment, model, device, group=group, folder=kept)
         experiment, forecast = settled(experiment, model, sources, device, group, kept)
+        stack.enter_context(kernels_of(experiment.train, device))
+        # pyrefly: ignore[no-matching-overload]  (its stub of Module.to does not know memory_format)
+        model = model.to(device, memory_format=FORMATS[experiment.train.layout])
+        number = len(sources.train)
+        experiment, compiled = with_compilation(experiment, model, device, number, group=group, folder=kept)
         done: dict[str, float] | None = None
         with group.together():
             if group.is_first:
@@ -108,7 +118,9 @@ def train(
                 start_classes(folder, sources.train.identities)
                 done = finished_figures(folder)
                 if done is None:
-                    about = environment(device, fingerprint(sources.train), {"precision": asdict(precision)})
+                    choices = {"precision": precision, "layout": layout, "compile": compiled}
+                    recorded = {name: asdict(choice) for name, choice in choices.items()}
+                    about = environment(device, fingerprint(sources.train), recorded)
                     write_json(folder / "environment.json", about)
         if any(found is not None for found in group.every(done)):
             log.info("%s is finished already: nothing is done", folder)
@@ -139,8 +151,7 @@ class Run:
         self.experiment, self.config, self.sources = experiment, config, sources
         self.folder, self.device, self.group = folder, device, group
         self.report_progress = progress if group.is_first else None
-        # pyrefly: ignore[no-matching-overload]  (its stub of Module.to does not know memory_format)
-        self.model = model.to(device, memory_format=torch.channels_last)
+        self.model = model
         self.sampler = sampler_of(experiment, sources)
         self.epoch_steps = self.sampler.batches_per_epoch
         self.total = self.epoch_steps * (experiment.train.epochs or 1)
@@ -178,7 +189,8 @@ class Run:
         self.announce()
         if self.state.step == 0:
             config, images = self.experiment.head, self.sources.train
-            begin_classes(config, self.head, self.model, images, self.device, self.group)
+            with uncompiled(self.experiment.train):
+                begin_classes(config, self.head, self.model, images, self.device, self.group)
         recogniser = self.wrapped()
         board = tensorboard(self.experiment, self.folder) if self.group.is_first else None
         self.started, first_step = time.perf_counter(), self.state.step
@@ -253,17 +265,19 @@ class Run:
 
     def wrapped(self) -> nn.Module:
         """The module that is called: compiled and distributed as the recipe says, in training mode."""
-        compiled: Any = torch.compile(self.model) if self.experiment.train.compile else self.model
+        config = self.experiment.train
+        if config.compile:
+            compile_in_place(self.model)
         if self.group.group is None:
-            recogniser: nn.Module = Recogniser(compiled, self.head)
+            recogniser: nn.Module = Recogniser(self.model, self.head)
         elif self.head.holds_whole_gradient:
-            recogniser = Recogniser(self.parallel(compiled), self.head)
+            recogniser = Recogniser(self.parallel(self.model), self.head)
         else:
-            recogniser = self.parallel(Recogniser(compiled, self.head))
-        if not self.experiment.train.compile:  # which would compile for two images in evaluation mode
-            settle_order(recogniser.eval(), self.model, self.device)
+            recogniser = self.parallel(Recogniser(self.model, self.head))
+        with uncompiled(config):
+            settle_order(recogniser.eval(), self.model, self.device, config.layout)
         recogniser.train()
-        if self.experiment.train.batch_norm == "frozen":
+        if config.batch_norm == "frozen":
             freeze_batch_norm(self.model)
         return recogniser
 
@@ -328,7 +342,7 @@ class Run:
 
     def evaluate(self) -> None:
         """Verify the held-out identities in the first process and keep the network if it is the best so far."""
-        with self.group.together():
+        with self.group.together(), uncompiled(self.experiment.train):
             if self.group.is_first:
                 self.judge_held_out()
 
@@ -389,7 +403,7 @@ class Run:
     def finish(self) -> RunResult:
         """Verify every set with the network as it is at the end, and write model, figures and report."""
         figures: dict[str, float] = {}
-        with self.group.together():
+        with self.group.together(), uncompiled(self.experiment.train):
             if self.group.is_first:
                 figures = self.judge_all()
         return RunResult(self.folder, figures, self.folder / "report.html")

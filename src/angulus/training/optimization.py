@@ -1,4 +1,8 @@
-"""Optimizers and learning rates: which parameter decays, and how the rate moves with the step."""
+"""Optimizers and learning rates: which parameter decays, and how the rate moves with the step.
+
+An optimizer moves all parameters in one pass over their memory ("fused" in torch) where it can; a checkpoint of either
+form goes on in the other.
+"""
 
 import math
 from typing import Any
@@ -41,9 +45,31 @@ def build_optimizer(config: SGD | AdamW, backbone: nn.Module, head: nn.Module) -
     """The optimizer of a recipe over backbone and head."""
     groups = parameter_groups(backbone, head, config.weight_decay, config.decay_all)
     lr = 0.0 if config.lr is None else config.lr
+    together = True if can_be_fused(backbone, head) else None
     if isinstance(config, SGD):
-        return torch.optim.SGD(groups, lr=lr, momentum=config.momentum, nesterov=config.nesterov)
-    return torch.optim.AdamW(groups, lr=lr, betas=config.betas, eps=config.eps)
+        moving: torch.optim.Optimizer = torch.optim.SGD(
+            groups, lr=lr, momentum=config.momentum, nesterov=config.nesterov, fused=together
+        )
+    else:
+        moving = torch.optim.AdamW(groups, lr=lr, betas=config.betas, eps=config.eps, fused=together)
+    moving.register_load_state_dict_pre_hook(in_the_form_of)
+    return moving
+
+
+def can_be_fused(*modules: nn.Module) -> bool:
+    """Whether torch has the one pass for parameters like these: on a CPU 2 to 7 times as fast as one by one."""
+    parameters = [parameter for module in modules for parameter in module.parameters()]
+    return all(
+        parameter.device.type in ("cpu", "cuda") and parameter.dtype in (torch.float32, torch.float64)
+        for parameter in parameters
+    )
+
+
+def in_the_form_of(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
+    """What was saved of an optimizer, with the form of the one that goes on: torch would take that of the saved one."""
+    pairs = zip(saved["param_groups"], optimizer.param_groups, strict=False)  # torch says where they differ in number
+    groups = [{**group, "fused": now.get("fused"), "foreach": now.get("foreach")} for group, now in pairs]
+    return {**saved, "param_groups": [*groups, *saved["param_groups"][len(groups) :]]}
 
 
 def state_of(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, dict[str, Any]]:
@@ -53,17 +79,18 @@ def state_of(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, d
 
 
 def set_state_of(optimizer: torch.optim.Optimizer, module: nn.Module, state: dict[str, dict[str, Any]]) -> None:
-    """Put back what `state_of` gave, where the parameters are now; a count of steps stays on the CPU."""
+    """Put back what `state_of` gave, where the parameters are now; a count of steps stays on the CPU unless fused."""
+    together = bool(optimizer.param_groups[0].get("fused"))
     for name, parameter in module.named_parameters():
         if name in state:
-            kept = {key: placed(value, parameter.device) for key, value in state[name].items()}
+            kept = {key: placed(value, parameter.device, together) for key, value in state[name].items()}
             optimizer.state[parameter] = kept
 
 
-def placed(value: Any, device: torch.device) -> Any:
+def placed(value: Any, device: torch.device, together: bool) -> Any:
     if not isinstance(value, torch.Tensor):
         return value
-    return value.to(device) if value.ndim else value.cpu()
+    return value.to(device) if value.ndim or together else value.cpu()
 
 
 def learning_rate(config: LearningRate, peak: float, step: int, steps_per_epoch: int, total: int) -> float:

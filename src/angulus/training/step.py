@@ -16,6 +16,8 @@ from angulus.heads import HeadOutput, MarginHead, Portion, SeparateHeads, Sharde
 from angulus.models import EmbeddingModel
 from angulus.training.experiment import Training
 
+FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
+
 
 class Recogniser(nn.Module):
     """Backbone and head as one module.
@@ -89,7 +91,7 @@ def gradients(
         changed = augment.apply(images, seed=seed, step=step, start=start, total=batch.total)
         with local_only(recogniser, not last):
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-                ready = prepared(model, changed)
+                ready = prepared(model, changed, config.layout)
                 output: HeadOutput = recogniser(ready, labels, step, sizes[number], *portions[number : number + 1])
             (output.loss * shares[number]).backward()
         start += len(labels)
@@ -152,8 +154,9 @@ def _trains_on_one_image(model: EmbeddingModel) -> bool:
     return True
 
 
-def prepared(model: EmbeddingModel, images: Tensor) -> Tensor:
-    return model.input.prepare(images).contiguous(memory_format=torch.channels_last)
+def prepared(model: EmbeddingModel, images: Tensor, layout: str = "channels_last") -> Tensor:
+    """What the network takes, laid out in memory as `train.layout` says."""
+    return model.input.prepare(images).contiguous(memory_format=FORMATS[layout])
 
 
 def local_only(recogniser: nn.Module, apply: bool) -> AbstractContextManager[None]:
@@ -170,7 +173,9 @@ def averaged_part(recogniser: nn.Module) -> DistributedDataParallel | None:
     return None
 
 
-def settle_order(recogniser: nn.Module, model: EmbeddingModel, device: torch.device) -> None:
+def settle_order(
+    recogniser: nn.Module, model: EmbeddingModel, device: torch.device, layout: str = "channels_last"
+) -> None:
     """Let DistributedDataParallel choose in which order it adds before the first step, as it is in evaluation mode.
 
     It chooses in its first backward pass, for all later ones. Three processes and more see the order in the last bits,
@@ -181,7 +186,7 @@ def settle_order(recogniser: nn.Module, model: EmbeddingModel, device: torch.dev
         return
     labels, portions = blank_examples(getattr(part.module, "head", None), device)
     size = (len(labels), 3, model.input.height, model.input.width)
-    images = prepared(model, torch.zeros(size, dtype=torch.uint8, device=device))
+    images = prepared(model, torch.zeros(size, dtype=torch.uint8, device=device), layout)
     if part is recogniser:
         part(images, labels, 0, (), portions).loss.backward()
     else:
@@ -203,8 +208,10 @@ def update(
     optimizer: torch.optim.Optimizer, backbone: nn.Module, learning_rate: float, clip_norm: float | None
 ) -> Tensor:
     """Clip the backbone's gradient, move the parameters, forget the gradients. Returns the gradient's norm."""
-    limit = float("inf") if clip_norm is None else clip_norm
-    norm = torch.nn.utils.clip_grad_norm_(backbone.parameters(), limit)
+    if clip_norm is None:
+        norm = torch.nn.utils.get_total_norm([one.grad for one in backbone.parameters() if one.grad is not None])
+    else:
+        norm = torch.nn.utils.clip_grad_norm_(backbone.parameters(), clip_norm)
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
     optimizer.step()

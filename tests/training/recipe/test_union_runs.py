@@ -259,7 +259,7 @@ def test_what_a_run_with_separate_heads_leaves(separate):
 def test_a_step_equals_two_heads_by_hand(tmp_path, monkeypatch, margin, accumulate):
     """Images to gradients of backbone and of both class weights, in float64."""
     prepare = stepping.prepared
-    monkeypatch.setattr(stepping, "prepared", lambda model, images: prepare(model, images).double())
+    monkeypatch.setattr(stepping, "prepared", lambda model, images, *layout: prepare(model, images, *layout).double())
     weighted = {"weights": {"west": 1.0, "east": 1.7}, "loss_weights": {"east": 0.3}}
     run = run_of(tmp_path, join="separate", margin=margin, accumulate=accumulate, **weighted)
     model, _ = build_model(run)

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from angulus.devices.copies import sent
+
 Range = tuple[float, float]
 
 _GREY_WEIGHTS = (0.299, 0.587, 0.114)
@@ -132,14 +134,14 @@ def _between(uniform: Tensor, low: float, high: float) -> Tensor:
 
 
 def _column(values: Tensor, like: Tensor) -> Tensor:
-    return values.to(like.device, like.dtype)[:, None, None, None]
+    return sent(values.to(like.dtype), like.device)[:, None, None, None]
 
 
 # Each change below writes into `images`, the private copy that `apply` made.
 
 
 def _flip(config: Augment, images: Tensor, drawn: dict[str, Tensor]) -> None:
-    rows = _chosen(drawn, "flip", config.flip).to(images.device)
+    rows = sent(_chosen(drawn, "flip", config.flip), images.device)
     images[rows] = images[rows].flip(-1)
 
 
@@ -159,8 +161,9 @@ def _crop(config: Augment, images: Tensor, drawn: dict[str, Tensor]) -> None:
             torch.stack([sin * width / height, cos, shifts[1]], dim=1),
         ],
         dim=1,
-    ).to(images.device, images.dtype)
-    rows = rows.to(images.device)
+    )
+    matrix = sent(matrix.to(images.dtype), images.device)
+    rows = sent(rows, images.device)
     grid = F.affine_grid(matrix, [len(rows), 3, height, width], align_corners=False)
     images[rows] = F.grid_sample(images[rows], grid, padding_mode="border", align_corners=False)
 
@@ -188,7 +191,7 @@ def _photometric(config: Augment, images: Tensor, drawn: dict[str, Tensor]) -> N
         )
     )
     bend = _column(_between(drawn["tone"][rows], -config.tone, config.tone), images)
-    rows = rows.to(images.device)
+    rows = sent(rows, images.device)
     some = (images[rows] / 255.0).clamp_(0.0, 1.0)
     some = some + bend * some * (1.0 - some)
     # Integers have one sum in any order, so that a part of a batch gives the images that the whole batch gives.
@@ -200,7 +203,7 @@ def _photometric(config: Augment, images: Tensor, drawn: dict[str, Tensor]) -> N
 
 
 def _grey(config: Augment, images: Tensor, drawn: dict[str, Tensor]) -> None:
-    rows = _chosen(drawn, "grey", config.grey).to(images.device)
+    rows = sent(_chosen(drawn, "grey", config.grey), images.device)
     images[rows] = _luminance(images[rows]).expand(-1, 3, -1, -1)
 
 

@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from angulus.devices.copies import sent
+
 
 class RowRule(Protocol):
     """How rows move. `state` holds tensors whose first dimension is that of the weights."""
@@ -142,6 +144,7 @@ class Mover:
         self.steps = 0
         self.rate = 0.0
         self.missed = np.eye(2)[None]  # [a]: what the last a steps do to a row without gradient
+        self.placed: tuple[NDArray[np.float64], Tensor] | None = None
         self.touched = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
 
     def begin(self, rate: float) -> None:
@@ -176,9 +179,15 @@ class Mover:
         for block in part.split(REFRESHED_TOGETHER):
             self.refresh_block(block)
 
+    def table(self) -> Tensor:
+        """`missed` where the rows are; copied once a step."""
+        if self.placed is None or self.placed[0] is not self.missed or self.placed[1].device != self.rows.device:
+            self.placed = self.missed, sent(torch.from_numpy(self.missed), self.rows.device)
+        return self.placed[1]
+
     def refresh_block(self, part: Tensor) -> None:
         ages = self.steps - self.touched[part]
-        table = torch.as_tensor(self.missed, device=self.rows.device)[ages].to(self.rows.dtype)
+        table = self.table()[ages].to(self.rows.dtype)
         rows = self.rows[part]
         if "momentum" not in self.state:
             self.store(part, rows * table[:, 1, 1, None], {})

@@ -6,17 +6,16 @@ slower.
 """
 
 import logging
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from angulus.json_files import read_json
 from angulus.models import EmbeddingModel
 from angulus.training.distributed import Processes
 from angulus.training.experiment import Experiment
+from angulus.training.plan.measured_choice import AS_ASKED, AS_BEGUN, Choice, agreed, cpu_seconds, recorded
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +28,6 @@ _SECONDS = 0.2  # that a pass in float32 may take, so that an emulated one takes
 _MOST_IMAGES = 16
 
 
-@dataclass(frozen=True, kw_only=True)
-class PrecisionChoice:
-    """chosen: what the backbone computes in.  reason: why, in words.  factor: time in bfloat16 over that in float32."""
-
-    chosen: Precision
-    reason: str
-    factor: float | None = None
-
-
 def with_precision(
     experiment: Experiment,
     model: EmbeddingModel,
@@ -45,60 +35,41 @@ def with_precision(
     *,
     group: Processes | None = None,
     folder: Path | None = None,
-) -> tuple[Experiment, PrecisionChoice]:
+) -> tuple[Experiment, Choice]:
     """The experiment with its precision chosen, and why; all processes take what the first one finds.
 
     model: the network, left as it is.  folder: of a run that is resumed, whose choice is kept.
     """
     asked = experiment.train.precision
-    choice = None
-    if group is None or group.is_first:
-        choice = choose(asked, model, device, folder)
-    if group is not None:
-        choice = group.every(choice)[0]
-    assert choice is not None
-    if group is None or group.is_first:
-        if asked == "auto":
-            log.info("precision auto: %s, %s", choice.chosen, choice.reason)
-        elif choice.factor is not None and choice.factor > SLOWER:
-            log.warning(
-                "train.precision=bfloat16 takes %.1f times as long as float32 on this device; train.precision=auto "
-                "takes the faster one",
-                choice.factor,
-            )
+    choice = agreed("precision", asked, lambda: choose(asked, model, device, folder), group)
+    is_slow = asked != "auto" and choice.factor is not None and choice.factor > SLOWER
+    if is_slow and (group is None or group.is_first):
+        log.warning(
+            "train.precision=bfloat16 takes %.1f times as long as float32 on this device; train.precision=auto "
+            "takes the faster one",
+            choice.factor,
+        )
     return replace(experiment, train=replace(experiment.train, precision=choice.chosen)), choice
 
 
 def choose(
     asked: Precision | Literal["auto"], model: EmbeddingModel, device: torch.device, folder: Path | None = None
-) -> PrecisionChoice:
+) -> Choice:
     """What is computed in, and why."""
     if asked == "float32":
-        return PrecisionChoice(chosen="float32", reason="as the recipe says")
-    kept = recorded(folder)
+        return Choice(chosen="float32", reason=AS_ASKED)
+    kept = recorded(folder, "precision", ("float32", "bfloat16"))
     if asked == "auto" and kept is not None:
-        return PrecisionChoice(chosen=kept, reason="as when the run began")
+        return Choice(chosen=kept, reason=AS_BEGUN)
     if device.type == "cuda":
         major = torch.cuda.get_device_capability(device)[0]
         native: Precision = "bfloat16" if major >= CAPABILITY else "float32"
         reason = f"a device of compute capability {major}"
-        return PrecisionChoice(chosen=native if asked == "auto" else asked, reason=reason)
+        return Choice(chosen=native if asked == "auto" else asked, reason=reason)
     factor = time_factor(model)
     reason = f"this processor takes {factor:.2f} times as long in bfloat16 as in float32"
     faster: Precision = "bfloat16" if factor <= FASTER else "float32"
-    return PrecisionChoice(chosen=faster if asked == "auto" else asked, reason=reason, factor=factor)
-
-
-def recorded(folder: Path | None) -> Precision | None:
-    """The precision with which the run in a folder began, or None."""
-    path = None if folder is None else folder / "recipe.json"
-    if path is None or not path.exists():
-        return None
-    try:
-        found = read_json(path)["train"]["precision"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # `start_folder` says what is wrong with it
-    return found if found in ("float32", "bfloat16") else None
+    return Choice(chosen=faster if asked == "auto" else asked, reason=reason, factor=factor)
 
 
 def time_factor(model: EmbeddingModel) -> float:
@@ -121,7 +92,5 @@ def time_factor(model: EmbeddingModel) -> float:
 
 @torch.no_grad()
 def _seconds(model: EmbeddingModel, images: torch.Tensor, precision: Precision) -> float:
-    begun = time.process_time()
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-        model(images)
-    return time.process_time() - begun
+        return cpu_seconds(lambda: model(images))
