@@ -171,7 +171,9 @@ def test_auto_becomes_dense_where_that_is_small(tmp_path, caplog):
 
 def test_auto_resumes_as_it_began_whatever_is_free_now(tmp_path, monkeypatch):
     monkeypatch.setattr("angulus.heads.auto.SMALL", 0)
-    monkeypatch.setattr("angulus.training.plan.strategy_options.exact", lambda *_, moved: Streamed(mode="stash"))
+    monkeypatch.setattr(
+        "angulus.training.plan.strategy_options.exact", lambda *_, moved, device: Streamed(mode="stash")
+    )
     experiment = small(tmp_path, epochs=1, head=Head(strategy=Auto()))
     train(experiment)
     assert strategy_of(tmp_path)["mode"] == "stash"
