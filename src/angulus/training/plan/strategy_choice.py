@@ -120,21 +120,22 @@ def resolved(task: Task, machine: Machine) -> tuple[Strategy, str]:
     if needed <= usable:
         return option.strategy, f"which is expected to take {in_words(needed)} of {in_words(usable)} with the network"
     short = f"since memory is short: {in_words(needed)} would be needed and {in_words(usable)} can be used"
-    return (narrower(task, option, usable) if isinstance(option.strategy, Panels) else RECOMPUTE), short
+    return (narrower(task, option, machine) if isinstance(option.strategy, Panels) else RECOMPUTE), short
 
 
-def narrower(task: Task, option: Option, usable: int) -> Strategy:
+def narrower(task: Task, option: Option, machine: Machine) -> Strategy:
     """Panels without a stash, or smaller ones as long as they are worth it; the fused kernels; or the least of all."""
     strategy = option.strategy
     assert isinstance(strategy, Panels)
     size = task.head_size(option)
     plain = replace(strategy, mode="recompute")
     chunk = plain.chunk_of(size.examples, size.dim, size.subcenters, on_cuda=True)
+    usable = round(USABLE * machine.free)
     smaller: list[Strategy] = [plain]
     while chunk > FEWEST_TOGETHER:
         chunk //= 2
         smaller.append(replace(plain, chunk=chunk))
-    if not size.reshapes and device_obstacle(torch.device("cuda")) is None:
+    if not size.reshapes and not (machine.here and device_obstacle(torch.device(machine.device))):
         smaller.append(Fused(products=strategy.products))
     smaller.append(replace(plain, chunk=LEAST_TOGETHER))
     return next((other for other in smaller if task.total(replace(option, strategy=other)) <= usable), smaller[-1])
