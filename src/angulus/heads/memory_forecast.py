@@ -226,16 +226,15 @@ def panels(size: HeadSize, strategy: Panels, moved: float | None) -> HeadMemory:
     own_buffer = moved is not None
     working = panel_bytes(rows, examples, dim, strategy.products, strategy.cosines, gradient=own_buffer)
     working += FLOAT * rows + 9 * FLOAT * examples * dim
-    one, row_bytes = FLOAT * chunk * examples, FLOAT * rows * dim
+    one, row_bytes, passing = FLOAT * chunk * examples, FLOAT * rows * dim, 0.0
     if not size.on_cuda or not size.known:  # the steps in plain torch
         between = one * (1 + (4 if centers > 1 else 0) + EMPHASIS_STREAMED * size.reshapes + 2 * size.trained_scale)
-        working += max(between, row_bytes)
+        passing = max(between, row_bytes)
     if small and not size.on_cuda:  # operands as float32, and their product
         working += FLOAT * rows * (examples + max(dim, examples))
     if moved is None:
-        return parts(size.weight_bytes, logits, working)
-    kernel = size.on_cuda and size.known
-    return parts(0, logits, working + (moved if kernel else 1.0 + moved) * row_bytes)
+        return parts(size.weight_bytes, logits, working + passing)
+    return parts(0, logits, working + max(passing, moved * row_bytes))
 
 
 def fused(size: HeadSize, strategy: Fused, moved: float | None) -> HeadMemory:

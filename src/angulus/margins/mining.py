@@ -200,6 +200,7 @@ class AMMSoftmax(Margin):
             return Formula("quadratic", (0.0, 1.0, 0.0))
         if self.rule == "violation":  # an angle of its own for every class
             return None
-        t = torch.as_tensor(self.emphasis(seen.cos_target, seen), dtype=seen.cos_target.dtype)
-        t = t.to(seen.cos_target.device)
+        t = self.emphasis(seen.cos_target, seen)
+        if isinstance(t, float):  # on no device, so that nothing waits for one
+            return Formula("turned", (math.cos(t), math.sin(t)))
         return Formula("turned", (torch.cos(t), torch.sin(t)))

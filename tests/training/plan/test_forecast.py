@@ -189,7 +189,7 @@ def test_auto_takes_panels_on_a_pretended_gpu_and_less_where_memory_is_short(tmp
     head = Head(strategy=Auto(), update_in_backward=True)
     on_cuda = replace(million(tmp_path, head, precision="bfloat16"), device="cuda")
     planned = plan(on_cuda, MILLION)
-    assert planned.notes[0].startswith("strategy auto comes to panels, update in backward, which is expected to take")
+    assert planned.notes[0].startswith("strategy auto comes to panels update in backward, which is expected to take")
     assert {"panels", "panels, update in backward", "fused, update in backward"} <= {row.name for row in planned.rows}
     needed = row(planned, "panels, update in backward").total
     assert needed < row(planned, "dense").total

@@ -80,6 +80,8 @@ class TritonSteps:
         self.tile = max(1, BLOCKS.row_numbers // self.width)
         examples = len(problem.unit)
         self.scales = logits.scale.expand(examples).contiguous()
+        self.labels = problem.labels.contiguous()
+        self.biases = None if logits.bias is None else logits.bias.contiguous()
         self.numbers = emphasis_numbers(logits, self.scales)
 
     @property
@@ -93,7 +95,7 @@ class TritonSteps:
         return {
             "CENTERS": self.centers,
             "FREE": self.problem.free,
-            "BIAS": self.logits.bias is not None,
+            "BIAS": self.biases is not None,
             "KIND": "none" if known is None or known.formula is None else known.formula.kind,
             "STRAIGHT": known is not None and known.straight,
             "FILTER": known is not None and known.above is not None,
@@ -104,7 +106,7 @@ class TritonSteps:
 
     def bias(self, classes: slice) -> Tensor:
         """The bias of some classes; any tensor where there is none, since it is not read."""
-        return self.scales if self.logits.bias is None else self.logits.bias[classes]
+        return self.scales if self.biases is None else self.biases[classes]
 
     def rows(self, classes: slice) -> Tensor:
         return self.problem.weight[classes].flatten(0, 1)
@@ -114,7 +116,7 @@ class TritonSteps:
 
     def batch(self, classes: slice) -> tuple[Tensor, ...]:
         """What both kernels over logits read of the batch."""
-        return (self.problem.labels, self.scales, *self.numbers, self.bias(classes))
+        return (self.labels, self.scales, *self.numbers, self.bias(classes))
 
     def place(self, classes: slice) -> tuple[float | int, ...]:
         return self.above, len(self.scales), classes.stop - classes.start, classes.start

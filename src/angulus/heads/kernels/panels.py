@@ -26,6 +26,7 @@ from angulus.heads.kernels.panel_sizes import Cosines, PanelProducts, chunk_for
 from angulus.heads.kernels.panel_steps import Given, Running, Steps, TorchSteps
 from angulus.heads.strategies.problem import Logits, Problem, Sums, add_rows
 from angulus.heads.strategies.streamed import chunks, constant_shift, own_cosines
+from angulus.heads.strategies.updates import RowSGD
 
 log = logging.getLogger(__name__)
 
@@ -277,8 +278,8 @@ class PanelSums(torch.autograd.Function):
         moved = job.problem.move is not None
         given = Given(
             rest=rest,
-            grad_rest=grad_rest,
-            grad_total=grad_total if job.total else None,
+            grad_rest=grad_rest.contiguous(),
+            grad_total=grad_total.contiguous() if job.total else None,
             grad_scale=None,
             grad_bias=torch.empty_like(bias) if bias is not None and ctx.needs_input_grad[2] else None,
         )
@@ -385,8 +386,6 @@ class RowGradient:
 
 def move_own(problem: Problem, places: Tensor, own_part: Tensor) -> None:
     """Add the own parts to rows that `RowSGD` has moved by all else: its step is linear in the gradient."""
-    from angulus.heads.strategies.updates import RowSGD
-
     mover = problem.mover
     assert mover is not None
     rule = mover.rule
