@@ -26,7 +26,10 @@ def only_problem(*settings: str) -> str:
         ("epochs=3", "epochs: unknown key; did you mean train.epochs?"),
         ("margn=arcface", "margn: unknown key; did you mean margin?"),
         ("data.num_identities=5", "data.num_identities: no key of folder, but of synthetic: set data.name"),
-        ("head.strategy.chunk=5", "head.strategy.chunk: no key of dense, but of streamed: set head.strategy.name"),
+        (
+            "head.strategy.chunk=5",
+            "head.strategy.chunk: no key of dense, but of streamed or panels: set head.strategy.name",
+        ),
         ("head.qqq=5", "head.qqq: unknown key; head has subcenters, strategy"),
         # names of kinds
         ("margin=arcfase", "margin.name: unknown margin 'arcfase'; did you mean arcface?"),
