@@ -20,6 +20,7 @@ from pathlib import Path
 from angulus.config import to_dict, to_yaml
 from angulus.config.layers import classes_named
 from angulus.errors import AngulusError
+from angulus.files import open_in_place
 from angulus.folder_locks import locked
 from angulus.lifelines import ends_with_me
 from angulus.study.outcome import Outcome, stored_outcome
@@ -126,7 +127,7 @@ class Processes:
         record = job.folder.with_name(f"{job.folder.name}.log")
         each = str(max(1, threads // job.processes))
         limits = {name: each for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-        with record.open("a", encoding="utf-8") as output:
+        with os.fdopen(open_in_place(record), "a", encoding="utf-8") as output:
             with self.lock:
                 if self.stopped:
                     return Outcome(error="the study was interrupted before this run began")
