@@ -95,7 +95,7 @@ def strangers(home: Path) -> dict[str, str]:
     vectors = np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)
     np.savez(home / "repeated.npz", embeddings=vectors, keys=np.array(["a", "b", "b", "c"]))
     (home / "pairs.csv").write_text("a,b,same\na,b,1\na,c,0\n")
-    known = [*RUN, "data.path=people"]
+    known, embed = [*RUN, "data.path=people"], ["embed", "claims.pt", "people", "--out", "x.npz"]
     (home / "linked").mkdir()
     (home / "linked" / "checkpoints").symlink_to(home / "people")
     claim(home / "claims.pt")
