@@ -104,9 +104,7 @@ def strangers(home: Path) -> dict[str, str]:
         "the same, named by its file": said("train", "stranger/recipe.json", home=home),
         "a link in a run that leads out of it": said(*known, "out=linked", home=home),
         "the recipe of a run without a place for the new one": said("train", "first", home=home),
-        "weights that claim more than the file holds": said(
-            "embed", "claims.pt", "people", "--out", "x.npz", home=home
-        ),
+        "weights that claim more than the file holds": said(*embed, home=home),
         "EPS under the name of a JPEG": said(*RUN, "data.path=eps", "out=e", home=home),
         "a list that names a device": said("convert", "device.csv", "copy", "--to", "folder", home=home),
         "a list of names in UTF-16": said(*known, "data.identities.exclude_from=names.txt", "out=f", home=home),
