@@ -62,7 +62,7 @@ from angulus.training.storage.atomic_files import write_json
 from angulus.training.storage.checkpoint import Checkpoints, clear_leftovers
 from angulus.training.storage.class_names import start_classes
 from angulus.training.storage.run_folder import Metrics, RunResult, environment, finished_figures, start_folder
-from angulus.training.storage.run_state import Trained, TrainState, restore, save
+from angulus.training.storage.run_state import Trained, TrainState, check_step, restore, save
 
 log = logging.getLogger(__name__)
 
@@ -378,9 +378,10 @@ class Run:
 
     def restore(self) -> None:
         found = restore(self.trained, self.checkpoints)
+        check_step(self.folder, 0 if found is None else found.step, self.total)
         if self.group.is_first:
             self.metrics.cut(0 if found is None else found.step, self.total)
-            self.loss = self.metrics.last("loss")
+            self.loss = None if found is None else self.metrics.loss_at(found.step, self.total)
             if found is None:
                 log.info("no checkpoint in %s: the run starts at its beginning", self.folder)
             else:
