@@ -15,14 +15,14 @@ import os
 import platform
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from angulus.heads import Dense, MarginHead, RowAdamW, RowSGD, Sampled, Strategy, Streamed, head_memory, size_of
+from angulus.heads import Dense, MarginHead, Panels, RowAdamW, RowSGD, Sampled, Strategy, Streamed, head_memory, size_of
 from angulus.heads.strategies.updates import RowRule
 from angulus.margins import ArcFace, CurricularFace, Margin, NormFace, Softmax
 
@@ -39,6 +39,7 @@ class Case:
     margin: Margin = ARCFACE
 
 
+PANELS = Panels(products="float32", mode="recompute")
 RECOMPUTE, STASH = Streamed(mode="recompute"), Streamed(mode="stash")
 CASES: dict[str, Case] = {
     "dense": Case(Dense()),
@@ -55,6 +56,11 @@ CASES: dict[str, Case] = {
     "moved recompute": Case(RECOMPUTE, moved=True),
     "moved recompute, AdamW": Case(RECOMPUTE, moved=True, rule=RowAdamW()),
     "moved stash": Case(STASH, moved=True),
+    "panels recompute": Case(PANELS),
+    "panels recompute, CurricularFace": Case(PANELS, margin=CurricularFace()),
+    "panels stash": Case(replace(PANELS, mode="stash")),
+    "moved panels": Case(PANELS, moved=True),
+    "moved panels, AdamW": Case(PANELS, moved=True, rule=RowAdamW()),
     "sampled 0.1": Case(Sampled()),
     "sampled 0.5": Case(Sampled(rate=0.5)),
     "moved sampled 0.1": Case(Sampled(), moved=True),

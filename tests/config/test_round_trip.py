@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from angulus.config import load, resolve, schema, to_dict, to_yaml
-from angulus.heads import STRATEGIES, Dense, Streamed
+from angulus.heads import STRATEGIES, Dense, Fused, Panels, Sampled, Streamed
 from angulus.margins import MARGINS, SCHEDULES, ArcFace, Learned, Linear, NormFace, PerClass, Steps
 from angulus.models import MODELS, InputSpec, TinyNet
 from angulus.training.datasets import DATA, FolderData, Identities, SyntheticData
@@ -99,6 +99,15 @@ def test_strategies():
     assert experiment.head.strategy == Streamed(chunk=7)
     round_trip(experiment)
     assert resolve(folder()).head.strategy == Dense()
+    assert resolve(folder(head={"strategy": "sampled"})).head.strategy == Sampled()
+    for inner, wanted in (
+        ({"chunk": 7}, Streamed(chunk=7)),
+        ({"name": "panels", "products": "tf32"}, Panels(products="tf32")),
+        ("fused", Fused()),
+    ):
+        experiment = resolve(folder(head={"strategy": {"name": "sampled", "streamed": inner}}))
+        assert experiment.head.strategy == Sampled(streamed=wanted)
+        round_trip(experiment)
 
 
 def test_a_whole_experiment_from_python():

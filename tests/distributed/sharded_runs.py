@@ -31,7 +31,7 @@ from small_run import small
 import angulus.training.loop as loop
 from angulus.data import Source
 from angulus.errors import AngulusError
-from angulus.heads import MarginHead, Sampled, Streamed
+from angulus.heads import MarginHead, Panels, Sampled, Streamed
 from angulus.margins import AdaFace, CurricularFace, L2Softmax, Learned
 from angulus.training import SGD, AdamW, Experiment, Head, train
 from angulus.training.distributed import Processes
@@ -62,7 +62,7 @@ def runs(folder: Path) -> dict[str, Experiment]:
             folder / "adamw",
             **TOGETHER | {"optim": AdamW(lr=1e-3)},
             margin=L2Softmax(scale=Learned(8.0)),
-            head=Head(sharded=True, strategy=streamed),
+            head=Head(sharded=True, strategy=Panels(chunk=3, products="float32")),
         ),
     }
     return {name: replace(run, evaluation=replace(run.evaluation, every=None)) for name, run in experiments.items()}

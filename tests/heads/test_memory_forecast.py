@@ -13,6 +13,7 @@ from angulus.heads import (
     Dense,
     HeadSize,
     MarginHead,
+    Panels,
     RowAdaGrad,
     RowAdamW,
     RowSGD,
@@ -20,7 +21,7 @@ from angulus.heads import (
     head_memory,
     size_of,
 )
-from angulus.heads.auto import exact
+from angulus.heads.auto import Device, exact
 from angulus.margins import ArcFace, CurricularFace, L2Softmax, Softmax
 
 SIZE = HeadSize(classes=100_000, dim=512, examples=128)
@@ -108,9 +109,17 @@ def test_auto_keeps_what_streamed_auto_keeps():
 
 
 def test_auto_is_dense_where_that_is_small_and_streamed_beyond():
-    assert exact(100_000, 128, moved=False) == Dense()
-    assert exact(200_000, 128, moved=False) == Streamed()
-    assert exact(10, 2, moved=True) == Streamed()
+    assert exact(100_000, 128, moved=False, device=Device()) == Dense()
+    assert exact(200_000, 128, moved=False, device=Device()) == Streamed()
+    assert exact(10, 2, moved=True, device=Device()) == Streamed()
+
+
+def test_auto_takes_panels_on_a_device_with_kernels():
+    for products in ("float32", "tf32", "bfloat16"):
+        device = Device(kernels=True, products=products)
+        assert exact(100_000, 128, moved=False, device=device) == Dense()
+        assert exact(200_000, 128, moved=False, device=device) == Panels(products=products)
+        assert exact(10, 2, moved=True, device=device) == Panels(products=products)
 
 
 @pytest.mark.parametrize("moved", [False, True])

@@ -207,7 +207,7 @@ def test_update_inside_backward_trains_like_the_optimizer_and_resumes(tmp_path, 
         assert loss == pytest.approx(other, rel=2e-2)
     with pytest.raises(ValueError, match="cannot add up micro-batches"):
         small(tmp_path / "no", head=experiment.head, accumulate=2)
-    with pytest.raises(ValueError, match="needs strategy=streamed, fused, sampled or auto"):
+    with pytest.raises(ValueError, match="needs strategy=streamed, panels, fused, sampled or auto"):
         Head(update_in_backward=True)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from angulus.config.suggestions import did_you_mean
 from angulus.data.order.recipe_records import SAMPLINGS, Sampling
-from angulus.heads import STRATEGIES, Strategy
+from angulus.heads import STRATEGIES, Fused, Panels, Strategy, Streamed
 from angulus.margins import MARGINS, SCHEDULES, Margin, Schedule
 from angulus.models import MODELS, ModelConfig
 from angulus.training.datasets import DATA, MEMBERS
@@ -55,6 +55,13 @@ MARGIN = Family(noun="margin", names=MARGINS, hints=frozenset({Margin}), base=Ma
 SCHEDULE = Family(noun="schedule", names=SCHEDULES, hints=frozenset({Schedule}), base=Schedule)
 MODEL = Family(noun="model", names=MODELS, hints=frozenset({ModelConfig}), needs=("build", "input", "embedding_dim"))
 STRATEGY = Family(noun="strategy", names=STRATEGIES, hints=frozenset({Strategy}), default="dense", needs=("sweep",))
+# How `sampled` sums its sample.
+SUMMING = Family(
+    noun="way of summing",
+    names={name: STRATEGIES[name] for name in ("streamed", "panels", "fused")},
+    hints=frozenset({Streamed, Panels, Fused}),
+    default="streamed",
+)
 DATA_KIND = Family(noun="kind of data", names=DATA, hints=frozenset(DATA.values()), default="folder")
 MEMBER_KIND = Family(noun="kind of data", names=MEMBERS, hints=frozenset(MEMBERS.values()), default="folder")
 OPTIMIZER = Family(noun="optimizer", names=OPTIMIZERS, hints=frozenset(OPTIMIZERS.values()), default="sgd")
@@ -62,7 +69,7 @@ SAMPLING = Family(
     noun="way of sampling", names=SAMPLINGS, hints=frozenset({Sampling}), default="uniform", needs=("sampler",)
 )
 
-FAMILIES = (MARGIN, SCHEDULE, MODEL, STRATEGY, DATA_KIND, MEMBER_KIND, OPTIMIZER, SAMPLING)
+FAMILIES = (MARGIN, SCHEDULE, MODEL, STRATEGY, SUMMING, DATA_KIND, MEMBER_KIND, OPTIMIZER, SAMPLING)
 
 # Where a kind stands in a recipe ("*" is any key), so that layers merge as their kinds allow.
 KINDS_AT: dict[tuple[str, ...], Family] = {
@@ -76,6 +83,7 @@ KINDS_AT: dict[tuple[str, ...], Family] = {
     ("margin",): MARGIN,
     ("optim",): OPTIMIZER,
     ("head", "strategy"): STRATEGY,
+    ("head", "strategy", "streamed"): SUMMING,
     ("train", "sampling"): SAMPLING,
 }
 

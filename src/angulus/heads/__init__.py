@@ -5,13 +5,14 @@ from angulus.heads.class_means import start_from
 from angulus.heads.expectation import expected_initial_loss
 from angulus.heads.head import HeadOutput, MarginHead
 from angulus.heads.kernels.fused import Fused
+from angulus.heads.kernels.panels import Panels
 from angulus.heads.memory_forecast import HeadMemory, HeadSize, head_memory, size_of
+from angulus.heads.sampled import Sampled
 from angulus.heads.separate_heads import Portion, SeparateHeads, each_head
 from angulus.heads.sharding.sharded import ShardedHead
 from angulus.heads.softmax import margin_softmax
 from angulus.heads.strategies.dense import Dense
 from angulus.heads.strategies.problem import Strategy
-from angulus.heads.strategies.sampled import Sampled
 from angulus.heads.strategies.streamed import Streamed
 from angulus.heads.strategies.updates import RowAdaGrad, RowAdamW, RowSGD
 
@@ -20,6 +21,7 @@ STRATEGIES: dict[str, type] = {
     "streamed": Streamed,
     "sampled": Sampled,
     "fused": Fused,
+    "panels": Panels,
     "auto": Auto,
 }
 
@@ -32,6 +34,7 @@ __all__ = [
     "HeadOutput",
     "HeadSize",
     "MarginHead",
+    "Panels",
     "Portion",
     "RowAdaGrad",
     "RowAdamW",

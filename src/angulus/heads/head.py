@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from angulus.heads.auto import Auto
 from angulus.heads.kernels.fused import Fused
+from angulus.heads.kernels.panels import Panels
+from angulus.heads.sampled import Sampled
 from angulus.heads.softmax import Batch, Summed, as_float, check_labels, check_shapes, check_smoothing, finish, start
 from angulus.heads.strategies.dense import Dense
 from angulus.heads.strategies.problem import Strategy
-from angulus.heads.strategies.sampled import Sampled
 from angulus.heads.strategies.streamed import Streamed
 from angulus.heads.strategies.updates import Mover, RowRule
 from angulus.margins.base import Margin, PerSample, Seen
@@ -43,8 +44,8 @@ class MarginHead(nn.Module):
       subcenters: k, class weights per identity, of which the nearest counts (sub-center ArcFace).
       strategy: how the classes are summed; default `Dense()`.
       update: a rule that moves the class weights inside the backward pass (`angulus.heads.strategies.updates`), so
-        that their gradient is never whole; needs the strategy Streamed, Sampled or Fused. Set `learning_rate` before
-        each backward pass, and leave `weight` out of the optimizer. Its state is in buffers.
+        that their gradient is never whole; needs the strategy Streamed, Panels, Fused or Sampled. Set
+        `learning_rate` before each backward pass, and leave `weight` out of the optimizer. Its state is in buffers.
       filter_above: for noisy labels: other classes whose cosine exceeds this count as cosine 0 and get no gradient,
         since they may be the same person (inter-class filtering of arcface_torch).
       label_smoothing: share of the target that is spread evenly over all classes (Szegedy et al. 2016, section 7).
@@ -129,9 +130,10 @@ class MarginHead(nn.Module):
                 "update inside backward needs the whole gradient of a class in one process, and each of several has "
                 "a part of it: set head.sharded=true (from Python: ShardedHead)"
             )
-        if not isinstance(self.strategy, (Streamed, Sampled, Fused, Auto)):
+        if not isinstance(self.strategy, (Streamed, Sampled, Fused, Panels, Auto)):
             raise ValueError(
-                f"update inside backward needs the strategy Streamed, Sampled, Fused or Auto, got {self.strategy}"
+                "update inside backward needs the strategy Streamed, Panels, Fused, Sampled or Auto, got "
+                f"{self.strategy}"
             )
         rows = self.weight.detach().flatten(0, -2)
         state = update.initial(rows)

@@ -5,7 +5,9 @@ With W = 4 C K D bytes of class weights, L = 4 N C of logits, and c, R the same 
     dense      W + max(4 W, 5.25 L)                             normalised weights and their gradient; logits five times
     streamed   W + what is stashed + 4 c K + R / 2 ...          the gradient, the stash, a few matrices of one chunk
     moved      what is stashed + 4 c K + R ...                  no gradient; the rows of one chunk
-    sampled    as streamed, for a copy of the sampled rows
+    panels     W + what is stashed + the buffers of one panel; see `angulus.heads.kernels.panel_sizes`
+    fused      W + a panel of 128 MiB and sums of some N x D
+    sampled    as what sums the sample, for a copy of the sampled rows
 
 The counts come from a look at every allocation of a step; `benchmarks/head_memory.py` compares the sums with measured
 steps. Float32 throughout, as the heads compute.
@@ -15,11 +17,14 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from angulus.heads.auto import Auto, exact
+from angulus.heads.auto import Auto, Device, exact
 from angulus.heads.kernels.fused import Fused
+from angulus.heads.kernels.launches import PANEL_BYTES, whole_steps, width_of
+from angulus.heads.kernels.panel_sizes import panel_bytes
+from angulus.heads.kernels.panels import Panels
+from angulus.heads.sampled import Inner, Sampled
 from angulus.heads.strategies.dense import Dense
 from angulus.heads.strategies.problem import Strategy
-from angulus.heads.strategies.sampled import Sampled
 from angulus.heads.strategies.streamed import Streamed, kept_bytes
 from angulus.heads.strategies.updates import REFRESHED_TOGETHER, RowRule, RowSGD
 from angulus.margins.base import Margin
@@ -37,6 +42,7 @@ class HeadSize:
     free: weights that are not normalised.  bias: one number a class.  reshapes: the margin changes other classes.
     trained_scale: the scale has a gradient (learned, or the length of the embedding).
     on_cuda: products of bfloat16 come out in float32, and the optimizer takes all tensors at once.
+    known: where other classes are reshaped, whether kernels know how.
     """
 
     classes: int
@@ -48,6 +54,7 @@ class HeadSize:
     reshapes: bool = False
     trained_scale: bool = False
     on_cuda: bool = False
+    known: bool = True
 
     @property
     def weight_bytes(self) -> int:
@@ -104,6 +111,7 @@ def size_of(
         reshapes=margin.reshapes_others,
         trained_scale=learned,
         on_cuda=on_cuda,
+        known=not margin.reshapes_others or type(margin).formula is not Margin.formula,
     )
 
 
@@ -114,7 +122,7 @@ def head_memory(
 
     Args:
       size: of the head; where it is sharded, all classes and the global batch.
-      strategy: another than those above (`Fused` on a GPU, a user's own) is taken for `Streamed(mode="recompute")`.
+      strategy: another than those above (a user's own) is taken for `Streamed(mode="recompute")`.
       rule: the optimizer's, also where the weights move outside of the backward pass.
       moved: whether they move inside it.
       world: over how many processes the classes are divided.
@@ -139,12 +147,22 @@ def head_memory(
 def step_of(size: HeadSize, strategy: Strategy, state: float, moved: float | None) -> HeadMemory:
     """Gradient, logits and working memory. state: numbers a weight.  moved: copies of a chunk's rows, None outside."""
     if isinstance(strategy, Auto):
-        strategy = exact(size.classes * size.subcenters, size.examples, moved=moved is not None)
+        device = Device(kernels=size.on_cuda)
+        strategy = exact(size.classes * size.subcenters, size.examples, moved=moved is not None, device=device)
     if isinstance(strategy, Dense):
         return dense(size)
     if isinstance(strategy, Sampled):
         return sampled(size, strategy, state, moved)
-    if isinstance(strategy, Fused) and not size.on_cuda:  # there are no kernels
+    return in_parts(size, strategy, moved)
+
+
+def in_parts(size: HeadSize, strategy: Strategy, moved: float | None) -> HeadMemory:
+    """The same for what looks at some classes at a time."""
+    if isinstance(strategy, Panels):
+        return panels(size, strategy, moved)
+    if isinstance(strategy, Fused) and size.on_cuda and not size.reshapes and width_of(size.dim) <= 512:
+        return fused(size, strategy, moved)
+    if isinstance(strategy, Fused):  # the kernels do not sum this
         small = strategy.products == "bfloat16"
         strategy = replace(strategy.fallback, products="bfloat16" if small else "float32")
     return streamed(size, strategy if isinstance(strategy, Streamed) else Streamed(mode="recompute"), moved)
@@ -177,8 +195,9 @@ def streamed(size: HeadSize, strategy: Streamed, moved: float | None) -> HeadMem
     plain = not size.reshapes and not size.trained_scale
     classes, on_cuda, examples = size.classes, size.on_cuda, size.examples
     keep = strategy.keeps_of(classes, size.subcenters, examples, size.dim, plain=plain, element=FLOAT, on_cuda=on_cuda)
-    one = FLOAT * min(strategy.chunk, classes) * examples
-    rows = FLOAT * min(strategy.chunk, classes) * size.subcenters * size.dim
+    chunk = strategy.chunk_of(examples, size.dim, size.subcenters, on_cuda=on_cuda)
+    one = FLOAT * min(chunk, classes) * examples
+    rows = FLOAT * min(chunk, classes) * size.subcenters * size.dim
     products = one * size.subcenters
     several = size.subcenters > 1
     if keep == "exponentials":
@@ -196,18 +215,56 @@ def streamed(size: HeadSize, strategy: Streamed, moved: float | None) -> HeadMem
     return parts(0, logits, working + (1.0 + moved) * rows)
 
 
+def panels(size: HeadSize, strategy: Panels, moved: float | None) -> HeadMemory:
+    examples, dim, centers = size.examples, size.dim, size.subcenters
+    chunk = min(strategy.chunk_of(examples, dim, centers, on_cuda=size.on_cuda), size.classes)
+    rows, small = chunk * centers, strategy.products == "bfloat16"
+    plain = not (size.free or size.reshapes or size.bias or size.trained_scale)
+    logits = 0
+    if strategy.stashes(size.classes * centers, examples, plain=plain):
+        logits = (2 if small else 4) * size.classes * centers * examples + FLOAT * size.classes * centers
+    own_buffer = moved is not None
+    working = panel_bytes(rows, examples, dim, strategy.products, strategy.cosines, gradient=own_buffer)
+    working += FLOAT * rows + 9 * FLOAT * examples * dim
+    one, row_bytes = FLOAT * chunk * examples, FLOAT * rows * dim
+    if not size.on_cuda or not size.known:  # the steps in plain torch
+        between = one * (1 + (4 if centers > 1 else 0) + EMPHASIS_STREAMED * size.reshapes + 2 * size.trained_scale)
+        working += max(between, row_bytes)
+    if small and not size.on_cuda:  # operands as float32, and their product
+        working += FLOAT * rows * (examples + max(dim, examples))
+    if moved is None:
+        return parts(size.weight_bytes, logits, working)
+    kernel = size.on_cuda and size.known
+    return parts(0, logits, working + (moved if kernel else 1.0 + moved) * row_bytes)
+
+
+def fused(size: HeadSize, strategy: Fused, moved: float | None) -> HeadMemory:
+    width, operand = width_of(size.dim), 2 if strategy.products == "bfloat16" else 4
+    panel = min(PANEL_BYTES, whole_steps(size.classes) * size.subcenters * width * operand)
+    working = panel + 24 * FLOAT * whole_steps(size.examples) * width  # up to 15 splits of the sums, and their inputs
+    return parts(size.weight_bytes if moved is None else 0, 0, working)
+
+
 def sampled(size: HeadSize, strategy: Sampled, state: float, moved: float | None) -> HeadMemory:
     count = min(size.classes, max(round(strategy.rate * size.classes), min(size.examples, size.classes)))
     part = replace(size, classes=count)
-    inner = streamed(part, strategy.streamed, moved)
+    summing = strategy.inner(Device(kernels=size.on_cuda))
+    inner = in_parts(part, summing, moved)
     copied, draw = part.weight_bytes, 24 * size.classes
     if moved is None:
         # first the sampled rows with their gradient, then the whole gradient beside both
         peak = max(copied + inner.gradient + inner.logits + inner.working, size.weight_bytes + 2 * copied)
         return parts(size.weight_bytes, inner.logits, max(0, peak - size.weight_bytes - inner.logits))
-    gathered = (1.0 + state) * FLOAT * min(strategy.streamed.chunk, count) * size.subcenters * size.dim
+    gathered = (1.0 + state) * FLOAT * min(chunk_of(summing, size), count) * size.subcenters * size.dim
     refreshed = 6 * FLOAT * min(REFRESHED_TOGETHER, count * size.subcenters) * size.dim
     return parts(0, inner.logits, max(copied + inner.working + gathered, refreshed, draw))
+
+
+def chunk_of(strategy: Inner, size: HeadSize) -> int:
+    """How many classes are handed to the rule together."""
+    if isinstance(strategy, Fused):
+        return PANEL_BYTES // (size.subcenters * width_of(size.dim) * (2 if strategy.products == "bfloat16" else 4))
+    return strategy.chunk_of(size.examples, size.dim, size.subcenters, on_cuda=size.on_cuda)
 
 
 def moved_copies(rule: RowRule) -> float:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from angulus.heads.strategies.cosine import unit
 from angulus.heads.strategies.dense import Dense
-from angulus.heads.strategies.problem import Logits, Problem, Strategy, Sweep
+from angulus.heads.strategies.problem import Elementwise, Logits, Problem, Strategy, Sweep
 from angulus.heads.strategies.streamed import bound_of
 from angulus.heads.strategies.updates import Mover
 from angulus.margins.base import Margin, PerClass, PerSample, Seen
@@ -155,6 +155,8 @@ def logits_of(margin: Margin, seen: Seen, bias: Tensor | None, filter_above: flo
     """How a margin turns the cosines of other classes into logits."""
     temperature = margin.temperature(seen)
     reference = margin.reference(seen.cos_target, seen).detach()[:, None]
+    formula = margin.formula(seen) if margin.reshapes_others else None
+    known = formula is not None or not margin.reshapes_others
 
     def emphasis(cos: Tensor) -> Tensor:
         others = shaped(cos, margin.others(cos, reference, seen), margin)
@@ -164,6 +166,7 @@ def logits_of(margin: Margin, seen: Seen, bias: Tensor | None, filter_above: flo
         scale=torch.as_tensor(temperature, dtype=reference.dtype, device=reference.device),
         bias=bias,
         emphasis=emphasis if margin.reshapes_others or filter_above is not None else None,
+        elementwise=Elementwise(formula, reference[:, 0], margin.gradient != "exact", filter_above) if known else None,
         # a bias may take logits anywhere
         limit=None if margin.free_weights or margin.reshapes_others or bias is not None else bound_of(temperature, 1.0),
     )

@@ -6,6 +6,7 @@ Choose one, give it to `angulus.heads.MarginHead`. All formulas stand together i
 from angulus.margins.adaptive import AdaCos, AdaFace, ElasticFace, MagFace, adacos_scale
 from angulus.margins.additive import AMSoftmax, ArcFace, CombinedMargin, CosFace
 from angulus.margins.base import (
+    Formula,
     Learned,
     Margin,
     NormFace,
@@ -64,6 +65,7 @@ __all__ = [
     "CurricularFace",
     "ElasticFace",
     "Exponential",
+    "Formula",
     "InverseDecay",
     "L2Softmax",
     "Learned",

@@ -143,6 +143,21 @@ def check_value(owner: str, name: str, value: object, low: float, high: float) -
             raise ValueError(f"{owner}: {name} must be {bounds}, got {number:g}")
 
 
+@dataclass(frozen=True)
+class Formula:
+    """`Margin.others` in numbers, for code that evaluates it elsewhere (a kernel).
+
+    For a class at the cosine c:
+        quadratic  (a c + b) c + d            where c is above the reference, else c
+        turned     cos(max(theta - t, 0))     where c is above the reference, else c; values cos(t), sin(t)
+        weighted   max(c + m, 0) (c - m)      everywhere; no gradient through the first factor; value m
+    values: numbers or [n], as many as the kind has.
+    """
+
+    kind: Literal["quadratic", "turned", "weighted"]
+    values: tuple[float | Tensor, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Margin:
     """Base of all margins, and by itself the plain normalised softmax (Wang et al. 2017, NormFace).
@@ -169,6 +184,8 @@ class Margin:
         super().__init_subclass__()
         if "others" in cls.__dict__:
             cls.reshapes_others = True  # a margin that forgot to say so would be summed without its emphasis
+            if "formula" not in cls.__dict__:
+                cls.formula = Margin.formula  # pyrefly: ignore  (an inherited one would be that of other `others`)
 
     def __post_init__(self) -> None:
         if self.gradient not in ("exact", "straight_through"):
@@ -187,6 +204,11 @@ class Margin:
     def others(self, cos: Tensor, target: Tensor, seen: Seen) -> Tensor:
         """The other classes' cosines after emphasis. cos: [n, c]; target: [n, 1], detached. Returns [n, c]."""
         return cos
+
+    def formula(self, seen: Seen) -> Formula | None:
+        """What `others` computes, where one of the known formulas says it. A class that overrides `others` without
+        this has none."""
+        return None
 
     def reference(self, cos: Tensor, seen: Seen) -> Tensor:
         """What `others` is compared with, [n]: the target before any rule for theta + m past pi."""

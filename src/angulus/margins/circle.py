@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from angulus.margins.base import Learned, Margin, Seen, Value, check_value, column, resolve
+from angulus.margins.base import Formula, Learned, Margin, Seen, Value, check_value, column, resolve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,3 +30,6 @@ class Circle(Margin):
     def others(self, cos: Tensor, target: Tensor, seen: Seen) -> Tensor:
         m = column(resolve(self.m, seen))
         return (cos.detach() + m).clamp(min=0.0) * (cos - m)
+
+    def formula(self, seen: Seen) -> Formula:
+        return Formula("weighted", (resolve(self.m, seen),))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from angulus.margins.angles import angle, shifted
-from angulus.margins.base import Learned, Margin, Seen, Value, check_value, column, masked_mean, resolve
+from angulus.margins.base import Formula, Learned, Margin, Seen, Value, check_value, column, masked_mean, resolve
 from angulus.margins.overflow import Overflow, check_overflow, margin_with_overflow, raw_margin
 
 
@@ -58,6 +58,10 @@ class MVSoftmax(Margin):
         emphasised = (1.0 + t) * cos + t if self.emphasis == "adaptive" else cos + t
         return torch.where(cos.detach() > target, emphasised, cos)
 
+    def formula(self, seen: Seen) -> Formula:
+        t = resolve(self.t, seen)
+        return Formula("quadratic", (0.0, 1.0 + t if self.emphasis == "adaptive" else 1.0, t))
+
 
 @dataclass(frozen=True, kw_only=True)
 class CurricularFace(Margin):
@@ -95,6 +99,9 @@ class CurricularFace(Margin):
 
     def others(self, cos: Tensor, target: Tensor, seen: Seen) -> Tensor:
         return torch.where(cos.detach() > target, cos * (seen.state["t"].to(cos.dtype) + cos), cos)
+
+    def formula(self, seen: Seen) -> Formula:
+        return Formula("quadratic", (1.0, seen.state["t"], 0.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,3 +194,12 @@ class AMMSoftmax(Margin):
         t = torch.as_tensor(self.emphasis(cos, seen), dtype=cos.dtype, device=cos.device)
         moved = torch.where(cos < torch.cos(t), shifted(cos, -t), torch.ones_like(cos))
         return torch.where(cos.detach() > target, moved, cos)
+
+    def formula(self, seen: Seen) -> Formula | None:
+        if self.side == "positive":
+            return Formula("quadratic", (0.0, 1.0, 0.0))
+        if self.rule == "violation":  # an angle of its own for every class
+            return None
+        t = torch.as_tensor(self.emphasis(seen.cos_target, seen), dtype=seen.cos_target.dtype)
+        t = t.to(seen.cos_target.device)
+        return Formula("turned", (torch.cos(t), torch.sin(t)))

@@ -11,7 +11,7 @@ from typing import Literal
 
 from angulus.data.loading.augmentation import Augment
 from angulus.data.order.recipe_records import PK, Sampling, Uniform
-from angulus.heads import Auto, Dense, Fused, Sampled, Strategy, Streamed
+from angulus.heads import Auto, Dense, Fused, Panels, Sampled, Strategy, Streamed
 from angulus.margins import Margin
 from angulus.models import ModelConfig
 from angulus.training.datasets import Data, UnionData
@@ -28,7 +28,7 @@ class Head:
     from_data: begin with class weights at the mean embedding of each identity under the first network; for a trained
         backbone (`init`) and new identities.
     update_in_backward: move the class weights inside the backward pass with the rule of `optim`, so that their gradient
-        is never whole (saves as much memory as the weights take). Needs the strategy `streamed` or `sampled`, no
+        is never whole (saves as much memory as the weights take). Needs another strategy than `dense`, no
         accumulation, and `sharded` where there are several processes.
     sharded: divide the classes over the processes that torchrun starts, any strategy on each share; the loss and the
         gradients are those of one process. With one process all classes are held there.
@@ -50,9 +50,10 @@ class Head:
     def __post_init__(self) -> None:
         if self.subcenters < 1:
             raise ValueError(f"subcenters must be at least 1, got {self.subcenters}")
-        if self.update_in_backward and not isinstance(self.strategy, (Streamed, Sampled, Fused, Auto)):
+        if self.update_in_backward and not isinstance(self.strategy, (Streamed, Sampled, Fused, Panels, Auto)):
             raise ValueError(
-                "update_in_backward needs strategy=streamed, fused, sampled or auto: dense forms the whole gradient"
+                "update_in_backward needs strategy=streamed, panels, fused, sampled or auto: dense forms the whole "
+                "gradient"
             )
         if self.merged and self.weights_from is None:
             raise ValueError(

@@ -10,7 +10,7 @@ import torch
 from small_run import small
 
 from angulus.errors import ConfigError, DataError, OutOfMemoryError
-from angulus.heads import Auto, Dense, Sampled, Streamed
+from angulus.heads import Auto, Dense, Fused, Panels, Sampled, Streamed
 from angulus.margins import CurricularFace
 from angulus.models import TinyNet
 from angulus.training import AdamW, FolderData, Head, train
@@ -19,8 +19,9 @@ from angulus.training.plan.assumptions import Pretended
 from angulus.training.plan.footprint import activation_bytes
 from angulus.training.plan.forecast import plan
 from angulus.training.plan.machine import Machine, available, bytes_of, in_words
-from angulus.training.plan.strategy_choice import Forecast, with_advice
+from angulus.training.plan.strategy_choice import Forecast, recorded, with_advice
 from angulus.training.plan.strategy_options import RECOMPUTE
+from angulus.training.recipe.serialization import record
 
 MILLION = Pretended(classes=1_000_000, images=50_000_000, memory="80GB")
 
@@ -171,7 +172,9 @@ def test_auto_becomes_dense_where_that_is_small(tmp_path, caplog):
 
 def test_auto_resumes_as_it_began_whatever_is_free_now(tmp_path, monkeypatch):
     monkeypatch.setattr("angulus.heads.auto.SMALL", 0)
-    monkeypatch.setattr("angulus.training.plan.strategy_options.exact", lambda *_, moved: Streamed(mode="stash"))
+    monkeypatch.setattr(
+        "angulus.training.plan.strategy_options.exact", lambda *_, moved, device: Streamed(mode="stash")
+    )
     experiment = small(tmp_path, epochs=1, head=Head(strategy=Auto()))
     train(experiment)
     assert strategy_of(tmp_path)["mode"] == "stash"
@@ -180,6 +183,44 @@ def test_auto_resumes_as_it_began_whatever_is_free_now(tmp_path, monkeypatch):
     assert strategy_of(tmp_path)["mode"] == "stash"
     train(replace(experiment, out=tmp_path / "other"))
     assert strategy_of(tmp_path / "other") == {"name": "streamed", **vars(RECOMPUTE)}
+
+
+def test_auto_takes_panels_on_a_pretended_gpu_and_less_where_memory_is_short(tmp_path):
+    head = Head(strategy=Auto(), update_in_backward=True)
+    on_cuda = replace(million(tmp_path, head, precision="bfloat16"), device="cuda")
+    planned = plan(on_cuda, MILLION)
+    assert planned.notes[0].startswith("strategy auto comes to panels, update in backward, which is expected to take")
+    assert {"panels", "panels, update in backward", "fused, update in backward"} <= {row.name for row in planned.rows}
+    needed = row(planned, "panels, update in backward").total
+    assert needed < row(planned, "dense").total
+    narrow = plan(on_cuda, replace(MILLION, memory=f"{needed * 0.8 / 1e9:.3f}GB")).notes[0]
+    assert "since memory is short" in narrow
+    assert "mode recompute" in narrow
+    wide = plan(replace(on_cuda, head=Head(strategy=Auto(), update_in_backward=False)), MILLION).notes[0]
+    assert wide.startswith("strategy auto comes to panels, which")
+    full = replace(on_cuda, train=replace(on_cuda.train, precision="float32"))
+    assert "products float32" in plan(full, MILLION).notes[0]
+
+
+def test_narrower_panels_give_way_to_fused_kernels_and_at_last_to_the_least(tmp_path, monkeypatch):
+    large = replace(million(tmp_path, Head(strategy=Auto(), update_in_backward=True)), device="cuda")
+    taken = []
+
+    def total(task, option):
+        taken.append(option.strategy)
+        return 10**12
+
+    monkeypatch.setattr("angulus.training.plan.strategy_options.Task.total", total)
+    note = plan(large, replace(MILLION, memory="1GB")).notes[0]
+    kinds = [type(strategy).__name__ for strategy in taken]
+    assert "Fused" in kinds
+    assert "chunk 1024" in note
+
+
+@pytest.mark.parametrize("kind", [Panels(products="tf32", chunk=4096), Fused(fallback=Streamed(chunk=77)), Streamed()])
+def test_what_auto_came_to_is_read_back(tmp_path, kind):
+    (tmp_path / "recipe.json").write_text(json.dumps({"head": {"strategy": record(kind)}}))
+    assert recorded(tmp_path) == kind
 
 
 def test_auto_with_an_update_in_backward_is_streamed(tmp_path):

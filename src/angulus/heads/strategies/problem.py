@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from angulus.heads.strategies.updates import Mover
+from angulus.margins.base import Formula
 
 
 def inverse_of(rows: Tensor) -> Tensor:
@@ -92,6 +93,28 @@ class Problem:
         return values.scatter_(1, columns, kept)
 
 
+def add_rows(target: Tensor, places: Tensor, values: Tensor) -> None:
+    """target[places] += values, several for one row in one order. target: [r, d].  places: [n].  values: [n, d]."""
+    if target.is_cuda:  # sorts them; index_add_ adds in any order there
+        target.index_put_((places,), values, accumulate=True)
+    else:
+        target.index_add_(0, places, values)
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """An emphasis in numbers, for kernels; it says the same as `Logits.emphasis`.
+
+    formula: see `Formula`; None leaves the cosines as they are.  reference: [n], what is hard is above it.
+    straight: the slope is 1 whatever the formula.  above: cosines above it count as 0 and get no gradient.
+    """
+
+    formula: Formula | None
+    reference: Tensor
+    straight: bool
+    above: float | None
+
+
 @dataclass(frozen=True)
 class Logits:
     """How cosines become logits: scale x emphasis(cosine) + bias.
@@ -100,12 +123,14 @@ class Logits:
     emphasis: maps cosines [n, c'] to [n, c'], elementwise, with the gradient that the margin asks for; None leaves
         them as they are.
     limit: the largest absolute logit where it is known without reading a device, else None.
+    elementwise: the emphasis in numbers, where there is one and it is known.
     """
 
     scale: Tensor
     bias: Tensor | None
     emphasis: Callable[[Tensor], Tensor] | None
     limit: float | None
+    elementwise: Elementwise | None = None
 
     def detached(self) -> "Logits":
         return replace(self, scale=self.scale.detach(), bias=None if self.bias is None else self.bias.detach())

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from angulus.heads.strategies.problem import Logits, Problem, Sums, half_product, inverse_of
+from angulus.heads.strategies.problem import Logits, Problem, Sums, add_rows, half_product, inverse_of
 
 Mode = Literal["auto", "recompute", "stash"]
 Keep = Literal["nothing", "cosines", "products", "exponentials"]
@@ -30,12 +30,16 @@ Keep = Literal["nothing", "cosines", "products", "exponentials"]
 LARGEST_EXPONENT = 66.0
 LARGEST_SHIFT = 9.0
 
+CHUNK_CPU = 2048
+ROOM_CUDA, LARGEST_CHUNK = 2**30, 65_536
+
 
 @dataclass(frozen=True)
 class Streamed:
     """Classes in chunks; the exact loss and gradient of `Dense` without its memory.
 
-    chunk: how many classes are looked at together.
+    chunk: how many classes are looked at together; None takes 2,048 on a CPU, whose caches they fit, and on CUDA as
+        many as about 1 GiB holds, a power of two up to 65,536.
     mode: "recompute" keeps nothing of n x c; "stash" keeps one [n, c] buffer and saves a matrix product;
         "auto" stashes where the buffer is no larger than the weight gradient and fits `budget`.
     budget: bytes that a stash may take.
@@ -49,14 +53,14 @@ class Streamed:
     Second derivatives are not available: use `Dense` for a gradient penalty.
     """
 
-    chunk: int = 2048
+    chunk: int | None = None
     mode: Mode = "auto"
     budget: int = 2**30
     products: Literal["float32", "bfloat16"] = "float32"
     stash: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
-        if self.chunk < 1:
+        if self.chunk is not None and self.chunk < 1:
             raise ValueError(f"Streamed: chunk must be at least 1, got {self.chunk}")
         if self.mode not in ("auto", "recompute", "stash"):
             raise ValueError(f'Streamed: mode must be "auto", "recompute" or "stash", got {self.mode!r}')
@@ -65,6 +69,20 @@ class Streamed:
                 raise ValueError(f'Streamed: {name} must be "float32" or "bfloat16", got {value!r}')
         if self.budget < 0:
             raise ValueError(f"Streamed: budget must be at least 0 bytes, got {self.budget}")
+
+    def chunk_of(self, examples: int, dim: int, subcenters: int, *, on_cuda: bool) -> int:
+        """How many classes are looked at together."""
+        if self.chunk is not None:
+            return self.chunk
+        if not on_cuda:
+            return CHUNK_CPU
+        fitting = ROOM_CUDA // (subcenters * (16 * examples + 4 * dim))  # about four matrices of logits, and the rows
+        return min(LARGEST_CHUNK, max(CHUNK_CPU, 1 << max(fitting.bit_length() - 1, 0)))
+
+    def chunk_for(self, problem: Problem) -> int:
+        """The same for a batch."""
+        (examples, dim), subcenters = problem.unit.shape, problem.weight.shape[1]
+        return self.chunk_of(examples, dim, subcenters, on_cuda=problem.unit.is_cuda)
 
     def sweep(self, problem: Problem) -> "StreamedSweep":
         return StreamedSweep(replace(problem, half=self.products == "bfloat16"), self)
@@ -111,7 +129,7 @@ class StreamedSweep:
     @torch.no_grad()
     def hardest(self) -> Tensor:
         best = torch.full_like(self.problem.unit[:, 0], torch.finfo(self.problem.unit.dtype).min)
-        for classes in chunks(self.problem, self.strategy.chunk):
+        for classes in chunks(self.problem, self.strategy.chunk_for(self.problem)):
             products = self.problem.products(classes)
             cos, _ = self.problem.cosines(products, self.problem.inverse_lengths(classes))
             best = torch.maximum(best, self.problem.drop_own_(cos, classes).amax(dim=1))
@@ -119,7 +137,8 @@ class StreamedSweep:
 
     def sums(self, logits: Logits, total: bool = False) -> Sums:
         problem = self.problem
-        job = Job(problem, logits, self.strategy.chunk, self.strategy.keeps(problem, logits), total)
+        chunk, keep = self.strategy.chunk_for(problem), self.strategy.keeps(problem, logits)
+        job = Job(problem, logits, chunk, keep, total)
         own, rest, plain = StreamedSums.apply(problem.unit, problem.weight, logits.bias, logits.scale, job)
         return Sums(own, rest, plain if total else None, problem.weight.shape[0])
 
@@ -274,7 +293,8 @@ class WeightGradient:
         self.own_part = pull * (grad_own * inverse)[:, None]
         dim = problem.weight.shape[2]
         if problem.move is None:
-            self.whole: Tensor | None = torch.empty_like(problem.weight)
+            # row by row, however the weight lies
+            self.whole: Tensor | None = problem.weight.new_empty(problem.weight.shape)
         else:
             self.whole = None
             self.buffer = problem.weight.new_empty(min(chunk, len(problem.weight)) * self.subcenters + 1, dim)
@@ -290,13 +310,13 @@ class WeightGradient:
         start, stop = classes.start * self.subcenters, classes.stop * self.subcenters
         if self.whole is not None:
             if classes.stop == len(self.problem.weight):
-                self.whole.flatten(0, 1).index_add_(0, self.places, self.own_part)
+                add_rows(self.whole.flatten(0, 1), self.places, self.own_part)
             return
         # examples of other chunks add to the row behind the last, which nobody reads
         count = stop - start
         inside = (self.places >= start) & (self.places < stop)
         self.buffer[count] = 0.0
-        self.buffer.index_add_(0, torch.where(inside, self.places - start, count), self.own_part)
+        add_rows(self.buffer, torch.where(inside, self.places - start, count), self.own_part)
         assert self.problem.move is not None
         self.problem.move(slice(start, stop), self.buffer[:count])
 

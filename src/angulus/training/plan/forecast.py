@@ -214,9 +214,16 @@ def preferred(task: Task, fitting: list[Row]) -> Row | None:
     if all(row.seconds is not None for row in fitting):
         return min(fitting, key=lambda row: row.seconds or 0.0)
     size = task.head_size(own_option(task))
-    small = isinstance(exact(size.classes * size.subcenters, size.examples, moved=False), Dense)
+    rows = size.classes * size.subcenters
+    small = isinstance(exact(rows, size.examples, moved=False, device=task.device), Dense)
     order = ["dense"] if small else []
-    order += ["streamed stash", "streamed recompute", "streamed, update in backward"]
+    order += [
+        "panels",
+        "panels, update in backward",
+        "streamed stash",
+        "streamed recompute",
+        "streamed, update in backward",
+    ]
     order = [f"{name}{end}" for end in ("", ", sharded") for name in order]
     ranked = [row for name in order for row in fitting if row.name == name]
     return ranked[0] if ranked else fitting[0]

@@ -1,7 +1,8 @@
 """Before the first step: what `strategy: auto` comes to, and whether the run fits the memory.
 
-An exact strategy only: dense where it is small, else streamed, with a stash where that fits and without one where it
-does not. Nothing is refused: a plan is an estimate, so `train` warns and goes on.
+An exact strategy only: dense where it is small; else panels on a CUDA device with Triton, with products of the run's
+precision, smaller ones or the fused kernels where memory is short; else streamed, with a stash where that fits and
+without one where it does not. Nothing is refused: a plan is an estimate, so `train` warns and goes on.
 """
 
 import logging
@@ -14,7 +15,9 @@ from pathlib import Path
 import torch
 
 from angulus.errors import CheckpointError, OutOfMemoryError
-from angulus.heads import STRATEGIES, Auto, Sampled, Strategy, Streamed
+from angulus.heads import STRATEGIES, Auto, Dense, Fused, Panels, Sampled, Strategy, Streamed
+from angulus.heads.kernels.fused import device_obstacle
+from angulus.heads.kernels.panel_launches import has_triton
 from angulus.json_files import read_json
 from angulus.models import EmbeddingModel
 from angulus.training.distributed import Processes
@@ -25,6 +28,9 @@ from angulus.training.plan.strategy_options import RECOMPUTE, STASH, USABLE, Opt
 from angulus.training.recipe.data_sources import Sources
 
 log = logging.getLogger(__name__)
+
+# Classes of a panel: with fewer than the first, launches take longer than work, and the fused kernels are as fast.
+FEWEST_TOGETHER, LEAST_TOGETHER = 8192, 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +78,7 @@ def settled(
         data=0,  # the images are in memory by now
         on_cuda=device.type == "cuda",
         sets=sets_of(sources, experiment),
+        triton=has_triton(),
     )
     if isinstance(experiment.head.strategy, Auto):
         chosen, reason = recorded(folder), "as when the run began"
@@ -94,7 +101,11 @@ def recorded(folder: Path | None) -> Strategy | None:
     try:
         values = dict(read_json(path)["head"]["strategy"])
         name = values.pop("name")
-        return STRATEGIES[name](**values) if name in ("dense", "streamed") else None
+        if name not in ("dense", "streamed", "panels", "fused"):
+            return None
+        if "fallback" in values:
+            values["fallback"] = Streamed(**{key: value for key, value in values["fallback"].items() if key != "name"})
+        return STRATEGIES[name](**values)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{path} does not say with which strategy the run began: {error!r}") from error
 
@@ -103,12 +114,31 @@ def resolved(task: Task, machine: Machine) -> tuple[Strategy, str]:
     """What `auto` comes to, and why."""
     usable = round(USABLE * machine.free)
     option = own_option(task)
-    if not isinstance(option.strategy, Streamed):
+    if isinstance(option.strategy, Dense):
         return option.strategy, "one matrix of examples times classes is small"
     needed = task.total(option)
     if needed <= usable:
         return option.strategy, f"which is expected to take {in_words(needed)} of {in_words(usable)} with the network"
-    return RECOMPUTE, f"since memory is short: {in_words(needed)} would be needed and {in_words(usable)} can be used"
+    short = f"since memory is short: {in_words(needed)} would be needed and {in_words(usable)} can be used"
+    return (narrower(task, option, machine) if isinstance(option.strategy, Panels) else RECOMPUTE), short
+
+
+def narrower(task: Task, option: Option, machine: Machine) -> Strategy:
+    """Panels without a stash, or smaller ones as long as they are worth it; the fused kernels; or the least of all."""
+    strategy = option.strategy
+    assert isinstance(strategy, Panels)
+    size = task.head_size(option)
+    plain = replace(strategy, mode="recompute")
+    chunk = plain.chunk_of(size.examples, size.dim, size.subcenters, on_cuda=True)
+    usable = round(USABLE * machine.free)
+    smaller: list[Strategy] = [plain]
+    while chunk > FEWEST_TOGETHER:
+        chunk //= 2
+        smaller.append(replace(plain, chunk=chunk))
+    if not size.reshapes and not (machine.here and device_obstacle(torch.device(machine.device))):
+        smaller.append(Fused(products=strategy.products))
+    smaller.append(replace(plain, chunk=LEAST_TOGETHER))
+    return next((other for other in smaller if task.total(replace(option, strategy=other)) <= usable), smaller[-1])
 
 
 def forecast_of(task: Task, machine: Machine) -> Forecast:
@@ -135,7 +165,9 @@ def smaller(task: Task, own: Option) -> Iterator[tuple[Task, Option, str]]:
     """What may take less than the recipe's own: what is to be planned anew, how, and in words."""
     adam = isinstance(task.experiment.optim, AdamW)
     sharded = own.sharded
-    for strategy in (STASH, RECOMPUTE):
+    panels = Panels(products=task.device.products)
+    fast, least = (panels, replace(panels, mode="recompute")) if task.device.kernels else (STASH, RECOMPUTE)
+    for strategy in (fast, least):
         for moved in (False, True) if sharded or task.processes == 1 else (False,):
             if moved or not own.moved:
                 option = Option(name="", strategy=strategy, moved=moved, sharded=sharded)
@@ -143,12 +175,12 @@ def smaller(task: Task, own: Option) -> Iterator[tuple[Task, Option, str]]:
     for parts in (2, 4, 8, 16):
         train = task.experiment.train
         if parts > train.accumulate and train.batch_size % parts == 0 and not own.moved:
-            option = Option(name="", strategy=RECOMPUTE, sharded=sharded)
+            option = Option(name="", strategy=least, sharded=sharded)
             words = [*option.settings(task.experiment), f"train.accumulate={parts}"]
             yield replace(task, experiment=accumulated(task.experiment, parts)), option, " ".join(words)
     for processes in (2, 4, 8, 16, 32, 64):
         if processes > task.processes:
-            option = Option(name="", strategy=RECOMPUTE, moved=own.moved, sharded=True)
+            option = Option(name="", strategy=least, moved=own.moved, sharded=True)
             words = " ".join(option.settings(task.experiment))
             yield replace(task, processes=processes), option, f"{words} on {processes} processes".strip()
     for moved in (True, False):

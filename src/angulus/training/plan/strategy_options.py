@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from math import ceil
 
+import torch
+
 from angulus.data.order.mixture import quotas
 from angulus.heads import (
     STRATEGIES,
@@ -11,13 +13,14 @@ from angulus.heads import (
     Fused,
     HeadMemory,
     HeadSize,
+    Panels,
     Sampled,
     Strategy,
     Streamed,
     head_memory,
     size_of,
 )
-from angulus.heads.auto import exact
+from angulus.heads.auto import Device, exact
 from angulus.margins import Margin
 from angulus.training.experiment import AdamW, Experiment
 from angulus.training.optimization import row_rule
@@ -49,7 +52,7 @@ class Option:
         """Whether loss and gradient are those of all classes in float32."""
         if isinstance(self.strategy, Streamed):
             return "bfloat16" not in (self.strategy.products, self.strategy.stash)
-        if isinstance(self.strategy, Fused):
+        if isinstance(self.strategy, (Fused, Panels)):
             return self.strategy.products == "float32"
         return not isinstance(self.strategy, Sampled)
 
@@ -75,6 +78,7 @@ class Task:
     images: None where nobody knows.  data: bytes of images in memory.
     chosen: what `strategy: auto` has come to, where that is known.
     sets: where every data set has a head, its classes and its share of a batch; else empty.
+    triton: whether a CUDA device has it.
     """
 
     experiment: Experiment
@@ -86,6 +90,16 @@ class Task:
     on_cuda: bool
     chosen: Strategy | None = None
     sets: tuple[tuple[int, float], ...] = ()
+    triton: bool = True
+
+    @property
+    def device(self) -> Device:
+        """What `auto` looks at: products of the run's own precision where kernels take them."""
+        if not (self.on_cuda and self.triton):
+            return Device()
+        exact_products = torch.get_float32_matmul_precision() == "highest"
+        half = self.experiment.train.precision == "bfloat16"
+        return Device(kernels=True, products="bfloat16" if half else "float32" if exact_products else "tf32")
 
     def accumulate(self, option: Option) -> int:
         """Micro-batches of a step; an update inside the backward pass cannot add any up."""
@@ -180,6 +194,13 @@ def options(task: Task) -> list[Option]:
         Option(name="streamed, update in backward", strategy=RECOMPUTE, moved=True),
         Option(name="sampled 0.1, update in backward", strategy=Sampled(), moved=True),
     ]
+    if task.device.kernels:
+        panels = Panels(products=task.device.products)
+        usual[1:1] = [
+            Option(name="panels", strategy=panels),
+            Option(name="panels, update in backward", strategy=panels, moved=True),
+            Option(name="fused, update in backward", strategy=Fused(products=panels.products), moved=True),
+        ]
     if task.processes > 1:
         shards = [replace(option, name=f"{option.name}, sharded", sharded=True) for option in usual]
         usual = [*(option for option in usual if not option.moved), *shards]
@@ -200,7 +221,7 @@ def own_option(task: Task) -> Option:
     if isinstance(option.strategy, Auto):
         size = task.head_size(option)
         rows = size.classes * size.subcenters // (task.processes if option.sharded else 1)
-        option = replace(option, strategy=exact(rows, size.examples, moved=option.moved))
+        option = replace(option, strategy=exact(rows, size.examples, moved=option.moved, device=task.device))
     return replace(option, name=named(option))
 
 

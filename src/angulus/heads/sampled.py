@@ -5,14 +5,18 @@ sampled classes; nothing is corrected for the ones left out.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from angulus.heads.auto import Device, device_kind, large
+from angulus.heads.kernels.fused import Fused
+from angulus.heads.kernels.panels import Panels
 from angulus.heads.strategies.problem import Logits, Problem, Sums, Sweep
 from angulus.heads.strategies.streamed import Streamed
 
+Inner = Streamed | Panels | Fused
 Move = Callable[[slice | Tensor, Tensor], None]
 
 
@@ -22,7 +26,8 @@ class Sampled:
 
     rate: share of the classes, above 0 to 1.
     seed: with the step it fixes the draw, which is made on the device and touches no caller's labels.
-    streamed: how the sampled classes are summed.
+    streamed: how the sampled classes are summed, in chunks, panels or fused kernels; None takes the best for the
+        device, as `Auto` does: `Panels` on CUDA, `Streamed` elsewhere.
 
     With an update inside the backward pass only the sampled rows get a gradient and are moved; what the others missed
     (momentum, weight decay) is made up when they are drawn again. Without it the weight gradient is dense, with zeros.
@@ -30,7 +35,7 @@ class Sampled:
 
     rate: float = 0.1
     seed: int = 0
-    streamed: Streamed = field(default_factory=Streamed)
+    streamed: Inner | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.rate <= 1.0:
@@ -48,7 +53,11 @@ class Sampled:
             move=None if problem.move is None else moving(problem.move, rows),
             mover=None,
         )
-        return SampledSweep(self.streamed.sweep(part), drawn)
+        return SampledSweep(self.inner(device_kind(problem.weight.device)).sweep(part), drawn)
+
+    def inner(self, kind: Device) -> Inner:
+        """How the sampled classes are summed on a sort of device."""
+        return large(kind) if self.streamed is None else self.streamed
 
     @torch.no_grad()
     def draw(self, problem: Problem) -> Tensor:
