@@ -1,0 +1,39 @@
+"""Whether products of bfloat16 operands are worth having on a device.
+
+Processors without instructions for bfloat16 emulate it, ten to fifty times slower than float32.
+"""
+
+import functools
+import time
+
+import torch
+
+CAPABILITY = 8  # the first CUDA architecture with bfloat16 products
+SIDE = 256
+_ROUNDS = 3
+_WORTH = 0.8  # bfloat16 must take at most this share of float32's time; rounding is not paid for by less
+
+
+def bfloat16_pays(device: torch.device) -> bool:
+    """Whether a matrix product takes clearly less time in bfloat16 than in float32; timed once a process."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= CAPABILITY
+    return device.type == "cpu" and bfloat16_factor() <= _WORTH
+
+
+@functools.cache
+def bfloat16_factor() -> float:
+    """Processor time of a matrix product in bfloat16 over that in float32 on this CPU; some milliseconds, once."""
+    return _seconds(torch.bfloat16) / max(_seconds(torch.float32), 1e-9)
+
+
+def _seconds(dtype: torch.dtype) -> float:
+    """The least processor time of a product, after one that was not timed."""
+    left = torch.ones(SIDE, SIDE, dtype=dtype)
+    found = []
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        for _ in range(_ROUNDS + 1):
+            begin = time.process_time()
+            torch.mm(left, left)
+            found.append(time.process_time() - begin)
+    return min(found[1:])
