@@ -413,7 +413,7 @@ def conditions(options: argparse.Namespace) -> dict[str, Any]:
     """Where and how the numbers are made."""
     settings = {name: value for name, value in os.environ.items() if name.startswith(("MALLOC_", "OMP_", "MKL_"))}
     return {
-        "command": shlex.join(sys.orig_argv),
+        "command": shlex.join(["python", *sys.orig_argv[1:]]),
         "load_average": os.getloadavg()[0],
         "clock": clock_name(options),
         "repeats": options.repeats,

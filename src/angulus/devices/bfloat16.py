@@ -23,17 +23,26 @@ def bfloat16_pays(device: torch.device) -> bool:
 
 @functools.cache
 def bfloat16_factor() -> float:
-    """Processor time of a matrix product in bfloat16 over that in float32 on this CPU; some milliseconds, once."""
+    """Time of matrix products in bfloat16 over that in float32 on this CPU; some milliseconds, once a process."""
     return _seconds(torch.bfloat16) / max(_seconds(torch.float32), 1e-9)
 
 
 def _seconds(dtype: torch.dtype) -> float:
-    """The least processor time of a product, after one that was not timed."""
+    """The least time of three products, one for each way operands lie in a step: emulation is unequally slow in them.
+
+    On one thread: several that wait for their turn on a busy machine would take as long with either kind of operand.
+    """
     left = torch.ones(SIDE, SIDE, dtype=dtype)
     found = []
-    with torch.no_grad(), torch.autocast("cpu", enabled=False):
-        for _ in range(_ROUNDS + 1):
-            begin = time.process_time()
-            torch.mm(left, left)
-            found.append(time.process_time() - begin)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):
+            for _ in range(_ROUNDS + 1):  # the first is not counted
+                begin = time.thread_time()
+                for one, other in ((left, left.T), (left, left), (left.T, left)):
+                    torch.mm(one, other)
+                found.append(time.thread_time() - begin)
+    finally:
+        torch.set_num_threads(threads)
     return min(found[1:])
