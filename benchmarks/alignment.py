@@ -15,7 +15,6 @@ Writes benchmarks/results/alignment.json and alignment.md. Photos are not writte
 
 import argparse
 import json
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import machines
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -229,7 +229,7 @@ def main() -> None:
     seen = material(chosen.data)
     table = rows_of(seen, chosen.only)
     record = {
-        **{"date": datetime.now(UTC).date().isoformat(), "machine": platform.machine(), "photos": len(seen.keys)},
+        **{"date": datetime.now(UTC).date().isoformat(), "machine": machines.words(), "photos": len(seen.keys)},
         **{"command": "python benchmarks/alignment.py", "threads": 1, "rows": table},
     }
     chosen.json.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,6 @@ sweep           one product, 400 thresholds by 0.01 of squared distance, as a ve
 
 import argparse
 import json
-import platform
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import machines
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -201,7 +201,7 @@ def main() -> None:
         )
     facts = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "machine": platform.processor() or platform.machine(),
+        "machine": machines.words(options.device),
         "torch": torch.__version__,
         "threads": options.threads,
         "device": options.device,

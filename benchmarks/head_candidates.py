@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from angulus.heads import Dense, Fused, MarginHead, RowSGD, Sampled, Strategy, Streamed, margin_softmax
+from angulus.heads import Dense, Fused, MarginHead, Panels, RowSGD, Sampled, Strategy, Streamed, margin_softmax
 from angulus.heads.kernels.fused import device_obstacle
 from angulus.margins import AMSoftmax, ArcFace, Margin
 
@@ -66,6 +66,7 @@ class Candidate:
     gradients, logits: a step needs about max(gradients x G, G + logits x L) bytes, for float32 G [c * k, d] and
         L [n, c * k], what `build` allocates included. It is left out where that does not fit.
     missing: says what is not installed, or None.
+    multiplies_bfloat16: the large products have bfloat16 operands.
     """
 
     build: Build
@@ -75,6 +76,7 @@ class Candidate:
     gradients: float = 5.1
     logits: float = 4.1
     missing: Callable[[], str | None] = there
+    multiplies_bfloat16: bool = False
 
     def needs(self, gradient_bytes: int, logit_bytes: int) -> int:
         return int(max(self.gradients * gradient_bytes, gradient_bytes + self.logits * logit_bytes))
@@ -319,28 +321,29 @@ metric = functools.partial(Candidate, gradients=6.1, logits=5.4, missing=metric_
 recompute = angulus(Streamed(mode="recompute"))
 stash = angulus(Streamed(mode="stash"))
 fused = functools.partial(Candidate, margin=ARCFACE, gradients=1.1, logits=0.0, missing=kernels_missing)
+half = functools.partial(Candidate, margin=ARCFACE, tolerance=0.1, gradients=1.1, logits=0.6, multiplies_bfloat16=True)
 floor_bf16 = functools.partial(floor, dtype=torch.bfloat16)
 
 CANDIDATES: dict[str, Candidate] = {
     "floor": Candidate(floor, subcenters=ANY, gradients=0.1, logits=0.1),
     # The same once more: how far its ratio is from 1 shows the noise.
     "floor-again": Candidate(floor, subcenters=ANY, gradients=0.1, logits=0.1),
-    "floor-bf16": Candidate(floor_bf16, gradients=1.1, logits=0.6),
+    "floor-bf16": Candidate(floor_bf16, gradients=1.1, logits=0.6, multiplies_bfloat16=True),
     "dense": Candidate(angulus(Dense()), ARCFACE, subcenters=ANY, logits=5.4),
     "streamed-recompute": Candidate(recompute, ARCFACE, subcenters=ANY, gradients=1.1, logits=0.0),
     "streamed-stash": Candidate(stash, ARCFACE, subcenters=ANY, gradients=1.1, logits=1.1),
     "streamed-recompute-sgd": Candidate(with_sgd(recompute), ARCFACE, gradients=3.1, logits=0.0),
-    "streamed-recompute-bf16": Candidate(
-        angulus(Streamed(mode="recompute", products="bfloat16")), ARCFACE, tolerance=0.1, gradients=1.1, logits=0.0
-    ),
-    "streamed-stash-bf16": Candidate(
-        angulus(Streamed(mode="stash", products="bfloat16")), ARCFACE, tolerance=0.1, gradients=1.1, logits=0.6
-    ),
+    "streamed-recompute-bf16": half(angulus(Streamed(mode="recompute", products="bfloat16")), logits=0.0),
+    "streamed-stash-bf16": half(angulus(Streamed(mode="stash", products="bfloat16"))),
     "streamed-half-stash": Candidate(
         angulus(Streamed(mode="stash", stash="bfloat16")), ARCFACE, tolerance=0.01, gradients=1.1, logits=0.6
     ),
     "moved-recompute": Candidate(moved(Streamed(mode="recompute")), ARCFACE, gradients=1.1, logits=0.0),
     "moved-stash": Candidate(moved(Streamed(mode="stash")), ARCFACE, gradients=1.1, logits=1.1),
+    "panels": Candidate(angulus(Panels(products="float32")), ARCFACE, subcenters=ANY, gradients=1.1, logits=1.1),
+    "panels-bf16": half(angulus(Panels()), subcenters=ANY),
+    "panels-moved": Candidate(moved(Panels(products="float32")), ARCFACE, gradients=1.1, logits=1.1),
+    "panels-bf16-moved": half(moved(Panels())),
     "fused": fused(angulus(Fused()), tolerance=0.1, subcenters=ANY),
     "fused-tf32": fused(angulus(Fused(products="tf32")), tolerance=0.01, subcenters=ANY),
     "fused-moved": fused(moved(Fused()), tolerance=0.1),
@@ -350,8 +353,8 @@ CANDIDATES: dict[str, Candidate] = {
     "plain": Candidate(plain(), ARCFACE, subcenters=ANY),
     "plain-sgd": Candidate(with_sgd(plain()), ARCFACE, gradients=6.1, logits=5.1),
     "plain-compiled": compiled(plain(compiled=True), subcenters=ANY),
-    "plain-bf16": Candidate(plain(bf16=True), ARCFACE, tolerance=0.1),
-    "plain-bf16-compiled": compiled(plain(compiled=True, bf16=True), tolerance=0.1, logits=2.0),
+    "plain-bf16": half(plain(bf16=True), gradients=5.1, logits=4.1),
+    "plain-bf16-compiled": half(plain(compiled=True, bf16=True), gradients=2.3, logits=2.0, missing=compiler_missing),
     "pml-arcface": metric(metric_learning("ArcFaceLoss", margin=DEGREES), ARCFACE),
     "pml-cosface": metric(metric_learning("CosFaceLoss", margin=0.35), COSFACE),
     "pml-subcenter": metric(

@@ -12,7 +12,6 @@ import argparse
 import gc
 import json
 import os
-import platform
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import machines
 import torch
 
 from angulus.heads import Dense, MarginHead, Panels, RowAdamW, RowSGD, Sampled, Strategy, Streamed, head_memory, size_of
@@ -161,7 +161,7 @@ def main() -> None:
     print(f"largest error where a step takes 100 MiB or more: {100 * worst:.1f} %")
     if options.json is not None:
         about = {"classes": options.classes, "dim": options.dim, "examples": options.examples, "rows": rows}
-        about |= {"torch": torch.__version__, "machine": platform.machine()}
+        about |= {"torch": torch.__version__, "machine": machines.words()}
         about |= {"date": datetime.now(UTC).date().isoformat()}
         options.json.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 

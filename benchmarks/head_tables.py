@@ -4,6 +4,9 @@
 
 heads_cpu_100k.md    every head at 100,000 classes, N = 128
 heads_cpu_sizes.md   time over the floor and memory at every size that was measured
+heads_<slug>.md      every head at the first size of the file of that name, for machines that are named in it
+
+The first two are of a machine that was measured before files named theirs.
 """
 
 import json
@@ -52,6 +55,10 @@ def main() -> None:
     detailed = table(here(hundred["heads"]), hundred["compared_with"])
     for name, text in (("heads_cpu_100k.md", detailed), ("heads_cpu_sizes.md", sizes(found))):
         Path(RESULTS / name).write_text(COMMAND + text + "\n", encoding="utf-8")
+    for file in sorted(set(RESULTS.glob("heads_*.json")) - {RESULTS / name for name in FILES}):
+        run = json.loads(file.read_text(encoding="utf-8"))["runs"][0]
+        text = table(here(run["heads"]), run["compared_with"])
+        file.with_suffix(".md").write_text(COMMAND + text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

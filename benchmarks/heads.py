@@ -3,10 +3,15 @@
     python benchmarks/heads.py                                           10k and 100k classes, N=128 and 512
     python benchmarks/heads.py --device cuda                             1M and 10M classes (N=1024), 30M (N=512)
     python benchmarks/heads.py --only dense streamed-stash --repeats 9   some heads only
+    python benchmarks/heads.py --budget 600                              what fits ten minutes; again: the rest
 
 A step is forward and backward to embeddings and weights: D=512, s=64, ArcFace m=0.5, float32 unless the name says
-otherwise. The heads take turns in one process. The floor is three `torch.mm` with fresh outputs: forward, gradient
-of the embeddings, gradient of the weights. Before anything is timed, every exact head is compared with `Dense`.
+otherwise. Each head takes turns with the floor. The floor is three `torch.mm` with fresh outputs: forward, gradient
+of the embeddings, gradient of the weights. Before it is timed, every exact head is compared with `Dense`.
+
+The file is whole after every head. A later call with the same settings on the same machine keeps what is there and
+measures the rest; --again begins anew. Heads that a --budget left out are named in the file. Where a CPU emulates
+bfloat16, heads that multiply in it are not measured.
 
 Time: CPU time on one thread, wall-clock time on several, CUDA events on a GPU. Ratio: the median over the repeats of
 the head's time over the floor's in the same round.
@@ -21,25 +26,23 @@ The heads are in head_candidates.py.
 import argparse
 import gc
 import itertools
-import json
 import os
-import platform
-import re
 import shlex
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import machines
 import torch
 from head_candidates import CANDIDATES, Batch, Candidate, Found, Step, angulus
+from head_records import Records
 from torch import Tensor
 
+from angulus.devices.bfloat16 import bfloat16_factor
 from angulus.heads import Dense, Streamed
 from angulus.margins import Margin
 
@@ -52,6 +55,7 @@ SUBCENTERS = {"cpu": [1, 3], "cuda": [1]}
 REPEATS = {"cpu": 5, "cuda": 10}
 RESERVE = 2**30  # bytes left free
 FLOOR_CHUNK = 2**20
+EMULATED = 2.0  # so many times as long as in float32: the CPU has no instructions for bfloat16
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -84,7 +88,7 @@ class Problem:
 class Row:
     """What is known of one head. note: why there is no time.  failed: True where that is an error.
 
-    difference: relative differences from the reference.  memory: bytes.  seconds: one for each repeat.
+    difference: relative differences from the reference.  memory: bytes.  seconds, floor: one for each repeat.
     """
 
     note: str = ""
@@ -92,6 +96,7 @@ class Row:
     difference: dict[str, float] = field(default_factory=dict)
     memory: int | None = None
     seconds: list[float] = field(default_factory=list)
+    floor: list[float] = field(default_factory=list)
 
 
 # ---------------------------------------------------------------------------------------------- the problem
@@ -128,6 +133,8 @@ def obstacle(candidate: Candidate, problem: Problem, room: int) -> str | None:
     needs = candidate.needs(problem.gradient_bytes, problem.logit_bytes)
     if needs > room:
         return f"does not fit: needs about {needs / 2**30:.1f} GiB, {max(room, 0) / 2**30:.1f} GiB free"
+    if candidate.multiplies_bfloat16 and problem.device == "cpu" and bfloat16_factor() > EMULATED:
+        return f"not measured: bfloat16 products take {bfloat16_factor():.0f} times as long here"
     return candidate.missing()
 
 
@@ -270,41 +277,37 @@ def memory_in_child(name: str, problem: Problem, threads: int) -> int:
     return int(done.stdout.split()[-1])
 
 
-class Measurement:
-    """One size: what is known of each head, filled step by step. A head that fails is left out from there on."""
+class Budget:
+    """Seconds that are left, and what a head may take, by the longest so far."""
 
-    def __init__(self, problem: Problem, names: list[str], options: argparse.Namespace) -> None:
+    def __init__(self, seconds: float | None) -> None:
+        self.end = None if seconds is None else time.monotonic() + seconds
+        self.longest = 0.0  # seconds for an operation
+
+    def fits(self, problem: Problem) -> bool:
+        return self.end is None or time.monotonic() + self.longest * problem.operations < self.end
+
+    def spent(self, problem: Problem, seconds: float) -> None:
+        self.longest = max(self.longest, seconds / problem.operations)
+
+
+class Measurement:
+    """One size, head by head; what a head needs of the batch is made for the first that is measured."""
+
+    def __init__(self, problem: Problem, options: argparse.Namespace) -> None:
         self.problem, self.options = problem, options
         self.room = room_of(problem)
-        self.compared_with = ""
-        self.rows = {name: Row(obstacle(CANDIDATES[name], problem, self.room) or "") for name in names}
+        self.references: References | None = None
 
-    def run(self) -> dict[str, Row]:
-        on_gpu, memory = self.problem.device == "cuda", self.options.memory
-        if memory and not on_gpu:  # before the batch takes its share
-            self.each("memory", self.weigh_in_child)
-        if all(row.note for row in self.rows.values()):
-            return self.rows
-        torch.manual_seed(0)
-        self.batch = make_batch(self.problem, self.room)
-        self.references = References(self.problem, self.batch, self.room)
-        self.compared_with = self.references.name
-        self.each("first step", self.check)
-        if memory and on_gpu:
-            self.each("memory", self.weigh)
-        for repeat in range(self.options.repeats):
-            self.each(f"round {repeat + 1}", self.time, first=repeat)
-        return self.rows
-
-    def each(self, what: str, job: Callable[[str, Row], None], first: int = 0) -> None:
-        """Do one thing for every head that is still in, beginning at another one each time."""
-        names = list(self.rows)
-        first %= len(names)
-        for name in names[first:] + names[:first]:
-            row = self.rows[name]
+    def row(self, name: str) -> Row:
+        """Everything about one head. One that fails is left as it is."""
+        row = Row(obstacle(CANDIDATES[name], self.problem, self.room) or "")
+        on_gpu = self.problem.device == "cuda"
+        weigh = [] if not self.options.memory else [self.weigh] if on_gpu else [self.weigh_in_child]
+        for job in ([self.check, *weigh] if on_gpu else [*weigh, self.check]) + [self.time]:
             if row.note:
-                continue
-            print(f"{self.problem}: {what}, {name}", file=sys.stderr)
+                break
+            print(f"{self.problem}: {job.__name__}, {name}", file=sys.stderr)
             try:
                 job(name, row)
             except torch.OutOfMemoryError:
@@ -313,46 +316,74 @@ class Measurement:
                 words = str(error).strip().splitlines() or [""]
                 row.note, row.failed = f"failed: {type(error).__name__}: {words[0][:100]}", True
             gc.collect()
+        return row
+
+    def given(self) -> References:
+        """The batch, and what exact heads are compared with."""
+        if self.references is None:
+            torch.manual_seed(0)
+            self.references = References(self.problem, make_batch(self.problem, self.room), self.room)
+        return self.references
 
     def check(self, name: str, row: Row) -> None:
-        first_step(name, row, self.references, 10.0 if self.options.tf32 else 1.0)
+        first_step(name, row, self.given(), 10.0 if self.options.tf32 else 1.0)
 
     def weigh(self, name: str, row: Row) -> None:
-        row.memory = memory_of(CANDIDATES[name].build(self.batch), self.problem.device)
+        row.memory = memory_of(CANDIDATES[name].build(self.given().batch), self.problem.device)
 
     def weigh_in_child(self, name: str, row: Row) -> None:
         row.memory = memory_in_child(name, self.problem, self.options.threads)
 
     def time(self, name: str, row: Row) -> None:
-        row.seconds.append(seconds_of(CANDIDATES[name].build(self.batch), self.problem.device))
+        """The head and the floor in turns, beginning with the other one each time."""
+        steps = {what: CANDIDATES[what].build(self.given().batch) for what in dict.fromkeys(("floor", name))}
+        for repeat in range(self.options.repeats):
+            order = list(steps) if repeat % 2 == 0 else list(reversed(steps))
+            found = {what: seconds_of(steps[what], self.problem.device) for what in order}
+            row.seconds.append(found[name])
+            row.floor.append(found["floor"])
 
 
 # ---------------------------------------------------------------------------------------------- what is written
 
 
-def figures(problem: Problem, row: Row, floor: Row, peak: float | None) -> dict[str, Any]:
+def figures(problem: Problem, row: Row, peak: float | None) -> dict[str, Any]:
     """A row as the JSON holds it. peak: operations per second, where it was measured."""
     known: dict[str, Any] = {"note": row.note, "difference": row.difference}
     if row.memory is not None:
         known |= {"memory_bytes": row.memory, "memory_gradients": row.memory / problem.gradient_bytes}
-    if row.seconds and not row.note and not floor.note:
-        ratios = [own / least for own, least in zip(row.seconds, floor.seconds, strict=True)]
+    if row.seconds and not row.note:
+        ratios = [own / least for own, least in zip(row.seconds, row.floor, strict=True)]
         known |= {"ratio": statistics.median(ratios), "ratio_lowest": min(ratios), "ratio_highest": max(ratios)}
-        known |= {"seconds_median": statistics.median(row.seconds), "seconds": row.seconds}
+        known |= {"seconds_median": statistics.median(row.seconds), "seconds": row.seconds, "floor": row.floor}
     if peak is not None and "seconds_median" in known:
         speed = problem.operations / known["seconds_median"]
         known |= {"operations_per_second": speed, "time_over_peak": peak / speed}
     return known
 
 
-def measured(problem: Problem, names: list[str], options: argparse.Namespace) -> tuple[dict[str, Any], int]:
+def measure(
+    problem: Problem, names: list[str], options: argparse.Namespace, records: Records, budget: Budget
+) -> tuple[dict[str, Any], int]:
     """One size as the JSON holds it, and how many heads failed. The weights are free again afterwards."""
-    measurement = Measurement(problem, names, options)
-    rows = measurement.run()
-    peak = peak_of_products() if problem.device == "cuda" else None
-    heads = {name: figures(problem, row, rows["floor"], peak) for name, row in rows.items()}
-    about = {**asdict(problem), "dim": DIM, "compared_with": measurement.compared_with, "peak": peak}
-    return {**about, "heads": heads}, sum(row.failed for row in rows.values())
+    run = records.run({**asdict(problem), "dim": DIM})
+    run["left_out"] = [name for name in names if "ratio" not in run["heads"].get(name, {})]
+    if problem.device == "cuda" and run["peak"] is None:
+        run["peak"] = peak_of_products()
+    measurement, failures = Measurement(problem, options), 0
+    for name in list(run["left_out"]):
+        begin = time.monotonic()
+        if not budget.fits(problem):
+            break
+        row = measurement.row(name)
+        failures += row.failed
+        if row.seconds:
+            budget.spent(problem, time.monotonic() - begin)
+        run["left_out"].remove(name)
+        if measurement.references is not None:
+            run["compared_with"] = measurement.references.name
+        records.add(run, name, figures(problem, row, run["peak"]))
+    return run, failures
 
 
 def table(heads: dict[str, dict[str, Any]], compared_with: str) -> str:
@@ -378,22 +409,18 @@ def table(heads: dict[str, dict[str, Any]], compared_with: str) -> str:
     return "\n".join(lines)
 
 
-def machine(options: argparse.Namespace) -> dict[str, Any]:
-    """Where and how the numbers were made."""
-    processor = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+def conditions(options: argparse.Namespace) -> dict[str, Any]:
+    """Where and how the numbers are made."""
     settings = {name: value for name, value in os.environ.items() if name.startswith(("MALLOC_", "OMP_", "MKL_"))}
     return {
-        "cpu": processor[1] if processor else platform.machine(),
-        "cores": os.cpu_count(),
-        "memory_available": available("cpu"),
+        "command": shlex.join(["python", *sys.orig_argv[1:]]),
         "load_average": os.getloadavg()[0],
-        "gpu": torch.cuda.get_device_name() if options.device == "cuda" else None,
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
+        "clock": clock_name(options),
+        "repeats": options.repeats,
+        "memory": options.memory,
         "tf32": options.tf32,
         "environment": settings,
+        "machine": machines.about(options.device),
     }
 
 
@@ -417,14 +444,16 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--tf32", action="store_true", help="float32 products in TF32 on a GPU; the floor too")
     parser.add_argument("--no-memory", dest="memory", action="store_false")
-    parser.add_argument("--json", type=Path, help="default: benchmarks/results/heads_<device>.json")
+    parser.add_argument("--budget", type=float, metavar="SECONDS", help="begin no head that is not expected to fit")
+    parser.add_argument("--again", action="store_true", help="measure anew what the file holds")
+    parser.add_argument("--json", type=Path, help="default: benchmarks/results/heads_<machine>.json")
     parser.add_argument("--memory-of", choices=list(CANDIDATES), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: this machine has no CUDA GPU, or torch was built without CUDA")
     options.subcenters = options.subcenters or SUBCENTERS[options.device]
     options.repeats = options.repeats or REPEATS[options.device]
-    options.json = options.json or RESULTS / f"heads_{options.device}.json"
+    options.json = options.json or RESULTS / f"heads_{machines.slug(options.device)}.json"
     return options
 
 
@@ -455,25 +484,19 @@ def main() -> int:
         batch = make_batch(problem, room_of(problem))
         print(memory_of(CANDIDATES[options.memory_of].build(batch), "cpu"))
         return 0
-    written = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(sys.orig_argv),
-        "clock": clock_name(options),
-        "repeats": options.repeats,
-        "machine": machine(options),
-        "runs": [],
-    }
-    failed = False
+    records = Records(options.json, conditions(options), options.again, list(CANDIDATES))
+    budget, failed = Budget(options.budget), False
     for problem in problems(options):
         names = heads_for(problem, options.only)
         if not names:
             continue
-        run, failures = measured(problem, names, options)
+        run, failures = measure(problem, names, options, records, budget)
         failed |= failures > 0
-        written["runs"].append(run)
-        options.json.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
-        title = f"{problem}; {written['clock']}, median of {options.repeats}"
+        records.write()
+        title = f"{problem}; {clock_name(options)}, median of {options.repeats}; {machines.words(options.device)}"
         print(f"\n{title}\n\n{table(run['heads'], run['compared_with'])}", flush=True)
+        if run["left_out"]:
+            print(f"\nleft out for --budget: {', '.join(run['left_out'])}", flush=True)
     return 1 if failed else 0
 
 

@@ -19,8 +19,6 @@ settings and machine are the same. What was not run is not in the file.
 import argparse
 import json
 import os
-import platform
-import re
 import shlex
 import sys
 import tempfile
@@ -30,6 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import machines
 import numpy as np
 import torch
 
@@ -228,25 +227,6 @@ def waited(device: torch.device) -> None:
 # ---------------------------------------------------------------------------------------------- results
 
 
-def machine(options: argparse.Namespace) -> dict[str, Any]:
-    cpuinfo = Path("/proc/cpuinfo")
-    model = re.search(r"^model name\s*: (.*)$", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.exists() else None
-    on_cuda = options.device.startswith("cuda")
-    return {
-        "cpu": model[1] if model else platform.machine(),
-        "cores": os.cpu_count(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "gpu": torch.cuda.get_device_name(options.device) if on_cuda else None,
-        "torch": torch.__version__,
-        "runtimes": installed(),
-    }
-
-
-def file_name(about: dict[str, Any]) -> str:
-    named = re.sub(r"[^a-z0-9]+", "_", (about["gpu"] or f"{about['cpu']} {about['instructions']}").lower()).strip("_")
-    return f"inference_{named}.json"
-
-
 class Results:
     """The rows so far, in a file that is whole after every one."""
 
@@ -306,9 +286,9 @@ def parsed() -> argparse.Namespace:
 def main() -> None:
     options = parsed()
     torch.set_num_threads(options.threads)
-    about = machine(options)
+    about = {**machines.about(options.device), "runtimes": installed()}
     settings = {"device": options.device, "threads": options.threads}
-    results = Results(options.json or RESULTS / file_name(about), about, settings)
+    results = Results(options.json or RESULTS / f"inference_{machines.slug(options.device)}.json", about, settings)
     begun = time.perf_counter()
     jobs: dict[str, Callable[[], list[dict[str, Any]]]] = {}
     if options.device == "cpu":

@@ -13,13 +13,13 @@ draws is 1.0 % (one standard error). Writes benchmarks/results/intervals.json an
 import argparse
 import json
 import os
-import platform
 import time
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import machines
 import numpy as np
 
 from angulus.evaluation import SubjectScores, calibrate_threshold
@@ -223,7 +223,7 @@ def main() -> None:
     head = f"coverage of 95 % intervals in {chosen.draws} draws of each population, {chosen.replicates} replicates each"
     record = {
         **{"what": head, "monte_carlo_error": (0.95 * 0.05 / chosen.draws) ** 0.5},
-        **{"date": datetime.now(UTC).date().isoformat(), "machine": platform.machine(), "cores": os.cpu_count()},
+        **{"date": datetime.now(UTC).date().isoformat(), "machine": machines.words(), "cores": os.cpu_count()},
         **{"command": "python benchmarks/intervals.py", "cpu_seconds": round(time.process_time(), 1)},
         **{"populations": [asdict(population) for population in populations], "results": results},
     }

@@ -21,7 +21,6 @@ Writes benchmarks/results/leaks.json, leaks_people.md and leaks_copies.md. Photo
 import argparse
 import io
 import json
-import platform
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +29,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import machines
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -331,7 +331,7 @@ def main() -> None:
     results: dict[str, Any] = json.loads(file.read_text()) if file.exists() and options.only else {}
     results |= {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "machine": f"{platform.processor() or platform.machine()}, torch {torch.__version__}",
+        "machine": f"{machines.words()}, torch {torch.__version__}",
         "threads": torch.get_num_threads(),
     }
     if options.only in (None, "people"):

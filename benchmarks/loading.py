@@ -21,7 +21,6 @@ import argparse
 import importlib
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import machines
 import numpy as np
 import torch
 from loading_cases import (
@@ -179,7 +179,7 @@ def main() -> None:
         rows = rows_of(measured(cases_of(sources, shards, module), chosen.repeats, chosen.moment))
         images = len(sources["packed"])
     record = {
-        **{"date": datetime.now(UTC).date().isoformat(), "machine": platform.machine(), "processors": os.cpu_count()},
+        **{"date": datetime.now(UTC).date().isoformat(), "machine": machines.words(), "processors": os.cpu_count()},
         "command": f"python benchmarks/loading.py --repeats {chosen.repeats} --moment {chosen.moment:g}",
         **{"images": images, "load_before": round(load, 2), "decoder": decoder(), "torch": torch.__version__},
         "webdataset": module if isinstance(module, str) else module.__version__,

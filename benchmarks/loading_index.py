@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import machines
 import numpy as np
 
 from angulus.config import load
@@ -227,7 +228,7 @@ def main() -> None:
             "identities": options.identities,
             **measured("recipe", folder),
             **measured("ways", folder),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            "machine": machines.words(),
             "python": platform.python_version(),
             "numpy": np.__version__,
             "date": datetime.now(UTC).date().isoformat(),

@@ -9,12 +9,12 @@ Images are drawn faces at 64x64 of as many people as the batch has; labels are d
 
 import argparse
 import json
-import platform
 import resource
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import machines
 import numpy as np
 import torch
 
@@ -76,7 +76,7 @@ def main() -> None:
         "weights_and_momentum_mib": held,
         "beyond_mib": beyond,
         "threads": torch.get_num_threads(),
-        "machine": platform.processor() or platform.machine(),
+        "machine": machines.words(),
         "torch": torch.__version__,
         "date": datetime.now(UTC).date().isoformat(),
     }

@@ -16,12 +16,12 @@ The stored embeddings: angulus embed data/mobilefacenet/068.ckpt data/glint24 --
 import argparse
 import json
 import logging
-import platform
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import machines
 import numpy as np
 import torch
 
@@ -167,7 +167,7 @@ class Grid:
     def add(self, name: str, row: dict[str, Any]) -> None:
         self.rows[name] = row
         record = {
-            **{"date": datetime.now(UTC).date().isoformat(), "machine": platform.machine(), "threads": 1},
+            **{"date": datetime.now(UTC).date().isoformat(), "machine": machines.words(), "threads": 1},
             **{"command": "python benchmarks/purification.py", "init": str(self.init or ""), "rows": self.rows},
         }
         self.file.parent.mkdir(parents=True, exist_ok=True)

@@ -21,8 +21,6 @@ import argparse
 import heapq
 import json
 import os
-import platform
-import re
 import shlex
 import subprocess
 import sys
@@ -32,6 +30,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import machines
 import numpy as np
 import torch
 
@@ -247,19 +246,6 @@ def listed_pairs(dim: int, pairs: int) -> list[dict[str, Any]]:
     return rows
 
 
-def machine() -> dict[str, Any]:
-    processor = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return {
-        "cpu": processor[1] if processor else platform.machine(),
-        "cores": os.cpu_count(),
-        "load_average": os.getloadavg()[0],
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-    }
-
-
 def main() -> int:
     if sys.argv[1:2] == ["--job"]:
         return child(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
@@ -274,7 +260,8 @@ def main() -> int:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["python", *sys.orig_argv[1:]]),
         "clock": "CPU time, 1 thread",
-        "machine": machine(),
+        "machine": {**machines.about(), "numpy": np.__version__},
+        "load_average": os.getloadavg()[0],
         "identification": [
             row for dim in options.dims for row in identification(dim, options.distractors, options.matrix)
         ],

@@ -1,5 +1,6 @@
 """The scripts in benchmarks/ run."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -36,6 +37,49 @@ def test_heads_are_compared_timed_and_written(tmp_path):
     assert done.stdout.count("| streamed-recompute |") == 2
 
 
+def test_heads_are_kept_and_what_the_budget_leaves_out_is_named(tmp_path):
+    file = tmp_path / "heads.json"
+    options = ("--classes", "200", "--examples", "8", "--subcenters", "1", "--only", "dense", "streamed-stash")
+    assert "left out for --budget: floor, dense" in heads(file, *options, "--budget", "0").stdout
+    (run,) = json.loads(file.read_text())["runs"]
+    assert (run["heads"], run["left_out"]) == ({}, ["floor", "dense", "streamed-stash"])
+    assert heads(file, *options[:-1]).returncode == 0
+    first = json.loads(file.read_text())["runs"][0]["heads"]
+    assert heads(file, *options).returncode == 0
+    (run,) = json.loads(file.read_text())["runs"]
+    assert list(run["heads"]) == ["floor", "dense", "streamed-stash"]
+    assert {name: run["heads"][name] for name in first} == first
+    assert run["left_out"] == []
+    heads(file, *options, "--again")
+    assert json.loads(file.read_text())["runs"][0]["heads"]["dense"] != first["dense"]
+
+
+def test_a_processor_that_emulates_bfloat16_measures_none_of_it(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    script = importlib.import_module("heads")
+    problem = script.Problem(200, 8, 1, "cpu")
+    for factor, told in ((31.0, "not measured: bfloat16 products take 31 times as long here"), (0.4, None)):
+        monkeypatch.setattr(script, "bfloat16_factor", lambda factor=factor: factor)
+        assert script.obstacle(script.CANDIDATES["streamed-stash-bf16"], problem, 2**30) == told
+        assert script.obstacle(script.CANDIDATES["streamed-stash"], problem, 2**30) is None
+
+
+def test_machines_are_named_by_what_they_compute_with(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    machines = importlib.import_module("machines")
+    cpuinfo = tmp_path / "cpuinfo"
+    monkeypatch.setattr(machines, "CPUINFO", cpuinfo)
+    monkeypatch.setattr(machines, "bound_cores", lambda: 2)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    cpuinfo.write_text("model name\t: AMD EPYC\nflags\t\t: fpu avx2\n")
+    assert (machines.slug(), machines.words()) == ("cpu_avx2", "two AMD EPYC cores, AVX2, no native bf16")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    cpuinfo.write_text("model name\t: AMD EPYC\nflags\t\t: fpu avx2 avx512_bf16\n")
+    assert machines.slug() == "cpu_avx512_bf16"
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100 80GB HBM3")
+    assert machines.slug("cuda") == "nvidia_h100_80gb_hbm3"
+
+
 def test_a_head_that_does_not_fit_is_left_out_and_says_so(tmp_path):
     file = tmp_path / "heads.json"
     options = ("--classes", "10000000000", "--examples", "8", "--subcenters", "1", "--only", "dense")
@@ -65,8 +109,8 @@ def test_speed_is_that_of_four_products_beside_the_peak():
     finally:
         sys.path.remove(str(SCRIPT.parent))
     problem = script.Problem(1_000_000, 1024, 1, "cuda")
-    row = script.Row(seconds=[0.02, 0.01, 0.01])
-    known = script.figures(problem, row, row, peak=790e12)
+    row = script.Row(seconds=[0.02, 0.01, 0.01], floor=[0.01, 0.01, 0.01])
+    known = script.figures(problem, row, peak=790e12)
     assert known["operations_per_second"] == pytest.approx(8 * 1024 * 512 * 1e6 / 0.01)
     assert known["time_over_peak"] == pytest.approx(790 / 419.43, rel=1e-4)
     assert "| 419 | 1.88 |" in script.table({"fused": known}, "dense")

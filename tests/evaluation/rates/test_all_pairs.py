@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from real_data import SHARED, needs_shared
 
+import angulus.evaluation.rates.all_pairs as all_pairs_module
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
 from angulus.evaluation import equal_error_rate, verify
@@ -98,6 +99,26 @@ def test_a_screen_finds_the_same_thresholds() -> None:
         assert got.threshold == pytest.approx(want.threshold, abs=2e-7)
     with pytest.raises(EvaluationError, match="a screen finds thresholds for FARs up to"):
         all_pairs(vectors, labels, fars=(0.1,), screen=True)
+
+
+@pytest.mark.parametrize(("pays", "far", "screened"), [(True, 1e-3, True), (False, 1e-3, False), (True, 0.1, False)])
+def test_a_screen_is_taken_by_itself_where_bfloat16_pays(
+    monkeypatch: pytest.MonkeyPatch, pays: bool, far: float, screened: bool
+) -> None:
+    vectors, labels = people(600, 30, dim=32)
+    asked = []
+
+    def noted(*args, screen: bool = False, **options):
+        asked.append(screen)
+        return stream_pairs(*args, screen=screen, **options)
+
+    monkeypatch.setattr(all_pairs_module, "bfloat16_pays", lambda device: pays)
+    monkeypatch.setattr(all_pairs_module, "stream_pairs", noted)
+    found = all_pairs(vectors, labels, fars=(far,), tail=50, screen=None)
+    assert asked[1] is screened  # the first call looks at a sample
+    wanted = all_pairs(vectors, labels, fars=(far,), tail=50)
+    assert found.tars_at_fars((far,))[0].true_accepts == wanted.tars_at_fars((far,))[0].true_accepts
+    np.testing.assert_allclose(found.kept.tail[-50:], wanted.kept.tail[-50:], atol=2e-7)
 
 
 @settings(max_examples=30, deadline=None)

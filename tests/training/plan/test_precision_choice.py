@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from small_run import small
 
 from angulus.config import load
+from angulus.heads import Fused, Panels, Strategy, Streamed
 from angulus.models import InputSpec, TinyNet
 from angulus.training import train
 from angulus.training.plan import precision_choice
@@ -55,6 +57,33 @@ def test_an_explicit_bfloat16_is_kept_with_one_warning(
         found, _ = with_precision(small(tmp_path, precision="bfloat16"), network(), CPU)
     assert found.train.precision == "bfloat16"
     assert ("takes 13.2 times as long as float32" in caplog.text) == said
+
+
+@pytest.mark.parametrize(
+    ("strategy", "factor", "said"),
+    [
+        (Streamed(products="bfloat16"), 13.2, 1),
+        (Panels(products="bfloat16"), 13.2, 1),
+        (Streamed(products="bfloat16"), 0.4, 0),
+        (Streamed(), 13.2, 0),
+        (Fused(products="bfloat16"), 13.2, 1),
+    ],
+)
+def test_products_that_a_processor_emulates_are_kept_with_one_warning(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    strategy: Strategy,
+    factor: float,
+    said: int,
+) -> None:
+    monkeypatch.setattr(precision_choice, "bfloat16_factor", lambda: factor)
+    experiment = small(tmp_path, precision="float32")
+    experiment = replace(experiment, head=replace(experiment.head, strategy=strategy))
+    with caplog.at_level(logging.WARNING, logger="angulus"):
+        found, _ = with_precision(experiment, network(), CPU)
+    assert found.head.strategy == strategy
+    assert caplog.text.count("head.strategy.products=bfloat16 takes 13.2 times as long") == said
 
 
 def test_timing_leaves_the_network_and_the_random_numbers_alone() -> None:

@@ -34,7 +34,7 @@ def subject_scores(embeddings: EmbeddingSet, pairs: Pairs | None, far: float, vi
             f"FAR {far:g} of all pairs of {images:,} images would keep {tail:,} scores; ask for a smaller FAR or give a"
             " pair list"
         )
-    kept = all_pairs(vectors, embeddings.labels, fars=(far,), tail=tail).kept
+    kept = all_pairs(vectors, embeddings.labels, fars=(far,), tail=tail, screen=None).kept
     return SubjectScores.of_all_pairs(
         embeddings.labels,
         **{"genuine": kept.genuine, "genuine_rows": kept.genuine_left},

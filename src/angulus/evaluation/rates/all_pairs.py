@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 
+from angulus.devices.bfloat16 import bfloat16_pays
 from angulus.errors import EvaluationError
 from angulus.evaluation.rates.roc import EqualErrorRate, OperatingPoint, RocCurve, ScoreHistogram, allowed_false_accepts
 from angulus.evaluation.scores.cosines import checked_labels
@@ -177,7 +179,7 @@ def all_pairs(
     fars: Sequence[float],
     device: str = "cpu",
     group: "dist.ProcessGroup | None" = None,
-    screen: bool = False,
+    screen: bool | None = False,
     tail: int = 0,
     seed: int = 0,
 ) -> AllPairs:
@@ -186,12 +188,15 @@ def all_pairs(
     fars: the FARs whose thresholds are wanted; lower ones than the lowest come free.  device: where the products are
     computed.  group: processes that share the blocks; all must call this with the same set, and all get the result.
     screen: look for high scores with bfloat16 products, which cannot miss one, and score those again in float32:
-    faster, the same TAR at FAR, but for FARs up to TAIL_FAR only, and without EER, AUC and curves.
+    faster, the same TAR at FAR, but for FARs up to TAIL_FAR only, and without EER, AUC and curves. None: where FARs
+    allow it, one process computes, and bfloat16 products are faster on the device.
     tail: keep at least so many of the highest impostor scores (all, where there are no more), and with them and the
     genuine scores the rows of both images, as intervals want them (`needed_tail`).
     """
     labels = checked_labels(labels, len(vectors))
     check_genuine(labels)
+    if screen is None:
+        screen = group is None and max(fars) <= TAIL_FAR and bfloat16_pays(torch.device(device))
     if screen and max(fars) > TAIL_FAR:
         raise EvaluationError(f"a screen finds thresholds for FARs up to {TAIL_FAR:g}, got {max(fars):g}")
     windows = guessed(vectors, labels, fars, device, seed, tail)

@@ -91,7 +91,9 @@ def break_down(
     if embeddings.labels is None:
         raise EvaluationError("all pairs of a set need labels, and these embeddings have none; give a pair list")
     groups = grouping.of_images(embeddings)
-    found = all_pairs(embeddings.unit(view), embeddings.labels, fars=(point.far,), tail=point.false_accepts + 100)
+    found = all_pairs(
+        embeddings.unit(view), embeddings.labels, fars=(point.far,), tail=point.false_accepts + 100, screen=None
+    )
     kept = found.kept
     return group_breakdown(
         embeddings.labels,

@@ -57,10 +57,11 @@ class Problem:
             return None
         return inverse_of(self.weight[classes].flatten(0, 1))
 
-    def products(self, classes: slice) -> Tensor:
-        """[n, c' * k] products with the weight rows of a range of classes, without gradient; see `half_product`."""
+    def products(self, classes: slice, out: Tensor | None = None) -> Tensor:
+        """[n, c' * k] products with the weight rows of a range of classes, without gradient; see `half_product`.
+        out: where they may be written."""
         rows = self.weight[classes].flatten(0, 1)
-        return half_product(self.unit, rows.T) if self.half else self.unit @ rows.T
+        return half_product(self.unit, rows.T) if self.half else torch.mm(self.unit, rows.T, out=out)
 
     def cosines(self, products: Tensor, inverse: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """[n, c'] cosines (for free weights the products), and the nearest sub-center of each [n, c'] (None where
@@ -138,23 +139,23 @@ class Logits:
     def others(self, cos: Tensor) -> Tensor:
         return cos if self.emphasis is None else self.emphasis(cos)
 
-    def __call__(self, cos: Tensor, classes: slice) -> Tensor:
-        """[n, c'] logits of a range of classes; a new tensor."""
-        return self.finished(self.others(cos), classes)
+    def __call__(self, cos: Tensor, classes: slice, out: Tensor | None = None) -> Tensor:
+        """[n, c'] logits of a range of classes; a new tensor, or `out`, without gradient."""
+        return self.finished(self.others(cos), classes, out)
 
-    def finished(self, others: Tensor, classes: slice) -> Tensor:
-        scaled = others * (self.scale[:, None] if self.scale.ndim else self.scale)
-        return scaled if self.bias is None else scaled + self.bias[classes]
+    def finished(self, others: Tensor, classes: slice, out: Tensor | None = None) -> Tensor:
+        scaled = torch.mul(others, self.scale[:, None] if self.scale.ndim else self.scale, out=out)
+        return scaled if self.bias is None else torch.add(scaled, self.bias[classes], out=out)
 
-    def with_slopes(self, cos: Tensor, classes: slice) -> tuple[Tensor, Tensor | None]:
-        """Logits and the slope of the emphasis [n, c'], None where it is 1 everywhere."""
+    def with_slopes(self, cos: Tensor, classes: slice, out: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Logits (in `out`) and the slope of the emphasis [n, c'], None where it is 1 everywhere."""
         if self.emphasis is None:
-            return self(cos, classes), None
+            return self(cos, classes, out), None
         with torch.enable_grad():
             variable = cos.detach().requires_grad_()
             others = self.emphasis(variable)
             (slopes,) = torch.autograd.grad(others.sum(), variable)
-        return self.finished(others.detach(), classes), slopes
+        return self.finished(others.detach(), classes, out), slopes
 
 
 @dataclass(frozen=True)

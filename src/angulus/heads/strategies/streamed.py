@@ -8,6 +8,7 @@ other classes, and in its backward pass the gradients of embeddings, weights, bi
     dx_i  = sum_j G_ij w_j / |w_j|
     dw_j  = (sum_i G_ij x_i - w_j / |w_j| sum_i G_ij c_ij) / |w_j|
 
+What is the same for all classes of an example, grad_rest_i s_i, is applied to matrices [n, d] and not to G.
 "recompute" looks at every chunk twice (four matrix products in all); "stash" keeps the cosines of the forward pass, or
 their exponentials in bfloat16, in one [n, c] buffer and needs three. Where logits have a known bound no running
 maximum is needed.
@@ -170,6 +171,25 @@ class Kept:
     are_products: bool = False
 
 
+class Scratch:
+    """Memory for one matrix, used by every chunk in turn: fresh memory would cost more than the arithmetic in it."""
+
+    def __init__(self, problem: Problem, columns: int) -> None:
+        self.examples = len(problem.unit)
+        self.memory = problem.unit.new_empty(self.examples * columns)
+
+    def matrix(self, columns: int) -> Tensor:
+        """[n, columns], contiguous; overwrites what was asked for before."""
+        return self.memory[: self.examples * columns].view(self.examples, columns)
+
+
+def scratches(problem: Problem, chunk: int) -> tuple[Scratch, Scratch]:
+    """For the products of a chunk, and for its logits."""
+    classes, subcenters, _ = problem.weight.shape
+    columns = min(chunk, classes)
+    return Scratch(problem, columns * subcenters), Scratch(problem, columns)
+
+
 def chunks(problem: Problem, size: int) -> Iterator[slice]:
     """Ranges of classes."""
     count = problem.weight.shape[0]
@@ -206,11 +226,15 @@ class StreamedSums(torch.autograd.Function):
         summed, plain = torch.zeros_like(peak), torch.zeros_like(peak)
         kept: list[Kept] = []
         inverses: list[Tensor | None] = []
+        subcenters = problem.weight.shape[1]
+        first, second = scratches(problem, job.chunk)
+        reused = job.keep in ("nothing", "exponentials")
         for classes in chunks(problem, job.chunk):
+            count = classes.stop - classes.start
             inverses.append(problem.inverse_lengths(classes))
-            products = problem.products(classes)
+            products = problem.products(classes, first.matrix(count * subcenters) if reused else None)
             cos, center = problem.cosines(products, inverses[-1])
-            values = logits(cos, classes)
+            values = logits(cos, classes, second.matrix(count))
             if job.total:
                 plain.add_(problem.put_own_(values, classes, 0.0).sum(dim=1))
             problem.drop_own_(values, classes)
@@ -244,36 +268,48 @@ class StreamedSums(torch.autograd.Function):
         grad_weight = WeightGradient(problem, job.chunk, grad_own)
         grad_bias = None if bias is None else torch.empty_like(bias)
         grad_scale = torch.zeros_like(rest) if ctx.needs_input_grad[3] else None
+        # what stands before the shares of an example; with the total they are no multiple of grad_rest any more
+        before = torch.ones_like(rest) if job.total else grad_rest
+        factor = before * scale
+        pull = unit * factor[:, None]
+        first, second = scratches(problem, job.chunk)
         kept = iter(ctx.kept)
         for classes, inverse in zip(chunks(problem, job.chunk), ctx.inverses, strict=True):
-            recomputed = job.keep == "nothing"
-            stashed = Kept(problem.products(classes), None, are_products=True) if recomputed else next(kept)
+            count = classes.stop - classes.start
+            if job.keep == "nothing":
+                place = first.matrix(count * problem.weight.shape[1])
+                stashed = Kept(problem.products(classes, place), None, are_products=True)
+            else:
+                stashed = next(kept)
             slopes: Tensor | None = None
             cos: Tensor | None = None
             if job.keep == "exponentials":
                 assert stashed.peak is not None
                 center = None if stashed.center is None else stashed.center.long()
-                shares = stashed.values.to(rest.dtype).mul_(((stashed.peak - rest).exp_() * grad_rest)[:, None])
+                shares = torch.mul(stashed.values, (stashed.peak - rest).exp_()[:, None], out=second.matrix(count))
             else:
                 if stashed.are_products:
                     cos, center = problem.cosines(stashed.values, inverse)
                 else:
                     cos, center = stashed.values, None if stashed.center is None else stashed.center.long()
-                values, slopes = logits.with_slopes(cos, classes)
-                shares = problem.drop_own_(values, classes).sub_(rest[:, None]).exp_().mul_(grad_rest[:, None])
+                values, slopes = logits.with_slopes(cos, classes, second.matrix(count))
+                shares = problem.drop_own_(values, classes).sub_(rest[:, None]).exp_()
             if job.total:
-                problem.put_own_(shares.add_(grad_total[:, None]), classes, 0.0)
+                problem.put_own_(shares.mul_(grad_rest[:, None]).add_(grad_total[:, None]), classes, 0.0)
             if grad_bias is not None:
-                grad_bias[classes] = shares.sum(dim=0)
+                grad_bias[classes] = before @ shares
             if grad_scale is not None:
                 assert cos is not None
                 grad_scale += (shares * logits.others(cos)).sum(dim=1)
-            inner = shares.mul_(column(scale))
-            inner = inner if slopes is None else inner.mul_(slopes)
-            gradients_of_chunk(problem, classes, inner, cos, center, inverse, grad_unit, grad_weight)
+            inner = shares if slopes is None else shares.mul_(slopes)
+            along = None if cos is None else torch.mul(inner, cos, out=first.matrix(count))
+            gradients_of_chunk(
+                problem, classes, Pull(inner, along, center, factor, pull), inverse, grad_unit, grad_weight
+            )
+        grad_unit.mul_(factor[:, None])
         grad_unit.addcmul_(grad_weight.own_rows, grad_own[:, None])
-        if grad_scale is not None and scale.ndim == 0:
-            grad_scale = grad_scale.sum()
+        if grad_scale is not None:
+            grad_scale = grad_scale.mul_(before) if scale.ndim else grad_scale @ before
         return grad_unit, grad_weight.whole, grad_bias, grad_scale, None
 
 
@@ -321,39 +357,55 @@ class WeightGradient:
         self.problem.move(slice(start, stop), self.buffer[:count])
 
 
+@dataclass(frozen=True)
+class Pull:
+    """How a chunk's cosines pull at both sides.
+
+    inner: [n, c'] gradients of the cosines but for `factor`; overwritten.  along: [n, c'] the same times the cosines,
+        None where they are not known any more.  center: [n, c'] which sub-center was nearest, None for one.
+    factor: [n].  unit: [n, d] embeddings times `factor`.
+    """
+
+    inner: Tensor
+    along: Tensor | None
+    center: Tensor | None
+    factor: Tensor
+    unit: Tensor
+
+    def spread(self, values: Tensor, subcenters: int) -> Tensor:
+        """[n, c'] to [n, c' * k]: each at its sub-center, 0 at the others."""
+        if self.center is None:
+            return values
+        room = values.new_zeros(*values.shape, subcenters)
+        return room.scatter_(2, self.center[..., None], values[..., None]).flatten(1)
+
+
 def gradients_of_chunk(
     problem: Problem,
     classes: slice,
-    inner: Tensor,
-    cos: Tensor | None,
-    center: Tensor | None,
+    pull: Pull,
     inverse: Tensor | None,
     grad_unit: Tensor,
     grad_weight: WeightGradient,
 ) -> None:
-    """Add a chunk's part to grad_unit [n, d] and give the gradient of its rows.
-
-    inner: [n, c'] gradients of the cosines.  cos: [n, c'], None where they are not known any more.
-    center: [n, c'] which sub-center was nearest, None for one.
-    """
+    """Add a chunk's part to grad_unit [n, d], but for the factor, and give the gradient of its rows."""
+    subcenters = problem.weight.shape[1]
     rows = problem.weight[classes].flatten(0, 1)
     target = grad_weight.rows(classes)
-    projected = None if cos is None else inner * cos
-    if center is not None:
-        spread = inner.new_zeros(*inner.shape, problem.weight.shape[1])
-        if projected is not None:
-            projected = spread.clone().scatter_(2, center[..., None], projected[..., None]).flatten(1)
-        inner = spread.scatter_(2, center[..., None], inner[..., None]).flatten(1)
+    inner = pull.spread(pull.inner, subcenters)
     if problem.half:
-        target.copy_(half_product(inner.T, problem.unit))
+        target.copy_(half_product(inner.T, pull.unit))
     else:
-        torch.mm(inner.T, problem.unit, out=target)
+        torch.mm(inner.T, pull.unit, out=target)
     if inverse is not None:
         # what the rows' own direction takes of the gradient: sum_i G_ij c_ij, or the same by way of the row
-        along = (target * rows).sum(dim=1).mul_(inverse) if projected is None else projected.sum(dim=0)
+        if pull.along is None:
+            along = (target * rows).sum(dim=1).mul_(inverse)
+        else:
+            along = pull.factor @ pull.spread(pull.along, subcenters)
         # in this order no product leaves float32, however short a row is
         target.addcmul_(rows, (along * inverse)[:, None], value=-1.0).mul_(inverse[:, None])
-        inner = inner * inverse
+        inner.mul_(inverse)
     if problem.half:
         grad_unit.add_(half_product(inner, rows))
     else:

@@ -101,7 +101,7 @@ def calibrated(faces: Faces, fars: tuple[float, ...], *, seed: int = 0) -> list[
     """
     count = len(faces.units)
     tail = needed_tail(min(4 * max(fars), 1.0), count * (count - 1) // 2) + 2000
-    kept = all_pairs(faces.units, faces.people, fars=fars, tail=tail).kept
+    kept = all_pairs(faces.units, faces.people, fars=fars, tail=tail, screen=None).kept
     scores = SubjectScores.of_all_pairs(
         faces.people,
         **{"genuine": kept.genuine, "genuine_rows": kept.genuine_left},

@@ -12,6 +12,8 @@ from typing import Literal
 
 import torch
 
+from angulus.devices.bfloat16 import CAPABILITY, bfloat16_factor
+from angulus.heads import Strategy
 from angulus.models import EmbeddingModel
 from angulus.training.distributed import Processes
 from angulus.training.experiment import Experiment
@@ -21,7 +23,6 @@ log = logging.getLogger(__name__)
 
 Precision = Literal["float32", "bfloat16"]
 
-CAPABILITY = 8  # the first CUDA architecture with bfloat16 products
 FASTER = 0.8  # bfloat16 must take at most this share of float32's time; rounding is not paid for by less
 SLOWER = 1.2  # from here on an explicit bfloat16 is worth a warning
 _SECONDS = 0.2  # that a pass in float32 may take, so that an emulated one takes a few
@@ -49,7 +50,22 @@ def with_precision(
             "takes the faster one",
             choice.factor,
         )
+    if group is None or group.is_first:
+        warn_of_products(experiment.head.strategy, device)
     return replace(experiment, train=replace(experiment.train, precision=choice.chosen)), choice
+
+
+def warn_of_products(strategy: Strategy, device: torch.device) -> None:
+    """Say it where a head multiplies in bfloat16 on a CPU that is slower in it."""
+    if device.type != "cpu" or getattr(strategy, "products", None) != "bfloat16":
+        return
+    factor = bfloat16_factor()
+    if factor > SLOWER:
+        log.warning(
+            "head.strategy.products=bfloat16 takes %.1f times as long as float32 in the head's products on this "
+            "device; head.strategy.products=float32 is faster",
+            factor,
+        )
 
 
 def choose(

@@ -182,6 +182,8 @@ def start_folder(folder: Path, recipe: dict[str, Any], resume: bool) -> None:
         before = dict(read_json(path))
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} is no recipe of a run ({error}): the run cannot be resumed") from error
+    if isinstance(before.get("train"), dict):  # fields that came after the run began are as they are now
+        before["train"] = {**recipe["train"], **before["train"]}
     different = differences({**before, "out": None}, {**recipe, "out": None})  # a folder may be moved
     if different:
         raise CheckpointError(
