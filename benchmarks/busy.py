@@ -2,9 +2,9 @@
 
     python benchmarks/busy.py --rounds 3
 
-Every command is a process of its own with its usual settings, from start to end. Quiet and busy runs take turns; beside
-means one endless loop for each core that may be used. A fair share of a busy core is half of it, so a ratio of 2 is what
-waiting for the other costs; what is above comes from threads that wait for each other. The JSON is written after every
+Every command is a process of its own with its usual settings, from start to end. Quiet and busy runs take turns; busy
+means beside one endless loop for each core that may be used. A fair share of such a core is half of it, so a ratio of 2
+is what sharing costs; what is above comes from threads that wait for each other. The JSON is written after every
 command; `--budget` stops before a command that is not expected to end in time, and what was left out is named.
 """
 

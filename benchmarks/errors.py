@@ -70,6 +70,13 @@ def full_disk(home: Path) -> str:
         subprocess.run(["umount", str(disk)], check=False)
 
 
+def claim(path: Path) -> None:
+    """One value that is said to be a trillion."""
+    import torch
+
+    torch.save({"fc.weight": torch.zeros(1).expand(10**12)}, path)
+
+
 def strangers(home: Path) -> dict[str, str]:
     """Files and folders of strangers, and lists as people save them."""
     run = home / "stranger"
@@ -88,9 +95,16 @@ def strangers(home: Path) -> dict[str, str]:
     vectors = np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)
     np.savez(home / "repeated.npz", embeddings=vectors, keys=np.array(["a", "b", "b", "c"]))
     (home / "pairs.csv").write_text("a,b,same\na,b,1\na,c,0\n")
-    known = [*RUN, "data.path=people"]
+    known, embed = [*RUN, "data.path=people"], ["embed", "claims.pt", "people", "--out", "x.npz"]
+    (home / "linked").mkdir()
+    (home / "linked" / "checkpoints").symlink_to(home / "people")
+    claim(home / "claims.pt")
     return {
         "a class named by the recipe of a stranger's run": said("train", "--resume", "stranger", home=home),
+        "the same, named by its file": said("train", "stranger/recipe.json", home=home),
+        "a link in a run that leads out of it": said(*known, "out=linked", home=home),
+        "the recipe of a run without a place for the new one": said("train", "first", home=home),
+        "weights that claim more than the file holds": said(*embed, home=home),
         "EPS under the name of a JPEG": said(*RUN, "data.path=eps", "out=e", home=home),
         "a list that names a device": said("convert", "device.csv", "copy", "--to", "folder", home=home),
         "a list of names in UTF-16": said(*known, "data.identities.exclude_from=names.txt", "out=f", home=home),

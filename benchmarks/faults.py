@@ -1,6 +1,6 @@
 """What becomes of damaged files: every reader against seeded mutations of a small sound file.
 
-    python benchmarks/faults.py               300 mutations for each of 20 readers, about a minute
+    python benchmarks/faults.py               300 mutations for each of 23 readers, about a minute
     python benchmarks/faults.py --each 1000
 
 Byte flips, cuts, blocks inserted, repeated, zeroed and lost (tests/faults). Accepted are the same result and an

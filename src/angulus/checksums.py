@@ -10,6 +10,8 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
+from angulus.files import BoundedReader
+
 MARK = b"\nangulus-crc32 "
 LENGTH = len(MARK) + 9
 _AT_ONCE = 2**20
@@ -61,17 +63,16 @@ def check(path: Path) -> bool:
     stored = _seal_of(path)
     if stored is None:
         return False
-    with path.open("rb") as file:
-        found = _checksum(file, path.stat().st_size - LENGTH)
+    with BoundedReader(path) as file:
+        found = _checksum(file, file.size - LENGTH)
     if stored != b"%08x\n" % found:
         raise ChecksumError("its checksum is another than when it was written: bytes of it are damaged")
     return True
 
 
 def _seal_of(path: Path) -> bytes | None:
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        file.seek(max(0, size - LENGTH))
+    with BoundedReader(path) as file:
+        file.seek(max(0, file.size - LENGTH))
         end = file.read()
     return end[len(MARK) :] if len(end) == LENGTH and end.startswith(MARK) else None
 

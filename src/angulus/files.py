@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 _AT_ONCE = 2**16
@@ -27,6 +28,49 @@ def open_regular(path: str | Path) -> int:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         raise OSError(errno.EINVAL, "it is a device, a pipe or a socket, not a regular file", str(path))
     return descriptor
+
+
+def open_in_place(path: str | Path) -> int:
+    """A descriptor of a regular file to read and to write at its end, made where it is missing.
+
+    Raises OSError, also for a link and for a file that has a second name: what is written would end up elsewhere.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | (_FLAGS & ~os.O_RDONLY)
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise OSError(errno.ELOOP, f"{Path(path).name} in it is a link; remove it", str(path)) from None
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(descriptor)
+        what = "has a second name elsewhere" if stat.S_ISREG(found.st_mode) else "is no regular file"
+        raise OSError(errno.EINVAL, f"{Path(path).name} in it {what}; remove it", str(path))
+    return descriptor
+
+
+def links_out(folder: Path, *, files: bool = False) -> Iterator[Path]:
+    """Links below a folder to folders that are not in it; what is written through them lands elsewhere.
+
+    files: also links to files elsewhere, or to nothing. Raises OSError where a folder cannot be read.
+    """
+    home = folder.resolve()
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(Path(entry.path))
+                elif entry.is_symlink() and (files or entry.is_dir()) and not _is_within(Path(entry.path), home):
+                    yield Path(entry.path)
+
+
+def _is_within(link: Path, home: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(home)
+    except (OSError, RuntimeError):  # links in a circle
+        return False
 
 
 class BoundedReader(io.BufferedReader):

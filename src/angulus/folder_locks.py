@@ -1,6 +1,7 @@
 """One process at a time works in a folder: a lock that the system lets go when its holder ends, in whatever way."""
 
 import os
+import re
 import socket
 import time
 from collections.abc import Generator
@@ -9,9 +10,12 @@ from pathlib import Path
 from typing import TextIO
 
 from angulus.errors import AngulusError
+from angulus.files import BoundedReader, links_out, open_in_place
 
 LOCK = ".lock"
 PATIENCE = 5.0  # seconds; what a killed process leaves behind, such as its loaders, ends within that
+_MOST = 300  # bytes of what the holder says of itself
+_PLAIN = re.compile(r"[^ -~]")
 
 
 @contextmanager
@@ -21,10 +25,12 @@ def locked(
     """Hold a folder, which is made where it is missing, while the block runs.
 
     doing: what the holder does in it, for the message.  patience: seconds to wait for another holder.
-    Raises `error`, naming the process that holds it, or because the folder cannot be written.
+    Raises `error`, naming the process that holds it, or because the folder cannot be written, or holds a link through
+    which something would be written elsewhere. The folder itself may be a link.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        check_links(folder, error)
         file = _taken(folder / LOCK, time.monotonic() + patience)
     except BlockingIOError:
         raise error(
@@ -42,6 +48,15 @@ def locked(
             file.close()
 
 
+def check_links(folder: Path, error: type[AngulusError]) -> None:
+    """Raise `error` where a link in a folder, at any depth, leads to a folder that is not in it."""
+    for link in links_out(folder):
+        raise error(
+            f"{link} is a link that leads out of {folder}, to {link.resolve()}: nothing is written through it; put a "
+            f"folder in its place, or move all of {folder} there and make a link to it"
+        )
+
+
 def _taken(path: Path, deadline: float) -> TextIO | None:
     """The lock file, held; None on systems without such locks. Raises BlockingIOError where another holds it."""
     try:
@@ -49,7 +64,7 @@ def _taken(path: Path, deadline: float) -> TextIO | None:
     except ImportError:  # not on this system: two processes at once are the user's care
         return None
     while True:
-        file = path.open("a+", encoding="utf-8")
+        file = os.fdopen(open_in_place(path), "r+", encoding="utf-8")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.stat(path).st_ino == os.fstat(file.fileno()).st_ino:
@@ -72,6 +87,7 @@ def _taken(path: Path, deadline: float) -> TextIO | None:
 
 def _holder(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip() or "one that has only begun"
+        with BoundedReader(path) as file:
+            return _PLAIN.sub("?", file.read(_MOST).decode("utf-8", "replace").strip()) or "one that has only begun"
     except OSError:
         return "one that has just ended"

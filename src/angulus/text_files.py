@@ -7,7 +7,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -61,11 +61,21 @@ def read_rows(
 ) -> Iterator[tuple[int, list[str]]]:
     """The number and the cells of every row of a table that is not empty; raises `error` as `opened_text`."""
     with opened_text(path, error, what) as file:
-        rows = csv.reader(file, delimiter=separator, strict=True)
-        try:
-            yield from ((rows.line_num, row) for row in rows if row)
-        except csv.Error as problem:
-            raise error(f"{path}, line {rows.line_num}: {problem}") from problem
+        yield from parse_rows(file, path, error, separator, strict=True)
+
+
+def parse_rows(
+    lines: Iterable[str], path: str | Path, error: type[AngulusError], separator: str = ",", *, strict: bool = False
+) -> Iterator[tuple[int, list[str]]]:
+    """The same of lines that were read from a file. strict: a quote within a cell is an error.
+
+    Raises `error` for what is no table, and for a cell of more than 131,072 characters.
+    """
+    rows = csv.reader(lines, delimiter=separator, strict=strict)
+    try:
+        yield from ((rows.line_num, row) for row in rows if row)
+    except csv.Error as problem:
+        raise error(f"{path}, line {rows.line_num}: {problem}") from problem
 
 
 def lines_of(text: str) -> list[str]:

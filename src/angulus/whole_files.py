@@ -22,6 +22,7 @@ def write_beside(path: Path, write: Callable[[Path], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     clear_partials_of(path)
     partial = partial_of(path)
+    partial.unlink(missing_ok=True)  # it may be a link that somebody laid there
     try:
         write(partial)
         partial.replace(path)
@@ -42,9 +43,10 @@ def clear_partials(folder: Path, *, deep: bool = True, held: bool = True) -> Non
 
     held: this process alone may write there, so that all of them are left over; else those of living processes stay.
     """
-    for left in folder.rglob(".*.partial") if deep else folder.glob(".*.partial"):
+    for left in list(folder.rglob(".*.partial") if deep else folder.glob(".*.partial")):
         match = _PARTIAL.fullmatch(left.name)
-        if match is not None and left.is_file() and (held or not _is_alive(int(match[1]))):
+        # a link of such a name would be written through
+        if match is not None and (left.is_symlink() or left.is_file()) and (held or not _is_alive(int(match[1]))):
             left.unlink(missing_ok=True)
 
 

@@ -43,7 +43,7 @@ OPTIONS = {
     ),
     "plan": "allow classes images json memory processes quiet",
     "purify": "allow angle json no-retrain out quiet retrain rounds rule subcenters",
-    "study": "jobs json out quiet table-only threads",
+    "study": "allow jobs json out quiet table-only threads",
     "train": "allow json quiet resume",
 }
 

@@ -1,9 +1,12 @@
 """What is odd about a pair list is said, and what cannot be had of it takes nothing else along."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+import angulus
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
 from angulus.evaluation import Pairs, match, read_pairs, verify
@@ -127,3 +130,27 @@ def test_labels_that_are_no_tensor_are_called_so():
     weight = torch.ones(3, 4)
     with pytest.raises(ValueError, match="labels must be a torch tensor, got ndarray"):
         check_shapes(torch.ones(2, 4), weight, np.zeros(2, dtype=np.int64), None)
+
+
+def test_a_cell_of_a_list_of_pairs_that_is_too_long_is_one_sentence(tmp_path):
+    (tmp_path / "pairs.csv").write_text("a,b,same\n" + "x" * 200_000 + ",y,1\n")
+    with pytest.raises(EvaluationError, match=r"pairs.csv, line 2: field larger than field limit") as found:
+        read_pairs(tmp_path / "pairs.csv")
+    assert len(str(found.value)) < 300
+
+
+def test_pairs_that_stand_twice_are_told(tmp_path, caplog):
+    lines = ["x1,y1,1", "x2,y2,0", "y1,x1,1", "x2,y2,0"]
+    (tmp_path / "twice.csv").write_text("\n".join(["a,b,same", *lines]))
+    assert len(read_pairs(tmp_path / "twice.csv").left) == 4
+    assert "2 of its 4 pairs stand there already" in caplog.text
+    caplog.clear()
+    (tmp_path / "once.csv").write_text("\n".join(["a,b,same", *lines[:2]]))
+    read_pairs(tmp_path / "once.csv")
+    assert not caplog.text
+
+
+def test_tables_are_read_in_one_place():
+    source = Path(angulus.__file__).parent
+    users = {path.relative_to(source).as_posix() for path in source.rglob("*.py") if "csv.reader(" in path.read_text()}
+    assert users == {"tables.py", "text_files.py"}  # the callers of table_rows tell csv.Error in their own words

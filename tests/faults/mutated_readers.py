@@ -22,8 +22,10 @@ from angulus.evaluation.files.pair_lists import read_pairs
 from angulus.evaluation.files.verification_bins import write_bin
 from angulus.models import load_model, save_model
 from angulus.models.catalogue import MODELS
+from angulus.models.imports import read_foreign
 from angulus.training.recipe.serialization import record
 from angulus.training.storage.checkpoint import Checkpoint, load_content
+from angulus.training.storage.run_folder import Metrics
 
 PEOPLE, EACH = 4, 3
 
@@ -108,6 +110,23 @@ def checkpoint_of(folder: Path) -> Iterator[Any]:
     yield from (found.step, sorted(found.architecture.items()), found.classes)
     for part in sorted(found.tensors):
         yield from (tensor.numpy() for _, tensor in sorted(found.tensors[part].items()))
+
+
+def make_weights(folder: Path, *, old: bool) -> None:
+    torch.manual_seed(0)
+    weights = {name: torch.randn(8, 4) for name in ("conv.weight", "norm.weight", "fc.weight")}
+    torch.save({"state_dict": weights}, folder / "x.pt", _use_new_zipfile_serialization=not old)
+
+
+def weights_of(folder: Path) -> Iterator[Any]:
+    for name, tensor in sorted(read_foreign(folder / "x.pt").items()):
+        yield from (name, tensor.float().numpy())
+
+
+def make_metrics(folder: Path) -> None:
+    metrics = Metrics(folder / "metrics.jsonl")
+    for step in range(8):
+        metrics.append({"step": step, "loss": 1 / (step + 1), "lr": 0.1})
 
 
 RECIPE = """# a small run
@@ -204,6 +223,9 @@ READERS = (
            partial(embeddings_of, name="set.safetensors"),
            "without its entry checksum a file is a foreign one"),
     Reader("run checkpoint", make_checkpoint, "step-00000007.pt", checkpoint_of, "torch.load checks no checksum"),
+    Reader("foreign .pt", partial(make_weights, old=False), "x.pt", weights_of, FOREIGN),
+    Reader("foreign .pt, old", partial(make_weights, old=True), "x.pt", weights_of, FOREIGN),
+    Reader("metrics", make_metrics, "metrics.jsonl", lambda folder: Metrics(folder / "metrics.jsonl").rows(), TEXT),
     Reader("model.json", make_model, "model.json", model_of, TEXT + "; the test vector guards what it changes"),
     Reader("model.safetensors", make_model, "model.safetensors", model_of,
            ""),

@@ -29,7 +29,7 @@ from angulus.evaluation.files.verification_bins import read_bin
 from angulus.json_files import MOST_DEEP, parse_json, read_json
 from angulus.models.catalogue import MODELS
 from angulus.models.files import load_model, read_description, save_model
-from angulus.pickles import BROKEN, read_pickle
+from angulus.pickles.machine import BROKEN, read_pickle
 
 SOURCE = Path(angulus.__file__).parent
 MOST_BYTES, MOST_SECONDS = 2**26, 10
@@ -262,3 +262,19 @@ def test_a_parquet_that_claims_a_billion_rows(tmp_path):
     (tmp_path / "x.parquet").write_bytes(sink.getvalue())
     assert len(sink.getvalue()) < 2**20
     refused(AngulusError, lambda: open_parquet(tmp_path / "x.parquet"), "at most 1,048,576 rows")
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), -1.0, 0.5, "x", None])
+def test_a_tolerance_that_proves_nothing(model, value):
+    description = json.loads((model / "model.json").read_text())
+    description["test_vector"]["tolerance"] = value
+    (model / "model.json").write_text(json.dumps(description))
+    refused(ModelError, lambda: load_model(model), "no usable test vector")
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 10**400])
+def test_a_test_vector_that_is_not_finite(model, value):
+    description = json.loads((model / "model.json").read_text())
+    description["test_vector"]["embeddings"][0][0] = value
+    (model / "model.json").write_text(json.dumps(description))
+    refused(ModelError, lambda: load_model(model), "no usable test vector")

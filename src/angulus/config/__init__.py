@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from angulus.config.layers import classes_named, merge, parse_overrides, read_layer, read_layers
+from angulus.config.layers import classes_allowed, merge, parse_overrides, read_layer, read_layers
 from angulus.config.schema_text import schema
 from angulus.config.walk import Walk, known_paths
 from angulus.errors import ConfigError
@@ -20,6 +20,7 @@ to_dict = record
 
 __all__ = [
     "check",
+    "classes_allowed",
     "load",
     "merge",
     "parse_overrides",
@@ -36,19 +37,22 @@ def load(sources: Sequence[str | Path], overrides: Sequence[str] = (), *, allow:
     """Read recipes (later ones are laid over earlier ones), apply `key=value` settings, and check everything.
 
     sources: YAML files, or folders of runs, whose recipe is taken.
-    allow: classes "module:Class" that the stored recipe of a run may name. Recipes and settings of the user's own may
-        name any, and what they name a stored one may name as well: importing a class runs its code.
+    allow: classes "module:Class" that the stored recipe of a run may name (`stored_recipes` says which are). Recipes
+        and settings of the user's own may name any, and what they name a stored one may name as well: importing a
+        class runs its code.
     Raises ConfigError with every problem at once, each with its full path.
     """
     values = read_layers(sources, overrides)
-    own = [source for source in sources if not Path(source).is_dir()]
-    allowed = None if len(own) == len(sources) else {*allow, *classes_named(read_layers(own, overrides))}
+    allowed = classes_allowed(sources, parse_overrides(overrides), allow)
     return check(Experiment, merge({}, values), allowed=allowed)
 
 
-def resolve(values: Mapping[str, Any]) -> Experiment:
-    """The experiment that plain values describe; the inverse of `to_dict`. Raises ConfigError with every problem."""
-    return check(Experiment, merge({}, values))
+def resolve(values: Mapping[str, Any], *, allowed: Collection[str] | None = None) -> Experiment:
+    """The experiment that plain values describe; the inverse of `to_dict`. Raises ConfigError with every problem.
+
+    allowed: as of `check`.
+    """
+    return check(Experiment, merge({}, values), allowed=allowed)
 
 
 def check(kind: type, values: Mapping[str, Any], *, allowed: Collection[str] | None = None) -> Any:

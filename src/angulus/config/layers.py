@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from yaml.composer import ComposerError
 from yaml.scanner import ScannerError
 
 from angulus.config.kinds import DATA_KIND, MEMBER_KIND, Family, family_at
+from angulus.config.stored_recipes import is_stored, placed
 from angulus.config.suggestions import closest
 from angulus.errors import ConfigError
 from angulus.files import BoundedReader
@@ -264,7 +265,10 @@ def shared_fields(old: type | None, new: type | None) -> set[str]:
 
 
 def read_layers(sources: Sequence[str | Path], overrides: Sequence[str] = ()) -> Raw:
-    """All recipes and settings as one mapping. Raises ConfigError with the problems of all of them."""
+    """All recipes and settings as one mapping, `out` as `stored_recipes.placed` has it.
+
+    Raises ConfigError with the problems of all of them.
+    """
     merged: Raw = {}
     problems: list[str] = []
     for layer in _layers(sources, overrides, problems):
@@ -272,6 +276,16 @@ def read_layers(sources: Sequence[str | Path], overrides: Sequence[str] = ()) ->
     if problems:
         raise ConfigError(problems)
     return merged
+
+
+def classes_allowed(sources: Sequence[str | Path], named: Any, allow: Collection[str]) -> set[str] | None:
+    """The classes "module:Class" that may be imported: those of `allow` and those that the user's own recipes name.
+
+    named: further words of the user, such as settings.  Returns None, which allows all, where no recipe is stored.
+    """
+    layers = [(source, read_layer(source)) for source in sources]
+    own = [layer for source, layer in layers if not is_stored(source, layer)]
+    return None if len(own) == len(layers) else {*allow, *classes_named([*own, named])}
 
 
 def classes_named(value: Any) -> set[str]:
@@ -285,7 +299,7 @@ def classes_named(value: Any) -> set[str]:
 def _layers(sources: Sequence[str | Path], overrides: Sequence[str], problems: list[str]) -> Iterator[Raw]:
     for source in sources:
         try:
-            yield read_layer(source)
+            yield placed(source, read_layer(source))
         except ConfigError as error:
             problems += error.problems
     try:

@@ -62,8 +62,13 @@ def set_waiting() -> None:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # where OpenMP is not GNU's
         os.environ["GOMP_SPINCOUNT"] = _SPINS
     cores = usable_cores()
-    if cores < bound_cores() and not any(name in os.environ for name in USERS_WORD):
+    if cores < bound_cores() and not is_said():
         os.environ.update(dict.fromkeys((*USERS_WORD, "OPENBLAS_NUM_THREADS"), str(cores)))
+
+
+def is_said() -> bool:
+    """Whether the environment says how many threads there shall be."""
+    return any(name in os.environ for name in USERS_WORD)
 
 
 def limited_to(threads: int) -> dict[str, str]:
@@ -89,7 +94,7 @@ def chosen_threads(run: Callable[[], object], counts: Sequence[int] | None = Non
     """
     import torch
 
-    if counts is None and any(name in os.environ for name in USERS_WORD):
+    if counts is None and is_said():
         return ThreadChoice(threads=torch.get_num_threads(), reason="as the environment says")
     counts = halves_of(min(torch.get_num_threads(), usable_cores())) if counts is None else counts
     best = counts[0]
@@ -100,7 +105,7 @@ def chosen_threads(run: Callable[[], object], counts: Sequence[int] | None = Non
     for count in counts:
         torch.set_num_threads(count)
         run()  # what is prepared once is not what is compared
-        seconds[count] = min(_seconds(run) for _ in range(tries))
+        seconds[count] = min(seconds_of(run) for _ in range(tries))
         if count != best and seconds[count] > 2 * seconds[best]:
             break  # fewer will not help
         if seconds[count] <= _WORTH * seconds[best]:
@@ -128,7 +133,8 @@ def halves_of(count: int) -> list[int]:
     return [count, *(halves_of(count // 2) if count > 1 else [])]
 
 
-def _seconds(run: Callable[[], object]) -> float:
+def seconds_of(run: Callable[[], object]) -> float:
+    """How long a call takes."""
     begun = time.perf_counter()
     run()
     return time.perf_counter() - begun

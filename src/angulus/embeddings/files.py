@@ -26,6 +26,7 @@ from safetensors.numpy import save_file
 
 from angulus.array_files import read_array, read_arrays, write_array, write_arrays
 from angulus.errors import EvaluationError
+from angulus.files import BoundedReader
 from angulus.json_files import parse_json
 from angulus.text_files import read_lines
 from angulus.whole_files import reason_of, write_beside
@@ -92,7 +93,7 @@ def _guarded(path: Path, reader: Callable[[Path], Any]) -> Any:
 
 
 def _safetensors_arrays(path: Path) -> dict[str, Any]:
-    with safe_open(path, framework="np") as stored:
+    with BoundedReader(path), safe_open(path, framework="np") as stored:
         metadata = stored.metadata() or {}
         names = list(stored.keys())
         wide = {name for name in names if stored.get_slice(name).get_dtype() == "BF16"}

@@ -22,6 +22,7 @@ from angulus.faces.detectors.landmark_lists import COLUMNS
 from angulus.folder_locks import locked
 from angulus.json_files import parse_json
 from angulus.tables import table_text
+from angulus.text_files import read_text
 from angulus.whole_files import clear_partials, partial_of, reason_of
 
 JOURNAL = ".align.jsonl"
@@ -81,7 +82,7 @@ def opened_journal(
     with locked(folder, FacesError, "writing crops into"):
         clear_partials(folder)
         path = folder / JOURNAL
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        text = read_text(path, FacesError, "journal of crops") if path.exists() else ""
         done = _read(text, path, settings)
         for source in [source for source in done if source not in sources]:
             move_away(folder, done.pop(source).crops)
@@ -141,6 +142,9 @@ def _outcome(values: dict[str, Any]) -> Outcome:
     for crop in values["crops"]:
         numbers: dict[str, Any] = {name: tuple(crop[name]) for name in ("box", "landmarks")}
         crops.append(Crop(**{**crop, **numbers}))
+        place = PurePosixPath(crop["path"])
+        if place.is_absolute() or ".." in place.parts:
+            raise ValueError(f"{crop['path']!r:.60} lies in another folder")
     whole: dict[str, Any] = {**values, "crops": tuple(crops)}
     return Outcome(**whole)
 
@@ -174,6 +178,7 @@ def write_whole(path: Path, content: bytes) -> None:
     partial = partial_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)  # it may be a link that somebody laid there
         partial.write_bytes(content)
         os.replace(partial, path)
     except OSError as error:

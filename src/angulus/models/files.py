@@ -35,6 +35,7 @@ FORMAT = 1
 # Largest distance between an embedding and the one in the file, relative to its length. Other kernels, thread counts
 # and vector units change about 1e-6 of it in float32; a wrong weight, size or colour order changes far more.
 TOLERANCE = 1e-3
+MOST_TOLERANCE = 1e-2  # a file may ask for as much; beyond that the test vector proves nothing
 _VECTOR_IMAGES = 2
 
 
@@ -131,34 +132,38 @@ def _rebuild(config: ModelConfig, state: Mapping[str, Tensor], where: str) -> Em
 
 
 def _check_claims(config: ModelConfig, shapes: Mapping[str, Sequence[int]], where: str) -> None:
-    """Raise ModelError unless the network has the weights of these shapes; it is built without memory for them.
+    """Raise ModelError unless the network has the weights of these shapes."""
+    model = claimed(config, len(shapes), where)
+    if model is not None:
+        check_fit(model, shapes, where)
+
+
+def claimed(config: ModelConfig, most: int, where: str) -> EmbeddingModel | None:
+    """The network of a config with weights that take no memory; None for one of the user's own that has no such form.
 
     So a description that claims a billion dimensions takes none, and one that claims a billion layers ends at the
-    first that has no weights in the file.
+    first beyond `most`, how many weights the file has. Raises ModelError.
     """
     made, thread = 0, threading.get_ident()
 
     def count(module: object, name: str, parameter: object) -> None:
         nonlocal made
         made += thread == threading.get_ident()
-        if made > len(shapes):
-            raise _TooMany(
-                f"{where} is of another architecture than {type(config).__name__}: it has {len(shapes):,} weights"
-            )
+        if made > most:
+            raise _TooMany(f"{where} is of another architecture than {type(config).__name__}: it has {most:,} weights")
 
     handle = register_module_parameter_registration_hook(count)
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            model = config.build()
+            return config.build()
     except _TooMany:
         raise
     except Exception as error:  # whatever torch makes of numbers that are no sizes
         if type(config) not in MODELS.values():
-            return  # a network of the user's own that is not built without memory
+            return None
         raise ModelError(f"{where} does not describe a network: {error!r:.300}") from error
     finally:
         handle.remove()
-    check_fit(model, shapes, where)
 
 
 class _TooMany(ModelError):
@@ -195,11 +200,16 @@ def _describe(model: EmbeddingModel, config: ModelConfig, extra: Mapping[str, An
 def _check_vector(model: EmbeddingModel, vector: Mapping[str, Any], folder: Path) -> None:
     try:
         stored, tolerance = torch.tensor(vector["embeddings"], dtype=torch.float32), float(vector["tolerance"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise ModelError(f"{folder / 'model.json'} holds no usable test vector: {error!r}") from error
     computed = _vector(model)
     if stored.shape != computed.shape:
         raise ModelError(f"{folder}: the test vector has shape {list(stored.shape)}, the model {list(computed.shape)}")
+    if not (bool(torch.isfinite(stored).all()) and 0 <= tolerance <= MOST_TOLERANCE):
+        raise ModelError(
+            f"{folder / 'model.json'} holds no usable test vector: its numbers must be finite and its tolerance "
+            f"between 0 and {MOST_TOLERANCE}, got {tolerance:.3g}"
+        )
     lengths = stored.norm(dim=1).clamp_min(1e-12)
     worst = float(((stored - computed).norm(dim=1) / lengths).max())
     if not worst <= tolerance:
@@ -256,6 +266,7 @@ def _write_both(folder: Path, weights: bytes, text: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
+            temporary[name].unlink(missing_ok=True)  # it may be a link that somebody laid there
             _write_flushed(temporary[name], content)
         for name, part in temporary.items():
             os.replace(part, folder / name)

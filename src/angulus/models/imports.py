@@ -7,7 +7,6 @@ The networks here carry the published names, so that an import is a check and a 
 import math
 import os
 import pickle
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,14 @@ from torch import Tensor
 from angulus.errors import ModelError
 from angulus.models.base import EmbeddingModel, ModelConfig
 from angulus.models.catalogue import MODELS
+from angulus.models.files import claimed
 from angulus.models.iresnet import BLOCKS, IResNet
 from angulus.models.mobilefacenet import MobileFaceNet
 from angulus.models.spec import InputSpec
-from angulus.models.weights import fill
+from angulus.models.weights import check_fit, fill
+from angulus.pickles.tensors import load_tensors
 
+_MOST_WEIGHTS = 100_000
 # Where trainers put the network's weights inside a checkpoint; the first that is there counts.
 _NESTED = ("net_state_dict", "state_dict_backbone", "state_dict", "model")
 # What wrappers write before every name, and what stands before the names of the network inside a larger model.
@@ -41,9 +43,13 @@ def import_weights(path: str | os.PathLike[str], config: ModelConfig | str | Non
     file = Path(path)
     state = read_foreign(file)
     chosen = _chosen(config, state, str(file))
+    empty = claimed(chosen, _MOST_WEIGHTS, str(file))  # without memory: the shapes of a stranger are not checked yet
+    names = set((empty or chosen.build()).state_dict())
+    if not names & set(state):
+        state = next((inner for inner in _inner_parts(state) if set(inner) & names), state)
+    if empty is not None:
+        check_fit(empty, {name: tensor.shape for name, tensor in state.items()}, str(file))
     model = chosen.build()
-    if not set(model.state_dict()) & set(state):
-        state = next((inner for inner in _inner_parts(state) if set(inner) & set(model.state_dict())), state)
     fill(model, state, str(file))
     return model.eval()
 
@@ -52,9 +58,7 @@ def read_foreign(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The weights in a .pt, .pth or .ckpt file by name, without what wrappers write before them. Raises ModelError."""
     file = Path(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch remarks on pickle protocols; what matters is an error below
-            content = torch.load(file, map_location="cpu", weights_only=True)
+        content = load_tensors(file)
     except FileNotFoundError:
         raise ModelError(f"no weights here: {file} is missing") from None
     except pickle.UnpicklingError as error:
@@ -74,11 +78,16 @@ def recognise(state: Mapping[str, Tensor], where: str = "the file") -> ModelConf
     IResNet: the number of blocks gives the depth, `fc.weight` the size of the image, which must be square.
     Raises ModelError for any other network.
     """
-    if set(state) >= _MOBILEFACENET:
-        return _mobilefacenet(state)
-    if set(state) >= _IRESNET:
-        return _iresnet(state, where)
-    names = ", ".join(list(state)[:4])
+    try:
+        if set(state) >= _MOBILEFACENET:
+            return _mobilefacenet(state, where)
+        if set(state) >= _IRESNET:
+            return _iresnet(state, where)
+    except ModelError:
+        raise
+    except ValueError as error:  # sizes that no network has
+        raise ModelError(f"{where} holds weights of shapes that no such network has: {error}") from error
+    names = ", ".join(name[:60] for name in list(state)[:4])
     raise ModelError(
         f"{where} is neither a MobileFaceNet nor an IResNet that can be imported; its first weights: {names}"
     )
@@ -125,10 +134,18 @@ def is_known(state: Mapping[str, Tensor]) -> bool:
     return set(state) >= _MOBILEFACENET or set(state) >= _IRESNET
 
 
-def _mobilefacenet(state: Mapping[str, Tensor]) -> MobileFaceNet:
-    rows, columns = state["linear7.conv.weight"].shape[2:]
+def _mobilefacenet(state: Mapping[str, Tensor], where: str) -> MobileFaceNet:
+    _, _, rows, columns = _shape_of(state, "linear7.conv.weight", 4, where)
     spec = InputSpec(height=16 * rows, width=16 * columns, std=128.0)
-    return MobileFaceNet(embedding_dim=len(state["linear1.conv.weight"]), input=spec)
+    return MobileFaceNet(embedding_dim=_shape_of(state, "linear1.conv.weight", 4, where)[0], input=spec)
+
+
+def _shape_of(state: Mapping[str, Tensor], name: str, sides: int, where: str) -> list[int]:
+    """The shape of a weight, which must have so many sides and be no empty one. Raises ModelError."""
+    shape = list(state[name].shape)
+    if len(shape) != sides or 0 in shape:
+        raise ModelError(f"{where}: {name} must have {sides} sides, none of them empty, got {shape}")
+    return shape
 
 
 def _iresnet(state: Mapping[str, Tensor], where: str) -> IResNet:
@@ -138,7 +155,7 @@ def _iresnet(state: Mapping[str, Tensor], where: str) -> IResNet:
     depths = {found: depth for depth, found in BLOCKS.items()}
     if blocks not in depths:
         raise ModelError(f"{where} is an IResNet with {blocks} blocks, known are: {', '.join(map(str, depths))}")
-    embedding_dim, flat = state["fc.weight"].shape
+    embedding_dim, flat = _shape_of(state, "fc.weight", 2, where)
     side = 16 * math.isqrt(flat // 512)
     if 2 * side * side != flat:
         raise ModelError(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from torch import Tensor, nn
+from torch import Tensor, nn, strided
 
 from angulus.errors import ModelError
 
@@ -16,6 +16,9 @@ def fill(model: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
     Raises ModelError that names the first missing, unexpected or misshapen weights.
     """
     check_fit(model, {name: tensor.shape for name, tensor in state.items()}, where)
+    odd = next((name for name, tensor in state.items() if tensor.is_complex() or tensor.layout != strided), None)
+    if odd is not None:
+        raise ModelError(f"{where}: {odd} must hold plain numbers, got {state[odd].dtype}, {state[odd].layout}")
     model.load_state_dict({**model.state_dict(), **state})
 
 

@@ -28,12 +28,13 @@ from angulus.json_files import read_json
 from angulus.purification.edit_lists import check_left, drops_of, summary_of
 from angulus.purification.evidence import angles_of, gather
 from angulus.purification.rules import RULES, Rule, decide, default_angle
-from angulus.purification.runs import check_one_head, is_finished, open_run, subcenters_of, training_images, with_edits
+from angulus.purification.runs import check_one_head, open_run, subcenters_of, training_images, with_edits
 from angulus.training import Experiment, Progress, record, train
 from angulus.training.recipe.data_sources import whole_set
 from angulus.training.recipe.defaults import choose_device
 from angulus.training.recipe.serialization import differences
 from angulus.training.storage.atomic_files import write_json
+from angulus.training.storage.run_folder import finished_figures
 from angulus.whole_files import clear_partials
 
 log = logging.getLogger(__name__)
@@ -178,9 +179,8 @@ def list_noise(
 def trained_once(experiment: Experiment, progress: Callable[[Progress], None] | None) -> dict[str, float]:
     """Train, or go on with a run that was interrupted, or take the figures of one that is finished."""
     assert experiment.out is not None
-    if is_finished(experiment.out):
-        return _kept(experiment.out / "result.json")["figures"]
-    return train(experiment, resume=True, progress=progress).figures
+    figures = finished_figures(experiment.out)
+    return train(experiment, resume=True, progress=progress).figures if figures is None else figures
 
 
 def start_purification(out: Path, experiment: Experiment, options: Purification, run: Path | None) -> None:

@@ -11,11 +11,13 @@ from angulus.data import Source
 from angulus.errors import CheckpointError, ConfigError
 from angulus.json_files import read_json
 from angulus.models import EmbeddingModel
+from angulus.models.files import claimed
+from angulus.models.weights import check_fit, fill
 from angulus.purification.centers import Centers, centers_of_run
 from angulus.training import Experiment, UnionData
 from angulus.training.head_initialisation import find_checkpoint
 from angulus.training.recipe.data_sources import found_sources
-from angulus.training.storage.checkpoint import load_content
+from angulus.training.storage.checkpoint import content_told, load_content
 
 ASKED = "purification"
 
@@ -45,10 +47,17 @@ def open_run(folder: Path, *, allow: Collection[str] = ()) -> FinishedRun:
     experiment = load([folder], allow=allow)
     check_one_head(experiment)
     centers = centers_of_run(folder)
-    content = load_content(find_checkpoint(folder, ASKED), torch.device("cpu"), mapped=True)
-    assert experiment.model is not None
-    model = experiment.model.build()
-    model.load_state_dict(content.tensors["backbone"])
+    place = find_checkpoint(folder, ASKED)
+    content = load_content(place, torch.device("cpu"), mapped=True)
+    if experiment.model is None:
+        raise CheckpointError(f"{folder / 'recipe.json'} names no model, as the recipe of a run does")
+    with content_told(place):
+        state = content.tensors["backbone"]
+        empty = claimed(experiment.model, len(state), str(place))
+        if empty is not None:
+            check_fit(empty, {name: tensor.shape for name, tensor in state.items()}, str(place))
+        model = experiment.model.build()
+        fill(model, state, str(place))
     return FinishedRun(folder=folder, experiment=experiment, model=model.eval(), centers=centers)
 
 

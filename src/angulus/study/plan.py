@@ -17,12 +17,12 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from angulus.config import check, merge, parse_overrides, read_layer, read_layers, resolve, to_dict
+from angulus.config import check, classes_allowed, merge, parse_overrides, read_layer, read_layers, resolve, to_dict
 from angulus.config.suggestions import did_you_mean
 from angulus.errors import ConfigError
 from angulus.training.experiment import Experiment
@@ -92,10 +92,17 @@ class Plan:
     jobs: tuple[Job, ...]
 
 
-def read_plan(path: str | Path, settings: Sequence[str] = (), *, out: str | Path | None = None) -> Plan:
+def read_plan(
+    path: str | Path,
+    settings: Sequence[str] = (),
+    *,
+    out: str | Path | None = None,
+    allow: Collection[str] = (),
+) -> Plan:
     """Read a study and resolve the recipe of every run.
 
     settings: `key=value`, laid over every run.  out: another folder than the file says.
+    allow: classes "module:Class" that a base may name that a run has stored.
     Raises ConfigError with the problems of all runs at once, each with the name of its row.
     """
     path = Path(path)
@@ -104,8 +111,11 @@ def read_plan(path: str | Path, settings: Sequence[str] = (), *, out: str | Path
     study: StudyFile = check(StudyFile, read_layer(path))
     home = path.parent
     folder = Path(out) if out is not None else home / (study.out or path.stem)
-    shared = read_layers([home / base for base in study.base], study.overrides)
+    bases = [home / base for base in study.base]
+    shared = read_layers(bases, study.overrides)
     changes = parse_overrides(settings)
+    own = [study.runs, study.grid, parse_overrides(study.overrides), changes]
+    allowed = classes_allowed(bases, own, allow)
     problems = unknown_rows(study)
     rows: dict[str, dict[str, Any]] = {}
     for name, own in rows_of(study).items():
@@ -113,7 +123,7 @@ def read_plan(path: str | Path, settings: Sequence[str] = (), *, out: str | Path
     jobs = [
         job
         for name, recipe in rows.items()
-        for job in jobs_of(name, recipe, study.seeds, folder, problems, processes_of(study, name))
+        for job in jobs_of(name, recipe, study.seeds, folder, problems, processes_of(study, name), allowed)
     ]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
@@ -157,13 +167,19 @@ def processes_of(study: StudyFile, row: str) -> int:
 
 
 def jobs_of(
-    row: str, recipe: Mapping[str, Any], seeds: Sequence[int], out: Path, problems: list[str], processes: int = 1
+    row: str,
+    recipe: Mapping[str, Any],
+    seeds: Sequence[int],
+    out: Path,
+    problems: list[str],
+    processes: int = 1,
+    allowed: Collection[str] | None = None,
 ) -> list[Job]:
-    """One job for each seed; what is wrong with the recipe is added to `problems`."""
+    """One job for each seed; what is wrong with the recipe is added to `problems`. allowed: as of `config.check`."""
     jobs = []
     for seed in seeds:
         try:
-            experiment = resolve(merge(recipe, {"seed": seed}))
+            experiment = resolve(merge(recipe, {"seed": seed}), allowed=allowed)
         except ConfigError as error:
             problems += [f"{row}: {problem}" for problem in error.problems]
             continue

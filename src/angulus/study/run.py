@@ -17,9 +17,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from angulus.config import to_yaml
+from angulus.config import to_dict, to_yaml
+from angulus.config.layers import classes_named
 from angulus.devices.processors import limited_to, usable_cores
 from angulus.errors import AngulusError
+from angulus.files import open_in_place
 from angulus.folder_locks import locked
 from angulus.lifelines import ends_with_me
 from angulus.study.outcome import Outcome, stored_outcome
@@ -121,14 +123,16 @@ class Processes:
         """One training as a process: its recipe in a file, its output in a log beside its folder."""
         recipe = job.folder.with_name(f"{job.folder.name}.yaml")
         write_text(recipe, to_yaml(job.experiment))
+        # the study was allowed to name them; in the file, which has every field, they would be a stranger's
+        classes = [f"--allow={name}" for name in sorted(classes_named(to_dict(job.experiment)))]
         record = job.folder.with_name(f"{job.folder.name}.log")
         limits = limited_to(max(1, threads // job.processes))
-        with record.open("a", encoding="utf-8") as output:
+        with os.fdopen(open_in_place(record), "a", encoding="utf-8") as output:
             with self.lock:
                 if self.stopped:
                     return Outcome(error="the study was interrupted before this run began")
                 process = subprocess.Popen(
-                    [*python_of(job.processes), "-m", "angulus", "train", str(recipe), "--resume"],
+                    [*python_of(job.processes), "-m", "angulus", "train", str(recipe), "--resume", *classes],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,

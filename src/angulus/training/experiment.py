@@ -162,6 +162,8 @@ class Training:
     sampling: in which order examples are seen.
     cache: keep decoded images in memory: "auto" does when they take less than a quarter of the memory.
     workers: processes that read images when they are not cached.
+    threads: of a CPU, for the network; "auto" takes a thread for each core that may be used, or fewer where a step of
+        this network is clearly faster with fewer, which is timed when a run begins. The last digits depend on it.
     """
 
     epochs: int | None = None
@@ -176,6 +178,7 @@ class Training:
     sampling: Sampling = field(default_factory=Uniform)
     cache: Literal["auto", "memory", "none"] = "auto"
     workers: int = 0
+    threads: Literal["auto"] | int = "auto"
     log_every: int = 20
     checkpoint_every: int | None = None
     keep_last: int = 2
@@ -199,6 +202,8 @@ class Training:
             raise ValueError(f"clip_norm must be above 0, got {self.clip_norm}")
         if self.checkpoint_every is not None and self.checkpoint_every < 1:
             raise ValueError(f"checkpoint_every must be at least 1, got {self.checkpoint_every}")
+        if self.threads != "auto" and self.threads < 1:
+            raise ValueError(f'threads must be "auto" or at least 1, got {self.threads}')
         if self.workers < 0:
             raise ValueError(f"workers must be at least 0, got {self.workers}")
 

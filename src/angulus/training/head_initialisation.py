@@ -15,7 +15,7 @@ from angulus.heads.weights_by_name import NamedWeights, TakenOver, check_merged,
 from angulus.models import EmbeddingModel
 from angulus.training.distributed import Processes
 from angulus.training.experiment import Head
-from angulus.training.storage.checkpoint import NAME, Checkpoint, Checkpoints, load_content
+from angulus.training.storage.checkpoint import NAME, Checkpoint, Checkpoints, content_told, load_content
 from angulus.training.storage.class_names import read_classes
 
 log = logging.getLogger(__name__)
@@ -118,11 +118,17 @@ def read_weights(path: Path, *, asked: str = "head.weights_from") -> NamedWeight
             f"{asked}: {place} holds no names of identities, since it was written before they were kept; "
             "put them into classes.json of its run folder, in the order of the classes"
         )
-    sizes = content.architecture["head"]["classes"]
-    heads = [tensors_of(place, content, name) for name in (sizes if isinstance(sizes, dict) else ("",))]
-    biases = [bias for tensors in heads if (bias := tensors.get("bias")) is not None]
-    weight = joined([tensors["weight"] for tensors in heads])
-    return NamedWeights(names, weight, joined(biases) if len(biases) == len(heads) else None)
+    with content_told(place):
+        sizes = content.architecture["head"]["classes"]
+        heads = [tensors_of(place, content, name) for name in (sizes if isinstance(sizes, dict) else ("",))]
+        biases = [bias for tensors in heads if (bias := tensors.get("bias")) is not None]
+        weight = joined([tensors["weight"] for tensors in heads])
+        bias = joined(biases) if len(biases) == len(heads) else None
+        if weight.ndim not in (2, 3) or not weight.is_floating_point() or len(weight) != len(names):
+            raise ValueError(f"class weights must have a row for each of {len(names)} names, got {list(weight.shape)}")
+        if bias is not None and bias.shape != (len(names),):
+            raise ValueError(f"the bias must have a value for each of {len(names)} names, got {list(bias.shape)}")
+    return NamedWeights(names, weight, bias)
 
 
 def tensors_of(place: Path, content: Checkpoint, name: str) -> dict[str, torch.Tensor]:

@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from angulus.data import Batch, MixedSampler, batches, fingerprint
 from angulus.data.loading.workers import worker_losses_told
+from angulus.devices.processors import threads_of_torch
 from angulus.errors import CheckpointError, ConfigError
 from angulus.evaluation import VerificationResult
 from angulus.evaluation.report.page import Gallery, write_report
@@ -42,6 +43,7 @@ from angulus.training.plan.kernel_settings import kernels_of
 from angulus.training.plan.layout_choice import with_layout
 from angulus.training.plan.precision_choice import with_precision
 from angulus.training.plan.strategy_choice import settled, with_advice
+from angulus.training.plan.thread_choice import with_threads
 from angulus.training.recipe.data_sources import Sources, open_sources
 from angulus.training.recipe.defaults import choose_device, filled, plain_augment, with_model
 from angulus.training.recipe.description import facts, shown
@@ -60,7 +62,7 @@ from angulus.training.storage.atomic_files import write_json
 from angulus.training.storage.checkpoint import Checkpoints, clear_leftovers
 from angulus.training.storage.class_names import start_classes
 from angulus.training.storage.run_folder import Metrics, RunResult, environment, finished_figures, start_folder
-from angulus.training.storage.run_state import Trained, TrainState, restore, save
+from angulus.training.storage.run_state import Trained, TrainState, check_step, restore, save
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +105,8 @@ def train(
         kept = folder if resume else None
         experiment, precision = with_precision(experiment, model, device, group=group, folder=kept)
         experiment, layout = with_layout(experiment, model, device, group=group, folder=kept)
+        stack.enter_context(threads_of_torch(torch.get_num_threads()))
+        threads = with_threads(experiment, model, device, group=group, folder=kept)
         experiment, forecast = settled(experiment, model, sources, device, group, kept)
         stack.enter_context(kernels_of(experiment.train, device))
         # pyrefly: ignore[no-matching-overload]  (its stub of Module.to does not know memory_format)
@@ -118,7 +122,7 @@ def train(
                 start_classes(folder, sources.train.identities)
                 done = finished_figures(folder)
                 if done is None:
-                    choices = {"precision": precision, "layout": layout, "compile": compiled}
+                    choices = {"precision": precision, "layout": layout, "threads": threads, "compile": compiled}
                     recorded = {name: asdict(choice) for name, choice in choices.items()}
                     about = environment(device, fingerprint(sources.train), recorded)
                     write_json(folder / "environment.json", about)
@@ -374,9 +378,10 @@ class Run:
 
     def restore(self) -> None:
         found = restore(self.trained, self.checkpoints)
+        check_step(self.folder, 0 if found is None else found.step, self.total)
         if self.group.is_first:
             self.metrics.cut(0 if found is None else found.step, self.total)
-            self.loss = self.metrics.last("loss")
+            self.loss = None if found is None else self.metrics.loss_at(found.step, self.total)
             if found is None:
                 log.info("no checkpoint in %s: the run starts at its beginning", self.folder)
             else:

@@ -1,5 +1,6 @@
 """The head of a finished run, from its newest checkpoint, with the names of its classes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from angulus.heads import MarginHead
 from angulus.margins import Margin
 from angulus.training.assembly import in_steps
 from angulus.training.head_initialisation import find_checkpoint
-from angulus.training.storage.checkpoint import load_content
+from angulus.training.storage.checkpoint import Checkpoints, content_told, load_content
 from angulus.training.storage.class_names import read_classes
 
 
@@ -29,7 +30,7 @@ def read_head(run: Path, margin: Margin, epochs: float) -> StoredHead:
     margin, epochs: of its recipe; schedules of the margin are counted in its steps. Raises CheckpointError where the
     run has no checkpoint, or one without the names of its classes.
     """
-    if not list((run / "checkpoints").glob("step-*")):
+    if not Checkpoints(run / "checkpoints", 1).paths():
         raise CheckpointError(
             f"{run} holds no checkpoint, and its head is kept nowhere else: invert embeddings instead (--images or "
             "--embeddings), or train the run again and keep its checkpoints"
@@ -39,18 +40,23 @@ def read_head(run: Path, margin: Margin, epochs: float) -> StoredHead:
     names = content.classes or read_classes(run)
     if names is None:
         raise CheckpointError(f"{place} holds no names of its classes; put them into {run / 'classes.json'}, in order")
-    if place.is_dir():
-        from angulus.heads.sharding.resharding import load_sharded, read_tensors  # takes long to import
+    with content_told(place):
+        if place.is_dir():
+            from angulus.heads.sharding.resharding import load_sharded, read_tensors  # takes long to import
 
-        head = _empty(read_tensors(place, ("weight",))["weight"], margin, epochs, content.step)
-        load_sharded(head, place)
-    else:
-        head = _empty(content.tensors["head"]["weight"], margin, epochs, content.step)
-        head.load_state_dict(_without_updates(content.tensors["head"]))
+            head = _empty(read_tensors(place, ("weight",))["weight"], names, margin, epochs, content.step)
+            load_sharded(head, place)
+        else:
+            head = _empty(content.tensors["head"]["weight"], names, margin, epochs, content.step)
+            head.load_state_dict(_without_updates(content.tensors["head"]))
     return StoredHead(head.eval(), tuple(names), content.step)
 
 
-def _empty(weight: torch.Tensor, margin: Margin, epochs: float, step: int) -> MarginHead:
+def _empty(weight: torch.Tensor, names: Sequence[str], margin: Margin, epochs: float, step: int) -> MarginHead:
+    if weight.ndim not in (2, 3) or not weight.is_floating_point() or 0 in weight.shape:
+        raise ValueError(f"class weights must be [c, d] or [c, k, d], got {list(weight.shape)} of {weight.dtype}")
+    if len(weight) != len(names):
+        raise ValueError(f"it has {len(weight)} class weights and {len(names)} names of classes")
     counted = in_steps(margin, max(1, round(step / max(epochs, 1))), max(1, step))
     return MarginHead(weight.shape[-1], len(weight), counted, weight.shape[1] if weight.ndim == 3 else 1)
 

@@ -74,16 +74,18 @@ def test_a_run_is_resumed_from_its_folder(calls):
     assert (experiment.seed, experiment.out) == (3, Path("runs/mine"))
 
 
-def test_a_run_in_its_usual_folder_keeps_its_recipe_when_resumed(calls):
-    write_run(Path("runs/folder_arcface_0"))
-    main(["train", "--resume", "runs/folder_arcface_0"])
-    assert calls[0][0].out is None
-
-
-def test_a_run_that_was_moved_is_resumed_where_it_lies(calls):
+@pytest.mark.parametrize("words", [["elsewhere/x"], ["elsewhere/x/recipe.json"]])
+@pytest.mark.parametrize("resume", [["--resume"], []])
+def test_the_run_of_a_folder_is_kept_in_it_whatever_its_recipe_says(calls, words, resume):
     write_run(Path("elsewhere/x"), out="runs/mine")
-    main(["train", "--resume", "elsewhere/x"])
+    main(["train", *resume, *words])
     assert calls[0][0].out == Path("elsewhere/x")
+
+
+def test_the_recipe_of_a_run_is_trained_anew_where_the_user_says(calls):
+    write_run(Path("elsewhere/x"), out="runs/mine")
+    main(["train", "elsewhere/x", "out=mine"])
+    assert calls[0][0].out == Path("mine")
 
 
 def test_an_interruption_says_how_to_go_on(monkeypatch, capsys, calls):

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 from typing import Annotated
 
-from angulus.cli.options import Figures, Flag, Said, Usual, check_output, split_arguments
+from angulus.cli.options import Figures, Flag, Said, Trust, Usual, check_output, split_arguments
 from angulus.cli.terminal import log_lines
 
 SOME_FAILED = 1
@@ -17,6 +17,7 @@ def study(
     jobs: int = 1,
     threads: int | None = None,
     table_only: Annotated[bool, Flag] = False,
+    trust: Trust = Usual.trust,
     said: Said = Usual.said,
     figures: Figures = Usual.figures,
 ) -> int:
@@ -46,7 +47,7 @@ def study(
         raise ConfigError(f"name one file of a study, such as studies/losses.yaml; got {len(files)}: {' '.join(files)}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no training is left behind
     with log_lines(quiet=said.quiet):
-        plan = read_plan(files[0], settings, out=out)
+        plan = read_plan(files[0], settings, out=out, allow=trust.allow)
         try:
             outcomes = run_study(plan, jobs=jobs, threads=threads, table_only=table_only)
         except KeyboardInterrupt:

@@ -21,18 +21,15 @@ def train(
     ----------
     arguments
         Recipes (YAML files, or the folder of a run) and key=value settings; `angulus config --schema` lists them all.
+        The folder of a run is where its run is kept: to train its recipe anew, say where to with out=FOLDER.
     resume
         Go on from the newest checkpoint of this run, or start it where there is none.
     """
     check_output(figures.json)
-    from angulus.cli.inputs.models_and_images import is_run, settings_of_run
     from angulus.cli.printing.training_result import how_to_resume, print_figures
     from angulus.config import load
 
     recipes, settings = split_arguments(arguments)
-    runs = [recipe for recipe in recipes if is_run(recipe)]
-    if resume and runs:
-        settings = [*settings_of_run(runs[-1], settings, allow=trust.allow), *settings]
     experiment = load(recipes, settings, allow=trust.allow)
     from angulus.training import train as run
 

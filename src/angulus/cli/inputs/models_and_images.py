@@ -1,7 +1,6 @@
 """What a path on the command line holds: a run, a model or foreign weights; images by person or loose ones."""
 
-import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,18 +27,6 @@ _FOREIGN = (".ckpt", ".pt", ".pth")
 def is_run(path: str | Path) -> bool:
     """True for the folder of a run."""
     return (Path(path) / "recipe.json").is_file()
-
-
-def settings_of_run(folder: str | Path, settings: Sequence[str] = (), *, allow: Collection[str] = ()) -> list[str]:
-    """The settings with which a run is continued where it lies, even if its folder was moved.
-
-    settings: the user's own.  allow: classes that the stored recipe may name.
-    """
-    from angulus.config import load
-    from angulus.training.loop import run_folder
-
-    kept = run_folder(load([folder], settings, allow=allow))
-    return [] if kept.resolve() == Path(folder).resolve() else [f"out={json.dumps(str(folder))}"]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.data.examples import Source
+from angulus.files import open_in_place
 
 _SIGNATURES = {
     b"\xff\xd8\xff": ".jpg",
@@ -69,7 +70,7 @@ class Appended:
     """A file that grows at its end, piece by piece, each flushed to the disk before the next."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("r+b" if path.exists() else "w+b", buffering=0)
+        self._file = os.fdopen(open_in_place(path), "r+b", buffering=0)
         self._end = self._file.seek(0, os.SEEK_END)
 
     def cut(self, end: int) -> None:

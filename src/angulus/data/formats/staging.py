@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from angulus.data.formats.output import write_whole
 from angulus.errors import DataError
+from angulus.files import links_out, open_in_place
 from angulus.json_files import read_json
 
 logger = logging.getLogger(__name__)
@@ -75,14 +76,14 @@ class Unfinished:
 
     def keep(self, done: int) -> None:
         """Cut the journal after `done` records."""
-        with (self.folder / "journal").open("ab") as file:
+        with os.fdopen(open_in_place(self.folder / "journal"), "ab") as file:
             file.truncate(done * ENTRY.itemsize)
 
     def note(self, ends: Sequence[int], checksums: Sequence[int], lengths: Sequence[int]) -> None:
         """Add entries for records that are on the disk."""
         entries = np.empty(len(ends), dtype=ENTRY)
         entries["end"], entries["checksum"], entries["length"] = ends, checksums, lengths
-        with (self.folder / "journal").open("ab") as file:
+        with os.fdopen(open_in_place(self.folder / "journal"), "ab") as file:
             file.write(entries.tobytes())
             file.flush()
             os.fsync(file.fileno())
@@ -100,7 +101,7 @@ class Unfinished:
 
     def finish_moving(self) -> None:
         """The same for a result that was whole when the last process ended."""
-        for name in _noted(self.folder / "moving"):
+        for name in _names_noted(self.folder / "moving"):
             place, written = self.target.parent / name, self.result / name
             if name == SHARED and place.exists() and written.exists():
                 if place.read_bytes() != written.read_bytes():
@@ -117,6 +118,14 @@ def _noted(path: Path) -> Any:
         return read_json(path)
     except ValueError as error:
         raise DataError(f"{path} cannot be read: {error}; remove {path.parent} to begin anew") from error
+
+
+def _names_noted(path: Path) -> list[str]:
+    """The names of what is to be moved. Raises DataError for those that lie elsewhere."""
+    names = _noted(path)
+    if not isinstance(names, list) or not all(isinstance(name, str) and Path(name).name == name for name in names):
+        raise DataError(f"{path} must list names of files; remove {path.parent} to begin anew")
+    return names
 
 
 def occupied(path: Path) -> bool:
@@ -151,8 +160,10 @@ def _locked(folder: Path, target: Path) -> Generator[None, None, None]:
     import fcntl  # of Unix alone; where it is missing everything else still works
 
     while True:
+        if folder.is_symlink() or (folder.exists() and any(links_out(folder, files=True))):
+            raise DataError(f"{folder} is a link, or holds one that leads elsewhere; remove it to begin anew")
         folder.mkdir(exist_ok=True)
-        with (folder / "lock").open("ab") as file:
+        with os.fdopen(open_in_place(folder / "lock"), "ab") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

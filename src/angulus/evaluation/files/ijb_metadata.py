@@ -11,7 +11,6 @@ The first three are the lists that insightface's IJB package adds to the sets; I
 names. Errors name file and line.
 """
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from angulus.errors import EvaluationError
 from angulus.evaluation.files.text_lists import opened
 from angulus.evaluation.scores.template_pairs import TemplateGallery, TemplatePairs, subject_pairs
+from angulus.text_files import parse_rows
 
 _LINES = 200_000
 
@@ -218,5 +218,5 @@ def _fields(path: str | Path, count: int, form: str) -> Iterator[tuple[int, list
 
 def _csv_rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
     with opened(path) as file:
-        reader = csv.reader(file)
-        yield from ((reader.line_num, row) for row in reader if any(field.strip() for field in row))
+        rows = parse_rows(file, path, EvaluationError)
+        yield from ((number, row) for number, row in rows if any(field.strip() for field in row))

@@ -5,7 +5,7 @@ many impostor lines "name i other j"; or such lines without a header), CSV with 
 column `fold`, and the trial lists of speaker verification (see `trial_lists`).
 """
 
-import csv
+import logging
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -16,14 +16,33 @@ from angulus.errors import EvaluationError
 from angulus.evaluation.files.named_images import check_named_once
 from angulus.evaluation.files.trial_lists import is_trial, parse_trials
 from angulus.evaluation.scores.pairs import NamedPairs, Pairs
-from angulus.text_files import read_lines, read_text, slashed
+from angulus.text_files import parse_rows, read_lines, read_text, slashed
 
+logger = logging.getLogger(__name__)
+
+_REPEATED = 0.01
 _HEADER = ("a", "b", "same")
 _SAME_WORDS = {"1": True, "true": True, "same": True, "0": False, "false": False, "different": False}
 
 
 def read_pairs(path: str | Path) -> NamedPairs:
-    """Read a pair file as its first line says: the header of a CSV or of a pairs.txt, a trial, or a line of LFW's."""
+    """Read a pair file as its first line says: the header of a CSV or of a pairs.txt, a trial, or a line of LFW's.
+
+    A warning is logged where more than one pair in a hundred stands there already.
+    """
+    pairs = _read_pairs(path)
+    different = len({frozenset(pair) for pair in zip(pairs.left, pairs.right, strict=True)})
+    repeated = len(pairs.left) - different
+    if repeated > _REPEATED * len(pairs.left):
+        logger.warning(
+            "%s: %d of its %d pairs stand there already, so that intervals are narrower than the images allow; each "
+            "counts as often as it is listed",
+            *(path, repeated, len(pairs.left)),
+        )
+    return pairs
+
+
+def _read_pairs(path: str | Path) -> NamedPairs:
     lines = read_lines(path, EvaluationError, "pair list")
     first = next((line for line in lines if line.strip()), "")
     trial = is_trial(first) and not _is_lfw_line(lines[0].split())
@@ -85,20 +104,18 @@ def read_csv_pairs(path: str | Path) -> NamedPairs:
 
     Folds may have any names or numbers; they are numbered from 0 in the order of first use.
     """
-    rows = list(csv.reader(read_lines(path, EvaluationError, "pair list")))
-    header = [name.strip().lower() for name in rows[0]] if rows else []
+    rows = list(parse_rows(read_lines(path, EvaluationError, "pair list"), path, EvaluationError))
+    header = [name.strip().lower() for name in rows[0][1]] if rows else []
     if header not in (["a", "b", "same"], ["a", "b", "same", "fold"]):
-        raise EvaluationError(f"{path}: line 1 must be the header a,b,same or a,b,same,fold, got {','.join(header)!r}")
+        raise EvaluationError(f"{path}: line 1 must be the header a,b,same or a,b,same,fold, got {_shown(header)}")
     left, right, same, fold = [], [], [], []
-    for number, row in enumerate(rows[1:], start=2):
-        if not row:
-            continue
+    for number, row in rows[1:]:
         fields = [field.strip() for field in row]
         if len(fields) != len(header) or not all(fields):
-            raise EvaluationError(f"{path}: line {number} must have {len(header)} fields, got {','.join(row)!r}")
+            raise EvaluationError(f"{path}: line {number} must have {len(header)} fields, got {_shown(row)}")
         if fields[2].lower() not in _SAME_WORDS:
             raise EvaluationError(
-                f"{path}: line {number}: same must be one of {', '.join(_SAME_WORDS)}, got {fields[2]!r}"
+                f"{path}: line {number}: same must be one of {', '.join(_SAME_WORDS)}, got {_shown(fields[2:3])}"
             )
         left.append(fields[0])
         right.append(fields[1])
@@ -113,6 +130,10 @@ def read_csv_pairs(path: str | Path) -> NamedPairs:
         same=np.array(same, dtype=bool),
         fold=np.array([order[name] for name in fold], dtype=np.int64) if fold else None,
     )
+
+
+def _shown(fields: Sequence[str]) -> str:
+    return repr(",".join(fields)[:80])
 
 
 def match(pairs: NamedPairs, embeddings: EmbeddingSet) -> Pairs:

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from angulus.errors import EvaluationError
 from angulus.evaluation.scores.pairs import Pairs
-from angulus.pickles import BROKEN, Refused, read_pickle
+from angulus.pickles.machine import BROKEN, Refused, read_pickle
 from angulus.whole_files import reason_of, write_beside
 
 

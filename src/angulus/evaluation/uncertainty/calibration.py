@@ -25,6 +25,7 @@ from angulus.evaluation.uncertainty.bootstrap import FEW, Bootstrap
 from angulus.evaluation.uncertainty.intervals import Interval, student_quantile
 from angulus.evaluation.uncertainty.rate_intervals import far_interval, tar_interval, threshold_study
 from angulus.evaluation.uncertainty.replicates import largest_count
+from angulus.text_files import read_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +99,7 @@ class CalibratedThreshold:
 
 def read_calibration(path: str | Path) -> CalibratedThreshold:
     """The threshold in a file that `angulus evaluate calibrate` or `to_json` wrote."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise EvaluationError(f"no calibration at {path}: the file does not exist") from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise EvaluationError(f"{path} is not a readable calibration: {problem}") from problem
+    text = read_text(path, EvaluationError, "calibration")
     try:
         return CalibratedThreshold.from_json(text)
     except (EvaluationError, TypeError) as problem:

@@ -7,7 +7,6 @@ no header   path and ten numbers, separated by tabs or commas: x y of the eyes, 
 Paths are those of the photos relative to their folder. A photo may have several lines: several faces.
 """
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from angulus.errors import FacesError
 from angulus.faces.detectors.detection import Face
 from angulus.faces.templates import LANDMARKS
 from angulus.tables import unescaped
-from angulus.text_files import read_lines, slashed
+from angulus.text_files import parse_rows, read_lines, slashed
 
 COLUMNS = tuple(f"{name}_{axis}" for name in LANDMARKS for axis in "xy")
 _BROW, _CHIN, _SIDES = 0.9, 0.7, 0.8  # of the distances between landmarks: a box around all of the face
@@ -67,16 +66,15 @@ def _rows(path: Path, lines: list[str]) -> Iterator[tuple[str, NDArray[np.float6
     if not lines:
         return
     separator = "\t" if "\t" in lines[0] else ","
-    rows = csv.reader(lines, delimiter=separator)
-    places, first = list(range(11)), 1
+    rows = parse_rows(lines, path, FacesError, separator)
+    places = list(range(11))
     if set(COLUMNS) <= set(lines[0].split(separator)):
-        header = next(rows)
+        _, header = next(rows)
         if "source" not in header:
             raise FacesError(f"{path}: line 1 names the landmarks but no column source, got {lines[0]!r}")
-        places, first = [header.index(name) for name in ("source", *COLUMNS)], 2
-    for number, row in enumerate(rows, start=first):
-        if row:
-            yield _row(path, number, [unescaped(cell) for cell in row], places)
+        places = [header.index(name) for name in ("source", *COLUMNS)]
+    for number, row in rows:
+        yield _row(path, number, [unescaped(cell) for cell in row], places)
 
 
 def _row(path: Path, number: int, row: list[str], places: list[int]) -> tuple[str, NDArray[np.float64]]:
@@ -87,6 +85,6 @@ def _row(path: Path, number: int, row: list[str], places: list[int]) -> tuple[st
             raise ValueError
     except (ValueError, IndexError) as error:
         raise FacesError(
-            f"{path}: line {number} must be a path and ten finite numbers, got {','.join(row)!r}"
+            f"{path}: line {number} must be a path and ten finite numbers, got {','.join(row)[:80]!r}"
         ) from error
     return slashed(source), points

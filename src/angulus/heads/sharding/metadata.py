@@ -8,10 +8,12 @@ Every file ends with a checksum (`angulus.checksums`); a process looks at those 
 an older version has none and is read as it is.
 """
 
+import io
+import os
 import pickle
 from math import prod
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import torch
 from torch.distributed.checkpoint import FileSystemReader, FileSystemWriter, metadata
@@ -22,7 +24,9 @@ from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
 from angulus.checksums import ChecksumError, check, is_sealed, seal
-from angulus.pickles import Refused, read_pickle
+from angulus.files import BoundedReader
+from angulus.pickles.machine import Refused, read_pickle
+from angulus.pickles.tensors import check_tensors
 
 MOST_BYTES = 2**28  # of an index; one of a million tensors has a fifth of that
 _MOST_PATH = 4096
@@ -122,7 +126,38 @@ class TensorReader(FileSystemReader):
                 check(Path(self.path) / name)
             except ChecksumError as error:
                 raise ChecksumError(f"{name}: {error}") from error
+        for item in plan.items:
+            info = self.storage_data[item.storage_index]
+            with BoundedReader(Path(self.path) / info.relative_path) as file:
+                check_tensors(cast(BinaryIO, _Part(file, info.offset, info.length)), info.length)
         return super().read_data(plan, planner)
+
+
+class _Part(io.RawIOBase):
+    """A part of an open file, as a file."""
+
+    def __init__(self, file: BinaryIO, begin: int, length: int) -> None:
+        super().__init__()
+        self._file, self._begin, self._length = file, begin, length
+        self.seek(0)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._file.tell() - self._begin
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: self._length}[whence]
+        return self._file.seek(self._begin + max(0, start + offset)) - self._begin
+
+    def readinto(self, room: Any) -> int:
+        content = self._file.read(min(len(room), max(0, self._length - self.tell())))
+        room[: len(content)] = content
+        return len(content)
 
 
 def _find(module_name: str, name: str) -> Any:
@@ -141,6 +176,10 @@ def _is_key(key: Any) -> bool:
         return False
     plain = isinstance(key.fqn, str) and isinstance(key.index, int | None)
     return plain and isinstance(key.offset, torch.Size | None)
+
+
+def _is_place(offset: Any, length: Any) -> bool:
+    return type(offset) is int and type(length) is int and 0 <= offset < 2**62 and 0 < length < 2**62
 
 
 def _check(found: Metadata, folder: Path, sealed: bool) -> None:
@@ -162,6 +201,8 @@ def _check(found: Metadata, folder: Path, sealed: bool) -> None:
         place = info.relative_path
         if not isinstance(place, str) or Path(place).name != place or not (folder / place).is_file():
             raise pickle.UnpicklingError(f"every file must lie in {folder.name}, got {place!r}")
+        if getattr(info, "transform_descriptors", None) or not _is_place(info.offset, info.length):
+            raise pickle.UnpicklingError(f"every tensor must lie in {place} as it is, from one byte to another")
         files.add(place)
     there = sum((folder / place).stat().st_size for place in files)
     if room > there:

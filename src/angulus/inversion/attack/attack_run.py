@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from angulus.errors import DataError
+from angulus.folder_locks import locked
 from angulus.inversion.attack.batch import InvertedBatch
 from angulus.inversion.attack.files import InversionFolder, image_paths, sheet
 from angulus.inversion.attack.frozen_network import attacked
@@ -58,22 +60,23 @@ def invert(
     _warn_of_unit_templates(targets, options)
     where = torch.device(device)
     plan = {"model": fingerprint_of_model(model), "targets": targets.record(), "options": options.as_dict()}
-    folder = InversionFolder(Path(out), plan)
-    finished = folder.read("result.json")
-    if finished is not None:
-        log.info("%s is finished already", out)
-        return finished
-    work = _Work(folder, options, save_every, picture_every, len(targets), progress)
-    pictures: list[NDArray[np.uint8]] = []
-    with attacked(model, where):
-        if targets.head is not None:
-            targets.head.to(where).eval().requires_grad_(False)
-        for number, start in enumerate(range(0, len(targets), options.batch_size)):
-            rows = slice(start, min(start + options.batch_size, len(targets)))
-            pictures.append(work.run_batch(model, targets, number, rows, where))
-        pixels = np.concatenate(pictures)
-        rows_of_result = _judged(model, targets, pixels, options.batch_size, where)
-    return _write(folder, targets, pixels, rows_of_result, plan, work, originals, facts or {})
+    with locked(Path(out), DataError, "inverting into"):
+        folder = InversionFolder(Path(out), plan)
+        finished = folder.read("result.json")
+        if finished is not None:
+            log.info("%s is finished already", out)
+            return finished
+        work = _Work(folder, options, save_every, picture_every, len(targets), progress)
+        pictures: list[NDArray[np.uint8]] = []
+        with attacked(model, where):
+            if targets.head is not None:
+                targets.head.to(where).eval().requires_grad_(False)
+            for number, start in enumerate(range(0, len(targets), options.batch_size)):
+                rows = slice(start, min(start + options.batch_size, len(targets)))
+                pictures.append(work.run_batch(model, targets, number, rows, where))
+            pixels = np.concatenate(pictures)
+            rows_of_result = _judged(model, targets, pixels, options.batch_size, where)
+        return _write(folder, targets, pixels, rows_of_result, plan, work, originals, facts or {})
 
 
 def _warn_of_unit_templates(targets: Targets, options: InversionOptions) -> None:

@@ -101,10 +101,20 @@ class InvertedBatch:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state of the same batch."""
+        """Go on from a state of the same batch. Raises ValueError, or what torch raises, for a state of another."""
+        done, curve, images = state["done"], state["curve"], state["images"]
+        if type(done) is not int or not 0 <= done <= self.options.iterations:
+            raise ValueError(f"it says that {done!r:.40} of {self.options.iterations} iterations are done")
+        if not isinstance(curve, list) or not all(isinstance(point, dict) for point in curve):
+            raise ValueError("its curve must be a list of points")
+        if images.shape != self.images.shape:
+            raise ValueError(f"its images are {list(images.shape)} instead of {list(self.images.shape)}")
         with torch.no_grad():
-            self.images.copy_(state["images"])
+            self.images.copy_(images)
         self.optimizer.load_state_dict(state["optimizer"])
+        kept = [value for values in self.optimizer.state.values() for value in values.values()]
+        if not all(isinstance(value, Tensor) and value.shape in (images.shape, ()) for value in kept):
+            raise ValueError("its optimizer is of other images")
         self.random.set_state(state["random"].cpu())
-        self.done, self.curve = int(state["done"]), list(state["curve"])
+        self.done, self.curve = done, list(curve)
         self.seconds = float(state["seconds"])

@@ -25,8 +25,10 @@ from angulus.data import decode_image, montage
 from angulus.data.formats.folder.reader import EXTENSIONS
 from angulus.errors import DataError
 from angulus.evaluation.report.png import encode_png
+from angulus.folder_locks import LOCK
 from angulus.inversion.attack.batch import InvertedBatch
 from angulus.json_files import parse_json, read_json
+from angulus.pickles.tensors import load_tensors
 from angulus.whole_files import clear_partials, reason_of, write_beside
 
 COLUMNS = 8
@@ -42,7 +44,7 @@ class InversionFolder:
         clear_partials(path, held=False)
         before = self.read("plan.json")
         if before is None:
-            if path.exists() and any(path.iterdir()):
+            if path.exists() and any(entry.name != LOCK for entry in path.iterdir()):
                 raise DataError(f"{path} holds other files and no inversion; name a new folder for --out")
             self.write("plan.json", plan)
         elif before != content:
@@ -86,10 +88,11 @@ class InversionFolder:
         if not target.exists():
             return
         try:
-            batch.restore(torch.load(target, weights_only=True, map_location="cpu"))
+            batch.restore(load_tensors(target))
         except Exception as error:  # a damaged zip raises half a dozen types
+            reason = (str(error) or type(error).__name__).splitlines()[0]
             raise DataError(
-                f"{target} is not a readable state ({str(error).splitlines()[0]}); remove it, and the batch starts anew"
+                f"{target} is not a readable state ({reason}); remove it, and the batch starts anew"
             ) from error
 
     def state_path(self, number: int) -> Path:

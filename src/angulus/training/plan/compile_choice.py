@@ -110,7 +110,7 @@ def pass_of(experiment: Experiment, model: EmbeddingModel, device: torch.device,
         blank = torch.full((count, *model.input.shape), 0.5, device=device)
         model.train()
         with torch.enable_grad(), torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-            embeddings = model(blank.contiguous(memory_format=FORMATS[config.layout]))
+            embeddings = model(blank.contiguous(memory_format=FORMATS.get(config.layout, torch.channels_last)))
         embeddings.float().square().mean().backward()
         model.zero_grad(set_to_none=True)
 

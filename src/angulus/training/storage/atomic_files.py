@@ -20,6 +20,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     partial = partial_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)  # it may be a link that somebody laid there
         with partial.open("wb") as file:
             write(file)
             file.flush()

@@ -15,7 +15,8 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -23,7 +24,8 @@ from typing import Any, BinaryIO, cast
 import torch
 
 from angulus.checksums import ChecksumError, Sealing, check
-from angulus.errors import CheckpointError, DamagedCheckpointError
+from angulus.errors import AngulusError, CheckpointError, DamagedCheckpointError
+from angulus.pickles.tensors import load_tensors
 from angulus.training.distributed import Processes
 from angulus.training.recipe.serialization import differences
 from angulus.training.storage.atomic_files import flush_folder, unwritable, write_atomic
@@ -35,6 +37,7 @@ log = logging.getLogger(__name__)
 FORMAT = 2  # from 2 on every file has a checksum
 NAME = re.compile(r"step-(\d{8})(\.pt)?")
 RUN_FILE = "run.pt"
+REMOVE = "remove it to resume from the one before, or from the beginning where there is none"
 
 
 @dataclass(frozen=True)
@@ -168,21 +171,52 @@ def load_content(path: Path, device: torch.device, *, mapped: bool = False) -> C
     file = path / RUN_FILE if path.is_dir() else path
     try:
         sealed = check(file)
-        content = torch.load(file, map_location=device, weights_only=True, mmap=mapped)
-        if not sealed and int(content.get("format", 1)) > 1:
-            raise ChecksumError("its checksum is missing: it was cut short or damaged")
-        names = content.get("classes")
-        classes = None if names is None else tuple(names)
-        return Checkpoint(int(content["step"]), dict(content["architecture"]), dict(content["tensors"]), classes)
+        content = load_tensors(file, device=device, mapped=mapped)
+        return checkpoint_in(content, sealed)
     except FileNotFoundError:
         if path.is_dir():
-            raise DamagedCheckpointError(
-                f"{path} is incomplete, it has no {RUN_FILE}; remove it to resume from the one before"
-            ) from None
+            raise DamagedCheckpointError(f"{path} is incomplete, it has no {RUN_FILE}; {REMOVE}") from None
         raise CheckpointError(f"there is no checkpoint at {path}") from None
     except Exception as error:  # a damaged zip raises half a dozen types
         raise DamagedCheckpointError(
-            f"{file} is not a readable checkpoint ({reason(error, file)}); remove it to resume from the one before"
+            f"{file} is not a readable checkpoint ({reason(error, file)}); {REMOVE}"
+        ) from error
+
+
+def checkpoint_in(content: Any, sealed: bool) -> Checkpoint:
+    """The checkpoint that a file held. Raises ValueError where it holds something else."""
+    if not isinstance(content, dict) or type(content.get("step")) is not int or content["step"] < 0:
+        raise ValueError("it is no checkpoint of a run: it must say how many steps were done")
+    kept = content.get("format", 1)
+    if kept not in (1, FORMAT):
+        raise ValueError(f"it has format {kept!r:.20}, this version reads up to {FORMAT}: update Angulus")
+    if not sealed and kept > 1:
+        raise ChecksumError("its checksum is missing: it was cut short or damaged")
+    for name in ("architecture", "tensors"):
+        if not isinstance(content.get(name), dict) or not all(isinstance(key, str) for key in content[name]):
+            raise ValueError(f"its {name} must be a dictionary")
+    names = content.get("classes")
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise ValueError("its classes must be a list of names")
+    classes = None if names is None else tuple(names)
+    return Checkpoint(content["step"], content["architecture"], content["tensors"], classes)
+
+
+@contextmanager
+def content_told(path: Path) -> Generator[None]:
+    """What goes wrong with the content of a checkpoint as one CheckpointError that names it.
+
+    A file may be sound and hold something else than a run writes: other names, shapes or types.
+    """
+    try:
+        yield
+    except (AngulusError, OSError, MemoryError):
+        raise
+    except Exception as error:  # whatever torch makes of it
+        what = f"it has no {error}" if isinstance(error, KeyError) else (str(error).strip() or type(error).__name__)
+        raise CheckpointError(
+            f"{path} does not hold what a run writes ({what.splitlines()[0][:200]}); take another, or remove it and "
+            "train the run again"
         ) from error
 
 
@@ -203,6 +237,9 @@ def read_checkpoint(
 ) -> Checkpoint:
     """Read one checkpoint of a run. Raises CheckpointError when it is damaged or belongs to another run."""
     found = load_content(path, device)
+    stated = NAME.fullmatch(path.name)
+    if stated is not None and int(stated[1]) != found.step:
+        raise DamagedCheckpointError(f"{path} says of itself that it is of step {found.step}; remove or rename it")
     if found.classes is not None:
         check_classes(path, found.classes, classes)
     different = differences(found.architecture, architecture)

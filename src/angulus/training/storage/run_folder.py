@@ -12,6 +12,7 @@ report.html        for a reader
 
 import json
 import logging
+import os
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ import torch
 
 from angulus.data import decoder
 from angulus.errors import CheckpointError
+from angulus.files import open_in_place, read_regular
 from angulus.json_files import parse_json, read_json
 from angulus.training.recipe.serialization import differences
 from angulus.training.storage.atomic_files import write_json, write_text
@@ -48,15 +50,22 @@ class Metrics:
         self.path = path
 
     def rows(self) -> list[dict[str, Any]]:
-        """All complete rows; a line that was cut off by a crash is passed over."""
-        if not self.path.exists():
+        """All rows that are whole; a line that was cut off by a crash, or that is no row, is passed over.
+
+        Raises CheckpointError where the file cannot be read.
+        """
+        try:
+            content = read_regular(self.path)
+        except FileNotFoundError:
             return []
-        rows = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
-            try:
-                rows.append(parse_json(line))
-            except ValueError:
-                log.warning("%s has an incomplete line, which is left out", self.path)
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.path} cannot be read: {error.strerror}; remove it, or resume later"
+            ) from error
+        found = [row_of(line) for line in content.decode("utf-8", "replace").splitlines()]
+        rows = [row for row in found if row is not None]
+        if len(rows) < len(found):
+            log.warning("%s has lines that are no rows of a run, %d, left out", self.path, len(found) - len(rows))
         return rows
 
     def cut(self, step: int, total: int) -> None:
@@ -65,18 +74,42 @@ class Metrics:
         kept = [json.dumps(row) for row in rows if row["step"] < total or "loss" in row]
         write_text(self.path, "".join(f"{line}\n" for line in kept))
 
-    def last(self, name: str) -> float | None:
-        """The newest figure of a name."""
-        return next((row[name] for row in reversed(self.rows()) if name in row), None)
+    def loss_at(self, step: int, total: int) -> float | None:
+        """The loss that was written last at a step or before it.
+
+        At the end of a run of `total` steps only that of the last one counts: None, with a warning, where it was lost.
+        """
+        found = next(
+            (row for row in reversed(self.rows()) if row["step"] <= step and row.get("loss") is not None), None
+        )
+        if step == total and (found is None or found["step"] < total):
+            log.warning("%s has lost the row of the last step: the figures go without a loss", self.path)
+            return None
+        return None if found is None else found["loss"]
 
     def append(self, row: dict[str, Any]) -> None:
         try:
-            with self.path.open("a", encoding="utf-8") as file:
+            with os.fdopen(open_in_place(self.path), "a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
         except OSError as error:
             raise CheckpointError(
                 f"{self.path} could not be written: {error.strerror}; resume the run later"
             ) from error
+
+
+def row_of(line: str) -> dict[str, Any] | None:
+    """A row of metrics, None for what is none."""
+    try:
+        row = parse_json(line)
+    except ValueError:
+        return None
+    is_row = isinstance(row, dict) and type(row.get("step")) is int and row["step"] >= 0
+    return row if is_row and all(is_figure(value) or value is None for value in row.values()) else None
+
+
+def is_figure(value: Any) -> bool:
+    """True for a number, as figures are; JSON has no truth values that count as numbers."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def environment(device: torch.device, data_fingerprint: str, choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,7 +152,11 @@ def finished_figures(folder: Path) -> dict[str, float] | None:
     """The figures of the run in a folder, None where it has not come to its end."""
     path = folder / "result.json"
     try:
-        return dict(read_json(path)["figures"])
+        figures = dict(read_json(path)["figures"])
+        other = [name for name, value in figures.items() if not is_figure(value)]
+        if other:
+            raise ValueError(f"{', '.join(other[:3])} must be a number")
+        return figures
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:

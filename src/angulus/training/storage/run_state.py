@@ -12,13 +12,13 @@ from typing import Any
 
 import torch
 
-from angulus.errors import DamagedCheckpointError
+from angulus.errors import CheckpointError, DamagedCheckpointError
 from angulus.heads import MarginHead, SeparateHeads, each_head
 from angulus.models import EmbeddingModel, ModelConfig
 from angulus.training.distributed import Processes
 from angulus.training.optimization import set_state_of, state_of
 from angulus.training.recipe.serialization import record
-from angulus.training.storage.checkpoint import Checkpoint, Checkpoints, read_checkpoint
+from angulus.training.storage.checkpoint import Checkpoint, Checkpoints, content_told, read_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -104,15 +104,58 @@ def put_back(trained: Trained, path: Path) -> TrainState:
     with trained.group.together():
         found = read_checkpoint(path, trained.architecture(), trained.classes, trained.device)
     tensors = found.tensors
-    trained.model.load_state_dict(tensors["backbone"])
-    if trained.divided:
-        set_state_of(trained.optimizer, trained.model, tensors["optimizer of backbone"])
-        load_head(trained, path)
-    else:
-        trained.head.load_state_dict(tensors["head"])
-        trained.optimizer.load_state_dict(tensors["optimizer"])
-    set_random_state(tensors["random"], trained.group.rank, trained.device)
-    return TrainState(found.step, tensors["best"], tensors.get("seconds", 0.0))
+    with content_told(path):
+        trained.model.load_state_dict(tensors["backbone"])
+        if trained.divided:
+            set_state_of(trained.optimizer, trained.model, tensors["optimizer of backbone"])
+            load_head(trained, path)
+        else:
+            trained.head.load_state_dict(tensors["head"])
+            trained.optimizer.load_state_dict(checked_settings(trained.optimizer, tensors["optimizer"]))
+        check_optimizer(trained.optimizer)
+        set_random_state(tensors["random"], trained.group.rank, trained.device)
+        best, seconds = tensors["best"], tensors.get("seconds", 0.0)
+        if not (best is None or is_number(best)) or not (is_number(seconds) and seconds >= 0):
+            raise ValueError("its best figure and its seconds must be numbers")
+    return TrainState(found.step, best, seconds)
+
+
+def check_step(folder: Path, step: int, total: int) -> None:
+    """Raise CheckpointError for a checkpoint of more steps than the run has: its end would never have been trained."""
+    if step > total:
+        raise CheckpointError(
+            f"the newest checkpoint in {folder} is of step {step}, and the run has {total}: it is of another run; "
+            "remove it to go on from the one before"
+        )
+
+
+def checked_settings(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """The stored state of an optimizer, whose settings are of the types that the optimizer's own have."""
+    for own, stored in zip(optimizer.param_groups, state["param_groups"], strict=True):
+        for name, value in own.items():
+            if name != "params" and name in stored and not is_alike(stored[name], value):
+                raise ValueError(f"{name} of its optimizer must be of the kind of {value!r}, got {stored[name]!r:.60}")
+    return state
+
+
+def is_alike(stored: Any, own: Any) -> bool:
+    """Whether two settings are of one kind; torch turns some numbers into whole ones, and texts are not among them."""
+    if isinstance(own, list | tuple):
+        return isinstance(stored, list | tuple) and all(map(is_number, stored)) and len(stored) == len(own)
+    return is_number(stored) if is_number(own) else type(stored) is type(own)
+
+
+def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
+    """Raise ValueError unless all that an optimizer keeps of a parameter has its shape, or is one number."""
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            fits = isinstance(value, torch.Tensor) and (value.shape == parameter.shape or value.numel() == 1)
+            if not fits and value is not None and not is_number(value):
+                raise ValueError(f"{name} of its optimizer does not fit a weight of {list(parameter.shape)}")
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def save_head(trained: Trained, path: Path) -> None:

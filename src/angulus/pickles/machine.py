@@ -20,6 +20,7 @@ BROKEN = (
 """What a damaged pickle raises."""
 
 Finder = Callable[[str, str], Any]
+External = Callable[[Any], Any]
 _MOST_MARKS = 1000
 _PLAIN = (str, bytes, int, float, type(None))
 
@@ -41,6 +42,14 @@ def read_pickle(
         return _Machine(file, find, encoding, is_key or _no_key).load()
 
 
+def read_pickles(file: Any, find: Finder, count: int, *, external: External | None = None) -> list[Any]:
+    """So many pickles that lie one behind the other, in an open file that gives out no more than it holds.
+
+    external: what an object outside the pickle stands for.  Raises as `read_pickle`.
+    """
+    return [_Machine(file, find, "ASCII", _no_key, external).load() for _ in range(count)]
+
+
 def _no_key(key: Any) -> bool:
     return False
 
@@ -53,9 +62,16 @@ class _Machine(_Library):
 
     dispatch: dict[int, Any] = dict(_Library.dispatch)  # noqa: RUF012
 
-    def __init__(self, file: BoundedReader, find: Finder, encoding: str, is_key: Callable[[Any], bool]) -> None:
+    def __init__(
+        self,
+        file: Any,
+        find: Finder,
+        encoding: str,
+        is_key: Callable[[Any], bool],
+        external: External | None = None,
+    ) -> None:
         super().__init__(file, encoding=encoding)
-        self._find, self._is_key = find, is_key
+        self._find, self._is_key, self._external = find, is_key, external
 
     def find_class(self, module: str, name: str) -> Any:
         if not module or not name:
@@ -63,6 +79,8 @@ class _Machine(_Library):
         return self._find(module, name)
 
     def persistent_load(self, pid: Any) -> Any:
+        if self._external is not None:
+            return self._external(pid)
         shown = pid[:60] if isinstance(pid, str) else type(pid).__name__
         raise Refused(f"the external object {shown!r}")
 
