@@ -1,5 +1,7 @@
 """What a group of one process exchanges, over NCCL on a GPU and Gloo on the CPU, stays as it is."""
 
+import copy
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -8,7 +10,9 @@ from torch import nn
 
 from angulus.heads import Dense, MarginHead, ShardedHead, Streamed
 from angulus.margins import ArcFace, CurricularFace
-from angulus.training.distributed import Processes, SynchronisedBatchNorm
+from angulus.models import TinyNet
+from angulus.models.folding import folded
+from angulus.training.distributed import Processes, SynchronisedBatchNorm, batch_norm_synchronised
 
 
 @pytest.fixture
@@ -59,6 +63,20 @@ def test_synchronised_batch_norm_is_batch_norm(group) -> None:
         found.append([y.detach(), *torch.autograd.grad(y.pow(3).sum(), [x, norm.weight, norm.bias]), norm.running_var])
     for got, want in zip(*found, strict=True):
         torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
+
+
+@EACH_DEVICE
+def test_a_network_of_a_group_is_copied_and_folded(group) -> None:
+    torch.manual_seed(0)
+    model = TinyNet(channels=(8, 8), units=(1, 0), embedding_dim=16).build().to(group)
+    images = torch.randn(4, *model.input.shape, device=group)
+    model.train()(images)  # statistics that are not those of the start
+    wanted = model.eval()(images)
+    with batch_norm_synchronised(model, dist.group.WORLD):
+        found = folded(model)(images)
+        copied = copy.deepcopy(model).eval()(images)
+    torch.testing.assert_close(copied, wanted, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
 
 
 @EACH_DEVICE

@@ -1,5 +1,6 @@
 """Several processes, one run: what torchrun sets up, and batch norm whose statistics they share."""
 
+import copy
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -142,6 +143,13 @@ class SynchronisedBatchNorm(_BatchNorm):
             self.register_buffer(name, buffer)
         self.group = group
         self.train(inner.training)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SynchronisedBatchNorm":
+        """A copy belongs to the same processes."""
+        found = self.__class__.__new__(self.__class__)
+        memo |= {id(self): found, id(self.group): self.group}
+        found.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return found
 
     def _check_input_dim(self, input: Tensor) -> None:
         return
