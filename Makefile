@@ -1,7 +1,9 @@
 # Two commands do all the set-up on a machine that has Python 3.11 or newer:
 #   make demo   trains on drawn faces, verifies people it has never seen, writes a report
 #   make test   lint, types, import layers and tests
-# Both install the versions of constraints.txt. Two more are for whoever changes what the project stands on:
+# Both install the versions of constraints.txt. On a machine with a CUDA GPU
+#   make test-gpu   what only a GPU can check, and what was skipped and why
+# Two more are for whoever changes what the project stands on:
 #   make lock          finds the newest versions, writes constraints.txt and says what moved
 #   make test-newest   the tests alone, on the newest of everything, in an environment of their own
 PYTHON ?= python3
@@ -13,7 +15,7 @@ TESTS  := -m pytest -n 2 -q
 # newer ones the second.
 PINNED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 
-.PHONY: demo test lint types layers unit figures install lock test-newest clean
+.PHONY: demo test test-gpu lint types layers unit figures install lock test-newest clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -39,6 +41,11 @@ layers: install
 
 unit: install
 	OMP_NUM_THREADS=1 $(BIN)/python $(TESTS)
+
+# with a python of your own that has torch for your GPU: make test-gpu GPU_PYTHON=python3
+GPU_PYTHON ?= $(BIN)/python
+test-gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),install)
+	$(GPU_PYTHON) tools/gpu_tests.py $(GPU_TESTS)
 
 lock:
 	$(PYTHON) tools/lock.py

@@ -31,7 +31,7 @@ MARGINS = {
 # Float64 throughout, so that a ReLU on its kink does not hide or feign a difference.
 torch.set_default_dtype(torch.float64)
 prepare = step.prepared
-step.prepared = lambda model, images: prepare(model, images).double()
+step.prepared = lambda model, images, layout: prepare(model, images, layout).double()
 
 
 class Stop(Exception):

@@ -7,6 +7,7 @@ import functools
 
 import pytest
 import torch
+from devices.gpu import EACH_DEVICE
 from reference.margin_cases import CASE_NAMES, CASES, Case
 from torch import Tensor
 
@@ -33,28 +34,29 @@ HALVES: dict[str, tuple[Strategy, float]] = {
 }
 
 
-def results(case: Case, subcenters: int, strategy: Strategy, dtype: torch.dtype) -> list[Tensor]:
+def results(case: Case, subcenters: int, strategy: Strategy, dtype: torch.dtype, device="cpu") -> list[Tensor]:
     """Losses and the gradients of their mean; free weights have about unit length, as they begin."""
     generator = torch.Generator().manual_seed(0)
     w = torch.randn(NUM_CLASSES, subcenters, DIM, generator=generator) / DIM**0.5
     labels = torch.randint(0, NUM_CLASSES, (EXAMPLES,), generator=generator)
     x = 3.0 * w[labels, 0] + 0.375 * torch.randn(EXAMPLES, DIM, generator=generator)
     w = w if subcenters > 1 else w[:, 0]
-    leaves = [x.to(dtype).requires_grad_(), w.to(dtype).requires_grad_()]
-    bias = torch.zeros(NUM_CLASSES, dtype=dtype, requires_grad=True) if case.bias else None
-    scale = torch.tensor(case.scale, dtype=dtype, requires_grad=True) if case.learned else None
+    leaves = [x.to(device, dtype).requires_grad_(), w.to(device, dtype).requires_grad_()]
+    kind = {"dtype": dtype, "device": device, "requires_grad": True}
+    bias = torch.zeros(NUM_CLASSES, **kind) if case.bias else None
+    scale = torch.tensor(case.scale, **kind) if case.learned else None
     losses = margin_softmax(
         *leaves,
-        labels,
+        labels.to(device),
         case.margin,
         bias=bias,
         learned=None if scale is None else {"scale": scale},
-        state=case.tensors(),
+        state={name: value.to(device) for name, value in (case.tensors() or {}).items()} or None,
         step=case.step,
         strategy=strategy,
     )
     leaves += [leaf for leaf in (bias, scale) if leaf is not None]
-    return [tensor.detach().double() for tensor in (losses, *torch.autograd.grad(losses.mean(), leaves))]
+    return [tensor.detach().double().cpu() for tensor in (losses, *torch.autograd.grad(losses.mean(), leaves))]
 
 
 @functools.cache
@@ -62,15 +64,16 @@ def exact(index: int, subcenters: int) -> list[Tensor]:
     return results(CASES[index], subcenters, Dense(), torch.float64)
 
 
+@EACH_DEVICE
 @pytest.mark.parametrize("subcenters", [1, 3])
 @pytest.mark.parametrize("name", HALVES)
 @pytest.mark.parametrize("index", range(len(CASES)), ids=CASE_NAMES)
-def test_rounding_stays_within_its_stated_bound(index: int, name: str, subcenters: int) -> None:
+def test_rounding_stays_within_its_stated_bound(index: int, name: str, subcenters: int, device: str) -> None:
     case = CASES[index]
     strategy, limit = HALVES[name]
     if limit == PRODUCTS and case.name.startswith(SHARP):
         limit = PRODUCTS_SHARP
-    found = results(case, subcenters, strategy, torch.float32)
+    found = results(case, subcenters, strategy, torch.float32, device)
     for want, got in zip(exact(index, subcenters), found, strict=True):
         assert torch.linalg.vector_norm(got - want) <= limit * torch.linalg.vector_norm(want).clamp(min=1e-3)
 

@@ -12,7 +12,6 @@ from test_extract import Average, Photos
 from angulus.errors import DataError, ModelError
 from angulus.extract import embed
 from angulus.inference import passes
-from angulus.inference.agreement import largest_distance
 from angulus.inference.lanes import DEVICE_AHEAD, DeviceLane, DirectLane, thread_lane, through
 
 
@@ -160,17 +159,3 @@ def test_a_network_of_ones_own_computes_one_batch_after_the_other(monkeypatch) -
     seen = []
     embed(Average(), Photos(), chosen=seen.append)
     assert (seen[0].lanes, seen[0].batch_size) == (1, passes.UNKNOWN_NETWORK)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_gpu_gives_the_embeddings_of_the_cpu(workers) -> None:
-    torch.manual_seed(0)
-    model, source = SMALL_CONFIGS[5].build(), Many()
-    wanted = embed(model, source)
-    last = f"cuda:{torch.cuda.device_count() - 1}"
-    for options in ({"batch_size": 8}, {"layout": "auto"}):
-        found = embed(model, source, device=last, workers=workers, **options)
-        for name in ("embeddings", "flipped"):
-            got, want = (torch.from_numpy(getattr(one, name)) for one in (found, wanted))
-            assert largest_distance(got, want) < 1e-4  # convolutions may be made of TF32 products there

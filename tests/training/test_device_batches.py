@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from devices.gpu import LAST, needs_gpu
 from small_sets import ArraySource
 
 from angulus.data import Batch, EpochSampler, batches
@@ -157,11 +158,11 @@ def test_cuda_copies_on_a_stream_of_its_own_which_computing_waits_for(monkeypatc
     ]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@needs_gpu
 def test_batches_arrive_on_a_cuda_device():
-    device = torch.device("cuda")
+    device = torch.device(LAST)
     feed = Feed(some_batches(5), line_to(device))
     for index, batch in enumerate(feed):
-        assert batch.images.device.type == "cuda"
+        assert batch.images.device == device
         assert bool((batch.images == index).all())
     assert feed.waited() >= 0.0

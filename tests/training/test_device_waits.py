@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from devices.gpu import GPU_IF_ANY
 from torch import Tensor
 from unreadable_device import DEVICE, WaitError, nothing_waits, stand_in
 
@@ -39,6 +40,7 @@ from angulus.training.divergence import FiniteGuard
 from angulus.training.optimization import build_optimizer
 from angulus.training.step import Recogniser, gradients, update
 
+pytestmark = GPU_IF_ANY
 CLASSES, EXAMPLES = 12, 8
 NETWORK = TinyNet(
     channels=(8, 8), units=(1, 0), embedding_dim=16, input=InputSpec(height=24, width=24, mean=(120.0, 110.0, 100.0))

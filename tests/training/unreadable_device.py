@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from devices.gpu import HAS_GPU, LAST
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -18,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 from angulus.devices import copies as device_copies
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "meta")
+DEVICE = torch.device(LAST if HAS_GPU else "meta")
 
 
 class WaitError(AssertionError):

@@ -1,5 +1,6 @@
 """Several processes, one run: what torchrun sets up, and batch norm whose statistics they share."""
 
+import copy
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from angulus.errors import AngulusError
@@ -112,6 +113,26 @@ def local_device(device: torch.device) -> torch.device:
     return device
 
 
+class Summed(torch.autograd.Function):
+    """The sum of a tensor over the processes, of which each has a part of the loss."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, group: dist.ProcessGroup) -> Tensor:
+        ctx.group = group
+        return total_of(value, group)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # pyrefly: ignore[bad-override]
+        return total_of(grads[0], ctx.group), None
+
+
+def total_of(value: Tensor, group: dist.ProcessGroup) -> Tensor:
+    total = value.clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(total, group=group)
+    return total
+
+
 class SynchronisedBatchNorm(_BatchNorm):
     """Batch norm over the global batch, for any device and any backend, with the tensors of another batch norm."""
 
@@ -122,6 +143,13 @@ class SynchronisedBatchNorm(_BatchNorm):
             self.register_buffer(name, buffer)
         self.group = group
         self.train(inner.training)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SynchronisedBatchNorm":
+        """A copy belongs to the same processes."""
+        found = self.__class__.__new__(self.__class__)
+        memo |= {id(self): found, id(self.group): self.group}
+        found.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return found
 
     def _check_input_dim(self, input: Tensor) -> None:
         return
@@ -134,9 +162,9 @@ class SynchronisedBatchNorm(_BatchNorm):
         x = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
         count = x.new_full((1,), x.numel() / x.shape[1])
         dist.all_reduce(count, group=self.group)
-        mean = all_reduce(x.sum(axes), group=self.group) / count
+        mean = Summed.apply(x.sum(axes), self.group) / count
         centred = x - mean.view(shape)
-        variance = all_reduce(centred.square().sum(axes), group=self.group) / count
+        variance = Summed.apply(centred.square().sum(axes), self.group) / count
         self.remember(mean.detach(), (variance * count / (count - 1).clamp(min=1)).detach())
         y = centred * torch.rsqrt(variance + self.eps).view(shape)
         if self.affine:

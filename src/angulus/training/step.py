@@ -155,7 +155,7 @@ def _trains_on_one_image(model: EmbeddingModel) -> bool:
 
 
 def prepared(model: EmbeddingModel, images: Tensor, layout: str = "channels_last") -> Tensor:
-    """What the network takes, laid out as `train.layout` says; an `auto` that nobody decided is channels_last."""
+    """What the network takes, laid out in memory as `train.layout` says; an undecided `auto` is channels_last."""
     return model.input.prepare(images).contiguous(memory_format=FORMATS.get(layout, torch.channels_last))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from devices.gpu import GPU_IF_ANY, HAS_GPU, LAST, needs_gpu
 from reference.rounding import rounding_bounds
 from torch import Tensor
 
@@ -34,8 +35,8 @@ from angulus.margins import (
 )
 
 pytest.importorskip("triton")
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-GPU = pytest.mark.skipif(DEVICE == "cpu", reason="needs a CUDA device")
+pytestmark = GPU_IF_ANY
+DEVICE = LAST if HAS_GPU else "cpu"
 EXACT = Fused(products="float32")
 # Relative to the largest entry of each gradient. Measured in the interpreter: up to 1.2e-5, the losses 2e-7.
 FLOAT32 = 2e-5
@@ -222,7 +223,7 @@ def test_two_runs_are_equal_to_the_bit() -> None:
 
 def test_rows_at_distances_beyond_2_to_the_31() -> None:
     """Rows 2^30 numbers apart in address space that is hardly used: an offset of 32 bits would end the process."""
-    if DEVICE == "cuda":
+    if DEVICE != "cpu":
         pytest.skip("the host's address space is no device memory")
     count, dim, apart = 5, 6, 2**30
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000)
@@ -432,7 +433,7 @@ LARGE = {
 }
 
 
-@GPU
+@needs_gpu
 @pytest.mark.parametrize("products", ["float32", "tf32", "bfloat16"])
 @pytest.mark.parametrize("shape", LARGE.values(), ids=LARGE.keys())
 @pytest.mark.parametrize("margin", MARGINS.values(), ids=MARGINS.keys())
@@ -448,7 +449,7 @@ def test_large_problems(margin: Margin, shape: tuple[int, int, int, int], produc
         assert ((got[name].cpu().double() - want[name]).abs() <= bound).all(), name
 
 
-@GPU
+@needs_gpu
 @pytest.mark.parametrize("products", ["float32", "tf32", "bfloat16"])
 def test_large_problems_repeat_to_the_bit(products: str) -> None:
     batch = drawn(1024, 30_001, 1, 512)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from devices.gpu import GPU_IF_ANY, needs_gpu
 from reference.margin_cases import CASE_NAMES, CASES, CLASSES
 from reference.rounding import rounding_bounds
 from test_against_reference_heads import LABELS, assert_close, batch, expected, obtained
@@ -48,13 +49,13 @@ from angulus.margins import (
     SphereFace,
 )
 
+pytestmark = GPU_IF_ANY
 HAS_TRITON = panel_launches.has_triton()
 WAYS = ["torch", pytest.param("triton", marks=pytest.mark.skipif(not HAS_TRITON, reason="needs triton"))]
 EACH_WAY = pytest.mark.parametrize("way", WAYS)
 TRITON = pytest.mark.skipif(not HAS_TRITON, reason="needs triton")
 CUTS = pytest.mark.skipif(DEVICE == "cpu", reason="the interpreter does not round to bfloat16 but cuts off")
 BOTH_MODES = pytest.mark.parametrize("mode", ["recompute", "stash"])
-GPU = pytest.mark.skipif(DEVICE == "cpu", reason="needs a CUDA device")
 
 MARGINS = {
     "arcface": ArcFace(),
@@ -503,7 +504,7 @@ def test_a_panel_has_as_many_classes_as_fit(examples, dim, subcenters, products,
 
 def test_auto_is_what_it_was_on_a_cpu() -> None:
     problem = drawn(9, 30, 1, 5)
-    if DEVICE == "cuda":
+    if DEVICE != "cpu":
         pytest.skip("there it takes panels")
     one, other = (results(strategy, ArcFace(), problem, torch.float32) for strategy in (Auto(), Dense()))
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -524,7 +525,7 @@ def test_compiled_for_hopper_the_kernels_of_common_margins_spill_no_registers() 
 # ---- on a GPU only: real blocks, real operands
 
 
-@GPU
+@needs_gpu
 @pytest.mark.parametrize("products", ["float32", "tf32", "bfloat16"])
 @pytest.mark.parametrize("shape", [(1024, 30_001, 1, 512), (200, 20_011, 1, 300), (256, 5_003, 3, 512)])
 @pytest.mark.parametrize("name", ["arcface", "sphereface", "l2softmax"])
@@ -540,7 +541,7 @@ def test_large_problems(name: str, shape: tuple[int, int, int, int], products: s
     assert_near(got, results(Dense(), MARGINS[name], problem, torch.float64), bound)
 
 
-@GPU
+@needs_gpu
 def test_nothing_waits_for_the_device() -> None:
     head = MarginHead(64, 5000, ArcFace(), strategy=Panels(), update=RowSGD()).cuda()
     head.learning_rate = 0.1

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from devices.gpu import EACH_DEVICE
 
 from angulus.heads import Dense, MarginHead, RowAdaGrad, RowAdamW, RowSGD, Streamed
 from angulus.margins import AMMSoftmax, ArcFace, L2Softmax, Learned, SphereFace
@@ -27,18 +28,19 @@ def heads(margin, subcenters, rule, mode="recompute"):
     return moved, plain
 
 
+@EACH_DEVICE
 @pytest.mark.parametrize("mode", ["recompute", "stash"])
 @pytest.mark.parametrize("subcenters", [1, 3])
 @pytest.mark.parametrize("margin", MARGINS, ids=lambda margin: margin.kind)
 @pytest.mark.parametrize(("rule", "optimizer"), CASES.values(), ids=CASES.keys())
-def test_a_rule_equals_the_optimizer_on_the_whole_gradient(rule, optimizer, margin, subcenters, mode):
-    moved, plain = heads(margin, subcenters, rule, mode)
+def test_a_rule_equals_the_optimizer_on_the_whole_gradient(rule, optimizer, margin, subcenters, mode, device):
+    moved, plain = (head.to(device) for head in heads(margin, subcenters, rule, mode))
     reference = optimizer([plain.weight])
     moved.learning_rate = 0.1
     for step in range(4):
         x = torch.randn(5, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(step))
-        labels = torch.tensor([0, 10, 3, 3, -1])
-        first, second = x.clone().requires_grad_(), x.clone().requires_grad_()
+        labels = torch.tensor([0, 10, 3, 3, -1], device=device)
+        first, second = (x.to(device, copy=True).requires_grad_() for _ in range(2))
         moved(first, labels).loss.backward()
         plain(second, labels).loss.backward()
         assert moved.weight.grad is None

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
+from devices.gpu import GPU_IF_ANY, HAS_GPU, LAST, needs_gpu
 
 from angulus.evaluation.scores.streaming import device_pairs as module
 from angulus.evaluation.scores.streaming import passes
@@ -14,6 +15,7 @@ from angulus.evaluation.scores.streaming.passes import full_float32, stream_pair
 from angulus.evaluation.scores.streaming.steps import BINS, SCALE, Windows, bins_of
 from angulus.evaluation.scores.streaming.tallies import KernelTally, TorchTally, tally_for
 
+pytestmark = GPU_IF_ANY
 FIELDS = ("genuine", "genuine_left", "genuine_right", "counts", "tail", "tail_left", "tail_right", "middle")
 
 
@@ -53,8 +55,7 @@ WINDOWS = [
 
 def on_stand_in(vectors, labels, windows, sizes, tally, *, share=(0, 1), screen=False, with_rows=True):
     order = np.argsort(labels, kind="stable")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    rows = torch.from_numpy(vectors[order]).to(device)
+    rows = torch.from_numpy(vectors[order]).to(LAST if HAS_GPU else "cpu")
     options = {"share": share, "screen": screen, "with_rows": with_rows}
     return device_pairs(rows, labels[order], order, windows, **options, sizes=sizes, tally=tally)
 
@@ -187,10 +188,9 @@ def test_every_figure_is_that_of_the_cpu(monkeypatch) -> None:
     assert_same(found.kept, wanted.kept)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
+@needs_gpu
 @pytest.mark.parametrize("screen", [False, True])
 def test_the_last_gpu_gives_what_the_cpu_gives(screen) -> None:
     vectors, labels = exact_people(5000, 300)
-    last = f"cuda:{torch.cuda.device_count() - 1}"
-    found, wanted = (stream_pairs(vectors, labels, WINDOWS[0], device=place, screen=screen) for place in (last, "cpu"))
+    found, wanted = (stream_pairs(vectors, labels, WINDOWS[0], device=place, screen=screen) for place in (LAST, "cpu"))
     assert_same(found, wanted, [name for name in FIELDS if not (screen and name == "counts")])
