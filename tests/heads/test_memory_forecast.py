@@ -34,7 +34,11 @@ def benchmark():
     spec = importlib.util.spec_from_file_location("head_memory", BENCHMARK)
     module = importlib.util.module_from_spec(spec)
     sys.modules["head_memory"] = module  # its dataclasses look themselves up
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(BENCHMARK.parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(BENCHMARK.parent))
     yield module
     del sys.modules["head_memory"]
 
