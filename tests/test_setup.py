@@ -1,6 +1,9 @@
 """What `make demo` and `make test` install is pinned, and which warnings are errors."""
 
 import importlib.util
+import os
+import subprocess
+import sys
 import tomllib
 import warnings
 from pathlib import Path
@@ -63,3 +66,31 @@ def test_a_warning_of_another_package_is_not(module):
     with warnings.catch_warnings(record=True) as told:
         warnings.warn_explicit("theirs", UserWarning, "file.py", 1, module=module)
     assert [str(warning.message) for warning in told] == ["theirs"]
+
+
+def test_warnings_of_plugins_that_are_not_ours_stop_nothing(tmp_path):
+    """As pytest-benchmark does beside pytest-xdist: a warning while pytest is set up, which is shown and passes."""
+    code = "import warnings\ndef pytest_configure(config):\n    warnings.warn(UserWarning('a plugin of somebody'))\n"
+    (tmp_path / "somebodys_plugin.py").write_text(code)
+    facts = tmp_path / "somebodys_plugin-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: somebodys-plugin\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[pytest11]\nsomebody = somebodys_plugin\n")
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--noconftest",
+        "--collect-only",
+        "tests/test_setup.py",
+    ]
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    done = subprocess.run(
+        command, cwd=ROOT, env=settings | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "a plugin of somebody" in done.stdout + done.stderr
