@@ -28,6 +28,7 @@ from typing import Any
 import machines
 import numpy as np
 import torch
+from drawn_vectors import drawn
 from numpy.typing import NDArray
 
 from angulus.evaluation.rates.all_pairs import all_pairs
@@ -37,19 +38,6 @@ METHODS = ("products", "all_pairs", "screened", "roc_curve", "sweep")
 # Beyond so many pairs the two common ways do not fit the memory of a small machine.
 MOST_HELD = 100_000_000
 TRILLION = 1e12
-
-
-def drawn(images: int, dim: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Unit vectors and labels: numbers of images per person as in LFW, of which most have one and few have hundreds."""
-    random = np.random.default_rng(seed)
-    sizes: list[int] = []
-    while sum(sizes) < images:
-        sizes.append(min(int(random.pareto(1.1)) + 1, 530, images - sum(sizes)))
-    labels = np.repeat(np.arange(len(sizes)), sizes)
-    centres = random.standard_normal((len(sizes), dim), dtype=np.float32)
-    vectors = centres[labels] + 2.0 * random.standard_normal((images, dim), dtype=np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors, labels
 
 
 def products(vectors: NDArray[np.float32], labels: NDArray[np.int64], device: str) -> dict[str, Any]:

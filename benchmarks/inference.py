@@ -31,6 +31,7 @@ from typing import Any
 import machines
 import numpy as np
 import torch
+from drawn_vectors import drawn
 
 from angulus.errors import ModelError
 from angulus.extract import embed
@@ -185,8 +186,6 @@ def device_rows(options: argparse.Namespace) -> dict[str, Callable[[], dict[str,
         return {**rate, "by": how[0].as_dict()}
 
     def pairs() -> dict[str, Any]:
-        from evaluation import drawn
-
         from angulus.evaluation.rates.all_pairs import all_pairs
 
         vectors, labels = drawn(options.pairs, 512)
