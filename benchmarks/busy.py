@@ -11,7 +11,6 @@ command; `--budget` stops before a command that is not expected to end in time, 
 import argparse
 import json
 import os
-import re
 import shutil
 import statistics
 import subprocess
@@ -24,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import machines
 import numpy as np
 
 from angulus.devices.processors import usable_cores
@@ -105,7 +105,7 @@ def seconds_of(words: list[str], folder: Path) -> float:
     out = Path(tempfile.mkdtemp(dir=folder)) / "out"
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "angulus", *(word.replace("OUT", str(out)) for word in words), "--quiet"],
+        [sys.executable, "-m", "angulus", *(word.replace("OUT", str(out)) for word in words)],
         capture_output=True,
         text=True,
         check=False,
@@ -131,18 +131,10 @@ def measured(words: list[str], folder: Path, rounds: int) -> dict[str, Any]:
     }
 
 
-def machine() -> dict[str, Any]:
-    text = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
-    name = re.search(r"model name\s*:\s*(.+)", text)
-    flags = set(text.split())
-    sets = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
-    return {"cpu": name[1] if name else "unknown", "instructions": sets, "cores": usable_cores()}
-
-
-def slug(about: dict[str, Any]) -> str:
-    sets = about["instructions"]
-    kind = "avx512_bf16" if "avx512_bf16" in sets else "avx512" if "avx512f" in sets else "avx2" if sets else "plain"
-    return f"cpu_{kind}"
+def kept(file: Path, about: dict[str, Any]) -> dict[str, Any]:
+    """Rows that an earlier call wrote on this machine."""
+    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return found["rows"] if found.get("machine") == about else {}
 
 
 def markdown(rows: dict[str, dict[str, Any]]) -> str:
@@ -157,15 +149,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="*", help="commands whose names begin with one of these words")
+    parser.add_argument("--only", nargs="*", help="only commands whose names begin so; the rows of others stay")
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds")
     parser.add_argument("--json", type=Path, help="default: benchmarks/results/busy_<machine>.json")
     options = parser.parse_args()
-    about, began = machine(), time.perf_counter()
-    target = options.json or RESULTS / f"busy_{slug(about)}.json"
+    about, began = machines.about(), time.perf_counter()
+    target = options.json or RESULTS / f"busy_{machines.slug()}.json"
     record: dict[str, Any] = {
         **{"command": "python benchmarks/busy.py", "date": datetime.now(UTC).date().isoformat(), "machine": about},
-        **{"load_before": round(os.getloadavg()[0], 2), "aim": AIM, "rows": {}, "left_out": []},
+        **{
+            "load_before": round(os.getloadavg()[0], 2),
+            "aim": AIM,
+            "rows": kept(target, about) if options.only else {},
+            "left_out": [],
+        },
     }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
