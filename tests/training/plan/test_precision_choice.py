@@ -63,7 +63,7 @@ def test_an_explicit_bfloat16_is_kept_with_one_warning(
     ("strategy", "factor", "said"),
     [
         (Streamed(products="bfloat16"), 13.2, 1),
-        (Panels(products="bfloat16"), 13.2, 1),
+        (Panels(products="bfloat16"), 13.2, 0),  # multiplies in float32 on a CPU
         (Streamed(products="bfloat16"), 0.4, 0),
         (Streamed(), 13.2, 0),
         (Fused(products="bfloat16"), 13.2, 1),

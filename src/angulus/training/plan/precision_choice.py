@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 
 from angulus.devices.bfloat16 import CAPABILITY, bfloat16_factor
-from angulus.heads import Strategy
+from angulus.heads import Panels, Strategy
 from angulus.models import EmbeddingModel
 from angulus.training.distributed import Processes
 from angulus.training.experiment import Experiment
@@ -57,7 +57,8 @@ def with_precision(
 
 def warn_of_products(strategy: Strategy, device: torch.device) -> None:
     """Say it where a head multiplies in bfloat16 on a CPU that is slower in it."""
-    if device.type != "cpu" or getattr(strategy, "products", None) != "bfloat16":
+    emulates = not isinstance(strategy, Panels)  # which round operands on a CPU, and multiply in float32
+    if device.type != "cpu" or not emulates or getattr(strategy, "products", None) != "bfloat16":
         return
     factor = bfloat16_factor()
     if factor > SLOWER:
