@@ -11,14 +11,14 @@ import torch
 CAPABILITY = 8  # the first CUDA architecture with bfloat16 products
 SIDE = 256
 _ROUNDS = 3
-_WORTH = 0.8  # bfloat16 must take at most this share of float32's time; rounding is not paid for by less
+FASTER = 0.8  # bfloat16 must take at most this share of float32's time; rounding is not paid for by less
 
 
 def bfloat16_pays(device: torch.device) -> bool:
     """Whether a matrix product takes clearly less time in bfloat16 than in float32; timed once a process."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= CAPABILITY
-    return device.type == "cpu" and bfloat16_factor() <= _WORTH
+    return device.type == "cpu" and bfloat16_factor() <= FASTER
 
 
 @functools.cache

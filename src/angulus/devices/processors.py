@@ -5,6 +5,7 @@ have. More threads than that wait for each other: an operation that is shared by
 when the last of them had its turn.
 """
 
+import math
 import os
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -17,13 +18,14 @@ from angulus.devices.control_groups import groups_of
 USERS_WORD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Variables by which a user, or a launcher, says how many threads there shall be."""
 _SPINS = "5000"
+_FOR_A_QUOTA: list[str] = []  # what `set_waiting` has put there, which is nobody's word
 _WORTH = 0.85  # fewer threads are taken where they need at most this share of the time
 
 
 def usable_cores(root: Path = Path("/")) -> int:
     """Cores that this process is bound to, or fewer (rounded up, at least 1) where its control groups grant less."""
     granted = granted_cores(root)
-    return bound_cores() if granted is None else max(1, min(bound_cores(), -int(-granted // 1)))
+    return bound_cores() if granted is None else max(1, min(bound_cores(), math.ceil(granted)))
 
 
 def bound_cores() -> int:
@@ -63,12 +65,13 @@ def set_waiting() -> None:
         os.environ["GOMP_SPINCOUNT"] = _SPINS
     cores = usable_cores()
     if cores < bound_cores() and not is_said():
-        os.environ.update(dict.fromkeys((*USERS_WORD, "OPENBLAS_NUM_THREADS"), str(cores)))
+        os.environ.update(limited_to(cores))
+        _FOR_A_QUOTA.append(str(cores))
 
 
 def is_said() -> bool:
-    """Whether the environment says how many threads there shall be."""
-    return any(name in os.environ for name in USERS_WORD)
+    """Whether a user or a launcher says in the environment how many threads there shall be."""
+    return any(os.environ.get(name) not in (None, *_FOR_A_QUOTA) for name in USERS_WORD)
 
 
 def limited_to(threads: int) -> dict[str, str]:

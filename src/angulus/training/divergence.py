@@ -47,7 +47,7 @@ class FiniteGuard:
     def gradient_norms(self) -> Tensor:
         """[p] a norm of the gradient of each parameter, finite where all of it is, and 0 where there is none.
 
-        On a CPU the length is twenty times as fast as the largest absolute value, but may leave the range of float32.
+        On a CPU the length is faster to find than the largest absolute value, but may leave the range of float32.
         """
         if self.device.type == "cpu" and torch.isfinite(lengths := self.norms_of(2.0)).all():
             return lengths

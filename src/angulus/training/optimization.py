@@ -57,7 +57,7 @@ def build_optimizer(config: SGD | AdamW, backbone: nn.Module, head: nn.Module) -
 
 
 def can_be_fused(*modules: nn.Module) -> bool:
-    """Whether torch has the one pass for parameters like these: on a CPU 2 to 7 times as fast as one by one."""
+    """Whether torch has the one pass for parameters like these."""
     parameters = [parameter for module in modules for parameter in module.parameters()]
     return all(
         parameter.device.type in ("cpu", "cuda") and parameter.dtype in (torch.float32, torch.float64)

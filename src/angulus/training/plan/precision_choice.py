@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 
-from angulus.devices.bfloat16 import CAPABILITY, bfloat16_factor
+from angulus.devices.bfloat16 import CAPABILITY, FASTER, bfloat16_factor
 from angulus.heads import Panels, Strategy
 from angulus.models import EmbeddingModel
 from angulus.training.distributed import Processes
@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 
 Precision = Literal["float32", "bfloat16"]
 
-FASTER = 0.8  # bfloat16 must take at most this share of float32's time; rounding is not paid for by less
 SLOWER = 1.2  # from here on an explicit bfloat16 is worth a warning
 _SECONDS = 0.2  # that a pass in float32 may take, so that an emulated one takes a few
 _MOST_IMAGES = 16
