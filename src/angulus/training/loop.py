@@ -108,6 +108,7 @@ def train(
         stack.enter_context(threads_of_torch(torch.get_num_threads()))
         threads = with_threads(experiment, model, device, group=group, folder=kept)
         experiment, forecast = settled(experiment, model, sources, device, group, kept)
+        stack.enter_context(with_advice(forecast))
         stack.enter_context(kernels_of(experiment.train, device))
         # pyrefly: ignore[no-matching-overload]  (its stub of Module.to does not know memory_format)
         model = model.to(device, memory_format=FORMATS[experiment.train.layout])
@@ -131,7 +132,6 @@ def train(
             return RunResult(folder, done or {}, folder / "report.html")
         stack.enter_context(losses_named(group))
         stack.enter_context(worker_losses_told())
-        stack.enter_context(with_advice(forecast))
         run = Run(experiment, model, config, sources, folder, device, group, progress)
         if experiment.train.batch_norm == "synchronised":
             stack.enter_context(batch_norm_synchronised(model, group.group))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_run import small
 
-from angulus.errors import ConfigError
+from angulus.errors import ConfigError, OutOfMemoryError
 from angulus.models import InputSpec, TinyNet, load_model
 from angulus.training import train
 from angulus.training.loop import Run
@@ -115,3 +115,12 @@ def test_a_choice_of_a_run_before_there_was_one_is_kept(tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text(json.dumps({"train": {"precision": "float32"}}))
     found = choose(small(tmp_path), network(), torch.device("cuda"), images=10**9, folder=tmp_path)
     assert (found.chosen, found.reason) == (False, "as when the run began")
+
+
+def test_memory_that_ends_while_passes_are_tried_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def ended(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("angulus.training.loop.with_compilation", ended)
+    with pytest.raises(OutOfMemoryError, match="the memory ran out"):
+        train(small(tmp_path / "run"))

@@ -25,9 +25,8 @@ from angulus.training.step import FORMATS
 
 log = logging.getLogger(__name__)
 
-LONG = (
-    600.0  # seconds that a run must be expected to take; an estimate: compiling takes about one minute, and saves 15 %
-)
+# Seconds that a run must be expected to take. A guess, not yet measured: compiling takes a minute, and saves 15 %.
+LONG = 600.0
 FASTER = 0.97  # a compiled pass must take at most this share of the time of a plain one
 SWITCH: dict[Literal["auto", "on", "off"] | bool, bool | None] = {"auto": None, "on": True, "off": False}
 
