@@ -21,11 +21,16 @@ from angulus.training.recipe.set_unions import Mixture
 log = logging.getLogger(__name__)
 
 
+def network_of(experiment: Experiment) -> ModelConfig:
+    """What the network of an experiment is built from, once it is chosen."""
+    if experiment.model is None:
+        raise ConfigError("model must be chosen before it is built")
+    return experiment.model
+
+
 def build_model(experiment: Experiment) -> tuple[EmbeddingModel, ModelConfig]:
     """The network of an experiment with fresh weights, or with those of `init`."""
-    config = experiment.model
-    if config is None:
-        raise ConfigError("model must be chosen before it is built")
+    config = network_of(experiment)
     if experiment.init is None:
         return config.build(), config
     model = load_model(experiment.init) if is_saved_model(experiment.init) else import_weights(experiment.init, config)

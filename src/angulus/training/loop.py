@@ -23,7 +23,7 @@ from angulus.interruptions import Interruption, noted
 from angulus.margins import Margin
 from angulus.models import EmbeddingModel, ModelConfig, save_model
 from angulus.training import judge
-from angulus.training.assembly import build_model, in_steps, run_folder
+from angulus.training.assembly import build_model, in_steps, network_of, run_folder
 from angulus.training.batch_order import heads_of, initial_loss, losses_by_set, sampler_of, shares_in_words
 from angulus.training.device_batches import Feed, line_to
 from angulus.training.distributed import (
@@ -45,7 +45,7 @@ from angulus.training.plan.precision_choice import with_precision
 from angulus.training.plan.strategy_choice import settled, with_advice
 from angulus.training.plan.thread_choice import with_threads
 from angulus.training.recipe.data_sources import Sources, open_sources
-from angulus.training.recipe.defaults import choose_device, filled, plain_augment, with_model
+from angulus.training.recipe.defaults import choose_device, plain_augment, with_choices, with_model
 from angulus.training.recipe.description import facts, shown
 from angulus.training.recipe.serialization import record
 from angulus.training.step import (
@@ -96,11 +96,13 @@ def train(
     with ExitStack() as stack:
         group = stack.enter_context(processes(device))
         torch.manual_seed(experiment.seed)
+        is_open = experiment.model is None and experiment.init is None
         experiment = with_model(experiment, device)
+        sources = open_sources(experiment, network_of(experiment).input)
+        counts = len(sources.train), len(sources.train.identities)
+        experiment, choices = with_choices(experiment, *counts, device, model_is_open=is_open)
         model, config = build_model(experiment)
         experiment = replace(experiment, model=config)
-        sources = open_sources(experiment, model.input)
-        experiment = filled(experiment, len(sources.train), len(sources.train.identities), device)
         folder = run_folder(experiment)
         kept = folder if resume else None
         experiment, precision = with_precision(experiment, model, device, group=group, folder=kept)
@@ -159,7 +161,7 @@ class Run:
         self.sampler = sampler_of(experiment, sources)
         self.epoch_steps = self.sampler.batches_per_epoch
         self.total = self.epoch_steps * (experiment.train.epochs or 1)
-        smallest = len(sources.train) if sources.mixture is None else experiment.train.batch_size
+        smallest = len(sources.train) if sources.mixture is None else experiment.train.batch
         check_micro_batches(experiment.train, smallest, group.world)
         ends = {0, self.epoch_steps - 1}
         check_batch_norm(
@@ -325,7 +327,7 @@ class Run:
             **losses_by_set(output, self.sources.mixture, self.sampler, self.group),
             "gradient_norm": float(norm),
             "lr": rate,
-            "images_per_second": round(steps * self.experiment.train.batch_size / seconds, 1),
+            "images_per_second": round(steps * self.experiment.train.batch / seconds, 1),
             "waiting_for_data": round(waited / seconds, 4),
         }
 
