@@ -47,6 +47,7 @@ from angulus.training.plan.thread_choice import with_threads
 from angulus.training.recipe.data_sources import Sources, open_sources
 from angulus.training.recipe.defaults import choose_device, filled, plain_augment, with_model
 from angulus.training.recipe.description import facts, shown
+from angulus.training.recipe.first_weights import with_fits
 from angulus.training.recipe.serialization import record
 from angulus.training.step import (
     FORMATS,
@@ -98,7 +99,7 @@ def train(
         torch.manual_seed(experiment.seed)
         experiment = with_model(experiment, device)
         model, config = build_model(experiment)
-        experiment = replace(experiment, model=config)
+        experiment = with_fits(replace(experiment, model=config))
         sources = open_sources(experiment, model.input)
         experiment = filled(experiment, len(sources.train), len(sources.train.identities), device)
         folder = run_folder(experiment)

@@ -15,6 +15,7 @@ from angulus.models import InputSpec, IResNet18, ModelConfig, TinyNet
 from angulus.training.datasets import Data, Identities, Member, NoisyData, OmniglotData, UnionData
 from angulus.training.experiment import SGD, Experiment
 from angulus.training.recipe.data_sources import image_shape
+from angulus.training.recipe.first_weights import network_in
 from angulus.training.recipe.identity_rules import FEWEST
 
 
@@ -57,9 +58,14 @@ def epochs_for(num_images: int, device: torch.device) -> int:
 
 
 def with_model(experiment: Experiment, device: torch.device) -> Experiment:
-    """The experiment with its model chosen, which must happen before the data is opened at the model's size."""
+    """The experiment with its model chosen, which must happen before the data is opened at the model's size.
+
+    Where `init` names weights, it is their network.
+    """
     if experiment.model is not None:
         return experiment
+    if experiment.init is not None:
+        return replace(experiment, model=network_in(experiment.init))
     return replace(experiment, model=choose_model(device, image_shape(experiment.data)))
 
 
