@@ -11,10 +11,11 @@ from angulus.errors import ConfigError
 from angulus.heads import MarginHead, SeparateHeads, ShardedHead
 from angulus.heads.sharding.sharded import draw_blocks, seed_of_blocks
 from angulus.margins import Margin, PerClass, Schedule
-from angulus.models import EmbeddingModel, ModelConfig, import_weights, load_model
+from angulus.models import EmbeddingModel, ModelConfig
 from angulus.training.distributed import Processes
 from angulus.training.experiment import Experiment
 from angulus.training.optimization import row_rule
+from angulus.training.recipe.first_weights import first_network
 from angulus.training.recipe.serialization import record
 from angulus.training.recipe.set_unions import Mixture
 
@@ -33,13 +34,7 @@ def build_model(experiment: Experiment) -> tuple[EmbeddingModel, ModelConfig]:
     config = network_of(experiment)
     if experiment.init is None:
         return config.build(), config
-    model = load_model(experiment.init) if is_saved_model(experiment.init) else import_weights(experiment.init, config)
-    if model.input != config.input or model.embedding_dim != config.embedding_dim:
-        raise ConfigError(
-            f"init: {experiment.init} holds a network for {model.input.height}x{model.input.width} images with "
-            f"{model.embedding_dim} dimensions, but the recipe's model differs; set model to match it"
-        )
-    return model, config
+    return first_network(config, experiment.init), config
 
 
 def build_head(
@@ -100,11 +95,6 @@ def of_classes(margin: Margin, classes: range, total: int) -> Margin:
                 )
             changed[name] = PerClass(value.values[classes.start : classes.stop])
     return replace(margin, **changed) if changed else margin
-
-
-def is_saved_model(path: Path) -> bool:
-    """Whether a path is a model that Angulus saved (a folder or one of its two files), not foreign weights."""
-    return path.is_dir() or path.suffix in (".json", ".safetensors")
 
 
 def run_folder(experiment: Experiment) -> Path:

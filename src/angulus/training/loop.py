@@ -47,6 +47,7 @@ from angulus.training.plan.thread_choice import with_threads
 from angulus.training.recipe.data_sources import Sources, open_sources
 from angulus.training.recipe.defaults import choose_device, plain_augment, with_choices, with_model
 from angulus.training.recipe.description import facts, shown
+from angulus.training.recipe.first_weights import with_fits
 from angulus.training.recipe.serialization import record
 from angulus.training.step import (
     FORMATS,
@@ -97,7 +98,7 @@ def train(
         group = stack.enter_context(processes(device))
         torch.manual_seed(experiment.seed)
         is_open = experiment.model is None and experiment.init is None
-        experiment = with_model(experiment, device)
+        experiment = with_fits(with_model(experiment, device))
         sources = open_sources(experiment, network_of(experiment).input)
         counts = len(sources.train), len(sources.train.identities)
         experiment, choices = with_choices(experiment, *counts, device, model_is_open=is_open)

@@ -17,6 +17,7 @@ from angulus.training.datasets import Data, Identities, Member, NoisyData, Omnig
 from angulus.training.experiment import SGD, Experiment, Training
 from angulus.training.recipe.choices import Choice
 from angulus.training.recipe.data_sources import image_shape
+from angulus.training.recipe.first_weights import network_in
 from angulus.training.recipe.identity_rules import FEWEST
 from angulus.training.recipe.margin_rules import with_margin
 from angulus.training.recipe.rules import Rules
@@ -47,9 +48,14 @@ def choose_model(device: torch.device, image: tuple[int, int]) -> ModelConfig:
 
 
 def with_model(experiment: Experiment, device: torch.device) -> Experiment:
-    """The experiment with its model chosen, which must happen before the data is opened at the model's size."""
+    """The experiment with its model chosen, which must happen before the data is opened at the model's size.
+
+    Where `init` names weights, it is their network.
+    """
     if experiment.model is not None:
         return experiment
+    if experiment.init is not None:
+        return replace(experiment, model=network_in(experiment.init))
     return replace(experiment, model=choose_model(device, image_shape(experiment.data)))
 
 
