@@ -12,10 +12,11 @@ from yaml.composer import ComposerError
 from yaml.scanner import ScannerError
 
 from angulus.config.kinds import DATA_KIND, MEMBER_KIND, Family, family_at
-from angulus.config.stored_recipes import is_stored, placed
+from angulus.config.stored_recipes import is_stored, is_whole, placed
 from angulus.config.suggestions import closest
 from angulus.errors import ConfigError
 from angulus.files import BoundedReader
+from angulus.training.recipe.serialization import as_now
 
 log = logging.getLogger(__name__)
 
@@ -299,7 +300,8 @@ def classes_named(value: Any) -> set[str]:
 def _layers(sources: Sequence[str | Path], overrides: Sequence[str], problems: list[str]) -> Iterator[Raw]:
     for source in sources:
         try:
-            yield placed(source, read_layer(source))
+            layer = read_layer(source)
+            yield placed(source, as_now(layer) if is_whole(layer) else layer)
         except ConfigError as error:
             problems += error.problems
     try:

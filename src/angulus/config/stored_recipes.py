@@ -24,7 +24,12 @@ _FIELDS = frozenset(field.name for field in fields(Experiment))
 
 def is_stored(source: str | Path, recipe: dict[str, Any]) -> bool:
     """Whether a recipe may be a stranger's. source: as the user named it.  recipe: what it holds."""
-    return run_of(source) is not None or is_json(source) or recipe.keys() >= _FIELDS
+    return run_of(source) is not None or is_json(source) or is_whole(recipe)
+
+
+def is_whole(recipe: dict[str, Any]) -> bool:
+    """Whether a recipe has every field of an experiment, as runs write it."""
+    return recipe.keys() >= _FIELDS
 
 
 def run_of(source: str | Path) -> Path | None:

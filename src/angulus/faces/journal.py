@@ -168,7 +168,8 @@ _COLUMNS += ("misfit", "scale")
 
 def _row(source: str, crop: Crop) -> list[Any]:
     fixed = [f"{value:.3f}" for value in crop.box]
-    identity = PurePosixPath(source).parent.name
+    above = PurePosixPath(source).parts[:-1]
+    identity = above[0] if above else ""  # as a folder of people is read: an inner folder is no person
     known = [f"{crop.score:.5f}", crop.turned, crop.faces, crop.chosen, f"{crop.misfit:.4f}", f"{crop.scale:.4f}"]
     return [crop.path, identity, source, *fixed, *known, *(f"{value:.3f}" for value in crop.landmarks)]
 

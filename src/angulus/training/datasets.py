@@ -10,6 +10,7 @@ from typing import Literal
 
 from angulus.data.formats.catalogue import Format
 from angulus.data.views.noise import Noise
+from angulus.data.views.shares import Shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +23,11 @@ class Identities:
     max_images: at most so many images of each identity, a seeded choice.
     exclude: names of identities to leave out.
     exclude_from: a folder of identities, or a text file with a name a line, whose names are left out as well.
-    parts: shares of the identities by name. A name's part depends on the name and split_seed alone, so that more
-        identities never move others to another part.
+    parts: shares of the identities by name. Who is in which part is decided by the names and split_seed.
+    shares: by_name places each identity on its own, so that more identities never move others to another part, but a
+        share comes out only roughly; exact rounds every share to whole identities, at least two in each part, and a
+        few of those who stay may move where others come or go. auto is exact below 200 identities, and by_name where
+        noise is added to a set.
     train_on: the parts that are trained on.
     evaluate_on: the part whose identities are never seen in training and are verified during and after it.
     """
@@ -37,6 +41,7 @@ class Identities:
     train_on: tuple[str, ...] = ("train",)
     evaluate_on: str = "test"
     split_seed: int = 0
+    shares: Shares = "auto"
 
     def __post_init__(self) -> None:
         if self.min_images is not None and self.min_images < 1:
@@ -164,6 +169,11 @@ class NoisyData:
 
     def __post_init__(self) -> None:
         self.noise()
+        if self.identities.shares == "exact":
+            raise ValueError(
+                "identities.shares must be by_name or auto in a noisy set, got exact: noise may take a whole identity "
+                "away, and those who are held out must be known before it is made"
+            )
         if (self.outliers > 0) != (self.outside is not None):
             raise ValueError(f"outside must name a set of images where outliers is above 0, got {self.outliers}")
 
@@ -230,7 +240,7 @@ def check_sets(sets: dict[str, Member]) -> None:
     for name, member in sets.items():
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
             raise ValueError(f"sets must have names of letters, digits, - and _, got {name!r}")
-        for rule in ("parts", "train_on", "evaluate_on"):
+        for rule in ("parts", "train_on", "evaluate_on", "shares"):
             if getattr(member.identities, rule) != getattr(plain, rule):
                 raise ValueError(
                     f"sets must leave {rule} to the union, whose identities are split once they are joined: set "

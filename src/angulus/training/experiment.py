@@ -223,10 +223,18 @@ class Training:
             )
 
 
+HoldOut = Literal["auto", "part", "folds", "nobody"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """How held-out identities are verified.
 
+    hold_out: who is verified. `part` is data.identities.evaluate_on, never trained on. `folds` trains on everybody and
+        takes the figures from further models, each trained without one fold of the people and verified on it. `nobody`
+        trains on everybody, and no figure on unseen people exists. `auto` is `part`; below 10 people, where the recipe
+        does not say parts of its own, `folds`; of 2 or 3 `nobody`, which is refused without weights to start from.
+    folds: how many, where there are people enough for two in each.
     every: epochs between evaluations during training; None evaluates at the end only.
     fars: false accept rates at which the true accept rate is reported.
     views: the embedding of an image: "plain", or with its mirror image as "sum" or "concat".
@@ -235,6 +243,8 @@ class Evaluation:
     best_by: the figure of the held-out part that decides which checkpoint is the best.
     """
 
+    hold_out: HoldOut = "auto"
+    folds: int = 3
     every: int | None = 5
     fars: tuple[float, ...] = (1e-1, 1e-2, 1e-3)
     views: Literal["plain", "sum", "concat"] = "sum"
@@ -247,6 +257,8 @@ class Evaluation:
             raise ValueError(f"fars must be rates between 0 and 1, got {self.fars}")
         if self.every is not None and self.every < 1:
             raise ValueError(f"every must be at least 1, got {self.every}")
+        if self.folds < 2:
+            raise ValueError(f"folds must be at least 2, got {self.folds}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from angulus.errors import EvaluationError
 from angulus.evaluation import VerificationResult, verify
 from angulus.evaluation.report.page import Gallery, PairImages
 from angulus.evaluation.scores.cosines import ScoredPair, hardest_pairs
-from angulus.evaluation.scores.pairs import draw_pairs
+from angulus.evaluation.scores.pairs import Pairs, draw_pairs
 from angulus.extract import embed
 from angulus.models import EmbeddingModel
 from angulus.training.experiment import Evaluation
@@ -39,6 +39,37 @@ def judge(
     folds = f"{name}, 10 folds of drawn pairs"
     drawn = verify(embeddings, pairs, view=config.views, fars=config.fars, name=folds, intervals=intervals)
     return [every, drawn]
+
+
+def judge_folds(embedded: Sequence[EmbeddingSet], config: Evaluation) -> VerificationResult:
+    """All pairs within each fold, their scores pooled: each pair by a model that has seen neither of the two people."""
+    starts = np.cumsum([0, *(len(one) for one in embedded)])
+    sides = [np.triu_indices(len(one), k=1) for one in embedded]
+    left, right = (
+        np.concatenate([side[which] + start for side, start in zip(sides, starts[:-1], strict=True)])
+        for which in (0, 1)
+    )
+    pooled = pooled_set(embedded)
+    assert pooled.labels is not None
+    pairs = Pairs(left=left, right=right, same=pooled.labels[left] == pooled.labels[right])
+    name = f"held-out in {len(embedded)} folds, all pairs within a fold"
+    return verify(pooled, pairs, view=config.views, fars=config.fars, name=name, intervals=None)
+
+
+def pooled_set(embedded: Sequence[EmbeddingSet]) -> EmbeddingSet:
+    """Several sets of different people one after the other. Only rows of one of them may be compared."""
+    names: list[str] = []
+    for one in embedded:
+        assert one.identities is not None
+        assert one.labels is not None
+        names += [one.identities[label] for label in one.labels.tolist()]
+    flipped = [one.flipped for one in embedded if one.flipped is not None]
+    return EmbeddingSet(
+        embeddings=np.concatenate([one.embeddings for one in embedded]),
+        labels=np.array(names),
+        keys=tuple(key for one in embedded for key in one.keys or ()),
+        flipped=np.concatenate(flipped) if flipped else None,
+    )
 
 
 def figures_of(results: Sequence[VerificationResult], prefix: str) -> dict[str, float]:

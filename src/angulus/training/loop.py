@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ from torch.nn.parallel import DistributedDataParallel
 from angulus.data import Batch, MixedSampler, batches, fingerprint
 from angulus.data.loading.workers import worker_losses_told
 from angulus.devices.processors import threads_of_torch
+from angulus.embeddings import EmbeddingSet
 from angulus.errors import CheckpointError, ConfigError
 from angulus.evaluation import VerificationResult
 from angulus.evaluation.report.page import Gallery, write_report
 from angulus.folder_locks import locked
 from angulus.interruptions import Interruption, noted
 from angulus.margins import Margin
-from angulus.models import EmbeddingModel, ModelConfig, save_model
+from angulus.models import EmbeddingModel, ModelConfig, load_model, save_model
 from angulus.training import judge
 from angulus.training.assembly import build_model, in_steps, network_of, run_folder
 from angulus.training.batch_order import heads_of, initial_loss, losses_by_set, sampler_of, shares_in_words
@@ -44,10 +45,11 @@ from angulus.training.plan.layout_choice import with_layout
 from angulus.training.plan.precision_choice import with_precision
 from angulus.training.plan.strategy_choice import settled, with_advice
 from angulus.training.plan.thread_choice import with_threads
-from angulus.training.recipe.data_sources import Sources, open_sources
+from angulus.training.recipe.data_sources import Sources, limited, open_sources
 from angulus.training.recipe.defaults import choose_device, plain_augment, with_choices, with_model
 from angulus.training.recipe.description import facts, shown
 from angulus.training.recipe.first_weights import with_fits
+from angulus.training.recipe.holding_out import counted, fold_runs, told
 from angulus.training.recipe.serialization import record
 from angulus.training.step import (
     FORMATS,
@@ -100,6 +102,7 @@ def train(
         is_open = experiment.model is None and experiment.init is None
         experiment = with_fits(with_model(experiment, device))
         sources = open_sources(experiment, network_of(experiment).input)
+        experiment = replace(experiment, evaluation=replace(experiment.evaluation, hold_out=sources.hold_out))
         counts = len(sources.train), len(sources.train.identities)
         experiment, choices = with_choices(experiment, *counts, device, model_is_open=is_open)
         model, config = build_model(experiment)
@@ -139,6 +142,18 @@ def train(
         if experiment.train.batch_norm == "synchronised":
             stack.enter_context(batch_norm_synchronised(model, group.group))
         return run.go(resume)
+
+
+@contextmanager
+def quieter() -> Generator[None, None, None]:
+    """The lines of a run within a run are left out, but for warnings."""
+    logger = logging.getLogger("angulus")
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 class Run:
@@ -186,6 +201,7 @@ class Run:
             group=group,
             divided=experiment.head.sharded,
         )
+        self.folds: VerificationResult | None = None
         self.loss: float | None = None
         self.feed: Feed | None = None
         self.started = time.perf_counter()
@@ -194,6 +210,7 @@ class Run:
         if resume:
             self.restore()
         self.announce()
+        self.folds = self.verified_in_folds()
         if self.state.step == 0:
             config, images = self.experiment.head, self.sources.train
             with uncompiled(self.experiment.train):
@@ -255,7 +272,8 @@ class Run:
 
     def evaluates(self) -> bool:
         every = self.experiment.evaluation.every
-        return every is not None and self.epoch % every == 0 and self.state.step < self.total
+        verifies = self.sources.held_out is not None and every is not None
+        return verifies and self.epoch % every == 0 and self.state.step < self.total
 
     def saves(self) -> bool:
         every = self.experiment.train.checkpoint_every
@@ -354,6 +372,7 @@ class Run:
                 self.judge_held_out()
 
     def judge_held_out(self) -> None:
+        assert self.sources.held_out is not None
         embeddings = judge.embeddings_of(self.model, self.sources.held_out, self.experiment.evaluation, self.device)
         results = judge.judge(embeddings, self.experiment.evaluation, "held-out")
         figures = judge.figures_of(results, "held-out")
@@ -366,6 +385,24 @@ class Run:
         if better and self.experiment.train.keep_best:
             self.state.best = value
             save_model(self.folder / "best", self.model, self.config, extra={"step": self.state.step, **figures})
+
+    def verified_in_folds(self) -> VerificationResult | None:
+        """Where people are verified in folds: a run without each of them, begun or gone on with; the pooled figures."""
+        if self.sources.hold_out != "folds":
+            return None
+        if self.group.world > 1:
+            raise ConfigError("evaluation.hold_out=folds trains in one process; set it to nobody, or start one process")
+        runs = fold_runs(self.experiment, len(self.sources.train.identities), self.folder)
+        embedded: list[EmbeddingSet] = []
+        for number, (run, people) in enumerate(zip(runs, self.sources.folds, strict=True), start=1):
+            log.info("fold %d of %d: a model without %s, verified on them", number, len(runs), counted(people))
+            with torch.random.fork_rng([]), quieter():
+                trained = train(run, resume=True, progress=self.report_progress)
+                model = load_model(trained.folder / "model").to(self.device)
+                people = limited(run, people)
+                embedded.append(judge.embeddings_of(model, people, self.experiment.evaluation, self.device))
+        log.info("the model that is kept, trained on everybody:")
+        return judge.judge_folds(embedded, self.experiment.evaluation)
 
     # Checkpoints
 
@@ -418,16 +455,20 @@ class Run:
 
     def judge_all(self) -> dict[str, float]:
         figures: dict[str, float] = {}
-        results: list[VerificationResult] = []
+        results = [] if self.folds is None else [self.folds]
+        if results:
+            figures |= judge.figures_of(results, "held-out")
         hardest: list[Gallery] = []
-        for name, source in {"held-out": self.sources.held_out, **self.sources.also}.items():
+        held_out = {} if self.sources.held_out is None else {"held-out": self.sources.held_out}
+        for name, source in {**held_out, **self.sources.also}.items():
             embeddings = judge.embeddings_of(self.model, source, self.experiment.evaluation, self.device)
             judged = judge.judge(embeddings, self.experiment.evaluation, name, intervals=None)
             figures |= judge.figures_of(judged, name)
             results += judged
             hardest = hardest or judge.galleries(embeddings, source, self.experiment.evaluation)
         self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
-        self.keep_if_best(figures)
+        if held_out:
+            self.keep_if_best(figures)
         if self.loss is not None:
             figures["loss"] = self.loss
         figures["seconds"] = round(self.seconds(), 2)
@@ -437,7 +478,7 @@ class Run:
             f"Run {self.folder.name}",
             results,
             galleries=hardest,
-            notes=self.sources.notes,
+            notes=[*told(self.sources.hold_out, len(self.sources.folds)), *self.sources.notes],
             curves={self.folder.name: self.metrics.rows()},
             facts=facts(self.experiment, self.head),
         )

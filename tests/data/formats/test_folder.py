@@ -36,10 +36,17 @@ def test_excluded_included_and_stray_files_are_accounted_for(people):
     (people / "loose.JPG").write_bytes(b"x")
     (people / ".hidden").write_text("x")
     (people / "Ada" / "deeper").mkdir()
+    (people / "Ada" / "deeper" / "IMG_1.HEIC").write_bytes(b"x")
     source = FolderSource.open(people, exclude=["Bob"])
     assert source.identities == ["Ada", "Cyd"]
     text = "\n".join(source.account.lines())
-    for part in ("notes.txt", "loose.JPG", "Ada/deeper", "excluded by name (Bob)"):
+    for part in (
+        "notes.txt",
+        "loose.JPG",
+        "Ada/deeper/IMG_1.HEIC",
+        "1 .heic, 1 .txt; angulus align",
+        "excluded by name (Bob)",
+    ):
         assert part in text
     assert "hidden" not in text
     assert FolderSource.open(people, include=["Cyd"]).identities == ["Cyd"]
@@ -65,8 +72,43 @@ def test_layouts_that_are_not_one_folder_per_identity(tmp_path):
     with pytest.raises(DataError, match=r"holds 1 images.*path/<identity>/<image>"):
         FolderSource.open(tmp_path)
     write_folder(tmp_path / "sets" / "train", {"Ada": 1})
-    with pytest.raises(DataError, match=r"Did you mean data.path=.*train"):
+    with pytest.raises(DataError, match=r"did you mean data.path=.*train"):
         FolderSource.open(tmp_path / "sets")
+
+
+def test_folders_inside_the_folder_of_an_identity_are_entered(people):
+    write_folder(people / "Ada", {"2019": 2, "2020": 1})
+    (people / "Ada" / "2019" / "again").symlink_to(people / "Ada" / "2019")
+    (people / "Ada" / ".thumbs").mkdir()
+    (people / "Ada" / ".thumbs" / "0000.png").write_bytes(b"x")
+    source = FolderSource.open(people)
+    assert source.keys[:6] == [
+        f"Ada/{name}.png" for name in ("0000", "0001", "0002", "2019/0000", "2019/0001", "2020/0000")
+    ]
+    assert source.labels.tolist() == [0] * 6 + [1] + [2] * 2
+    assert source.read(4).shape == (12, 10, 3)
+
+
+def test_people_who_only_have_folders_are_people(tmp_path):
+    for name in ("Ada", "Bob"):
+        write_folder(tmp_path / name, {"2019": 2, "2020": 1})
+    assert FolderSource.open(tmp_path).identities == ["Ada", "Bob"]
+
+
+@pytest.mark.parametrize("parts", [("train", "val"), ("dataset",), ("Training", "TEST", "valid")])
+def test_people_one_folder_deeper_are_pointed_at(tmp_path, parts):
+    for part in parts:
+        write_folder(tmp_path / part, {"Ada": 2, "Bob": 1})
+    with pytest.raises(DataError, match=rf"one folder deeper, in .*{max(parts)} .Ada, Bob.: did you mean data.path="):
+        FolderSource.open(tmp_path)
+
+
+def test_photos_that_cannot_be_read_are_counted_by_their_endings(tmp_path):
+    (tmp_path / "Ada").mkdir()
+    for name in ("a.heic", "b.HEIC", "c.gif", "README"):
+        (tmp_path / "Ada" / name).write_bytes(b"x")
+    with pytest.raises(DataError, match=r"none of the 1 folders .*only 2 .heic, 1 .gif, 1 without an ending"):
+        FolderSource.open(tmp_path)
 
 
 def test_an_identity_without_images_is_named_or_skipped(people):

@@ -76,6 +76,38 @@ def test_adding_identities_never_moves_others():
     assert other["train"].identities != small["train"].identities
 
 
+@pytest.mark.parametrize(
+    ("count", "fractions", "sizes"),
+    [
+        (26, {"train": 0.8, "test": 0.2}, [21, 5]),
+        (40, {"train": 0.8, "test": 0.2}, [32, 8]),
+        (10, {"train": 0.8, "test": 0.2}, [8, 2]),
+        (4, {"train": 0.8, "test": 0.2}, [2, 2]),
+        (5, {"a": 1 / 2, "b": 1 / 2}, [3, 2]),
+        (7, {"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}, [3, 2, 2]),
+        (100, {"train": 0.98, "test": 0.01}, [97, 2]),
+        (100, {"train": 0.56, "tune": 0.14, "test": 0.30}, [56, 14, 30]),
+        (199, {"train": 0.5}, [100]),
+        (3, {"train": 0.8, "test": 0.2}, [2, 1]),
+    ],
+)
+def test_exact_shares(count, fractions, sizes):
+    parts = split_identities(array_source([2] * count), fractions, seed=3, shares="auto", fewest=2)
+    assert [len(part.identities) for part in parts.values()] == sizes
+    names = [name for part in parts.values() for name in part.identities]
+    assert len(set(names)) == len(names)
+
+
+def test_exact_shares_follow_the_order_of_the_hashes_and_auto_ends_at_two_hundred():
+    small, large = array_source([2] * 199), array_source([2] * 200)
+    fractions = {"train": 0.6, "test": 0.4}
+    exact, by_name = (split_identities(small, fractions, shares=how) for how in ("auto", "by_name"))
+    moved = set(exact["train"].identities) ^ set(by_name["train"].identities)
+    assert len(moved) == abs(len(exact["train"].identities) - len(by_name["train"].identities))
+    same, auto = (split_identities(large, fractions, shares=how) for how in ("by_name", "auto"))
+    assert same["train"].identities == auto["train"].identities
+
+
 def test_fractions_below_one_leave_identities_out():
     parts = split_identities(array_source([1] * 100), {"train": 0.3, "test": 0.3})
     assert 40 < sum(len(part) for part in parts.values()) < 80
@@ -88,7 +120,7 @@ def test_fractions_that_make_no_sense(fractions):
 
 
 def test_an_empty_part_is_an_error():
-    with pytest.raises(DataError, match=r"the part test \(0.01 of 2 identities\) is empty.*another seed"):
+    with pytest.raises(DataError, match=r"the part test \(0.01 of 2 identities\) is empty with .*split_seed 0: add"):
         split_identities(array_source([1, 1]), {"train": 0.99, "test": 0.01})
 
 

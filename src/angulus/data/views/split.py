@@ -1,10 +1,12 @@
 """Which examples to use: views on a source by identity, and pairs of examples to verify on.
 
 A view never changes its source: labels are numbered anew from 0 in the old order of the identities. Whether an
-identity goes to training or to test depends on a hash of its name and the seed alone, so that adding people never
-moves others:
+identity goes to training or to test depends on a hash of its name and the seed:
 
     u(name) = sha256(seed, name) as a number in [0, 1);   part = the first whose cumulative fraction exceeds u
+
+so that adding people never moves others. Where the shares are to be exact (`shares`), the order of the hashes decides
+and people who come or go may move a few at the borders.
 """
 
 import hashlib
@@ -42,6 +44,7 @@ from angulus.data.index.rows import (
     smallest,
     taken_rows,
 )
+from angulus.data.views.shares import Shares, exact_parts, is_exact
 from angulus.errors import DataError
 
 _SPREAD = 4
@@ -196,11 +199,22 @@ def subset(
     return view
 
 
-def split_identities(source: Source, fractions: Mapping[str, float], *, seed: int = 0) -> dict[str, Subset]:
+def split_identities(
+    source: Source, fractions: Mapping[str, float], *, seed: int = 0, shares: Shares = "by_name", fewest: int = 1
+) -> dict[str, Subset]:
     """Parts without a common identity, for example {"train": 0.7, "test": 0.3}; one view for each name.
 
-    A part holds about its fraction of the identities (each is placed on its own), the same on every machine. Fractions
-    that sum to less than 1 leave identities out. Raises DataError when they sum to more or a part stays empty.
+    Fractions that sum to less than 1 leave identities out. The parts are the same on every machine.
+
+    Args:
+        source: what is divided.
+        fractions: of the identities, by the name of the part.
+        seed: another seed makes other parts.
+        shares: "by_name" places each identity on its own, so that a part holds about its fraction and more identities
+            never move others; "exact" rounds to whole identities; "auto" is exact below 200 identities.
+        fewest: identities of a part at least, where shares are exact.
+
+    Raises DataError when the fractions sum to more than 1 or a part stays empty.
     """
     total = sum(fractions.values())
     if not fractions or min(fractions.values()) <= 0 or total > 1 + 1e-9:
@@ -209,17 +223,26 @@ def split_identities(source: Source, fractions: Mapping[str, float], *, seed: in
     bounds[-1] = 1.0 if abs(total - 1) <= 1e-9 else bounds[-1]
     view = _whole(source)
     place = np.zeros(len(view.classes)) if bounds[0] == 1.0 else positions(view.identities, seed)
-    part_of = np.searchsorted(bounds, place, side="right").astype(np.uint16)
+    if bounds[0] != 1.0 and is_exact(shares, len(view.classes)):
+        part_of = exact_parts(place, list(fractions.values()), fewest)
+    else:
+        part_of = np.searchsorted(bounds, place, side="right").astype(np.uint16)
     images = _by_image(view, part_of)
     parts: dict[str, Subset] = {}
     for part, name in enumerate(fractions):
         parts[name] = _kept(view, part_of == part, f"not in the part {name}", images == part)
         if not len(parts[name]):
             raise DataError(
-                f"the part {name} ({fractions[name]:g} of {len(view.classes)} identities) is empty; "
-                "use more identities, a larger fraction or another seed"
+                f"the part {name} ({fractions[name]:g} of {len(view.classes)} identities) is empty with "
+                f"data.identities.parts {wished(fractions)} and split_seed {seed}: add identities, or change the "
+                "shares or the seed"
             )
     return parts
+
+
+def wished(fractions: Mapping[str, float]) -> str:
+    """The shares in words: (train: 0.8, test: 0.2)."""
+    return f"({', '.join(f'{name}: {share:g}' for name, share in fractions.items())})"
 
 
 def join_parts(source: Source, parts: Sequence[Subset]) -> Subset:

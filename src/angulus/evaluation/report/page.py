@@ -91,7 +91,7 @@ def write_report(
     with "step" and "loss", as training writes them; rows without both are passed over. facts: name and value of what
     was tested (model, data, date), shown as a table. sections: what else is shown.
     """
-    if not results and (sections is None or not (sections.searches or sections.calibrated)):
+    if not results and not curves and (sections is None or not (sections.searches or sections.calibrated)):
         raise EvaluationError("a report needs at least one result, got none")
     path = Path(path)
     page = render_report(

@@ -128,5 +128,6 @@ def unchanged(model: EmbeddingModel) -> Generator[None, None, None]:
 def data_bytes(sources: Sources, experiment: Experiment, image: tuple[int, ...]) -> int:
     """Bytes of the decoded images that stay in memory. image: the shape of one."""
     each = torch.Size(image).numel()
-    sizes = [each * len(source) for source in (sources.train, sources.held_out, *sources.also.values())]
+    held_out = () if sources.held_out is None else (sources.held_out,)
+    sizes = [each * len(source) for source in (sources.train, *held_out, *sources.also.values())]
     return sum(size for size in sizes if keeps_decoded(size, experiment))

@@ -14,10 +14,8 @@ from angulus.data import (
     account_of,
     add_noise,
     bytes_needed,
-    counts_of,
     join_parts,
     open_source,
-    split_identities,
     subset,
 )
 from angulus.errors import DataError
@@ -35,24 +33,30 @@ from angulus.training.datasets import (
     SyntheticData,
     UnionData,
 )
-from angulus.training.experiment import Experiment
-from angulus.training.recipe.identity_rules import chosen, excluded, used_parts
+from angulus.training.experiment import Experiment, HoldOut
+from angulus.training.recipe.holding_out import check_comparable, counted, fold_parts, hold_out_of, is_comparable
+from angulus.training.recipe.identity_rules import chosen, excluded, split
 from angulus.training.recipe.set_unions import Mixture, by_set, mixture_of, split_apart, united
 
 
 @dataclass(frozen=True)
 class Sources:
-    """train: what is learned.  held_out: identities never learned.  also: further sets to verify, by name.
+    """train: what is learned.  held_out: identities never learned, None where all are learned.
+
+    also: further sets to verify, by name.  hold_out: who is verified; never "auto".  folds: the people of `train` in
+    parts, each verified by a model of its own, where hold_out is "folds".
 
     notes: what was kept and what was dropped and why, lines for the log.  mixture: how several sets share the batches,
     None where all images are shuffled as one set.
     """
 
     train: Source
-    held_out: Source
+    held_out: Source | None
     also: dict[str, Source]
     notes: tuple[str, ...]
     mixture: Mixture | None = None
+    hold_out: HoldOut = "part"
+    folds: tuple[Subset, ...] = ()
 
 
 def open_sources(experiment: Experiment, spec: InputSpec) -> Sources:
@@ -61,34 +65,46 @@ def open_sources(experiment: Experiment, spec: InputSpec) -> Sources:
     Raises DataError for missing or damaged data.
     """
     sources = found_sources(experiment, spec)
-    held_out = cached(sources.held_out, experiment)
+    held_out = None if sources.held_out is None else cached(sources.held_out, experiment)
     also = {name: cached(source, experiment) for name, source in sources.also.items()}
-    if sources.mixture is not None and sources.mixture.classes is not None:
+    if held_out is not None and sources.mixture is not None and sources.mixture.classes is not None:
         # an impostor pair across sets may be one person under two names, so that each set is verified alone as well
         found = by_set(held_out, sources.mixture.names)
         also |= {f"held-out of {name}": source for name, source in found.items() if is_comparable(source)}
-    return replace(sources, train=cached(sources.train, experiment), held_out=held_out, also=also)
+    train = cached(sources.train, experiment)
+    folds = fold_parts(train, experiment) if sources.hold_out == "folds" else ()
+    return replace(sources, train=train, held_out=held_out, also=also, folds=folds)
 
 
 def found_sources(experiment: Experiment, spec: InputSpec) -> Sources:
     """The same without decoding anything."""
     whole = open_data(experiment.data, spec)
-    parts = parts_of(whole, experiment.data)
-    learned = [parts[part] for part in dict.fromkeys(experiment.data.identities.train_on)]
-    train = learned[0] if len(learned) == 1 else join_parts(whole, learned)
-    held_out = held_out_of(experiment, parts[experiment.data.identities.evaluate_on])
-    check_comparable(held_out, "the held-out part")
+    how = hold_out_of(experiment, whole)
+    train, held_out = learned_and_held_out(experiment, whole) if how == "part" else (subset(whole), None)
+    if how == "folds":
+        fold_parts(whole, experiment)  # now, rather than when models have been trained
     also = {name: open_evaluated(experiment, data, spec) for name, data in experiment.evaluation.also.items()}
     for name, source in also.items():
-        check_comparable(source, f"evaluation.also.{name}")
+        check_comparable(source, f"the set evaluation.also.{name}")
+    out = {"folds": "who are verified in folds", "nobody": "nobody held out"}
     notes = [
         *account_of(whole).lines(),
-        f"training on {len(train.identities)} identities with {len(train)} images, "
-        f"{len(held_out.identities)} identities with {len(held_out)} images held out",
-        *(f"{name}: {len(source.identities)} identities with {len(source)} images" for name, source in also.items()),
+        f"training on {counted(train)}, {out[how] if held_out is None else f'{counted(held_out)} held out'}",
+        *(f"{name}: {counted(source)}" for name, source in also.items()),
     ]
     mixture = mixture_of(experiment.data, train) if isinstance(experiment.data, UnionData) else None
-    return Sources(train=train, held_out=held_out, also=also, notes=tuple(notes), mixture=mixture)
+    return Sources(train=train, held_out=held_out, also=also, notes=tuple(notes), mixture=mixture, hold_out=how)
+
+
+def learned_and_held_out(experiment: Experiment, whole: Source) -> tuple[Subset, Source]:
+    """Who is trained on and who is verified, where a part of the people is held out."""
+    rules = experiment.data.identities
+    parts = parts_of(whole, experiment.data)
+    learned = [parts[part] for part in dict.fromkeys(rules.train_on)]
+    train = learned[0] if len(learned) == 1 else join_parts(whole, learned)
+    held_out = limited(experiment, parts[rules.evaluate_on])
+    check_comparable(held_out, f"the part {rules.evaluate_on} of {counted(whole)}", rules)
+    return train, held_out
 
 
 def open_data(data: Data, spec: InputSpec) -> Source:
@@ -119,7 +135,7 @@ def noisy(data: NoisyData, spec: InputSpec) -> Source:
 
 def chosen_parts(source: Source, rules: Identities) -> Source:
     """The parts of a set that are trained on."""
-    parts = split_identities(source, used_parts(rules), seed=rules.split_seed)
+    parts = split(source, rules, by_name=True)
     names = [name for part in rules.train_on for name in parts[part].identities]
     return subset(source, identities=names)
 
@@ -179,35 +195,20 @@ def image_shape(data: Data) -> tuple[int, int]:
 def open_evaluated(experiment: Experiment, data: Data, spec: InputSpec) -> Source:
     """The part of a further data set that is verified."""
     whole = open_data(data, spec)
-    return held_out_of(experiment, parts_of(whole, data)[data.identities.evaluate_on])
+    return limited(experiment, parts_of(whole, data)[data.identities.evaluate_on])
 
 
 def parts_of(whole: Source, data: Data) -> dict[str, Subset]:
     """The parts of a data set, without a common identity."""
     if isinstance(data, UnionData) and isinstance(whole, UnionSource):
         return split_apart(whole, data)
-    return split_identities(whole, used_parts(data.identities), seed=data.identities.split_seed)
+    return split(whole, data.identities, by_name=isinstance(data, NoisyData))
 
 
-def held_out_of(experiment: Experiment, source: Source) -> Source:
+def limited(experiment: Experiment, source: Source) -> Source:
+    """As many images of each identity as are verified."""
     limit = experiment.evaluation.max_images
     return source if limit is None else subset(source, max_images_per_identity=limit)
-
-
-def check_comparable(source: Source, name: str) -> None:
-    """Raise DataError now, not after hours of training, where there is nothing to verify."""
-    counts = counts_of(source)
-    if not is_comparable(source):
-        raise DataError(
-            f"{name} has {len(counts)} identities with at most {counts.max()} images each; verification needs two "
-            "identities, and one with two images. Give it a larger share in data.identities.parts, or more data"
-        )
-
-
-def is_comparable(source: Source) -> bool:
-    """Whether there are two identities, and one with two images."""
-    counts = counts_of(source)
-    return len(counts) >= 2 and int(counts.max()) >= 2
 
 
 def cached(source: Source, experiment: Experiment) -> Source:

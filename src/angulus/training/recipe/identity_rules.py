@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from angulus.data import Source, Subset, account_of, apply_edits, read_edits, subset
+from angulus.data import Source, Subset, account_of, apply_edits, read_edits, split_identities, subset
 from angulus.errors import DataError
 from angulus.text_files import read_entries
 from angulus.training.datasets import Identities
@@ -14,18 +14,24 @@ logger = logging.getLogger(__name__)
 FEWEST = 2
 """Images of an identity that is used, unless a recipe says otherwise."""
 
+FEWEST_HELD_OUT = 2
+"""People of a part, where shares are exact: fewer can neither be verified nor told apart."""
+
 
 def chosen(source: Source, rules: Identities, fewest: int = FEWEST) -> Subset:
     """The images that the rules keep. fewest: of an identity, where the rules leave it open."""
     used, out = edited(source, rules), excluded(rules)
     report_unknown(out, source, used)
-    return subset(
-        used,
-        exclude=out,
-        min_images=fewest if rules.min_images is None else rules.min_images,
-        max_images_per_identity=rules.max_images,
-        seed=rules.split_seed,
-    )
+    least = fewest if rules.min_images is None else rules.min_images
+    try:
+        return subset(
+            used, exclude=out, min_images=least, max_images_per_identity=rules.max_images, seed=rules.split_seed
+        )
+    except DataError as error:
+        raise DataError(
+            f"{error}\nadd images or loosen the rules of data.identities (to learn and to verify takes two images of a "
+            f"person; min_images is {least})"
+        ) from error
 
 
 def edited(source: Source, rules: Identities) -> Source:
@@ -63,6 +69,12 @@ def read_names(path: Path) -> tuple[str, ...]:
     if not path.exists():
         raise DataError(f"exclude_from must be a folder of identities or a text file of names; {path} does not exist")
     return tuple(read_entries(path, DataError, "list of names"))
+
+
+def split(source: Source, rules: Identities, *, by_name: bool = False) -> dict[str, Subset]:
+    """The parts of a set, without a common identity. by_name: where `auto` is to place each identity on its own."""
+    shares = "by_name" if by_name and rules.shares == "auto" else rules.shares
+    return split_identities(source, used_parts(rules), seed=rules.split_seed, shares=shares, fewest=FEWEST_HELD_OUT)
 
 
 def used_parts(rules: Identities) -> dict[str, float]:

@@ -41,6 +41,28 @@ def record(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def as_now(stored: dict[str, Any]) -> dict[str, Any]:
+    """The recipe of a run with what came into recipes after it, at the values that it had without a word."""
+    data, evaluation = stored.get("data"), stored.get("evaluation")
+    if not isinstance(data, dict) or not isinstance(evaluation, dict):
+        return stored
+    also = evaluation.get("also")
+    if isinstance(also, dict):
+        also = {name: split_by_name(one) for name, one in also.items()}
+    return {
+        **stored,
+        "data": split_by_name(data),
+        "evaluation": {"hold_out": "part", "folds": 3, **evaluation, "also": also},
+    }
+
+
+def split_by_name(data: Any) -> Any:
+    """A set whose people are placed by their names where it does not say how."""
+    if not isinstance(data, dict) or not isinstance(data.get("identities"), dict):
+        return data
+    return {**data, "identities": {"shares": "by_name", **data["identities"]}}
+
+
 def name_of(kind: type) -> str | None:
     """The name by which recipes choose a class; None for classes of Angulus that are not chosen."""
     if kind in KINDS:

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.data import MixedSampler, Source, Subset, UnionSource, join, keep_apart, read_people, select
-from angulus.data import split_identities as split
 from angulus.data.views.identity_matching import check_people
 from angulus.data.views.label_corrections import Relabelled
 from angulus.errors import DataError
 from angulus.training.datasets import UnionData
-from angulus.training.recipe.identity_rules import chosen, edited, used_parts
+from angulus.training.recipe.identity_rules import chosen, edited, split
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,7 +79,7 @@ def told_of(name: str) -> Generator[None, None, None]:
 def split_apart(whole: UnionSource, data: UnionData) -> dict[str, Subset]:
     """The parts of a union with separate heads. A name goes to the same part in every set that has it."""
     own = replace(whole, identities=[name.partition("/")[2] for name in whole.identities])
-    parts = split(own, used_parts(data.identities), seed=data.identities.split_seed)
+    parts = split(own, data.identities)
     return {name: select(whole, part.indices) for name, part in parts.items()}
 
 

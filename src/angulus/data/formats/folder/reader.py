@@ -1,7 +1,7 @@
-"""Image folders: one sub-folder per identity, its images directly inside.
+"""Image folders: one sub-folder per identity, its images inside, or in folders inside.
 
     path/Ada_Lovelace/0001.jpg
-    path/Ada_Lovelace/0002.jpg
+    path/Ada_Lovelace/2019/0002.jpg
     path/Alan_Turing/first.png
 
 The names of the sub-folders, sorted, are the identities; the order of the examples depends on names alone.
@@ -10,6 +10,7 @@ The names of the sub-folders, sorted, are the identities; the order of the examp
 import difflib
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from angulus.files import read_regular
 logger = logging.getLogger(__name__)
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".pgm", ".ppm", ".bmp", ".webp"})
+_DEEPEST = 16
+_PARTS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "images"})
 _LAYOUT = "expected one sub-folder per identity with its images inside: path/<identity>/<image>.jpg"
 
 
@@ -138,7 +141,7 @@ class _Found:
     root: Path
     images: Mapping[str, list[str]] = field(default_factory=dict)
     loose: list[str] = field(default_factory=list)  # images beside the identity folders
-    nested: list[str] = field(default_factory=list)  # folders inside an identity folder
+    directly: list[str] = field(default_factory=list)  # identities with an image that lies in no further folder
     unknown: list[str] = field(default_factory=list)  # not an image by its extension
 
 
@@ -165,16 +168,35 @@ def _scan(root: Path) -> _Found:
 
 
 def _scan_identity(folder: "os.DirEntry[str]", found: _Found) -> list[str]:
+    """Its images by their paths below its folder, those of the folders inside it too."""
     names: list[str] = []
-    for entry in _sorted_entries(Path(folder.path)):
-        shown = f"{folder.name}/{entry.name}"
-        if entry.is_dir():
-            found.nested.append(shown)
-        elif _is_image(entry.name):
-            names.append(entry.name)
-        else:
-            found.unknown.append(shown)
-    return names
+    waiting = [(Path(folder.path), "", frozenset[tuple[int, int]]())]
+    while waiting:
+        place, below, above = waiting.pop()
+        for entry in _sorted_entries(place):
+            name = f"{below}{entry.name}"
+            if entry.is_dir():
+                waiting += _inner(entry, f"{name}/", above)
+            elif _is_image(entry.name):
+                names.append(name)
+            else:
+                found.unknown.append(f"{folder.name}/{name}")
+    if any("/" not in name for name in names):
+        found.directly.append(folder.name)
+    return sorted(names)
+
+
+def _inner(
+    entry: "os.DirEntry[str]", below: str, above: frozenset[tuple[int, int]]
+) -> list[tuple[Path, str, frozenset[tuple[int, int]]]]:
+    """A folder to look into, unless it is a link to one that it lies in."""
+    status = entry.stat()
+    this = (status.st_dev, status.st_ino)
+    if this in above:
+        return []
+    if len(above) >= _DEEPEST:
+        raise DataError(f"data.path: {entry.path} lies more than {_DEEPEST} folders deep; {_LAYOUT}")
+    return [(Path(entry.path), below, above | {this})]
 
 
 def _sorted_entries(folder: Path) -> list["os.DirEntry[str]"]:
@@ -189,22 +211,54 @@ def _is_image(name: str) -> bool:
 
 def _check_layout(found: _Found) -> None:
     root = found.root
-    if found.images and any(found.images.values()):
+    filled = [name for name, files in found.images.items() if files]
+    if filled:
+        if not found.directly and (inner := _meant(found, filled)):
+            raise DataError(inner)
         return
-    if found.loose and not found.images:
+    if found.loose:
         raise DataError(
             f"data.path: {root} holds {len(found.loose)} images (such as {found.loose[0]}) but no folder of an "
             f"identity; {_LAYOUT}"
         )
-    if found.nested:
-        inner = found.nested[0].split("/")[0]
-        raise DataError(
-            f"data.path: the folders in {root} hold folders (such as {found.nested[0]}), not images; {_LAYOUT}. "
-            f"Did you mean data.path={root / inner}?"
-        )
+    gone = f", only {_by_ending(found.unknown)}" if found.unknown else ""
     if found.images:
-        raise DataError(f"data.path: none of the {len(found.images)} folders in {root} holds an image; {_LAYOUT}")
-    raise DataError(f"data.path: {root} is empty (no folder in it); {_LAYOUT}")
+        raise DataError(f"data.path: none of the {len(found.images)} folders in {root} holds an image{gone}; {_LAYOUT}")
+    raise DataError(f"data.path: {root} is empty (no folder in it{gone}); {_LAYOUT}")
+
+
+def _meant(found: _Found, filled: Sequence[str]) -> str | None:
+    """What to say where the people seem to lie one folder deeper, in parts such as train and val; else None.
+
+    They do where the only folder holds folders alone, or where every folder has the name of a part of a set.
+    """
+    if len(filled) > 1 and not all(name.lower() in _PARTS for name in filled):
+        return None
+    inner = {name: sorted({file.partition("/")[0] for file in found.images[name]}) for name in filled}
+    first = max(filled, key=lambda name: (len(inner[name]), name))
+    if len(inner[first]) < 2 and first.lower() not in _PARTS:
+        return None
+    people = ", ".join([*inner[first][:2], *(["..."] if len(inner[first]) > 2 else [])])
+    return (
+        f"data.path: the people seem to lie one folder deeper, in {found.root / first} ({people}): did you mean "
+        f"data.path={found.root / first}? {_LAYOUT}"
+    )
+
+
+def _by_ending(names: Sequence[str]) -> str:
+    """For example: 12 .heic, 3 .gif."""
+    endings = Counter(os.path.splitext(name)[1].lower() or "without an ending" for name in names)
+    return ", ".join(
+        f"{count:,} {ending}" for ending, count in sorted(endings.items(), key=lambda one: (-one[1], one[0]))
+    )
+
+
+def _unknown(names: Sequence[str]) -> Drop:
+    """What was left out because of its ending, and what to do with photos among it."""
+    has_heif = any(name.lower().endswith((".heic", ".heif")) for name in names)
+    advice = "; angulus align reads .heic with angulus[heif] and writes .jpg" if has_heif else ""
+    endings = f"; {_by_ending(names)}{advice}" if names else ""
+    return Drop.of(f"not an image by its extension{endings}", names, others=len(names))
 
 
 def _choose_names(
@@ -225,9 +279,8 @@ def _choose_names(
     by_name = [name for name in found.images if name in excluded]
     unlisted = [name for name in found.images if name not in excluded and name not in kept]
     return kept, [
-        Drop.of("not an image by its extension", found.unknown, others=len(found.unknown)),
+        _unknown(found.unknown),
         Drop.of("image outside the folders of the identities", found.loose, images=len(found.loose)),
-        Drop.of("folder inside the folder of an identity, not entered", found.nested, others=len(found.nested)),
         _drop_identities("excluded by name", by_name, found.images),
         _drop_identities("not among the included names", unlisted, found.images),
     ]
