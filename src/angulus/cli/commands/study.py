@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 from typing import Annotated
 
+from angulus.cli.numbers import Count
 from angulus.cli.options import Figures, Flag, Said, Trust, Usual, check_output, split_arguments
 from angulus.cli.terminal import log_lines
 
@@ -14,8 +15,8 @@ SOME_FAILED = 1
 def study(
     *arguments: str,
     out: Path | None = None,
-    jobs: int = 1,
-    threads: int | None = None,
+    jobs: Annotated[int, Count] = 1,
+    threads: Annotated[int | None, Count] = None,
     table_only: Annotated[bool, Flag] = False,
     trust: Trust = Usual.trust,
     said: Said = Usual.said,
@@ -39,6 +40,7 @@ def study(
         Write the table with every run to this file as well.
     """
     check_output(figures.json)
+    from angulus.cli.inputs.words.run_places import check_run_outside
     from angulus.errors import ConfigError
     from angulus.study import read_plan, run_study
 
@@ -48,6 +50,8 @@ def study(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no training is left behind
     with log_lines(quiet=said.quiet):
         plan = read_plan(files[0], settings, out=out, allow=trust.allow)
+        for job in plan.jobs:
+            check_run_outside(job.experiment, plan.out)
         try:
             outcomes = run_study(plan, jobs=jobs, threads=threads, table_only=table_only)
         except KeyboardInterrupt:
