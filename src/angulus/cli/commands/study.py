@@ -27,7 +27,8 @@ def study(
     Parameters
     ----------
     arguments
-        The study's YAML file, and key=value settings that are laid over every run.
+        The study's YAML file, and key=value settings that are laid over every run. With --table-only, also the folder
+        of a study: its table and its plot are made anew from its study.json.
     out
         The folder for the runs and the table, instead of the one that the file names.
     jobs
@@ -47,6 +48,12 @@ def study(
     files, settings = split_arguments(arguments)
     if len(files) != 1:
         raise ConfigError(f"name one file of a study, such as studies/losses.yaml; got {len(files)}: {' '.join(files)}")
+    if table_only and Path(files[0]).is_dir():
+        from angulus.study.stored_table import renew
+
+        renew(Path(files[0]))
+        print((Path(files[0]) / "table.md").read_text(encoding="utf-8"), end="")
+        return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no training is left behind
     with log_lines(quiet=said.quiet):
         plan = read_plan(files[0], settings, out=out, allow=trust.allow)
