@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from angulus.cli.options import Figures, Flag, Trust, Usual, check_output, split_arguments
+from angulus.cli.terminal import log_lines
 
 
 def config(
@@ -30,7 +31,8 @@ def config(
         print(schema_text(), end="")
         return
     recipes, settings = split_arguments(arguments)
-    experiment = load(recipes, settings, allow=trust.allow)
+    with log_lines():
+        experiment = load(recipes, settings, allow=trust.allow)
     print("# null: chosen from the data and the device when the run starts")
     print(to_yaml(experiment), end="")
     figures.save(to_dict(experiment))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from angulus.cli.inputs.words.named_places import MODELS_ARE, what_lies_at
 from angulus.cli.options import Edits, Fit, Usual
 from angulus.data import FolderSource, Source, decode_image, fit_image, open_source
 from angulus.data.examples import fit_that_suits
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from angulus.data import Fit as DataFit
 
 _FOREIGN = (".ckpt", ".pt", ".pth")
+_OF_A_MODEL = ("model.json", "model.safetensors")
+_WANTED = "name the folder of a run or of a model, or a file of weights"
 
 
 def is_run(path: str | Path) -> bool:
@@ -56,9 +59,11 @@ def open_model(path: str | Path, *, network: str | None = None) -> OpenModel:
     """
     path = Path(path)
     if not path.exists():
-        raise ModelError(f"there is no model {path}: name the folder of a run or of a model, or a file of weights")
+        raise ModelError(f"there is no model {path}: {_WANTED}")
     if path.is_file() and path.suffix in _FOREIGN:
         return OpenModel(import_weights(path, network_named(network)), path)
+    if (kind := what_lies_at(path)) not in MODELS_ARE and path.name not in _OF_A_MODEL:
+        raise ModelError(f"{path} is {kind}, not a model: {_WANTED}")
     if not is_run(path):
         return OpenModel(load_model(path, configs=known_networks(path, network)), path)
     from angulus.training.recipe.first_weights import fit_of_run
