@@ -18,7 +18,7 @@ OPTIONS = {
         "pictures quiet report schedule seed start strangers variation variation-form"
     ),
     "audit labels": "allow angle device fit groups json network out quiet rule shown",
-    "config": "allow json schema",
+    "config": "allow json leave-open schema",
     "convert": "edits from json pairs quiet to",
     "data get": "json out quiet",
     "data leaks": "batch-size device edits false-pairs far fit hide-names model network out pairs quiet remove-from",

@@ -1,6 +1,8 @@
 """How well the network tells apart people it has never seen: the verification of held-out identities."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -21,7 +23,20 @@ PAIRS_SEED = 0
 
 def embeddings_of(model: EmbeddingModel, source: Source, config: Evaluation, device: torch.device) -> EmbeddingSet:
     """Embeddings of every image of a source, mirrored ones too where the view needs them."""
-    return embed(model, source, flip=config.views != "plain", device=device)
+    with quieter():
+        return embed(model, source, flip=config.views != "plain", device=device)
+
+
+@contextmanager
+def quieter() -> Generator[None, None, None]:
+    """What is done inside is not told in the log of a run, but for warnings."""
+    logger = logging.getLogger("angulus")
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def judge(

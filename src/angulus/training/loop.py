@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,11 +45,13 @@ from angulus.training.plan.layout_choice import with_layout
 from angulus.training.plan.precision_choice import with_precision
 from angulus.training.plan.strategy_choice import settled, with_advice
 from angulus.training.plan.thread_choice import with_threads
+from angulus.training.recipe.choices import Choice
 from angulus.training.recipe.data_sources import Sources, limited, open_sources
 from angulus.training.recipe.defaults import choose_device, plain_augment, with_choices, with_model
-from angulus.training.recipe.description import facts, shown
+from angulus.training.recipe.description import NAMES, duration, facts, opening, verified
 from angulus.training.recipe.first_weights import with_fits
 from angulus.training.recipe.holding_out import counted, fold_runs, told
+from angulus.training.recipe.reasons import reasons
 from angulus.training.recipe.serialization import record
 from angulus.training.step import (
     FORMATS,
@@ -68,6 +70,10 @@ from angulus.training.storage.run_folder import Metrics, RunResult, environment,
 from angulus.training.storage.run_state import Trained, TrainState, check_step, restore, save
 
 log = logging.getLogger(__name__)
+
+WARM_UP = 1  # steps whose time says nothing of the others
+ENOUGH = 1.0  # seconds of steps after these that say how long the rest will take
+LONG = 10.0  # seconds that are worth being told of
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ def train(
     Raises an AngulusError that says what to do: ConfigError, DataError, ModelError, CheckpointError, NonFiniteError,
     OutOfMemoryError. SIGINT and SIGTERM are answered with a checkpoint after the step and an Interruption.
     """
-    device = local_device(choose_device(experiment.device))
+    device, asked = local_device(choose_device(experiment.device)), experiment
     with ExitStack() as stack:
         group = stack.enter_context(processes(device))
         torch.manual_seed(experiment.seed)
@@ -104,9 +110,10 @@ def train(
         sources = open_sources(experiment, network_of(experiment).input)
         experiment = replace(experiment, evaluation=replace(experiment.evaluation, hold_out=sources.hold_out))
         counts = len(sources.train), len(sources.train.identities)
-        experiment, choices = with_choices(experiment, *counts, device, model_is_open=is_open)
+        experiment, by_rules = with_choices(experiment, *counts, device, model_is_open=is_open)
         model, config = build_model(experiment)
         experiment = replace(experiment, model=config)
+        chosen = reasons(asked, experiment, by_rules, counts[1])
         folder = run_folder(experiment)
         kept = folder if resume else None
         experiment, precision = with_precision(experiment, model, device, group=group, folder=kept)
@@ -129,31 +136,19 @@ def train(
                 start_classes(folder, sources.train.identities)
                 done = finished_figures(folder)
                 if done is None:
-                    choices = {"precision": precision, "layout": layout, "threads": threads, "compile": compiled}
-                    recorded = {name: asdict(choice) for name, choice in choices.items()}
+                    asked_device = {"precision": precision, "layout": layout, "threads": threads, "compile": compiled}
+                    recorded = {name: asdict(choice) for name, choice in asked_device.items()}
                     about = environment(device, fingerprint(sources.train), recorded)
-                    write_json(folder / "environment.json", about)
+                    write_json(folder / "environment.json", {**about, "settings": [asdict(one) for one in chosen]})
         if any(found is not None for found in group.every(done)):
             log.info("%s is finished already: nothing is done", folder)
             return RunResult(folder, done or {}, folder / "report.html")
         stack.enter_context(losses_named(group))
         stack.enter_context(worker_losses_told())
-        run = Run(experiment, model, config, sources, folder, device, group, progress)
+        run = Run(experiment, model, config, sources, folder, device, group, progress, chosen)
         if experiment.train.batch_norm == "synchronised":
             stack.enter_context(batch_norm_synchronised(model, group.group))
         return run.go(resume)
-
-
-@contextmanager
-def quieter() -> Generator[None, None, None]:
-    """The lines of a run within a run are left out, but for warnings."""
-    logger = logging.getLogger("angulus")
-    level = logger.level
-    logger.setLevel(max(level, logging.WARNING))
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 class Run:
@@ -169,7 +164,9 @@ class Run:
         device: torch.device,
         group: Processes,
         progress: Callable[[Progress], None] | None,
+        chosen: Sequence[Choice] = (),
     ) -> None:
+        self.chosen = chosen
         self.experiment, self.config, self.sources = experiment, config, sources
         self.folder, self.device, self.group = folder, device, group
         self.report_progress = progress if group.is_first else None
@@ -202,6 +199,7 @@ class Run:
             divided=experiment.head.sharded,
         )
         self.folds: VerificationResult | None = None
+        self.told_time, self.warm = False, 0.0
         self.loss: float | None = None
         self.feed: Feed | None = None
         self.started = time.perf_counter()
@@ -241,6 +239,7 @@ class Run:
                 rate = self.rate()
                 norm = update(self.optimizer, self.model, rate, self.experiment.train.clip_norm)
                 self.state.step += 1
+                self.tell_time(self.state.step - first_step)
                 if self.is_log_step():
                     seconds = time.perf_counter() - self.started
                     row = self.row(output, norm, rate, seconds, self.state.step - first_step)
@@ -281,6 +280,22 @@ class Run:
 
     def is_log_step(self) -> bool:
         return self.state.step % self.experiment.train.log_every == 0 or self.state.step in (1, self.total)
+
+    def tell_time(self, steps: int) -> None:
+        """Say once how long the run is expected to take, when enough of its steps have been taken to know."""
+        if self.told_time or steps <= WARM_UP or not self.group.is_first:
+            return
+        if steps == WARM_UP + 1:
+            self.warm = time.perf_counter()
+            return
+        now = time.perf_counter()
+        if now - self.warm < ENOUGH or (self.device.type == "cuda" and not self.is_log_step()):
+            return
+        each = (now - self.warm) / (steps - WARM_UP - 1)
+        left = each * (self.total - self.state.step)
+        self.told_time = True
+        if left >= LONG:
+            log.info("%sabout %s to go, %.2g seconds a step", "time".ljust(NAMES), duration(left), each)
 
     def rate(self) -> float:
         peak = self.experiment.optim.lr or 0.0
@@ -377,8 +392,11 @@ class Run:
         results = judge.judge(embeddings, self.experiment.evaluation, "held-out")
         figures = judge.figures_of(results, "held-out")
         self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
-        log.info("held-out after epoch %d: %s", self.epoch, shown(figures))
+        log.info("epoch %d: %s on %d people not trained on", self.epoch, verified(figures), self.held_out_people())
         self.keep_if_best(figures)
+
+    def held_out_people(self) -> int:
+        return 0 if self.sources.held_out is None else len(self.sources.held_out.identities)
 
     def keep_if_best(self, figures: dict[str, float]) -> None:
         better, value = judge.is_better(figures, self.state.best, self.experiment.evaluation)
@@ -396,11 +414,15 @@ class Run:
         embedded: list[EmbeddingSet] = []
         for number, (run, people) in enumerate(zip(runs, self.sources.folds, strict=True), start=1):
             log.info("fold %d of %d: a model without %s, verified on them", number, len(runs), counted(people))
-            with torch.random.fork_rng([]), quieter():
+            begun = time.perf_counter()
+            with torch.random.fork_rng([]), judge.quieter():
                 trained = train(run, resume=True, progress=self.report_progress)
                 model = load_model(trained.folder / "model").to(self.device)
                 people = limited(run, people)
                 embedded.append(judge.embeddings_of(model, people, self.experiment.evaluation, self.device))
+            left = (time.perf_counter() - begun) * (len(runs) + 1 - number)
+            if left >= LONG:
+                log.info("%sabout %s to go", "time".ljust(NAMES), duration(left))
         log.info("the model that is kept, trained on everybody:")
         return judge.judge_folds(embedded, self.experiment.evaluation)
 
@@ -433,16 +455,16 @@ class Run:
     def announce(self) -> None:
         if not self.group.is_first:
             return
-        for note in self.sources.notes:
-            log.info(note)
+        for line in opening(self.experiment, self.model, self.sources.notes, self.chosen, self.device):
+            log.info("%s", line)
         if self.sources.mixture is not None and isinstance(self.sampler, MixedSampler):
-            log.info("every batch has %s", shares_in_words(self.sources.mixture, self.sampler))
+            log.info("%severy batch has %s", " " * NAMES, shares_in_words(self.sources.mixture, self.sampler))
         classes = self.head.num_classes
         loss = initial_loss(self.head, self.portions, self.model.embedding_dim)
         log.info(
-            "%d steps in %d epochs of %d images on %s; a random network has a loss near %.2f with this margin, "
-            "scale and %d classes",
-            *(self.total, self.experiment.train.epochs, len(self.sources.train), self.device, loss, classes),
+            "%s%d epochs of %d step%s, kept in %s; a random network has a loss near %.2f with %d classes",
+            *("run".ljust(NAMES), self.experiment.train.epochs, self.epoch_steps, "s" * (self.epoch_steps > 1)),
+            *(self.folder, loss, classes),
         )
 
     def finish(self) -> RunResult:
@@ -484,7 +506,7 @@ class Run:
         )
         write_json(self.folder / "evaluation.json", [result.as_dict() for result in results])
         write_json(self.folder / "result.json", {"figures": figures, "recipe": record(self.experiment)})
-        log.info("finished: %s", shown(figures))
+        log.info("finished in %s", duration(figures["seconds"]))
         return figures
 
 

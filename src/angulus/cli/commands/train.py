@@ -28,7 +28,7 @@ def train(
     check_output(figures.json)
     from angulus.cli.inputs.words.resumed_runs import check_resumed
     from angulus.cli.inputs.words.run_places import check_run_outside
-    from angulus.cli.printing.training_result import how_to_resume, print_figures
+    from angulus.cli.printing.training_result import how_to_resume, print_result
     from angulus.config import load
 
     recipes, settings = split_arguments(arguments)
@@ -47,6 +47,5 @@ def train(
         raise Interruption(*stop.args, how_to_resume(arguments), number=number) from None
     if not result.figures:
         return  # not the first of several processes
-    print_figures(result.figures)
-    print(f"run folder  {result.folder}\nreport      {result.report}")
+    print_result(result.folder, result.figures, result.report)
     figures.save({"folder": str(result.folder), "report": str(result.report), "figures": result.figures})

@@ -36,7 +36,7 @@ def agreed(name: str, asked: Any, choose: Callable[[], Choice], group: Processes
         choice = group.every(choice)[0]
     assert choice is not None
     if is_first and asked == "auto":
-        log.info("%s auto: %s, %s", name, choice.chosen, choice.reason)
+        log.debug("%s auto: %s, %s", name, choice.chosen, choice.reason)
     return choice
 
 

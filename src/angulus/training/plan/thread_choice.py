@@ -38,7 +38,7 @@ def with_threads(
     choice = choose(experiment, model, device, processes=1 if group is None else group.world, folder=folder)
     torch.set_num_threads(choice.threads)
     if device.type == "cpu" and (group is None or group.is_first):
-        log.info("%d of %d threads: %s", choice.threads, usable_cores(), choice.reason)
+        log.debug("%d of %d threads: %s", choice.threads, usable_cores(), choice.reason)
     return choice
 
 
