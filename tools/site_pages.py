@@ -1,6 +1,6 @@
 """Gathers the pages of the site in build/docs: docs/, the reference made from the code, what pages link to.
 
-    python tools/site.py [FOLDER]
+    python tools/site_pages.py [FOLDER]
 
 A link that leads out of docs/ (a committed figure, SECURITY.md) is made to lead to a copy of that file under files/.
 """
