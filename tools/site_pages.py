@@ -20,7 +20,7 @@ ALWAYS = ("SECURITY.md",)
 def gather(folder: Path) -> None:
     """Write every page and picture of the site into `folder`, anew."""
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(ROOT / "docs", folder, ignore=shutil.ignore_patterns("*.ipynb", "__pycache__"))
+    shutil.copytree(ROOT / "docs", folder, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     for name, text in reference.pages().items():
         page = folder / "reference" / name
         page.parent.mkdir(exist_ok=True)

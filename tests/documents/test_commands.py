@@ -14,7 +14,9 @@ from angulus.errors import ConfigError
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES = [page for page in DOCUMENTS if page.name != "errors.md"]  # which quotes what programs say
-LINE = re.compile(r"^(?:    |\$ )*(?:\$ )?(?P<line>(?:[\w./-]*/)?(?:angulus|python -m angulus|torchrun .*-m angulus) .*)$")
+LINE = re.compile(
+    r"^(?:    |\$ )*(?:\$ )?(?P<line>(?:[\w./-]*/)?(?:angulus|python -m angulus|torchrun .*-m angulus) .*)$"
+)
 INLINE = re.compile(r"`(angulus [^`]+)`", re.DOTALL)
 TAKE_SETTINGS = ("train", "config", "plan", "purify", "study")
 PLACES = re.compile(r"^[A-Z][A-Z_]*$")
@@ -39,7 +41,7 @@ def words_of(line: str) -> list[str]:
 
 def problems_of(words: list[str]) -> list[str]:
     """What is wrong with a command line; nothing is run or read."""
-    if words and (PLACES.match(words[0]) or words[0] in ("...", "--version")) or "--help" in words:
+    if (words and (PLACES.match(words[0]) or words[0] in ("...", "--version"))) or "--help" in words:
         words = [word for word in words if not word.startswith("-") and not PLACES.match(word)]
         place = app
         for word in words:

@@ -44,14 +44,21 @@ def test_every_command_and_option_is_there(tools, pages):
 
 def test_every_option_is_explained(pages):
     lines = pages["commands.md"].splitlines()
-    unexplained = [line for line, after in zip(lines, lines[1:], strict=False) if line[:3] == "* *" and not after.strip()]
+    unexplained = [
+        line for line, after in zip(lines, lines[1:], strict=False) if line[:3] == "* *" and not after.strip()
+    ]
     assert unexplained == []
 
 
 def test_every_key_of_the_schema_and_every_kind_is_there(pages):
     from angulus.config import schema
 
-    keys = set(re.findall(r"^\s*(?:#\s+)?(\w+):", schema(), flags=re.MULTILINE)) - {"name", "Everything", "A", "Schedules"}
+    keys = set(re.findall(r"^\s*(?:#\s+)?(\w+):", schema(), flags=re.MULTILINE)) - {
+        "name",
+        "Everything",
+        "A",
+        "Schedules",
+    }
     named = set(re.findall(r"\*\*`(?:[\w*]+\.)*(\w+)`\*\*", pages["recipe.md"]))
     headings = set(re.findall(r"^#+ (?:[\w*]+\.)*(\w+)", pages["recipe.md"], flags=re.MULTILINE))
     assert keys - named - headings == set()
