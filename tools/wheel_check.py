@@ -2,8 +2,8 @@
 
     python tools/wheel_check.py [FOLDER]        a few minutes, most of them pip's; FOLDER is kept, else all is temporary
 
-Photos are drawn, with their landmarks, so that `align` needs no detector; then train, embed, evaluate, calibrate, and a type
-checker that looks at the installed package.
+Photos are drawn, with their landmarks, so that `align` needs no detector; then train, embed, evaluate, calibrate, and
+a type checker that looks at the installed package.
 """
 
 import os

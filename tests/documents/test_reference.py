@@ -2,6 +2,7 @@
 
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,7 @@ def test_every_command_and_option_is_there(tools, pages):
 
 def test_every_option_is_explained(pages):
     lines = pages["commands.md"].splitlines()
-    unexplained = [
-        line for line, after in zip(lines, lines[1:], strict=False) if line[:3] == "* *" and not after.strip()
-    ]
+    unexplained = [line for line, after in pairwise(lines) if line[:3] == "* *" and not after.strip()]
     assert unexplained == []
 
 
