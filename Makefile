@@ -58,7 +58,7 @@ $(VENV)/.docs: $(VENV)/.installed
 docs: $(VENV)/.docs
 	$(BIN)/python tools/site_pages.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	@echo "the site: build/site/index.html"
+	@echo "the site: build/site/index.html; with its search: $(PYTHON) -m http.server --directory build/site"
 
 wheel-test:
 	$(PYTHON) tools/wheel_check.py

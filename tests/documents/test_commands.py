@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cyclopts import CycloptsError
 
-from angulus.cli.application import app
+from angulus.cli.application import app, main
 from angulus.config import merge, parse_overrides, resolve
 from angulus.errors import ConfigError
 
@@ -91,3 +91,51 @@ def test_wrong_lines_are_found(line):
 
 def test_there_are_many():
     assert sum(len(lines_of(page.read_text())) for page in PAGES) > 100
+
+
+def fenced(page: str, kind: str) -> list[str]:
+    text = (ROOT / "docs" / page).read_text()
+    return re.findall(rf"^```{kind}\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def test_the_recipe_and_the_study_of_the_tutorials_are_valid(tmp_path):
+    from angulus.config import load
+    from angulus.study import read_plan
+
+    (tmp_path / "noisy.yaml").write_text(fenced("tutorials/clean_a_noisy_set.md", "yaml")[0])
+    assert load([tmp_path / "noisy.yaml"]).data.flips == 0.2
+    (tmp_path / "losses.yaml").write_text(fenced("tutorials/compare_losses.md", "yaml")[0])
+    assert len(read_plan(tmp_path / "losses.yaml").jobs) == 6
+    (tmp_path / "lfw_tiny.yaml").write_text((ROOT / "recipes" / "lfw_tiny.yaml").read_text())
+    (tmp_path / "study.yaml").write_text(fenced("study.md", "yaml")[0])
+    assert len(read_plan(tmp_path / "study.yaml").jobs) == 2 * 2 * 3
+
+
+def drawn_folder(folder, first_identity):
+    """Drawn people where `angulus align` would have put crops."""
+    from PIL import Image
+
+    from angulus.data import SyntheticFaces
+
+    faces = SyntheticFaces(num_identities=24, images_per_identity=3, height=32, width=32, first_identity=first_identity)
+    for index, key in enumerate(faces.keys):
+        path = folder / f"{key}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(faces.read(index)).save(path)
+
+
+@pytest.mark.slow
+def test_the_quick_start_can_be_walked(tmp_path, monkeypatch, capsys):
+    """Its commands as they are printed, on drawn crops; only the size of the training is made smaller."""
+    monkeypatch.chdir(tmp_path)
+    drawn_folder(tmp_path / "people", 0)
+    drawn_folder(tmp_path / "others", 1000)
+    lines = [line for line in lines_of((ROOT / "docs" / "quick_start.md").read_text()) if "--resume" not in line]
+    walked = [words_of(line) for line in lines if "align" not in line]
+    assert [words[0] for words in walked] == ["train", "embed", "evaluate", "evaluate"]
+    smaller = ["model.name=tiny", "model.input={height: 32, width: 32}", "train.epochs=1", "train.batch_size=24"]
+    for words in walked:
+        words = [word.replace("1e-3", "1e-2") for word in words]  # what so few people can resolve
+        assert main([*words, *(smaller if words[0] == "train" else [])]) == 0, capsys.readouterr().err
+    assert (tmp_path / "others.html").exists()
+    assert (tmp_path / "threshold.json").exists()
