@@ -48,6 +48,8 @@ class Head:
     from_data: bool = False
 
     def __post_init__(self) -> None:
+        if isinstance(self.weights_from, str):
+            object.__setattr__(self, "weights_from", Path(self.weights_from))
         if self.subcenters < 1:
             raise ValueError(f"subcenters must be at least 1, got {self.subcenters}")
         if self.update_in_backward and not isinstance(self.strategy, (Streamed, Sampled, Fused, Panels, Auto)):
@@ -283,6 +285,9 @@ class Experiment:
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        for name in ("init", "out"):
+            if isinstance(path := getattr(self, name), str):
+                object.__setattr__(self, name, Path(path))
         is_mixed = isinstance(self.data, UnionData) and (self.data.is_separate or bool(self.data.weights))
         if is_mixed and not isinstance(self.train.sampling, Uniform):
             raise ValueError(

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
-from angulus.embeddings import EmbeddingSet, View
+from angulus.embeddings import EmbeddingSet, View, as_set
 from angulus.errors import EvaluationError
 from angulus.evaluation.rates.all_pairs import AllPairs, all_pairs
 from angulus.evaluation.rates.folds import (
@@ -45,6 +46,7 @@ from angulus.evaluation.uncertainty.verification_intervals import (
     wanted_fars,
 )
 
+Labels = Sequence[int] | Sequence[str] | NDArray[Any] | Tensor
 DEFAULT_FARS = (1e-1, 1e-2, 1e-3, 1e-4)
 # More pairs than these are counted block by block instead of held in memory; the figures are the same.
 MOST_IN_MEMORY = 20_000_000
@@ -125,9 +127,10 @@ class VerificationResult:
 
 
 def verify(
-    embeddings: EmbeddingSet,
-    pairs: Pairs | None = None,
+    embeddings: EmbeddingSet | ArrayLike | Tensor,
+    pairs: Pairs | Labels | None = None,
     *,
+    labels: Labels | None = None,
     protocol: Protocol = "plain",
     view: View | None = None,
     fars: Sequence[float] = DEFAULT_FARS,
@@ -138,12 +141,19 @@ def verify(
 ) -> VerificationResult:
     """Accuracy over folds, TAR at FAR, EER, AUC, ROC and histogram of a pair list, or of all pairs without one.
 
+    embeddings: a set, or an array or tensor [n, d], of any norm. pairs: a list of pairs. labels: [n], whole numbers or
+    names, in a list, an array or a tensor; they may stand in the place of pairs: `verify(array, labels)`.
     view: which embedding the protocol "plain" compares; left out, the sum of plain and mirrored image where the set has
     mirrored images. The named protocols have their own (see `verification`). All pairs need labels and the protocol
     "plain". Accuracy needs two folds or more and is left out with a note where they are not there; a named protocol
     without folds is an error. intervals: True for all that can be had, None for those that take seconds (see
     `confidence`); bootstrap: how. costs: minDCF and min Cllr too.
     """
+    if pairs is not None and not isinstance(pairs, Pairs):
+        if labels is not None:
+            raise EvaluationError(f"verify takes pairs and labels, got {type(pairs).__name__} for the pairs")
+        pairs, labels = None, pairs
+    embeddings = as_set(embeddings, cast(ArrayLike, labels))
     view = protocol_view(protocol, view, embeddings)
     if pairs is None:
         scores, confidence = verified_set(embeddings, protocol, view, fars, intervals, bootstrap or Bootstrap())
@@ -178,7 +188,10 @@ def verified_set(
 ) -> tuple[Scores | AllPairs, Confidence | None]:
     """The scores of all pairs of a labelled set, and their intervals where these are asked for."""
     if embeddings.labels is None:
-        raise EvaluationError("all pairs of a set need labels, and these embeddings have none; give a pair list")
+        raise EvaluationError(
+            "all pairs of a set need labels, and these embeddings have none; give labels [n], one for each embedding,"
+            " or a pair list"
+        )
     if protocol != "plain":
         raise EvaluationError(f"protocol {protocol!r} needs a pair list with folds; all pairs use the protocol 'plain'")
     vectors, labels = embeddings.unit(view), embeddings.labels
