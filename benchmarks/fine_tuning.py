@@ -156,8 +156,37 @@ def untouched(experiment: Experiment) -> dict[str, Any]:
     return judge.judge(embeddings, experiment.evaluation, "held-out", intervals=None)[0].as_dict()
 
 
-def shown(result: dict[str, Any]) -> str:
-    return json.dumps(result["figures"])[:1500]
+def table(stored: dict[str, Any]) -> str:
+    """The cells in words, a row each."""
+    lines = [
+        f"{stored['about']['machine']}; `python benchmarks/fine_tuning.py`, {stored.get('date', '')}",
+        "",
+        "| photos | people trained on | setting | EER | TAR at FAR 1 % | TAR at FAR 0.1 % | CPU seconds |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for domain in DOMAINS:
+        for _, people, setting in sorted((cell for cell in cells() if cell[0] == domain), key=place):
+            result = stored["cells"].get(f"{domain} / {people} / {setting}")
+            if result is None:
+                continue
+            figures = result["figures"]
+            found = sorted(figures["intervals"]["tar_at_far"], key=lambda one: -one["target_far"])
+            rates = [share(one["tar"]) for one in found]
+            trained = "none" if setting == "untouched" else f"{people} ({result['images']} photos)"
+            eer = f"{100 * figures['eer']['eer']:.1f} %"
+            words = [domain, trained, setting, eer, *rates, f"{result['cpu seconds']:.0f}"]
+            lines.append(f"| {' | '.join(words)} |")
+    return "\n".join(lines) + "\n"
+
+
+def place(cell: Cell) -> tuple[int, int, int]:
+    """Untouched weights first, then by people and setting."""
+    _, people, setting = cell
+    return (0 if setting == "untouched" else 1, people, list(SETTINGS).index(setting))
+
+
+def share(rate: dict[str, float]) -> str:
+    return f"{100 * rate['estimate']:.1f} % ({100 * rate['low']:.1f} to {100 * rate['high']:.1f})"
 
 
 def main() -> None:
@@ -183,7 +212,9 @@ def main() -> None:
             stored["cells"][name] = result
             stored["date"] = datetime.now(UTC).date().isoformat()
             path.write_text(json.dumps(stored, indent=1) + "\n")
-            print(name, stored["cells"][name]["cpu seconds"], "s", shown(stored["cells"][name]), flush=True)
+            print(name, result["cpu seconds"], "s", flush=True)
+    path.with_suffix(".md").write_text(table(stored))
+    print(table(stored))
 
 
 if __name__ == "__main__":
