@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from small_run import small
@@ -98,7 +99,7 @@ def test_what_is_chosen_is_recorded_and_told(tuned, start, tmp_path, caplog):
     recipe = json.loads((folder / "recipe.json").read_text())
     assert recipe["fine_tuning"] == {"backbone_rate": 1.0, "head_epochs": 0}
     assert (recipe["head"]["from_data"], recipe["train"]["batch_norm"]) == (False, "local")
-    assert f"init: train.epochs {recipe['train']['epochs']}, since" in caplog.text
+    assert f"train.epochs {recipe['train']['epochs']}: most is learned already" in caplog.text
     assert "backbone_rate" not in caplog.text
 
 
@@ -119,7 +120,8 @@ def test_a_resting_network_keeps_every_weight_and_statistic(start, tmp_path, opt
     folder = train(tuning(start, tmp_path / "rests", **rest, batch_norm="local")).folder
     before, after = states(start.parent, folder)
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert losses(folder)[-1][1] < losses(folder)[0][1]  # the head has learned
+    passes = np.array_split([loss for _, loss in losses(folder)], 2)
+    assert passes[1].mean() < passes[0].mean()  # the head has learned
     moved = train(tuning(start, tmp_path / "moves", fine_tuning=PLAIN, optim=optim, batch_norm="local")).folder
     after = load_model(moved / "model").state_dict()
     assert not all(torch.equal(before[name], after[name]) for name in before if "running" in name)

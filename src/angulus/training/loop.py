@@ -108,14 +108,16 @@ def train(
         group = stack.enter_context(processes(device))
         torch.manual_seed(experiment.seed)
         is_open = experiment.model is None and experiment.init is None
-        experiment = with_fits(with_model(experiment, device))
+        experiment = with_model(experiment, device)
+        begun = None if experiment.init is None else build_model(experiment)  # weights that do not fit are told first
+        experiment = with_fits(experiment)
         sources = open_sources(experiment, network_of(experiment).input)
         experiment = replace(experiment, evaluation=replace(experiment.evaluation, hold_out=sources.hold_out))
         counts = len(sources.train), len(sources.train.identities)
         kept = run_folder(filled(experiment, *counts, device)) if resume else None
         experiment, for_tuning = with_fine_tuning(experiment, counts[0], device, kept)
         experiment, by_rules = with_choices(experiment, *counts, device, model_is_open=is_open)
-        model, config = build_model(experiment)
+        model, config = begun or build_model(experiment)
         experiment = replace(experiment, model=config)
         chosen = reasons(asked, experiment, (*for_tuning, *by_rules), counts[1])
         folder = run_folder(experiment)
