@@ -49,7 +49,7 @@ from angulus.training.recipe.choices import Choice
 from angulus.training.recipe.data_sources import Sources, limited, open_sources
 from angulus.training.recipe.defaults import choose_device, filled, plain_augment, with_model
 from angulus.training.recipe.description import NAMES, duration, facts, opening, verified
-from angulus.training.recipe.holding_out import counted, fold_runs, told
+from angulus.training.recipe.holding_out import advice, counted, fold_runs, told
 from angulus.training.recipe.reasons import choices
 from angulus.training.recipe.serialization import record
 from angulus.training.step import (
@@ -454,6 +454,8 @@ class Run:
             return
         for line in opening(self.experiment, self.model, self.sources.notes, self.chosen, self.device):
             log.info("%s", line)
+        if said := advice(self.experiment, len(self.sources.train.identities)):
+            log.info("%s%s", "advice".ljust(NAMES), said)
         if self.sources.mixture is not None and isinstance(self.sampler, MixedSampler):
             log.info("%severy batch has %s", " " * NAMES, shares_in_words(self.sources.mixture, self.sampler))
         classes = self.head.num_classes
