@@ -62,7 +62,7 @@ def test_the_version(capsys):
     [
         (["trian"], 'Unknown command "trian". Did you mean "train"?'),
         (["train", "--resum"], "Unknown option: --resum. Did you mean --resume?"),
-        (["train", "--margin.m", "0.4"], "Settings are written without dashes: margin.m=0.4"),
+        (["train", "--margin.m", "0.4"], "Settings are written without dashes: angulus train margin.m=0.4"),
         (["evaluate", "x.npz", "--protocol", "insightfac"], 'Invalid value "insightfac" for --protocol.'),
         (["evaluate", "x.npz", "--far", "low"], "Invalid value for --far"),
         (["evaluate", "x.npz"], "no embeddings at x.npz: the file does not exist"),

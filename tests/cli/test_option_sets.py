@@ -13,8 +13,8 @@ OPTIONS = {
         "template turn"
     ),
     "audit inversion": (
-        "allow batch-size betas bn bn-first bn-moment bn-unsquared clamp closed defences device distance empty-betas "
-        "fars flip iterations jitter json judge leave-out lr names network no-pictures norm normalise out people "
+        "allow batch-size betas bn bn-first bn-moment bn-unsquared clamp closed defences device distance fars "
+        "flip iterations jitter json judge leave-out lr names network no-pictures norm normalise out people "
         "pictures quiet report schedule seed start strangers variation variation-form"
     ),
     "audit labels": "allow angle device fit groups json network out quiet rule shown",
@@ -33,11 +33,9 @@ OPTIONS = {
     "evaluate compare": "far json markdown pairs protocol report views",
     "evaluate identify": "device distractors fpir intervals json name no-intervals rank report views",
     "evaluate retrieve": "at json precision rerank rule views",
-    "evaluate templates": (
-        "detector-scores device empty-gallery far gallery images json normalised pairs probes views without-face"
-    ),
+    "evaluate templates": ("detector-scores device far gallery images json normalised pairs probes views without-face"),
     "invert": (
-        "allow batch-size betas bn bn-first bn-moment bn-unsquared clamp device distance embeddings empty-betas first "
+        "allow batch-size betas bn bn-first bn-moment bn-unsquared clamp device distance embeddings first "
         "fit flip identities images iterations jitter json keys lr network norm normalise out picture-every "
         "quiet save-every schedule seed start variation variation-form"
     ),
@@ -67,6 +65,20 @@ def test_a_command_has_its_options_once(words: str) -> None:
     shown = [name for argument in arguments if argument.show for name in argument.names if name.startswith("--")]
     assert sorted(shown) == [f"--{name}" for name in OPTIONS[words].split()]
     assert all(argument.parameter.help for argument in arguments if argument.show)
+
+
+# Numbers that may be anything, or are words with a number in them that the command reads itself.
+ANY_NUMBER = {"--memory"}
+
+
+@pytest.mark.parametrize("words", OPTIONS)
+def test_every_number_is_checked_before_any_work(words: str) -> None:
+    """A rate of 5, a batch of 0 or -3 workers are refused while the command line is read."""
+    for argument in commands(app)[words].assemble_argument_collection(parse_docstring=True):
+        kinds = {argument.hint, *get_args(argument.hint)}
+        kinds |= {inner for kind in kinds for inner in get_args(kind)}
+        if kinds & {int, float} and argument.name not in ANY_NUMBER:
+            assert argument.parameter.validator, argument.name
 
 
 def test_words_that_are_written_twice_are_the_same() -> None:

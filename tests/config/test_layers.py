@@ -147,7 +147,8 @@ def test_a_missing_recipe_suggests_one_with_a_like_name(tmp_path):
     with pytest.raises(ConfigError) as caught:
         read_layer(tmp_path / "lfw_tny.yaml")
     path = tmp_path / "lfw_tny.yaml"
-    assert str(caught.value) == f"there is no recipe {path}; did you mean {tmp_path / 'lfw_tiny.yaml'}?"
+    said = str(caught.value)
+    assert said.startswith(f"there is no recipe {path}; did you mean {tmp_path / 'lfw_tiny.yaml'}?; with Angulus come ")
 
 
 def test_all_missing_recipes_and_bad_settings_are_reported_at_once(tmp_path):

@@ -12,6 +12,7 @@ from angulus.margins import MARGINS, SCHEDULES, ArcFace, Learned, Linear, NormFa
 from angulus.models import MODELS, InputSpec, TinyNet
 from angulus.training.datasets import DATA, FolderData, Identities, SyntheticData
 from angulus.training.experiment import OPTIMIZERS, SGD, AdamW, Evaluation, Experiment
+from angulus.training.recipe.margin_rules import open_margin
 
 SCHEDULE_SETTINGS = {
     "linear": {"end": 1.5, "until": 0.5, "unit": "run"},
@@ -35,7 +36,7 @@ def folder(**more: object) -> dict[str, object]:
 def test_every_margin(name):
     experiment = resolve(folder(margin=name))
     assert type(experiment.margin) is MARGINS[name]
-    assert experiment.margin == MARGINS[name]()
+    assert experiment.margin == MARGINS[name](**open_margin(MARGINS[name]))
     round_trip(experiment)
 
 
@@ -176,7 +177,7 @@ def test_the_schema_shows_every_key_with_its_default():
     text = schema()
     for name in (*MARGINS, *MODELS, *DATA, *OPTIMIZERS, *SCHEDULES):
         assert name in text
-    assert "  batch_size: 128  # a whole number. examples per optimizer step" in text
+    assert "  batch_size: null  # a whole number, or null. examples per optimizer step" in text
     assert "    path: (required)  # a path" in text
     assert "    lr: null  # a number, or null" in text
     assert text.isascii()

@@ -43,7 +43,13 @@ def test_runs_times_grid_times_seeds(write, tmp_path):
     job = plan.jobs[-1]
     assert (job.row, job.seed) == ("ArcFace, train.batch_size=16", 2)
     assert job.folder.parent == plan.out / "runs"
-    expected = ["data.path=faces", "margin=arcface", "optim.lr=0.05", "train.epochs=12", "train.batch_size=16"]
+    expected = [
+        "data.path=faces",
+        "margin={name: arcface, m: 0.5}",
+        "optim.lr=0.05",
+        "train.epochs=12",
+        "train.batch_size=16",
+    ]
     assert job.experiment == load([], [*expected, "device=cpu", "seed=2", f"out={job.folder}"])
     assert plan.jobs[0].experiment.margin == load([], ["data.path=x", "margin=softmax"]).margin
 

@@ -9,7 +9,6 @@ from angulus.margins import L2Softmax, Learned
 from angulus.models import InputSpec, TinyNet
 from angulus.training.experiment import SGD, AdamW, LearningRate
 from angulus.training.optimization import build_optimizer, learning_rate, set_state_of, state_of
-from angulus.training.recipe.defaults import epochs_for, margin_scale
 
 
 def rates(config, peak=1.0, epoch=10, total=100):
@@ -51,14 +50,6 @@ def test_norms_biases_slopes_and_learned_scalars_do_not_decay():
 def test_decay_all_puts_everything_into_one_group():
     optimizer = build_optimizer(AdamW(decay_all=True), nn.Linear(3, 3), nn.Linear(3, 3))
     assert len(optimizer.param_groups) == 1
-
-
-def test_defaults_follow_size():
-    assert margin_scale(10) == 16
-    assert margin_scale(1000) == 23
-    assert margin_scale(10**9) == 64
-    assert epochs_for(100, torch.device("cpu")) == 40
-    assert epochs_for(10**7, torch.device("cpu")) == 6
 
 
 def network_and_head():

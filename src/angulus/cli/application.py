@@ -5,8 +5,9 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from difflib import SequenceMatcher
 
-from cyclopts import App, CycloptsError, UnknownOptionError
+from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError, ValidationError
 
 from angulus.cli.commands.audit.group import app as audit
 from angulus.cli.commands.data.group import app as data
@@ -21,6 +22,8 @@ from angulus.version import __version__
 ERROR = 2
 INTERRUPTED = 130
 PIPE_CLOSED = 141
+ALIKE = 0.8  # from here on an option is a slip of the pen for another one
+TAKE_SETTINGS = ("train", "config", "plan", "study", "purify")
 FULL = (errno.ENOSPC, errno.EDQUOT)
 OF_THE_MACHINE = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG, errno.EMFILE)
 
@@ -29,6 +32,9 @@ set_waiting()  # read when torch is first imported, and by every child
 app = App(
     name="angulus",
     suppress_keyboard_interrupt=False,  # `main` says how to go on
+    group_arguments=Group("Arguments", sort_key=0),
+    group_parameters=Group("Parameters", sort_key=1),
+    default_parameter=Parameter(negative_iterable=()),  # no --empty-betas
     version=f"angulus {__version__}",
     help="Train, evaluate and compare open-set recognition models with margin-softmax losses.",
     help_epilogue=(
@@ -64,6 +70,7 @@ for _command, _help in {
 app.command(data)
 app.command(evaluate)
 app.command(audit)
+app.register_install_completion_command(help="Let the shell complete commands and options: bash, zsh, fish.")
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
@@ -119,6 +126,21 @@ def unwritten(error: OSError) -> str:
 def usage_sentence(error: CycloptsError) -> str:
     """What is wrong with the words of the command line."""
     text = str(error).strip()
-    if isinstance(error, UnknownOptionError) and "." in text.partition(":")[2].partition(". ")[0].rstrip("."):
-        return f"{text} Settings are written without dashes: margin.m=0.4"
+    if isinstance(error, UnknownOptionError):
+        unknown, _, near = text.partition(" Did you mean ")
+        word = (error.token.keyword or error.token.value).partition("=")[0]
+        meant = "" if SequenceMatcher(None, word, near.rstrip("?")).ratio() > ALIKE else unknown_settings(error)
+        return f"{unknown} {meant[0].upper()}{meant[1:]}" if meant else text
+    if isinstance(error, ValidationError) and error.argument is not None and error.argument.tokens:
+        return f"{error.argument.tokens[0].keyword or error.argument.name} {error.exception_message}"
     return text
+
+
+def unknown_settings(error: UnknownOptionError) -> str:
+    """How unknown options are written as settings of a recipe, where the command takes some."""
+    command = " ".join(error.command_chain or ())
+    if command not in TAKE_SETTINGS:
+        return ""
+    from angulus.cli.inputs.words.mistyped_settings import settings_meant
+
+    return settings_meant(command, list(error.unused_tokens or [error.token.keyword or error.token.value]))

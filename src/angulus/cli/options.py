@@ -4,12 +4,15 @@ A record is flattened by the command line: its fields are options of every comma
 something of its own by one of them says so in its docstring, under the name record.field.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
+
+from angulus.cli.numbers import Count
 
 if TYPE_CHECKING:
     from angulus.data import Source
@@ -85,7 +88,7 @@ class EmbeddingUse(Fitting, ModelUse):
         Images per pass; what suits the network and the device, where nothing is said.
     """
 
-    batch_size: int | None = None
+    batch_size: Annotated[int | None, Count] = None
 
 
 @Parameter(name="*")
@@ -234,6 +237,23 @@ def check_output(*paths: Path | None) -> None:
             probe.unlink()
         except OSError as error:
             raise AngulusError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def check_outside(out: Path | None, *inputs: Path | None) -> None:
+    """Raise AngulusError where results would lie inside a folder that is read, and be read with it the next time."""
+    from angulus.errors import AngulusError
+
+    for folder in inputs:
+        if out is None or folder is None or not folder.is_dir():
+            continue
+        place, whole = out.resolve(), folder.resolve()
+        if place == whole or whole in place.parents:
+            beside = os.path.relpath(whole.with_name(f"{whole.name}_{out.name if place != whole else 'out'}"))
+            where = "is the folder that is read" if place == whole else f"lies inside {folder}, which is read"
+            raise AngulusError(
+                f"{out} {where}: what is written there would be taken for a part of it the "
+                f"next time; name a folder outside, such as {beside}"
+            )
 
 
 def save_json(path: Path | None, content: Any) -> None:

@@ -11,6 +11,7 @@ import yaml
 
 from angulus.config.layers import classes_allowed, merge, parse_overrides, read_layer, read_layers
 from angulus.config.schema_text import schema
+from angulus.config.shipped_recipes import located
 from angulus.config.walk import Walk, known_paths
 from angulus.errors import ConfigError
 from angulus.training.experiment import Experiment
@@ -36,12 +37,14 @@ __all__ = [
 def load(sources: Sequence[str | Path], overrides: Sequence[str] = (), *, allow: Collection[str] = ()) -> Experiment:
     """Read recipes (later ones are laid over earlier ones), apply `key=value` settings, and check everything.
 
-    sources: YAML files, or folders of runs, whose recipe is taken.
+    sources: YAML files, or folders of runs, whose recipe is taken; a name that is no file here may be that of a recipe
+        that came with Angulus.
     allow: classes "module:Class" that the stored recipe of a run may name (`stored_recipes` says which are). Recipes
         and settings of the user's own may name any, and what they name a stored one may name as well: importing a
         class runs its code.
     Raises ConfigError with every problem at once, each with its full path.
     """
+    sources = [located(source) for source in sources]
     values = read_layers(sources, overrides)
     allowed = classes_allowed(sources, parse_overrides(overrides), allow)
     return check(Experiment, merge({}, values), allowed=allowed)

@@ -12,6 +12,7 @@ from yaml.composer import ComposerError
 from yaml.scanner import ScannerError
 
 from angulus.config.kinds import DATA_KIND, MEMBER_KIND, Family, family_at
+from angulus.config.shipped_recipes import listed, shipped
 from angulus.config.stored_recipes import is_stored, is_whole, placed
 from angulus.config.suggestions import closest
 from angulus.errors import ConfigError
@@ -150,9 +151,10 @@ def recipe_path(path: Path) -> Path:
 
 def missing_file(path: Path) -> str:
     # names alone are compared: a recipe is often looked for in the wrong folder; one beside it comes first
-    names = {found.name: found for folder in (Path("recipes"), path.parent) for found in sorted(folder.glob("*.y*ml"))}
+    here = {found.name: found for folder in (Path("recipes"), path.parent) for found in sorted(folder.glob("*.y*ml"))}
+    names = {**{name: Path(name) for name in shipped()}, **here}
     found = closest(path.name, names) or closest(f"{path.name}.yaml", names)
-    return f"there is no recipe {path}" + (f"; did you mean {names[found]}?" if found else "")
+    return f"there is no recipe {path}" + (f"; did you mean {names[found]}?" if found else "") + listed()
 
 
 def check_keys(value: Any, where: str) -> None:

@@ -19,6 +19,7 @@ from angulus.config.walk import (
 )
 from angulus.margins import SCHEDULES, Schedule
 from angulus.training.experiment import Experiment
+from angulus.training.recipe.margin_rules import open_margin
 from angulus.training.recipe.serialization import record
 
 _HEAD = """# Everything that a recipe may hold. Kinds are chosen by `name`;
@@ -59,14 +60,15 @@ def record_lines(kind: type, depth: int) -> Iterator[str]:
             for inner_kind in inner:
                 yield from record_lines(inner_kind, depth + 1)
         else:
-            yield f"{indent}{name}: {default_text(field)}  # {type_text(hint)}{'. ' + note if note else ''}"
+            default = "auto" if name in open_margin(kind) else default_text(field)
+            yield f"{indent}{name}: {default}  # {type_text(hint)}{'. ' + note if note else ''}"
 
 
 def type_text(hint: Any) -> str:
     members = union_members(hint)
     plain = phrase(hint)
     if Schedule in members:
-        plain = "a number, a list or a schedule" + (", or {learned: 16}" if "learned" in plain else "")
+        plain = "a number, a list, a schedule or auto" + (", or {learned: 16}" if "learned" in plain else "")
     return f"{plain}, or null" if type(None) in members else plain
 
 

@@ -16,9 +16,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 
-from angulus.config.kinds import SCHEDULE, Family, family_for, find_kind
+from angulus.config.kinds import MARGIN, SCHEDULE, Family, family_for, find_kind
 from angulus.config.suggestions import closest, did_you_mean
-from angulus.margins import Learned, PerClass, PerSample, Schedule
+from angulus.margins import Chosen, Learned, PerClass, PerSample, Schedule
+from angulus.training.recipe.margin_rules import open_margin
 from angulus.training.recipe.serialization import name_of
 
 _NONE = type(None)
@@ -154,6 +155,8 @@ class Walk:
             remedy = f"for a folder of images write {path}.path={name}" if is_path else error
             return self.complain(joined(path, "name"), str(remedy))
         rest = {key: value for key, value in raw.items() if key != "name"}
+        if family is MARGIN:
+            rest = {**dict.fromkeys(open_margin(kind), "auto"), **rest}
         return self.record(kind, rest, path, family=family)
 
     def choice(self, members: frozenset[Any], hint: Any, raw: Any, path: str) -> Any:
@@ -165,6 +168,8 @@ class Walk:
         if isinstance(raw, list | tuple) and PerClass in members:
             values = self.build(tuple[float, ...], raw, path)
             return _BAD if values is _BAD else PerClass(values)
+        if raw == "auto" and Schedule in members:
+            return Chosen()
         candidates = [member for member in ordered(members) if suits(member, raw)]
         for member in candidates:
             trial = Walk(self.known, self.allowed)

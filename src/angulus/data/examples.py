@@ -220,6 +220,19 @@ def fit_image(image: NDArray[np.uint8], size: Size, fit: Fit, *, name: str = "im
     raise DataError(f"{name} is {height}x{width} (height x width), the model takes {size[0]}x{size[1]}: {remedy}")
 
 
+def fit_that_suits(shape: Size, size: Size) -> Fit | None:
+    """How crops of one shape best come to the size of a network; None where either way would lose or distort much.
+
+    crop: one side is equal and the other longer, as in 112x112 to 112x96.  proportional: the shape is the same.
+    """
+    (height, width), (rows, columns) = shape, size
+    if (height == rows and width > columns) or (width == columns and height > rows):
+        return "crop"
+    if (height, width) == tuple(size) or abs(height / width - rows / columns) < 0.02:
+        return "proportional"
+    return None
+
+
 def read_images(source: Source, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
     """The images at `indices` [n] as one array uint8 [n, 3, height, width], contiguous and free to be changed.
 

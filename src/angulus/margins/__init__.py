@@ -21,7 +21,7 @@ from angulus.margins.circle import Circle
 from angulus.margins.euclidean import L2Softmax, Softmax, scale_lower_bound
 from angulus.margins.mining import AMMSoftmax, CurricularFace, MVSoftmax
 from angulus.margins.multiplicative import SphereFace, SphereFaceR, psi
-from angulus.margins.schedules import Exponential, InverseDecay, Linear, Schedule, Steps
+from angulus.margins.schedules import Chosen, Exponential, InverseDecay, Linear, Schedule, Steps
 
 # The names that recipes use.
 MARGINS: dict[str, type[Margin]] = {
@@ -59,6 +59,7 @@ __all__ = [
     "AdaCos",
     "AdaFace",
     "ArcFace",
+    "Chosen",
     "Circle",
     "CombinedMargin",
     "CosFace",

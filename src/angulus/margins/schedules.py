@@ -25,6 +25,17 @@ class Schedule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Chosen(Schedule):
+    """A value that fits the data and is chosen when a run starts: `auto` in recipes. No head takes it."""
+
+    def at(self, step: int) -> float:
+        raise ValueError("a value that is to be chosen (auto) is known when a run has started; give a number")
+
+    def extremes(self) -> Sequence[float]:
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ramp(Schedule):
     """Base of schedules that go from `start` to `end` between `begin` and `until`.
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from angulus.config import check, classes_allowed, merge, parse_overrides, read_layer, read_layers, resolve, to_dict
+from angulus.config.shipped_recipes import is_shipped, located, shipped
 from angulus.config.suggestions import did_you_mean
 from angulus.errors import ConfigError
 from angulus.training.experiment import Experiment
@@ -105,12 +106,12 @@ def read_plan(
     allow: classes "module:Class" that a base may name that a run has stored.
     Raises ConfigError with the problems of all runs at once, each with the name of its row.
     """
-    path = Path(path)
+    path = located(path)
     if path.is_dir() or not path.exists():
-        raise ConfigError(f"there is no study {path}; name its YAML file")
+        raise ConfigError(f"there is no study {path}; name its YAML file{studies_listed()}")
     study: StudyFile = check(StudyFile, read_layer(path))
     home = path.parent
-    folder = Path(out) if out is not None else home / (study.out or path.stem)
+    folder = Path(out) if out is not None else folder_of(study, path)
     bases = [home / base for base in study.base]
     shared = read_layers(bases, study.overrides)
     changes = parse_overrides(settings)
@@ -135,6 +136,19 @@ def read_plan(
         seeds=study.seeds,
         jobs=tuple(jobs),
     )
+
+
+def folder_of(study: StudyFile, path: Path) -> Path:
+    """Where a study is kept: beside its file, or one that was installed with Angulus below the working folder."""
+    if is_shipped(path):
+        return Path("studies") / (study.out or path).stem
+    return path.parent / (study.out or path.stem)
+
+
+def studies_listed() -> str:
+    """The studies that came with Angulus, as the end of a sentence."""
+    names = [name for name in shipped() if name.startswith("study_")]
+    return f"; with Angulus come {', '.join(names)}" if names else ""
 
 
 def rows_of(study: StudyFile) -> dict[str, dict[str, Any]]:

@@ -4,9 +4,9 @@ import logging
 import math
 import os
 import platform
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 
 from angulus.config import to_dict
 from angulus.config.suggestions import did_you_mean
+from angulus.study.cells import Cell, Cells, told_apart
 from angulus.study.plot import Panel, draw
 from angulus.training.storage.atomic_files import write_json, write_text
 from angulus.version import __version__
@@ -27,36 +28,67 @@ log = logging.getLogger(__name__)
 # The last part of a figure's name: shares that read better as percentages, and figures of which less is better.
 _SHARES = ("accuracy", "tar", "eer", "far", "frr")
 _LESS_IS_BETTER = ("eer", "frr", "far", "loss", "seconds")
+SEVERAL_SEEDS = (
+    "Mean +- sample standard deviation over the seeds. Bold: the best mean of a column and all that a paired t-test"
+    " over the seeds (95 %) cannot tell from it; nothing where it tells none apart."
+)
+ONE_SEED = "One seed each: nothing is bold, since one seed cannot tell a difference from chance."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One figure of one row. values: one for each finished seed."""
+class Table:
+    """What a table shows. cells: by row and column. seeds: how many each row is to have; done: how many it has.
 
-    values: tuple[float, ...]
+    failed: row, seed and what went wrong.
+    """
 
-    @property
-    def mean(self) -> float:
-        """NaN where no seed has finished."""
-        return statistics.fmean(self.values) if self.values else math.nan
-
-    @property
-    def spread(self) -> float:
-        """Sample standard deviation over the seeds; NaN for fewer than two."""
-        return statistics.stdev(self.values) if len(self.values) > 1 else math.nan
-
-
-Cells = Mapping[str, Mapping[str, Cell]]
+    title: str
+    columns: tuple[str, ...]
+    cells: Cells
+    seeds: int
+    done: Mapping[str, int]
+    failed: tuple[tuple[str, int, str], ...] = ()
 
 
 def write_outputs(plan: "Plan", outcomes: "Mapping[Job, Outcome]") -> None:
     """Write table.md, study.json and plot.svg, each whole or not at all."""
+    table = table_of(plan, outcomes)
+    write_json(plan.out / "study.json", summary(plan, outcomes, table))
+    write_shown(plan.out, table)
+
+
+def write_shown(folder: Path, table: Table) -> None:
+    """Write table.md and plot.svg, each whole or not at all."""
+    write_text(folder / "table.md", markdown(table))
+    panels = [panel_of(column, table.cells) for column in table.columns]
+    write_text(folder / "plot.svg", draw(table.title, tuple(table.cells), panels))
+
+
+def table_of(plan: "Plan", outcomes: "Mapping[Job, Outcome]") -> Table:
+    """The table of what has finished, and of what failed."""
     columns = columns_of(plan, outcomes)
-    cells = {row: {column: cell_of(row, column, outcomes) for column in columns} for row in plan.rows}
-    write_json(plan.out / "study.json", summary(plan, outcomes, cells, columns))
-    write_text(plan.out / "table.md", markdown(plan, outcomes, cells, columns))
-    panels = [panel_of(column, cells) for column in columns]
-    write_text(plan.out / "plot.svg", draw(plan.title, plan.rows, panels))
+    done = [(job, outcome.figures) for job, outcome in outcomes.items() if outcome.is_done]
+    figures = {row: {job.seed: values for job, values in done if job.row == row} for row in plan.rows}
+    failed = [(job.row, job.seed, outcome.error) for job, outcome in outcomes.items() if outcome.error is not None]
+    return Table(
+        title=plan.title,
+        columns=columns,
+        cells=cells_of(figures, columns),
+        seeds=len(plan.seeds),
+        done={row: len(seeds) for row, seeds in figures.items()},
+        failed=tuple(failed),
+    )
+
+
+def cells_of(figures: "Mapping[str, Mapping[int, Mapping[str, float]]]", columns: Sequence[str]) -> Cells:
+    """The cells from figures by row, seed and name."""
+    return {
+        row: {
+            column: Cell(by_seed={seed: values[column] for seed, values in seeds.items() if column in values})
+            for column in columns
+        }
+        for row, seeds in figures.items()
+    }
 
 
 def columns_of(plan: "Plan", outcomes: "Mapping[Job, Outcome]") -> tuple[str, ...]:
@@ -67,12 +99,6 @@ def columns_of(plan: "Plan", outcomes: "Mapping[Job, Outcome]") -> tuple[str, ..
             hint = did_you_mean(column, known) or f"; there are {', '.join(known)}"
             log.warning("columns: no run has the figure %s%s", column, hint)
     return plan.columns or tuple(known)
-
-
-def cell_of(row: str, column: str, outcomes: "Mapping[Job, Outcome]") -> Cell:
-    done = [outcome.figures for job, outcome in outcomes.items() if job.row == row and outcome.is_done]
-    values = [figures[column] for figures in done if column in figures]
-    return Cell(values=tuple(values))
 
 
 def last_part(column: str) -> str:
@@ -109,32 +135,31 @@ def digits_for(mean: float, spread: float) -> int:
     return min(6, max(0, 1 - math.floor(math.log10(size)))) if size > 0 else 0
 
 
-def best_row(column: str, cells: Cells) -> str | None:
-    """The row with the best mean; None where fewer than two rows have one."""
-    means = {row: cells[row][column].mean for row in cells if cells[row][column].values}
-    if len(means) < 2 or last_part(column) == "seconds":
-        return None
+def best_rows(column: str, cells: Cells) -> set[str]:
+    """The rows with the best mean and those that the seeds cannot tell from it; empty where they tell none apart."""
+    measured = [row for row in cells if cells[row][column].by_seed]
+    if len(measured) < 2 or last_part(column) == "seconds":
+        return set()
     choose = min if less_is_better(column) else max
-    return choose(means, key=lambda row: means[row])
+    best = choose(measured, key=lambda row: cells[row][column].mean)
+    alike = {row for row in measured if not told_apart(cells[row][column], cells[best][column])}
+    return set() if len(alike) == len(measured) else alike
 
 
-def markdown(plan: "Plan", outcomes: "Mapping[Job, Outcome]", cells: Cells, columns: Sequence[str]) -> str:
+def markdown(table: Table) -> str:
     """The table as Markdown, with what is missing and what failed below it."""
-    best = {column: best_row(column, cells) for column in columns}
-    lines = [f"# {plan.title}", "", "| run | " + " | ".join([*map(title_of, columns), "seeds"]) + " |"]
+    columns, cells = table.columns, table.cells
+    best = {column: best_rows(column, cells) for column in columns}
+    lines = [f"# {table.title}", "", "| run | " + " | ".join([*map(title_of, columns), "seeds"]) + " |"]
     lines.append("| --- |" + " ---: |" * (len(columns) + 1))
-    for row in plan.rows:
+    for row, done in table.done.items():
         texts = [text_of(cells[row][column], column) for column in columns]
-        marked = [f"**{text}**" if best[column] == row else text for column, text in zip(columns, texts, strict=True)]
-        done = sum(outcome.is_done for job, outcome in outcomes.items() if job.row == row)
-        counted = str(done) if done == len(plan.seeds) else f"{done} of {len(plan.seeds)}"
+        marked = [f"**{text}**" if row in best[column] else text for column, text in zip(columns, texts, strict=True)]
+        counted = str(done) if done == table.seeds else f"{done} of {table.seeds}"
         lines.append(f"| {escaped(row)} | " + " | ".join([*marked, counted]) + " |")
-    lines += ["", "Mean +- sample standard deviation over the seeds; the best mean of each column is bold.", ""]
-    failed = [(job, outcome) for job, outcome in outcomes.items() if outcome.error is not None]
-    if failed:
-        lines += ["Failed:", ""]
-        lines += [f"- {escaped(job.row)}, seed {job.seed}: {outcome.error}" for job, outcome in failed]
-        lines.append("")
+    lines += ["", SEVERAL_SEEDS if table.seeds > 1 else ONE_SEED, ""]
+    if table.failed:
+        lines += ["Failed:", "", *(f"- {escaped(row)}, seed {seed}: {error}" for row, seed, error in table.failed), ""]
     lines += ["![each seed as a dot, the mean as a line](plot.svg)", ""]
     return "\n".join(lines)
 
@@ -149,12 +174,14 @@ def panel_of(column: str, cells: Cells) -> Panel:
     return Panel(title=title_of(column), values=values)
 
 
-def summary(plan: "Plan", outcomes: "Mapping[Job, Outcome]", cells: Cells, columns: Sequence[str]) -> dict[str, Any]:
+def summary(plan: "Plan", outcomes: "Mapping[Job, Outcome]", table: Table) -> dict[str, Any]:
     """Everything about a study for JSON: the rows, every run with its recipe, and where it was run."""
     return {
         "title": plan.title,
-        "columns": list(columns),
-        "rows": {row: {column: numbers_of(cells[row][column]) for column in columns} for row in plan.rows},
+        "columns": list(table.columns),
+        "rows": {
+            row: {column: numbers_of(cell) for column, cell in cells.items()} for row, cells in table.cells.items()
+        },
         "runs": [run_of(job, outcome) for job, outcome in outcomes.items()],
         "environment": {
             "angulus": __version__,

@@ -11,30 +11,30 @@ from angulus.errors import ConfigError
 from angulus.heads import MarginHead, SeparateHeads, ShardedHead
 from angulus.heads.sharding.sharded import draw_blocks, seed_of_blocks
 from angulus.margins import Margin, PerClass, Schedule
-from angulus.models import EmbeddingModel, ModelConfig, import_weights, load_model
+from angulus.models import EmbeddingModel, ModelConfig
 from angulus.training.distributed import Processes
 from angulus.training.experiment import Experiment
 from angulus.training.optimization import row_rule
+from angulus.training.recipe.first_weights import first_network
 from angulus.training.recipe.serialization import record
 from angulus.training.recipe.set_unions import Mixture
 
 log = logging.getLogger(__name__)
 
 
+def network_of(experiment: Experiment) -> ModelConfig:
+    """What the network of an experiment is built from, once it is chosen."""
+    if experiment.model is None:
+        raise ConfigError("model must be chosen before it is built")
+    return experiment.model
+
+
 def build_model(experiment: Experiment) -> tuple[EmbeddingModel, ModelConfig]:
     """The network of an experiment with fresh weights, or with those of `init`."""
-    config = experiment.model
-    if config is None:
-        raise ConfigError("model must be chosen before it is built")
+    config = network_of(experiment)
     if experiment.init is None:
         return config.build(), config
-    model = load_model(experiment.init) if is_saved_model(experiment.init) else import_weights(experiment.init, config)
-    if model.input != config.input or model.embedding_dim != config.embedding_dim:
-        raise ConfigError(
-            f"init: {experiment.init} holds a network for {model.input.height}x{model.input.width} images with "
-            f"{model.embedding_dim} dimensions, but the recipe's model differs; set model to match it"
-        )
-    return model, config
+    return first_network(config, experiment.init), config
 
 
 def build_head(
@@ -95,11 +95,6 @@ def of_classes(margin: Margin, classes: range, total: int) -> Margin:
                 )
             changed[name] = PerClass(value.values[classes.start : classes.stop])
     return replace(margin, **changed) if changed else margin
-
-
-def is_saved_model(path: Path) -> bool:
-    """Whether a path is a model that Angulus saved (a folder or one of its two files), not foreign weights."""
-    return path.is_dir() or path.suffix in (".json", ".safetensors")
 
 
 def run_folder(experiment: Experiment) -> Path:

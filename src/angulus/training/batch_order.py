@@ -22,7 +22,7 @@ from angulus.training.step import StepOutput
 
 def sampler_of(experiment: Experiment, sources: Sources) -> Sampler:
     """In which order a run sees its examples."""
-    batch_size, seed = experiment.train.batch_size, experiment.seed
+    batch_size, seed = experiment.train.batch, experiment.seed
     if sources.mixture is not None:
         return sources.mixture.sampler(batch_size, seed)
     return experiment.train.sampling.sampler(sources.train, batch_size=batch_size, seed=seed)
@@ -40,7 +40,7 @@ def heads_of(
     mixture = sources.mixture
     if mixture is None or mixture.classes is None:
         return build_head(experiment, embedding_dim, len(sources.train.identities), margin, group).to(device), []
-    pattern = mixture.sampler(experiment.train.batch_size, experiment.seed).pattern
+    pattern = mixture.sampler(experiment.train.batch, experiment.seed).pattern
     portions = portions_of(pattern, mixture.names, group.rank, group.world, experiment.train.accumulate)
     moved = [[replace(portion, rows=portion.rows.to(device)) for portion in some] for some in portions]
     return build_heads(experiment, embedding_dim, mixture, margin, group).to(device), moved

@@ -62,12 +62,13 @@ class FolderData:
     """Images in a folder with one sub-folder for each identity.
 
     fit: how an image of another size is brought to the size of the model's input: scaled, unless that would
-        distort it ("proportional"), scaled in any case, its centre cropped, or not at all ("error").
+        distort it ("proportional"), scaled in any case, its centre cropped, or not at all ("error"). None is
+        proportional, and with `init` also crop, where one side is equal and the other longer than the network takes.
     on_unreadable: stop at a damaged image, or skip and list it.
     """
 
     path: Path
-    fit: Literal["proportional", "resize", "crop", "error"] = "proportional"
+    fit: Literal["proportional", "resize", "crop", "error"] | None = None
     on_unreadable: Literal["error", "skip"] = "error"
     on_empty: Literal["error", "skip"] = "error"
     identities: Identities = field(default_factory=Identities)
@@ -99,7 +100,7 @@ class StoredData:
     """Encoded images in files of one layout; fit and on_unreadable as for folders (skip decodes every image first)."""
 
     path: Path
-    fit: Literal["proportional", "resize", "crop", "error"] = "proportional"
+    fit: Literal["proportional", "resize", "crop", "error"] | None = None
     on_unreadable: Literal["error", "skip"] = "error"
     identities: Identities = field(default_factory=Identities)
 

@@ -68,14 +68,14 @@ class Head:
 class SGD:
     """Stochastic gradient descent with momentum.
 
-    lr: None takes 0.1 x batch size / 256, at most 0.1.
+    lr, weight_decay: None chooses from the data (docs/settings.md).
     weight_decay: not applied to biases, norms and PReLU slopes unless decay_all; applied to class weights.
     """
 
     lr: float | None = None
     momentum: float = 0.9
     nesterov: bool = False
-    weight_decay: float = 5e-4
+    weight_decay: float | None = None
     decay_all: bool = False
 
     def __post_init__(self) -> None:
@@ -86,12 +86,12 @@ class SGD:
 
 @dataclass(frozen=True, kw_only=True)
 class AdamW:
-    """Adam with decoupled weight decay. lr: None takes 1e-3. weight_decay as in SGD."""
+    """Adam with decoupled weight decay. lr, weight_decay as in SGD."""
 
     lr: float | None = None
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
-    weight_decay: float = 0.05
+    weight_decay: float | None = None
     decay_all: bool = False
 
     def __post_init__(self) -> None:
@@ -100,10 +100,10 @@ class AdamW:
             raise ValueError(f"betas must be at least 0 and below 1, got {self.betas}")
 
 
-def check_optimizer(lr: float | None, weight_decay: float) -> None:
+def check_optimizer(lr: float | None, weight_decay: float | None) -> None:
     if lr is not None and not lr > 0:
         raise ValueError(f"lr must be above 0, got {lr}")
-    if weight_decay < 0:
+    if weight_decay is not None and weight_decay < 0:
         raise ValueError(f"weight_decay must be at least 0, got {weight_decay}")
 
 
@@ -118,16 +118,18 @@ class LearningRate:
     cosine      lr (1 + cos(pi (t - w) / (T - w))) / 2
     step        lr factor^k, k = how many of `milestones` (shares of the run) have passed
     constant    lr
+
+    warmup_epochs: None chooses from the length of the run.
     """
 
     decay: Literal["polynomial", "cosine", "step", "constant"] = "cosine"
-    warmup_epochs: float = 1.0
+    warmup_epochs: float | None = None
     power: float = 2.0
     milestones: tuple[float, ...] = (0.5, 0.75, 0.9)
     factor: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.warmup_epochs < 0:
+        if self.warmup_epochs is not None and self.warmup_epochs < 0:
             raise ValueError(f"warmup_epochs must be at least 0, got {self.warmup_epochs}")
         if not all(0.0 < milestone < 1.0 for milestone in self.milestones):
             raise ValueError(f"milestones are shares of the run between 0 and 1, got {self.milestones}")
@@ -145,7 +147,8 @@ class Training:
     """The loop.
 
     epochs: None chooses from the number of images.
-    batch_size: examples per optimizer step, over all processes and accumulated micro-batches together.
+    batch_size: examples per optimizer step, over all processes and accumulated micro-batches together; None chooses
+        from the number of images.
     accumulate: micro-batches per step, whose gradients are averaged.
     clip_norm: greatest L2 norm of the backbone's gradient; None does not clip. The head's is never clipped.
     precision: of the backbone. "bfloat16" uses autocast; the softmax stays in float32. "auto" takes bfloat16 where the
@@ -167,7 +170,7 @@ class Training:
     """
 
     epochs: int | None = None
-    batch_size: int = 128
+    batch_size: int | None = None
     accumulate: int = 1
     clip_norm: float | None = 5.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -187,17 +190,13 @@ class Training:
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "accumulate", "log_every", "keep_last"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
         if self.epochs is not None and self.epochs < 1:
             raise ValueError(f"epochs must be at least 1, got {self.epochs}")
-        if self.batch_size % self.accumulate:
-            raise ValueError(f"accumulate {self.accumulate} must divide batch_size {self.batch_size}")
-        if isinstance(self.sampling, PK) and self.batch_size % self.sampling.images:
-            raise ValueError(
-                f"sampling by P x K needs a batch_size that is a multiple of its images of each identity, got "
-                f"{self.batch_size} with {self.sampling.images}"
-            )
+        if self.batch_size is not None:
+            self._check_batch(self.batch_size)
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm must be above 0, got {self.clip_norm}")
         if self.checkpoint_every is not None and self.checkpoint_every < 1:
@@ -206,6 +205,22 @@ class Training:
             raise ValueError(f'threads must be "auto" or at least 1, got {self.threads}')
         if self.workers < 0:
             raise ValueError(f"workers must be at least 0, got {self.workers}")
+
+    @property
+    def batch(self) -> int:
+        """`batch_size` of a run that has started: chosen where the recipe left it open."""
+        if self.batch_size is None:
+            raise ValueError("train.batch_size must be chosen before it is used")
+        return self.batch_size
+
+    def _check_batch(self, size: int) -> None:
+        if size % self.accumulate:
+            raise ValueError(f"accumulate {self.accumulate} must divide batch_size {size}")
+        if isinstance(self.sampling, PK) and size % self.sampling.images:
+            raise ValueError(
+                f"sampling by P x K needs a batch_size that is a multiple of its images of each identity, got "
+                f"{size} with {self.sampling.images}"
+            )
 
 
 HoldOut = Literal["auto", "part", "folds", "nobody"]
@@ -248,7 +263,7 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A whole run. None for model or margin chooses them from the data and the device.
+    """A whole run. None for model, margin or augment chooses them from the data and the device.
 
     init: a model file or foreign weights to start the backbone from.
     """
@@ -259,7 +274,7 @@ class Experiment:
     head: Head = field(default_factory=Head)
     optim: SGD | AdamW = field(default_factory=SGD)
     learning_rate: LearningRate = field(default_factory=LearningRate)
-    augment: Augment = field(default_factory=Augment)
+    augment: Augment | None = None
     train: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
     init: Path | None = None

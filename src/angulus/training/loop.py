@@ -24,7 +24,7 @@ from angulus.interruptions import Interruption, noted
 from angulus.margins import Margin
 from angulus.models import EmbeddingModel, ModelConfig, load_model, save_model
 from angulus.training import judge
-from angulus.training.assembly import build_model, in_steps, run_folder
+from angulus.training.assembly import build_model, in_steps, network_of, run_folder
 from angulus.training.batch_order import heads_of, initial_loss, losses_by_set, sampler_of, shares_in_words
 from angulus.training.device_batches import Feed, line_to
 from angulus.training.distributed import (
@@ -47,10 +47,11 @@ from angulus.training.plan.strategy_choice import settled, with_advice
 from angulus.training.plan.thread_choice import with_threads
 from angulus.training.recipe.choices import Choice
 from angulus.training.recipe.data_sources import Sources, limited, open_sources
-from angulus.training.recipe.defaults import choose_device, filled, plain_augment, with_model
+from angulus.training.recipe.defaults import choose_device, plain_augment, with_choices, with_model
 from angulus.training.recipe.description import NAMES, duration, facts, opening, verified
+from angulus.training.recipe.first_weights import with_fits
 from angulus.training.recipe.holding_out import advice, counted, fold_runs, told
-from angulus.training.recipe.reasons import choices
+from angulus.training.recipe.reasons import reasons
 from angulus.training.recipe.serialization import record
 from angulus.training.step import (
     FORMATS,
@@ -104,13 +105,15 @@ def train(
     with ExitStack() as stack:
         group = stack.enter_context(processes(device))
         torch.manual_seed(experiment.seed)
-        experiment = with_model(experiment, device)
+        is_open = experiment.model is None and experiment.init is None
+        experiment = with_fits(with_model(experiment, device))
+        sources = open_sources(experiment, network_of(experiment).input)
+        experiment = replace(experiment, evaluation=replace(experiment.evaluation, hold_out=sources.hold_out))
+        counts = len(sources.train), len(sources.train.identities)
+        experiment, by_rules = with_choices(experiment, *counts, device, model_is_open=is_open)
         model, config = build_model(experiment)
         experiment = replace(experiment, model=config)
-        sources = open_sources(experiment, model.input)
-        experiment = replace(experiment, evaluation=replace(experiment.evaluation, hold_out=sources.hold_out))
-        experiment = filled(experiment, len(sources.train), len(sources.train.identities), device)
-        chosen = choices(asked, experiment, len(sources.train), len(sources.train.identities))
+        chosen = reasons(asked, experiment, by_rules, counts[1])
         folder = run_folder(experiment)
         kept = folder if resume else None
         experiment, precision = with_precision(experiment, model, device, group=group, folder=kept)
@@ -171,7 +174,7 @@ class Run:
         self.sampler = sampler_of(experiment, sources)
         self.epoch_steps = self.sampler.batches_per_epoch
         self.total = self.epoch_steps * (experiment.train.epochs or 1)
-        smallest = len(sources.train) if sources.mixture is None else experiment.train.batch_size
+        smallest = len(sources.train) if sources.mixture is None else experiment.train.batch
         check_micro_batches(experiment.train, smallest, group.world)
         ends = {0, self.epoch_steps - 1}
         check_batch_norm(
@@ -358,7 +361,7 @@ class Run:
             **losses_by_set(output, self.sources.mixture, self.sampler, self.group),
             "gradient_norm": float(norm),
             "lr": rate,
-            "images_per_second": round(steps * self.experiment.train.batch_size / seconds, 1),
+            "images_per_second": round(steps * self.experiment.train.batch / seconds, 1),
             "waiting_for_data": round(waited / seconds, 4),
         }
 

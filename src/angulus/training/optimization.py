@@ -34,16 +34,22 @@ def parameter_groups(backbone: nn.Module, head: nn.Module, decay: float, decay_a
     return [*groups, {"params": free, "weight_decay": 0.0}] if free else groups
 
 
+def decay_of(config: SGD | AdamW) -> float:
+    """The weight decay, the usual one where none is chosen."""
+    return (5e-4 if isinstance(config, SGD) else 0.05) if config.weight_decay is None else config.weight_decay
+
+
 def row_rule(config: SGD | AdamW) -> RowRule:
     """The rule that does inside the backward pass what the optimizer of a recipe would do to the class weights."""
+    decay = decay_of(config)
     if isinstance(config, SGD):
-        return RowSGD(momentum=config.momentum, weight_decay=config.weight_decay, nesterov=config.nesterov)
-    return RowAdamW(betas=config.betas, eps=config.eps, weight_decay=config.weight_decay)
+        return RowSGD(momentum=config.momentum, weight_decay=decay, nesterov=config.nesterov)
+    return RowAdamW(betas=config.betas, eps=config.eps, weight_decay=decay)
 
 
 def build_optimizer(config: SGD | AdamW, backbone: nn.Module, head: nn.Module) -> torch.optim.Optimizer:
     """The optimizer of a recipe over backbone and head."""
-    groups = parameter_groups(backbone, head, config.weight_decay, config.decay_all)
+    groups = parameter_groups(backbone, head, decay_of(config), config.decay_all)
     lr = 0.0 if config.lr is None else config.lr
     together = True if can_be_fused(backbone, head) else None
     if isinstance(config, SGD):
@@ -95,7 +101,9 @@ def placed(value: Any, device: torch.device, together: bool) -> Any:
 
 def learning_rate(config: LearningRate, peak: float, step: int, steps_per_epoch: int, total: int) -> float:
     """The learning rate at a step counted from 0; the first warm-up step has peak / warm-up steps."""
-    warmup = min(round(config.warmup_epochs * steps_per_epoch), max(total - 1, 0))
+    warmup = min(
+        round((1.0 if config.warmup_epochs is None else config.warmup_epochs) * steps_per_epoch), max(total - 1, 0)
+    )
     if step < warmup:
         return peak * (step + 1) / warmup
     progress = (step - warmup) / max(total - warmup, 1)

@@ -116,7 +116,7 @@ def micro_batches(total: int, world: int, accumulate: int) -> list[list[int]]:
 
 def check_micro_batches(config: Training, num_examples: int, world: int) -> None:
     """Raise ConfigError where a process would have nothing to do in some micro-batch."""
-    batch = min(config.batch_size, num_examples)
+    batch = min(config.batch, num_examples)
     if batch // world < config.accumulate:
         raise ConfigError(
             f"a batch of {batch} examples must be at least processes x train.accumulate = {world} x "
@@ -136,7 +136,7 @@ def check_batch_norm(model: EmbeddingModel, config: Training, batches: Sequence[
     if config.batch_norm == "frozen" or min(min(part) for part in passes) > 1 or _trains_on_one_image(model):
         return
     raise ConfigError(
-        f"train.batch_size={config.batch_size} with train.accumulate={config.accumulate} leaves one image for a pass"
+        f"train.batch_size={config.batch} with train.accumulate={config.accumulate} leaves one image for a pass"
         f" (batches of {', '.join(map(str, sorted(set(batches))))}; processes: {world}), and"
         " batch norm needs two: raise train.batch_size, lower train.accumulate, or take train.batch_norm=frozen"
     )

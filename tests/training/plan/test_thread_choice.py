@@ -23,6 +23,7 @@ def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thread_choice, "usable_cores", lambda: 4)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     monkeypatch.setattr(thread_choice, "is_said", lambda: False)
+    monkeypatch.setattr(thread_choice, "seconds_of", lambda run: 0.0)  # whatever else the machine does
     monkeypatch.setattr(thread_choice, "chosen_threads", lambda run: ThreadChoice(threads=2, reason="timed"))
 
 

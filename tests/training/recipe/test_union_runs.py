@@ -26,6 +26,7 @@ from angulus.training.loop import Run
 from angulus.training.plan.assumptions import Pretended
 from angulus.training.plan.forecast import plan
 from angulus.training.recipe.data_sources import found_sources, open_sources
+from angulus.training.recipe.defaults import plain_augment
 from angulus.training.step import Recogniser, gradients
 
 PARTS = Identities(parts={"train": 0.65, "test": 0.35})
@@ -272,10 +273,10 @@ def test_a_step_equals_two_heads_by_hand(tmp_path, monkeypatch, margin, accumula
         torch.nn.init.normal_(one.weight)
     twin, hands = copy.deepcopy(model), [copy.deepcopy(one) for one in head]
     batch = next(batches(sources.train, sampler))
-    common = {"augment": run.augment, "config": run.train, "seed": 0, "step": 3, "device": torch.device("cpu")}
+    common = {"augment": plain_augment(run), "config": run.train, "seed": 0, "step": 3, "device": torch.device("cpu")}
     output = gradients(recogniser, model, batch, **common, portions=portions)
 
-    images = run.augment.apply(batch.images, seed=0, step=3, start=0, total=16)
+    images = plain_augment(run).apply(batch.images, seed=0, step=3, start=0, total=16)
     embeddings = twin(stepping.prepared(twin, images))
     sets = torch.from_numpy(sources.mixture.sets)[batch.indices]
     first = head.classes["east"].start

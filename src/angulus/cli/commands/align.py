@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from angulus.cli.options import Figures, Flag, Said, Usual, check_output, device_named
+from angulus.cli.numbers import Count, Positive, Share
+from angulus.cli.options import Figures, Flag, Said, Usual, check_output, check_outside, device_named
 from angulus.cli.terminal import image_progress
 
 
@@ -15,15 +16,15 @@ def align(
     detector: Literal["auto", "mtcnn", "yuface", "scrfd", "retinaface", "yunet", "landmarks"] = "auto",
     file: Path | None = None,
     template: Literal["arcface", "sphereface"] = "arcface",
-    height: int | None = None,
+    height: Annotated[int | None, Count] = None,
     choose: Literal["prominent", "largest", "central", "surest", "all"] = "prominent",
     format: Literal["jpg", "png"] = "jpg",
-    min_face: float = 40.0,
-    score: float | None = None,
-    turn: float = 0.0,
-    jobs: int | None = None,
+    min_face: Annotated[float, Positive] = 40.0,
+    score: Annotated[float | None, Share] = None,
+    turn: Annotated[float, Share] = 0.0,
+    jobs: Annotated[int | None, Count] = None,
     sheet: Path | None = None,
-    sheet_crops: int = 600,
+    sheet_crops: Annotated[int, Count] = 600,
     no_sheet: Annotated[bool, Flag] = False,
     device: str = "cpu",
     said: Said = Usual.said,
@@ -75,6 +76,8 @@ def align(
         Write what was done to this file.
     """
     page = None if no_sheet else sheet or out.with_name(f"{out.name}_contact.png")
+    check_outside(out, photos)
+    check_outside(page, photos)
     check_output(figures.json, page)
     from angulus.cli.printing.alignment_account import save_sheet, told
     from angulus.faces import AlignOptions, DetectorChoice, align_folder, template_named

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from angulus.cli.options import Figures, Flag, Trust, Usual, check_output, split_arguments
+from angulus.cli.terminal import log_lines
 
 
 def config(
@@ -36,7 +37,8 @@ def config(
         print(schema_text(), end="")
         return
     recipes, settings = split_arguments(arguments)
-    experiment = load(recipes, settings, allow=trust.allow)
+    with log_lines():
+        experiment = load(recipes, settings, allow=trust.allow)
     experiment, opening, choices = filled_or_open(experiment, leave_open=leave_open)
     print(opening)
     print(annotated(to_yaml(experiment), choices), end="")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from angulus.cli.options import Edits, Figures, Said, Usual, check_output
+from angulus.cli.options import Edits, Figures, Said, Usual, check_output, check_outside
 from angulus.cli.terminal import image_progress
 
 Layout = Literal["folder", "rec", "tar", "parquet", "packed", "manifest"]
@@ -45,9 +45,11 @@ def convert(
         Write what was done (images, identities, bytes, seconds) to this file.
     """
     check_output(figures.json)
-    from angulus.data.formats.catalogue import open_source
+    from angulus.data.formats.catalogue import format_for, open_source
     from angulus.data.formats.conversion import convert as convert_source
 
+    if target.suffix != ".bin" and (to or format_for(target)) != "manifest":
+        check_outside(target, source)
     images = edits.applied(open_source(source, kind=source_layout))
     if target.suffix == ".bin" or pairs is not None:
         from angulus.cli.inputs.encoded_pairs import encoded_pairs

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from angulus.cli.numbers import CountOrNone
 from angulus.cli.options import Edits, EmbeddingUse, Figures, Flag, Said, Usual, check_output
 from angulus.cli.terminal import image_progress
 
@@ -21,7 +22,7 @@ def embed(
     skip_unreadable: Annotated[bool, Flag] = False,
     stamp: Annotated[bool, Flag] = False,
     runtime: Literal["torch", "onnxruntime", "openvino", "auto"] = "torch",
-    workers: int | None = None,
+    workers: Annotated[int | None, CountOrNone] = None,
     edits: Edits = Usual.edits,
     use: EmbeddingUse = Usual.embedding_use,
     said: Said = Usual.said,
@@ -54,12 +55,8 @@ def embed(
     """
     check_output(figures.json, out)
     from angulus.cli.inputs.models_and_images import LooseImages, open_images, open_model
-    from angulus.errors import DataError
     from angulus.extract import embed as embed_images
     from angulus.inference.passes import Passes
-
-    if workers is not None and workers < 0:
-        raise DataError(f"--workers must be at least 0, got {workers}")
 
     opened = open_model(model, network=use.network)
     started = time.perf_counter()

@@ -1,10 +1,12 @@
 """`angulus invert`: a model and stored embeddings (or people it was trained on) in, pictures of faces out."""
 
 from pathlib import Path
+from typing import Annotated
 
 from angulus.cli.inputs.inversion_settings import PUBLISHED, Settings
 from angulus.cli.inputs.inversion_targets import ANYBODY, Wanted
-from angulus.cli.options import Figures, Fitting, ModelUse, Said, Trust, Usual, check_output
+from angulus.cli.numbers import Count
+from angulus.cli.options import Figures, Fitting, ModelUse, Said, Trust, Usual, check_output, check_outside
 from angulus.cli.terminal import image_progress
 
 
@@ -17,8 +19,8 @@ def invert(
     settings: Settings = PUBLISHED,
     fitting: Fitting = Usual.fitting,
     use: ModelUse = Usual.model_use,
-    save_every: int = 200,
-    picture_every: int = 500,
+    save_every: Annotated[int, Count] = 200,
+    picture_every: Annotated[int, Count] = 500,
     trust: Trust = Usual.trust,
     said: Said = Usual.said,
     figures: Figures = Usual.figures,
@@ -39,6 +41,7 @@ def invert(
         Write the content of result.json to this file, too.
     """
     check_output(figures.json)
+    check_outside(out, wanted.images, model)
     from angulus.cli.inputs.models_and_images import open_model
     from angulus.cli.printing.inverted_images import inverted_lines
     from angulus.inversion import invert as invert_model

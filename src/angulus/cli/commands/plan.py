@@ -1,15 +1,18 @@
 """`angulus plan`: what would these recipes take, and what fits this machine?"""
 
+from typing import Annotated
+
+from angulus.cli.numbers import Count
 from angulus.cli.options import Figures, Said, Trust, Usual, check_output, split_arguments
 from angulus.cli.terminal import log_lines
 
 
 def plan(
     *arguments: str,
-    classes: int | None = None,
-    images: int | None = None,
+    classes: Annotated[int | None, Count] = None,
+    images: Annotated[int | None, Count] = None,
     memory: str | None = None,
-    processes: int | None = None,
+    processes: Annotated[int | None, Count] = None,
     trust: Trust = Usual.trust,
     said: Said = Usual.said,
     figures: Figures = Usual.figures,

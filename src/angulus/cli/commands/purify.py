@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from angulus.cli.numbers import Count
 from angulus.cli.options import Figures, Rule, Said, Trust, Usual, check_output
 from angulus.cli.terminal import log_lines
 
@@ -12,10 +13,10 @@ from angulus.cli.terminal import log_lines
 def purify(
     *arguments: str,
     out: Path | None = None,
-    subcenters: int | None = None,
+    subcenters: Annotated[int | None, Count] = None,
     rule: Rule = "subcenter",
     angle: str | None = None,
-    rounds: int = 1,
+    rounds: Annotated[int, Count] = 1,
     retrain: Annotated[bool, Parameter(negative="--no-retrain")] = True,
     trust: Trust = Usual.trust,
     said: Said = Usual.said,
@@ -47,16 +48,19 @@ def purify(
     """
     check_output(figures.json)
     from angulus.cli.inputs.purified_runs import default_folder, degrees, opened, subcenters_asked
+    from angulus.cli.inputs.words.run_places import check_run_outside
     from angulus.cli.printing.purified_rounds import print_rounds
     from angulus.config import load
     from angulus.purification import Purification
     from angulus.purification import purify as run_purification
 
     run, recipes, settings = opened(arguments, subcenters)
-    experiment = load(recipes, settings, allow=trust.allow)
+    with log_lines(quiet=said.quiet):
+        experiment = load(recipes, settings, allow=trust.allow)
     centers, beyond = subcenters_asked(run, subcenters, rule), degrees(angle)
     options = Purification(subcenters=centers, rule=rule, angle=beyond, rounds=rounds, retrain=retrain)
     folder = out or default_folder(experiment, run)
+    check_run_outside(experiment, folder)
     try:
         with log_lines(quiet=said.quiet):
             done = run_purification(experiment, folder, options, run=run)

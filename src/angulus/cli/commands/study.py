@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 from typing import Annotated
 
+from angulus.cli.numbers import Count
 from angulus.cli.options import Figures, Flag, Said, Trust, Usual, check_output, split_arguments
 from angulus.cli.terminal import log_lines
 
@@ -14,8 +15,8 @@ SOME_FAILED = 1
 def study(
     *arguments: str,
     out: Path | None = None,
-    jobs: int = 1,
-    threads: int | None = None,
+    jobs: Annotated[int, Count] = 1,
+    threads: Annotated[int | None, Count] = None,
     table_only: Annotated[bool, Flag] = False,
     trust: Trust = Usual.trust,
     said: Said = Usual.said,
@@ -26,7 +27,8 @@ def study(
     Parameters
     ----------
     arguments
-        The study's YAML file, and key=value settings that are laid over every run.
+        The study's YAML file, and key=value settings that are laid over every run. With --table-only, also the folder
+        of a study: its table and its plot are made anew from its study.json.
     out
         The folder for the runs and the table, instead of the one that the file names.
     jobs
@@ -39,15 +41,24 @@ def study(
         Write the table with every run to this file as well.
     """
     check_output(figures.json)
+    from angulus.cli.inputs.words.run_places import check_run_outside
     from angulus.errors import ConfigError
     from angulus.study import read_plan, run_study
 
     files, settings = split_arguments(arguments)
     if len(files) != 1:
         raise ConfigError(f"name one file of a study, such as studies/losses.yaml; got {len(files)}: {' '.join(files)}")
+    if table_only and Path(files[0]).is_dir():
+        from angulus.study.stored_table import renew
+
+        renew(Path(files[0]))
+        print((Path(files[0]) / "table.md").read_text(encoding="utf-8"), end="")
+        return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no training is left behind
     with log_lines(quiet=said.quiet):
         plan = read_plan(files[0], settings, out=out, allow=trust.allow)
+        for job in plan.jobs:
+            check_run_outside(job.experiment, plan.out)
         try:
             outcomes = run_study(plan, jobs=jobs, threads=threads, table_only=table_only)
         except KeyboardInterrupt:

@@ -4,7 +4,7 @@ from signal import SIGINT
 from typing import Annotated
 
 from angulus.cli.options import Figures, Flag, Said, Trust, Usual, check_output, split_arguments
-from angulus.cli.terminal import training_progress
+from angulus.cli.terminal import log_lines, training_progress
 from angulus.interruptions import Interruption
 
 
@@ -26,11 +26,17 @@ def train(
         Go on from the newest checkpoint of this run, or start it where there is none.
     """
     check_output(figures.json)
+    from angulus.cli.inputs.words.resumed_runs import check_resumed
+    from angulus.cli.inputs.words.run_places import check_run_outside
     from angulus.cli.printing.training_result import how_to_resume, print_result
     from angulus.config import load
 
     recipes, settings = split_arguments(arguments)
-    experiment = load(recipes, settings, allow=trust.allow)
+    if resume:
+        check_resumed(recipes)
+    with log_lines(quiet=said.quiet):
+        experiment = load(recipes, settings, allow=trust.allow)
+    check_run_outside(experiment)
     from angulus.training import train as run
 
     try:

@@ -87,17 +87,6 @@ def listed(path: Path) -> list[str]:
     return found
 
 
-def rates_named(text: str) -> tuple[float, ...]:
-    """False accept rates from a list with commas. Raises ConfigError for anything but numbers between 0 and 1."""
-    try:
-        found = tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError(f"--fars must be numbers with commas between, as 0.01,0.001, got {text!r}") from error
-    if not all(0 < far < 1 for far in found):
-        raise ConfigError(f"--fars must lie between 0 and 1, got {text}")
-    return found
-
-
 def _function(name: str) -> Any:
     module, _, attribute = name.partition(":")
     try:

@@ -3,13 +3,18 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
-from angulus.cli.options import Flag
+from angulus.cli.numbers import Count, CountOrNone, Positive, Share, Weight
+from angulus.cli.options import Flag, Several
 from angulus.errors import ConfigError
 
 if TYPE_CHECKING:
     from angulus.inversion import InversionOptions
+
+Steps = Parameter(group=Group("The steps of the optimiser", sort_key=3))
+Terms = Parameter(group=Group("What is minimised", sort_key=4))
+Seen = Parameter(group=Group("What the network is shown", sort_key=5))
 
 
 @Parameter(name="*")
@@ -59,25 +64,25 @@ class Settings:
         Another noise to start from.
     """
 
-    iterations: int = 20_000
-    batch_size: int = 256
-    lr: float = 0.25
-    betas: tuple[float, float] = (0.9, 0.999)
-    schedule: Literal["constant", "cosine"] = "constant"
-    bn: float = 0.05
-    bn_moment: Literal["std", "variance"] = "std"
-    bn_unsquared: Annotated[bool, Flag] = False
-    bn_first: float = 1.0
-    variation: float = 1e-3
-    variation_form: Literal["norm", "squared", "anisotropic"] = "norm"
-    norm: float = 1e-4
-    distance: Literal["l2", "squared", "cosine"] = "l2"
-    normalise: Literal["none", "unit"] = "none"
-    start: float = 1.0
-    jitter: int = 0
-    flip: Annotated[bool, Flag] = False
-    clamp: Annotated[bool, Flag] = False
-    seed: int = 0
+    iterations: Annotated[int, Count, Steps] = 20_000
+    batch_size: Annotated[int, Count, Steps] = 256
+    lr: Annotated[float, Positive, Steps] = 0.25
+    betas: Annotated[tuple[float, float], Several, Share, Steps] = (0.9, 0.999)
+    schedule: Annotated[Literal["constant", "cosine"], Steps] = "constant"
+    bn: Annotated[float, Weight, Terms] = 0.05
+    bn_moment: Annotated[Literal["std", "variance"], Terms] = "std"
+    bn_unsquared: Annotated[bool, Flag, Terms] = False
+    bn_first: Annotated[float, Weight, Terms] = 1.0
+    variation: Annotated[float, Weight, Terms] = 1e-3
+    variation_form: Annotated[Literal["norm", "squared", "anisotropic"], Terms] = "norm"
+    norm: Annotated[float, Weight, Terms] = 1e-4
+    distance: Annotated[Literal["l2", "squared", "cosine"], Terms] = "l2"
+    normalise: Annotated[Literal["none", "unit"], Terms] = "none"
+    start: Annotated[float, Positive, Steps] = 1.0
+    jitter: Annotated[int, CountOrNone, Seen] = 0
+    flip: Annotated[bool, Flag, Seen] = False
+    clamp: Annotated[bool, Flag, Seen] = False
+    seed: Annotated[int, CountOrNone, Steps] = 0
 
     def options(self) -> "InversionOptions":
         """The options of the library. Raises ConfigError for values that make no sense."""

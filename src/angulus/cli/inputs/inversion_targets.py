@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
+from angulus.cli.numbers import Count
 from angulus.cli.options import Fit
 from angulus.errors import ConfigError
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Many = Parameter(consume_multiple=True, negative=())
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=Group("Whom to make images of (one of these)", sort_key=2))
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
     """Whom to make images of.
@@ -43,7 +44,7 @@ class Wanted:
     """
 
     identities: Annotated[list[str] | None, Many] = None
-    first: int | None = None
+    first: Annotated[int | None, Count] = None
     embeddings: Path | None = None
     keys: Annotated[list[str] | None, Many] = None
     images: Path | None = None

@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from angulus.cli.inputs.words.named_places import MODELS_ARE, what_lies_at
 from angulus.cli.options import Edits, Fit, Usual
 from angulus.data import FolderSource, Source, decode_image, fit_image, open_source
+from angulus.data.examples import fit_that_suits
 from angulus.data.formats.catalogue import format_of
 from angulus.data.formats.folder.reader import EXTENSIONS
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import DataError, ModelError
 from angulus.image_files import open_image
-from angulus.json_files import read_json
 from angulus.models import MODELS, EmbeddingModel, InputSpec, ModelConfig, import_weights, load_model, read_description
 
 if TYPE_CHECKING:
     from angulus.data import Fit as DataFit
 
 _FOREIGN = (".ckpt", ".pt", ".pth")
+_OF_A_MODEL = ("model.json", "model.safetensors")
+_WANTED = "name the folder of a run or of a model, or a file of weights"
 
 
 def is_run(path: str | Path) -> bool:
@@ -56,11 +59,15 @@ def open_model(path: str | Path, *, network: str | None = None) -> OpenModel:
     """
     path = Path(path)
     if not path.exists():
-        raise ModelError(f"there is no model {path}: name the folder of a run or of a model, or a file of weights")
+        raise ModelError(f"there is no model {path}: {_WANTED}")
     if path.is_file() and path.suffix in _FOREIGN:
         return OpenModel(import_weights(path, network_named(network)), path)
+    if (kind := what_lies_at(path)) not in MODELS_ARE and path.name not in _OF_A_MODEL:
+        raise ModelError(f"{path} is {kind}, not a model: {_WANTED}")
     if not is_run(path):
         return OpenModel(load_model(path, configs=known_networks(path, network)), path)
+    from angulus.training.recipe.first_weights import fit_of_run
+
     found = next((path / name for name in ("model", "best") if (path / name / "model.json").is_file()), None)
     if found is None:
         raise ModelError(f"the run {path} has no model yet; finish it with: angulus train --resume {path}")
@@ -97,16 +104,6 @@ def own_network(network: str) -> type:
         return find_kind(MODEL, network)
     except ValueError as error:
         raise ModelError(f"--network: {error}") from error
-
-
-def fit_of_run(path: Path) -> "DataFit | None":
-    """How the images that a run was trained on were brought to size; None where that is not known."""
-    try:
-        data = read_json(path / "recipe.json")["data"]
-        fit = data.get("base", data).get("fit")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # whoever needs the recipe says what is wrong with it
-    return fit if fit in ("proportional", "resize", "crop", "error") else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,10 +229,9 @@ def fit_for(example: str, shape: tuple[int, int], size: tuple[int, int], fit: Fi
     if fit != "auto":
         return fit
     height, width = shape
-    if (height == size[0] and width > size[1]) or (width == size[1] and height > size[0]):
-        return "crop"
-    if (height, width) == size or abs(height / width - size[0] / size[1]) < 0.02:
-        return "proportional"
+    found = fit_that_suits(shape, size)
+    if found is not None:
+        return found
     raise DataError(
         f"{example} is {height}x{width} (height x width) and the model takes {size[0]}x{size[1]}, another shape; "
         "say how to bring it there with --fit resize or --fit crop"

@@ -1,12 +1,14 @@
 """What a purification starts from: a finished run or recipes, how many centers, which angle, which folder."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from angulus.cli.inputs.models_and_images import is_run
 from angulus.cli.options import split_arguments
 from angulus.errors import ConfigError
+from angulus.margins import ArcFace
 from angulus.purification.runs import subcenters_of
 from angulus.training.experiment import Experiment
 from angulus.training.loop import run_folder
@@ -47,5 +49,6 @@ def degrees(angle: str | None) -> float | Literal["auto"] | None:
 
 def default_folder(experiment: Experiment, run: Path | None) -> Path:
     """The folder of the run with "_purified" behind its name."""
-    place = run if run is not None else run_folder(experiment)
+    named = experiment if experiment.margin is not None else replace(experiment, margin=ArcFace())  # as runs have it
+    place = run if run is not None else run_folder(named)
     return place.with_name(f"{place.name}_purified")

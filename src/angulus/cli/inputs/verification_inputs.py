@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from angulus.cli.inputs.words.named_places import MODELS_ARE, is_photo, what_lies_at
 from angulus.cli.options import Edits, EmbeddingUse, Fit, Said
 from angulus.embeddings import EmbeddingSet, View
 from angulus.errors import EvaluationError
@@ -66,7 +67,8 @@ class Compared:
 def stored_set(path: Path, labels: Path | None = None) -> EmbeddingSet:
     """A file of embeddings; EvaluationError for anything else."""
     if path.suffix not in SETS:
-        raise EvaluationError(f"{path} is no file of embeddings ({', '.join(SETS)}); make one with: angulus embed")
+        kind = f"is {what_lies_at(path)}, not a file" if path.exists() else "is no file"
+        raise EvaluationError(f"{path} {kind} of embeddings ({', '.join(SETS)}); make one with: angulus embed")
     return EmbeddingSet.load(path, labels=labels)
 
 
@@ -106,14 +108,26 @@ def compared_by(
     if labels is not None:
         raise EvaluationError(f"the folders of the images say who is who, so no labels are read; leave {labels} out")
     if images is None:
-        near = [] if what.exists() else get_close_matches(str(what), COMMANDS, 1)
-        hint = f"; or did you mean the command {near[0]}?" if near else ""
-        raise EvaluationError(f"to evaluate the model {what}, name a folder of images after it{hint}")
+        raise EvaluationError(_without_images(what))
     if images.suffix == ".bin" and pairs is not None:
         raise EvaluationError(f"{images} brings its own pairs, so no pair list is needed; leave {pairs} out")
     if images.suffix == ".bin" and edits.edits:
         raise EvaluationError(f"edits are for images by person, and {images} holds pairs; leave --edits out")
     return _embedded(what, images, pairs, edits, use, said)
+
+
+def _without_images(what: Path) -> str:
+    """What is missing where one path alone is named, and it is no file of embeddings."""
+    kind = what_lies_at(what)
+    if kind in MODELS_ARE or not (what.exists() or is_photo(what)):
+        near = [] if what.exists() else get_close_matches(str(what), COMMANDS, 1)
+        hint = f"; or did you mean the command {near[0]}?" if near else ""
+        return f"to evaluate the model {what}, name a folder of images after it{hint}"
+    there = f"is {kind}" if what.exists() else "is not here"
+    return (
+        f"{what} {there}; evaluate takes a model and a folder with one sub-folder of images for each person (angulus "
+        "evaluate runs/x FOLDER), or embeddings (angulus evaluate embeddings.npz)"
+    )
 
 
 def _embedded(model: Path, images: Path, pairs: Path | None, edits: Edits, use: EmbeddingUse, said: Said) -> Compared:

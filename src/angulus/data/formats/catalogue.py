@@ -54,7 +54,12 @@ LAYOUTS: dict[Format, Layout] = {
     ),
     "folder": Layout(open=None, writer=lambda folder, name, source, place: FolderWriter(folder, name, source)),
 }
+_ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
+_NOT_WRITTEN = frozenset(
+    (*_ARCHIVES, ".h5", ".hdf5", ".lmdb", ".tfrecord", ".arrow", ".npz", ".npy", ".safetensors", ".pt", ".pth", ".ckpt")
+) | {".json", ".yaml", ".yml", ".txt", ".html", ".jpg", ".jpeg", ".png", ".idx", ".lst"}
 _SUFFIXES: dict[str, Format] = {layout.suffix: kind for kind, layout in LAYOUTS.items() if layout.suffix}
+_LAYOUTS_IN_WORDS = f"a folder (no suffix), {', '.join(layout.suffix for layout in LAYOUTS.values() if layout.suffix)}"
 
 
 def open_source(
@@ -99,13 +104,22 @@ def format_of(path: Path) -> Format:
         return _format_of_folder(path)
     kind = _SUFFIXES.get(path.suffix.lower())
     if kind is None:
-        raise DataError(f"{path} is of no known kind; expected .rec, .tar, .parquet, .csv, or a folder")
+        unpack = "; unpack it first" if path.suffix.lower() in _ARCHIVES else ""
+        raise DataError(f"{path} is of no known kind; expected .rec, .tar, .parquet, .csv, or a folder{unpack}")
     return "manifest" if kind == "parquet" and not has_images(path) else kind
 
 
 def format_for(path: Path) -> Format:
-    """The layout to write to a path, by its suffix; a folder where there is none."""
-    return _SUFFIXES.get(path.suffix.lower(), "folder")
+    """The layout to write to a path, by its suffix; a folder where there is none.
+
+    Raises DataError for the suffix of something that is not written here, such as .zip.
+    """
+    suffix = path.suffix.lower()
+    if suffix in _NOT_WRITTEN:
+        raise DataError(
+            f"{path}: {suffix} is no layout that is written; there are {_LAYOUTS_IN_WORDS}, or name one with --to"
+        )
+    return _SUFFIXES.get(suffix, "folder")
 
 
 def _format_of_folder(path: Path) -> Format:

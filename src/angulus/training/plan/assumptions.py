@@ -11,6 +11,7 @@ from angulus.training.plan.footprint import data_bytes
 from angulus.training.plan.machine import Machine, bytes_of, machine_of
 from angulus.training.recipe.data_sources import Sources, found_sources, keeps_decoded
 from angulus.training.recipe.defaults import choose_device, with_model
+from angulus.training.recipe.first_weights import with_fits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +47,19 @@ def where(name: str, pretended: Pretended, processes: int) -> tuple[torch.device
 
 def chosen_model(experiment: Experiment, device: torch.device, pretended: Pretended) -> Experiment:
     try:
-        return with_model(experiment, device)
+        experiment = with_model(experiment, device)
     except DataError:
         if pretended.classes is None:
             raise
         raise ConfigError(
             "without the data at hand the network cannot be chosen; name one, as model=iresnet50"
         ) from None
+    try:
+        return with_fits(experiment)
+    except DataError:
+        if pretended.classes is None:
+            raise
+        return experiment
 
 
 def found(experiment: Experiment, model: EmbeddingModel, pretended: Pretended) -> Sources | None:

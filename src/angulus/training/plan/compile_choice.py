@@ -75,7 +75,7 @@ def choose(
         return Choice(chosen=False, reason=reason)
     with unchanged(model):
         plain = seconds_of(action, device)
-    steps = (config.epochs or 1) * images / config.batch_size
+    steps = (config.epochs or 1) * images / config.batch
     if (whole := plain * config.accumulate * steps) < LONG:
         return Choice(chosen=False, reason=f"the run is expected to take {whole:.0f} s, too short to pay for compiling")
     if error := failure_of(model, action):
@@ -103,7 +103,7 @@ def reason_against(experiment: Experiment, device: torch.device) -> str | None:
 def pass_of(experiment: Experiment, model: EmbeddingModel, device: torch.device, processes: int) -> Callable[[], None]:
     """A forward and backward pass as a step makes it, for blank images; no gradient is left."""
     config = experiment.train
-    count = max(2, -(-config.batch_size // (processes * config.accumulate)))
+    count = max(2, -(-config.batch // (processes * config.accumulate)))
 
     def run() -> None:
         blank = torch.full((count, *model.input.shape), 0.5, device=device)

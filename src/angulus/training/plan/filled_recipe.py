@@ -8,8 +8,8 @@ from angulus.training.experiment import Experiment
 from angulus.training.plan.assumptions import Pretended, chosen_model
 from angulus.training.recipe.choices import Choice
 from angulus.training.recipe.data_sources import found_sources
-from angulus.training.recipe.defaults import choose_device, filled
-from angulus.training.recipe.reasons import choices
+from angulus.training.recipe.defaults import choose_device, with_choices
+from angulus.training.recipe.reasons import reasons
 
 
 def filled_recipe(experiment: Experiment) -> tuple[Experiment, tuple[Choice, ...]]:
@@ -25,5 +25,6 @@ def filled_recipe(experiment: Experiment) -> tuple[Experiment, tuple[Choice, ...
     sources = found_sources(known, known.model.input)
     known = replace(known, evaluation=replace(known.evaluation, hold_out=sources.hold_out))
     images, classes = len(sources.train), len(sources.train.identities)
-    known = filled(known, images, classes, device)
-    return replace(known, out=run_folder(known)), choices(experiment, known, images, classes)
+    is_open = experiment.model is None and experiment.init is None
+    known, by_rules = with_choices(known, images, classes, device, model_is_open=is_open)
+    return replace(known, out=run_folder(known)), reasons(experiment, known, by_rules, classes)

@@ -167,7 +167,7 @@ def facts_of(task: Task, machine: Machine) -> dict[str, str]:
         f"dimensions, {train.precision}",
         "head": f"{experiment.head.subcenters} class weight{'s' * (experiment.head.subcenters > 1)} an identity, "
         f"{record(experiment.margin)['name']}, {record(experiment.optim)['name']}",
-        "batch": f"{train.batch_size}{parts}{share}",
+        "batch": f"{train.batch}{parts}{share}",
         "machine": f"{machine.name}: {in_words(machine.free)} of {in_words(machine.total)} free",
     }
 

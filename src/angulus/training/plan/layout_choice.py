@@ -37,7 +37,7 @@ def with_layout(
     """
     asked = experiment.train.layout
     processes = 1 if group is None else group.world
-    images = max(_FEWEST_IMAGES, experiment.train.batch_size // (processes * experiment.train.accumulate))
+    images = max(_FEWEST_IMAGES, experiment.train.batch // (processes * experiment.train.accumulate))
     half = experiment.train.precision == "bfloat16"
     choice = agreed("layout", asked, lambda: choose(asked, model, device, images, half=half, folder=folder), group)
     return replace(experiment, train=replace(experiment.train, layout=choice.chosen)), choice

@@ -44,7 +44,7 @@ def finish(device: torch.device) -> None:
 def backbone_seconds(task: Task, model: EmbeddingModel, device: torch.device) -> float:
     """Forward, backward and optimizer step of the network for the images of one process; gradients are left empty."""
     half = task.experiment.train.precision == "bfloat16"
-    examples = -(-task.experiment.train.batch_size // task.processes)
+    examples = -(-task.experiment.train.batch // task.processes)
     optimizer = build_optimizer(replace(task.experiment.optim, lr=None), model, nn.Identity())
 
     def run(count: int) -> Callable[[], None]:

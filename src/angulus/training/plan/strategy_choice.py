@@ -174,7 +174,7 @@ def smaller(task: Task, own: Option) -> Iterator[tuple[Task, Option, str]]:
                 yield task, option, " ".join(option.settings(task.experiment)) or "the same"
     for parts in (2, 4, 8, 16):
         train = task.experiment.train
-        if parts > train.accumulate and train.batch_size % parts == 0 and not own.moved:
+        if parts > train.accumulate and train.batch % parts == 0 and not own.moved:
             option = Option(name="", strategy=least, sharded=sharded)
             words = [*option.settings(task.experiment), f"train.accumulate={parts}"]
             yield replace(task, experiment=accumulated(task.experiment, parts)), option, " ".join(words)

@@ -107,7 +107,7 @@ class Task:
 
     def examples(self, option: Option) -> int:
         """The images that one process handles at a time."""
-        return -(-self.experiment.train.batch_size // (self.processes * self.accumulate(option)))
+        return -(-self.experiment.train.batch // (self.processes * self.accumulate(option)))
 
     def head_size(self, option: Option) -> HeadSize:
         """The head of one process, of several the largest; where it is sharded, that of all, with all examples."""
@@ -179,7 +179,7 @@ def sets_of(sources: Sources, experiment: Experiment) -> tuple[tuple[int, float]
     mixture = sources.mixture
     if mixture is None or mixture.classes is None:
         return ()
-    size = experiment.train.batch_size
+    size = experiment.train.batch
     counts = quotas(mixture.weights, size)
     return tuple((len(classes), count / size) for classes, count in zip(mixture.classes, counts, strict=True))
 

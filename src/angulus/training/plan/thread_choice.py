@@ -64,7 +64,7 @@ def choose(
         return ThreadChoice(threads=kept, reason=AS_BEGUN)
     if is_said() or most == 1:
         return ThreadChoice(threads=most, reason="as the environment says" if is_said() else "there is one core")
-    images = max(_FEW, config.batch_size // config.accumulate)
+    images = max(_FEW, config.batch // config.accumulate)
     with torch.random.fork_rng([]), threads_of_torch(most):
         run = pass_of(model, config.layout, half=config.precision == "bfloat16")
         run(_FEW)  # what is prepared once is not what is timed

@@ -152,7 +152,11 @@ def open_set(data: Member, spec: InputSpec) -> Source:
     size = (spec.height, spec.width)
     if isinstance(data, FolderData):
         return FolderSource.open(
-            data.path, size=size, fit=data.fit, on_unreadable=data.on_unreadable, on_empty=data.on_empty
+            data.path,
+            size=size,
+            fit=data.fit or "proportional",
+            on_unreadable=data.on_unreadable,
+            on_empty=data.on_empty,
         )
     if isinstance(data, OmniglotData):
         return OmniglotSource.open(data.path, size=size, invert=data.invert)
@@ -168,7 +172,8 @@ def open_set(data: Member, spec: InputSpec) -> Source:
         )
     if isinstance(data, StoredData):
         kind = STORED[type(data)]
-        return open_source(data.path, kind=kind, size=size, fit=data.fit, on_unreadable=data.on_unreadable)
+        fit = data.fit or "proportional"
+        return open_source(data.path, kind=kind, size=size, fit=fit, on_unreadable=data.on_unreadable)
     raise DataError(f"data must be one of {', '.join(DATA)}, got {type(data).__name__}")
 
 

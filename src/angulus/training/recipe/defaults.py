@@ -1,21 +1,26 @@
-"""What a recipe leaves open, filled from the data and the device, with the reason for each choice.
+"""What a recipe leaves open, filled from the data and the device by the rules of `rules` and `margin_rules`.
 
-The rules are heuristics from small and medium sets; every one can be overridden in the recipe.
+Every one can be overridden in the recipe.
 """
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import torch
 
 from angulus.data.loading.augmentation import Augment
+from angulus.data.order.recipe_records import PK
 from angulus.errors import ConfigError
-from angulus.margins import ArcFace, Linear
 from angulus.models import InputSpec, IResNet18, ModelConfig, TinyNet
 from angulus.training.datasets import Data, Identities, Member, NoisyData, OmniglotData, UnionData
-from angulus.training.experiment import SGD, Experiment
+from angulus.training.experiment import SGD, Experiment, Training
+from angulus.training.recipe.choices import Choice
 from angulus.training.recipe.data_sources import image_shape
+from angulus.training.recipe.first_weights import network_in
 from angulus.training.recipe.identity_rules import FEWEST
+from angulus.training.recipe.margin_rules import with_margin
+from angulus.training.recipe.rules import Rules
 
 
 def choose_device(name: str) -> torch.device:
@@ -42,41 +47,80 @@ def choose_model(device: torch.device, image: tuple[int, int]) -> ModelConfig:
     return IResNet18(input=spec) if device.type == "cuda" else TinyNet(input=spec)
 
 
-def margin_scale(num_classes: int) -> float:
-    """A scale for ArcFace and AM-Softmax: 3.4 log(C), between 16 and 64, rounded.
-
-    24 for a thousand classes, where 64 over-sharpens; 64 is the published choice for a hundred thousand and more.
-    """
-    return float(min(64, max(16, round(3.4 * math.log(max(num_classes, 2))))))
-
-
-def epochs_for(num_images: int, device: torch.device) -> int:
-    """Passes over the data: about 150 thousand examples on a CPU, 4 million on a GPU, between 6 and 40 passes."""
-    target = 4_000_000 if device.type == "cuda" else 150_000
-    return min(40, max(6, math.ceil(target / max(num_images, 1))))
-
-
 def with_model(experiment: Experiment, device: torch.device) -> Experiment:
-    """The experiment with its model chosen, which must happen before the data is opened at the model's size."""
+    """The experiment with its model chosen, which must happen before the data is opened at the model's size.
+
+    Where `init` names weights, it is their network.
+    """
     if experiment.model is not None:
         return experiment
+    if experiment.init is not None:
+        return replace(experiment, model=network_in(experiment.init))
     return replace(experiment, model=choose_model(device, image_shape(experiment.data)))
 
 
-def filled(experiment: Experiment, num_images: int, num_classes: int, device: torch.device) -> Experiment:
-    """The experiment with nothing left open."""
-    train, optim = experiment.train, experiment.optim
+def filled(
+    experiment: Experiment, num_images: int, num_classes: int, device: torch.device, *, model_is_open: bool = False
+) -> Experiment:
+    """The experiment with nothing left open. model_is_open: the network was chosen, so that its dropout may be too."""
+    return with_choices(experiment, num_images, num_classes, device, model_is_open=model_is_open)[0]
+
+
+def with_choices(
+    experiment: Experiment, num_images: int, num_classes: int, device: torch.device, *, model_is_open: bool = False
+) -> tuple[Experiment, tuple[Choice, ...]]:
+    """The experiment with nothing left open, and what was chosen and why, in the order in which a person asks."""
+    rules = Rules(images=num_images, classes=num_classes, on_gpu=device.type == "cuda")
+    train, optim, rate, augment, model = (
+        experiment.train,
+        experiment.optim,
+        experiment.learning_rate,
+        experiment.augment,
+        experiment.model,
+    )
+    margin, choices = with_margin(experiment.margin, num_classes)
+    if model_is_open and isinstance(model, TinyNet):
+        choices.insert(0, rules.dropout())
+        model = replace(model, dropout=value_of(choices[0]))
+    if train.batch_size is None:
+        choices.append(rules.batch(multiple_of(train)))
+        train = replace(train, batch_size=value_of(choices[-1]))
     if train.epochs is None:
-        train = replace(train, epochs=epochs_for(num_images, device))
+        choices.append(rules.epochs(train.batch))
+        train = replace(train, epochs=value_of(choices[-1]))
     if optim.lr is None:
-        rate = min(0.1, 0.1 * train.batch_size / 256) if isinstance(optim, SGD) else 1e-3
-        optim = replace(optim, lr=rate)
-    margin = experiment.margin
-    if margin is None:
-        margin = ArcFace(
-            scale=margin_scale(num_classes), m=Linear(start=0.0, end=0.3, begin=0.0, until=0.5, unit="run")
-        )
-    return replace(experiment, data=with_fewest(experiment.data), train=train, optim=optim, margin=margin)
+        choices.append(rules.rate(train.batch, is_sgd=isinstance(optim, SGD)))
+        optim = replace(optim, lr=value_of(choices[-1]))
+    if rate.warmup_epochs is None:
+        choices.append(rules.warmup(train.epochs or 1))
+        rate = replace(rate, warmup_epochs=value_of(choices[-1]))
+    if optim.weight_decay is None:
+        choices.append(rules.decay(is_sgd=isinstance(optim, SGD)))
+        optim = replace(optim, weight_decay=value_of(choices[-1]))
+    if augment is None:
+        augment, choice = rules.augment(has_characters=has_characters(experiment.data))
+        choices.append(choice)
+    changed = replace(
+        experiment,
+        data=with_fewest(experiment.data),
+        model=model,
+        train=train,
+        optim=optim,
+        learning_rate=rate,
+        margin=margin,
+        augment=augment,
+    )
+    return changed, tuple(choices)
+
+
+def value_of(choice: Choice) -> Any:
+    return choice.value
+
+
+def multiple_of(train: Training) -> int:
+    """What a batch must be a multiple of."""
+    images = train.sampling.images if isinstance(train.sampling, PK) else 1
+    return math.lcm(train.accumulate, images)
 
 
 def with_fewest(data: Data) -> Data:
@@ -99,7 +143,11 @@ def rules_with(rules: Identities, fewest: int) -> Identities:
 
 def plain_augment(experiment: Experiment) -> Augment:
     """The augmentation of the recipe, without mirror images where they are other identities (characters)."""
-    data = experiment.data.base if isinstance(experiment.data, NoisyData) else experiment.data
+    augment = experiment.augment or Augment()
+    return replace(augment, flip=0.0) if has_characters(experiment.data) else augment
+
+
+def has_characters(data: Data) -> bool:
+    data = data.base if isinstance(data, NoisyData) else data
     sets = data.sets.values() if isinstance(data, UnionData) else (data,)
-    has_characters = any(isinstance(one, OmniglotData) for one in sets)
-    return replace(experiment.augment, flip=0.0) if has_characters else experiment.augment
+    return any(isinstance(one, OmniglotData) for one in sets)

@@ -8,7 +8,7 @@ import torch
 
 from angulus.data.order.recipe_records import SAMPLINGS, Balanced, Uniform
 from angulus.heads import STRATEGIES
-from angulus.margins import MARGINS, SCHEDULES, Learned, PerClass, PerSample
+from angulus.margins import MARGINS, SCHEDULES, Chosen, Learned, PerClass, PerSample
 from angulus.models import MODELS
 from angulus.training.datasets import DATA
 from angulus.training.experiment import OPTIMIZERS
@@ -22,6 +22,8 @@ KINDS: dict[type, str] = {
 
 def record(value: Any) -> Any:
     """JSON-ready form of an experiment or a part of it. Kinds carry their `name`, a user's own class "module:Class"."""
+    if isinstance(value, Chosen):
+        return "auto"
     if isinstance(value, Learned):
         return {"learned": value.initial}
     if isinstance(value, (PerClass, PerSample)):

@@ -6,7 +6,20 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from angulus.cli.inputs.inversion_settings import PUBLISHED, Settings
-from angulus.cli.options import Figures, Flag, ModelUse, Page, Said, Several, Trust, Usual, check_output, save_text
+from angulus.cli.numbers import Count, Rates, rates_in
+from angulus.cli.options import (
+    Figures,
+    Flag,
+    ModelUse,
+    Page,
+    Said,
+    Several,
+    Trust,
+    Usual,
+    check_output,
+    check_outside,
+    save_text,
+)
 from angulus.cli.terminal import image_progress
 
 
@@ -17,13 +30,13 @@ def inversion(
     *,
     out: Path,
     judge: Annotated[list[str] | None, Several] = None,
-    people: int = 32,
+    people: Annotated[int, Count] = 32,
     closed: Annotated[bool, Flag] = False,
     defences: str = "none",
-    fars: str = "0.01,0.001",
+    fars: Annotated[str, Rates] = "0.01,0.001",
     names: Path | None = None,
     leave_out: Path | None = None,
-    strangers: int = 300,
+    strangers: Annotated[int, Count] = 300,
     settings: Settings = PUBLISHED,
     use: ModelUse = Usual.model_use,
     trust: Trust = Usual.trust,
@@ -61,13 +74,14 @@ def inversion(
     pictures
         Show the attacked and the inverted faces on the page; --no-pictures leaves them out.
     """
+    check_outside(out, images, model)
     check_output(page.report, figures.json)
-    from angulus.cli.inputs.attacked_people import attack_on, head_of, judges_named, people_of, rates_named
+    from angulus.cli.inputs.attacked_people import attack_on, head_of, judges_named, people_of
     from angulus.cli.inputs.models_and_images import open_model
     from angulus.inversion import audit, choose_people, model_judge, run_attacks
     from angulus.inversion.assessment.page import render_audit, summary
 
-    rates, place = rates_named(fars), use.place()
+    rates, place = rates_in(fars), use.place()
     opened = open_model(model, network=use.network)
     head = head_of(model, trust.allow) if closed else None
     judges = [model_judge(model.name, opened.model, device=place, is_attacked=True)]

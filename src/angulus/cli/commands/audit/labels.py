@@ -1,8 +1,10 @@
 """`angulus audit labels`: which labels of a set are wrong, as a page that a person can read and act on."""
 
 from pathlib import Path
+from typing import Annotated
 
-from angulus.cli.options import Figures, Fitting, ModelUse, Rule, Said, Trust, Usual, check_output
+from angulus.cli.numbers import Count, CountOrNone
+from angulus.cli.options import Figures, Fitting, ModelUse, Rule, Said, Trust, Usual, check_output, check_outside
 from angulus.cli.terminal import image_progress
 
 
@@ -14,8 +16,8 @@ def labels(
     out: Path,
     rule: Rule = "combined",
     angle: str = "auto",
-    groups: int = 3,
-    shown: int = 200,
+    groups: Annotated[int, Count] = 3,
+    shown: Annotated[int, CountOrNone] = 200,
     fitting: Fitting = Usual.fitting,
     use: ModelUse = Usual.model_use,
     trust: Trust = Usual.trust,
@@ -42,6 +44,7 @@ def labels(
     shown
         Suspicious images on the page, with their photos.
     """
+    check_outside(out, data)
     check_output(figures.json)
     from angulus.cli.inputs.audited_sets import of_images, of_run
     from angulus.cli.inputs.purified_runs import degrees

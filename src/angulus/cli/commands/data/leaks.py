@@ -4,7 +4,8 @@ import time
 from pathlib import Path
 from typing import Annotated, Literal
 
-from angulus.cli.options import Edits, EmbeddingUse, Flag, Said, Several, Usual
+from angulus.cli.numbers import Positive, Rate
+from angulus.cli.options import Edits, EmbeddingUse, Flag, Said, Several, Usual, check_outside
 from angulus.cli.terminal import image_progress
 from angulus.errors import EvaluationError
 
@@ -19,9 +20,9 @@ def leaks(
     pairs: Path | None = None,
     remove_from: Literal["train", "test"] = "train",
     hide_names: Annotated[bool, Flag] = False,
-    false_pairs: float = 0.5,
+    false_pairs: Annotated[float, Positive] = 0.5,
     edits: Edits = Usual.edits,
-    far: Annotated[list[float] | None, Several] = None,
+    far: Annotated[list[float] | None, Several, Rate] = None,
     use: EmbeddingUse = Usual.embedding_use,
     said: Said = Usual.said,
 ) -> None:
@@ -67,6 +68,7 @@ def leaks(
             f"the pairs {pairs} are compared with a model; name one with --model, or leave --pairs out"
         )
     named = None if pairs is None else read_pairs(pairs)
+    check_outside(out, train, test)
     folder_to_write(out)
     started = time.perf_counter()
     opened = None if model is None else open_model(model, network=use.network)

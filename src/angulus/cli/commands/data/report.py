@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from angulus.cli.options import Edits, EmbeddingUse, Said, Usual
+from angulus.cli.options import Edits, EmbeddingUse, Said, Usual, check_outside
 from angulus.cli.terminal import image_progress
 
 
@@ -37,6 +37,7 @@ def report(
     from angulus.data import account_of
     from angulus.inspection import find, look_at, suggested_edits, write_data_report
 
+    check_outside(out, data)
     folder_to_write(out)
     started = time.perf_counter()
     opened = None if model is None else open_model(model, network=use.network)

@@ -2,7 +2,9 @@
 
 import time
 from pathlib import Path
+from typing import Annotated
 
+from angulus.cli.numbers import Count, CountOrNone
 from angulus.cli.options import Computing, Figures, Usual, Views, check_output
 from angulus.errors import EvaluationError
 
@@ -12,10 +14,10 @@ def blufr(
     /,
     *,
     trials: Path | None = None,
-    draw: int = 10,
-    train_people: int = 1500,
-    gallery_people: int = 1000,
-    seed: int = 0,
+    draw: Annotated[int, Count] = 10,
+    train_people: Annotated[int, CountOrNone] = 1500,
+    gallery_people: Annotated[int, Count] = 1000,
+    seed: Annotated[int, CountOrNone] = 0,
     views: Views = Usual.views,
     computing: Computing = Usual.computing,
     figures: Figures = Usual.figures,

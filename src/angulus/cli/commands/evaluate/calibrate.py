@@ -1,7 +1,9 @@
 """`angulus evaluate calibrate`: which threshold to deploy, chosen on one half of the people and tried on the other."""
 
 from pathlib import Path
+from typing import Annotated
 
+from angulus.cli.numbers import Count, CountOrNone, Rate
 from angulus.cli.options import Figures, Page, Usual, Views, check_output, save_json
 
 
@@ -11,10 +13,10 @@ def calibrate(
     *,
     out: Path,
     pairs: Path | None = None,
-    far: float | None = None,
-    gallery_size: int | None = None,
-    fpir: float | None = None,
-    seed: int = 0,
+    far: Annotated[float | None, Rate] = None,
+    gallery_size: Annotated[int | None, Count] = None,
+    fpir: Annotated[float | None, Rate] = None,
+    seed: Annotated[int, CountOrNone] = 0,
     views: Views = Usual.views,
     page: Page = Usual.page,
     figures: Figures = Usual.figures,

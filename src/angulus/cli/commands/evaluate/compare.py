@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+from angulus.cli.numbers import Rate
 from angulus.cli.options import Figures, Page, Protocol, Several, Table, Usual, Views, check_output, save_text
 
 
@@ -13,7 +14,7 @@ def compare(
     *,
     pairs: Path | None = None,
     protocol: Protocol = "plain",
-    far: Annotated[list[float] | None, Several] = None,
+    far: Annotated[list[float] | None, Several, Rate] = None,
     views: Views = Usual.views,
     page: Page = Usual.page,
     table: Table = Usual.table,

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+from angulus.cli.numbers import Count, Rate
 from angulus.cli.options import Computing, Figures, Page, Several, Usual, Views, check_output
 
 
@@ -14,8 +15,8 @@ def identify(
     /,
     *,
     distractors: Annotated[list[Path] | None, Several] = None,
-    fpir: Annotated[list[float] | None, Several] = None,
-    rank: Annotated[list[int] | None, Several] = None,
+    fpir: Annotated[list[float] | None, Several, Rate] = None,
+    rank: Annotated[list[int] | None, Several, Count] = None,
     intervals: bool = True,
     name: str | None = None,
     views: Views = Usual.views,

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Annotated, Literal
 
+from angulus.cli.numbers import Count
 from angulus.cli.options import Figures, Flag, Several, Usual, Views, check_output
 
 
@@ -13,7 +14,7 @@ def retrieve(
     /,
     *,
     rule: Literal["plain", "market-1501", "msmt17"] = "plain",
-    at: Annotated[list[int] | None, Several] = None,
+    at: Annotated[list[int] | None, Several, Count] = None,
     precision: Literal["plain", "trapezoid"] = "plain",
     rerank: Annotated[bool, Flag] = False,
     views: Views = Usual.views,

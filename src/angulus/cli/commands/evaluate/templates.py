@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
+from angulus.cli.numbers import Rate
 from angulus.cli.options import Computing, Figures, Flag, Several, Usual, Views, WithoutFace, check_output
 
 
@@ -13,12 +14,12 @@ def templates(
     *,
     images: Path,
     pairs: Path | None = None,
-    gallery: tuple[Path, Path] | None = None,
+    gallery: Annotated[tuple[Path, Path] | None, Several] = None,
     probes: Path | None = None,
     detector_scores: Path | None = None,
     normalised: Annotated[bool, Flag] = False,
     without_face: WithoutFace = "error",
-    far: Annotated[list[float] | None, Several] = None,
+    far: Annotated[list[float] | None, Several, Rate] = None,
     views: Views = Usual.views,
     computing: Computing = Usual.computing,
     figures: Figures = Usual.figures,

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from angulus.cli.numbers import Rate
 from angulus.cli.options import (
     Edits,
     EmbeddingUse,
@@ -52,7 +53,7 @@ def evaluate(
     *,
     pairs: Path | None = None,
     protocol: Protocol = "plain",
-    far: Annotated[list[float] | None, Several] = None,
+    far: Annotated[list[float] | None, Several, Rate] = None,
     intervals: bool | None = None,
     groups: Annotated[list[str] | None, Several] = None,
     calibration: Path | None = None,

@@ -1,0 +1,359 @@
+"""Are the settings that a run chooses as good as those of a search? TAR at FAR 1e-2 on people that neither saw.
+
+    python benchmarks/settings.py --jobs 2                 every domain and loss; results/settings_<machine>.json
+    python benchmarks/settings.py --domains lfw-4 omniglot --losses arcface --budget 3600
+    python benchmarks/settings.py --table                  the table of what is there, nothing is run
+
+For each domain (`setting_domains.py`) and loss the defaults stand against a random search: 24 settings are drawn; each
+learns for a sixth of the passes, the six best for a third, the two best for all; the best on the `tune` people is the
+one that the search would have taken. Defaults and winner are then judged on the `test` people, by two seeds each.
+What the search draws: network width, dropout, batch, optimizer, rate, decay, warm-up, passes (half, all or one and a
+half of the default's), scale, margin and its ramp, augmentation, label smoothing, and sampling.
+
+Runs are one thread each, in float32. --passes scales the passes of everything. Every run is kept in the JSON as soon as
+it ends, and a run that is there is not made again. With --budget nothing is begun after so many seconds.
+"""
+
+import argparse
+import hashlib
+import json
+import logging
+import math
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import machines
+import torch
+from setting_domains import TEST, Domain, domains
+
+from angulus.config import resolve
+from angulus.errors import NonFiniteError
+from angulus.training import Evaluation, Experiment, Training, train
+from angulus.training.recipe.data_sources import found_sources
+from angulus.training.recipe.defaults import with_choices, with_model
+from angulus.training.recipe.margin_rules import margin_scale
+from angulus.training.recipe.serialization import record
+
+RESULTS = Path(__file__).parent / "results"
+LOSSES = ("softmax", "amsoftmax", "arcface", "sphereface")
+DRAWN, RUNGS, SEEDS = 24, ((24, 1 / 6), (6, 1 / 3), (2, 1.0)), (0, 1)
+CPU = torch.device("cpu")
+Settings = dict[str, Any]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One training: settings None are the defaults.  share: of the passes."""
+
+    domain: str
+    loss: str
+    settings: str
+    share: float
+    seed: int
+
+    @property
+    def key(self) -> str:
+        text = json.dumps([self.settings, round(self.share, 4)])
+        return f"{self.domain} {self.loss} {hashlib.sha256(text.encode()).hexdigest()[:12]} {self.seed}"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the sets are."""
+
+    data: Path
+    fashion: Path | None = None
+
+    def domains(self) -> dict[str, Domain]:
+        return domains(self.data, self.fashion)
+
+
+def experiment_of(domain: Domain, loss: str, settings: Settings) -> Experiment:
+    """A run of a domain with some settings by dotted keys; what they do not say is chosen by the rules."""
+    values: dict[str, Any] = {"data": record(domain.data), "margin": {"name": loss}, "device": "cpu"}
+    for key, value in settings.items():
+        *path, last = key.split(".")
+        node = values
+        for name in path:
+            node = node.setdefault(name, {})
+        node[last] = value
+    if "augment" in settings and not isinstance(settings["augment"], dict):
+        values.pop("augment")
+    return resolve(values)
+
+
+def counted(domain: Domain) -> tuple[int, int]:
+    """Images and people to train on."""
+    experiment = with_model(Experiment(data=domain.data), CPU)
+    assert experiment.model is not None
+    train_on = found_sources(experiment, experiment.model.input).train
+    return len(train_on), len(train_on.identities)
+
+
+def default_settings(domain: Domain, loss: str, counts: tuple[int, int]) -> Settings:
+    """What the rules choose, as a recipe says it."""
+    start = with_model(experiment_of(domain, loss, {}), CPU)
+    done, _ = with_choices(start, *counts, CPU, model_is_open=True)
+    whole = record(done)
+    return {name: whole[name] for name in ("model", "margin", "optim", "learning_rate", "augment")} | {
+        "train": {key: whole["train"][key] for key in ("batch_size", "epochs", "sampling")},
+        "head": {"label_smoothing": whole["head"]["label_smoothing"]},
+    }
+
+
+def drawn_settings(domain: str, loss: str, default: Settings, classes: int) -> list[Settings]:
+    """The settings of a search, the same every time."""
+    return [drawn(random.Random(f"{domain} {loss} {number}"), loss, default, classes) for number in range(DRAWN)]
+
+
+def drawn(dice: random.Random, loss: str, default: Settings, classes: int) -> Settings:
+    """One setting: the defaults with everything that matters drawn anew."""
+    found = json.loads(json.dumps(default))
+    width = dice.choice([0.75, 1.0, 1.0, 1.33])
+    found["model"]["channels"] = [8 * round(channels * width / 8) for channels in default["model"]["channels"]]
+    found["model"]["dropout"] = dice.choice([0.0, 0.1, 0.2, 0.3, 0.4])
+    found["train"]["batch_size"] = batch = dice.choice([16, 32, 64, 128])
+    found["train"]["epochs"] = max(1, round(default["train"]["epochs"] * dice.choice([0.5, 1.0, 1.5])))
+    found["train"]["sampling"] = dice.choice(["uniform", "uniform", {"name": "pk", "images": min(4, batch)}])
+    if dice.random() < 0.75:
+        rate = 10 ** dice.uniform(math.log10(0.02), math.log10(0.3))
+        found["optim"] = {"name": "sgd", "lr": round(rate, 4), "weight_decay": round(10 ** dice.uniform(-4, -2.5), 6)}
+    else:
+        rate = 10 ** dice.uniform(-3.5, -2.3)
+        found["optim"] = {"name": "adamw", "lr": round(rate, 5), "weight_decay": round(10 ** dice.uniform(-2, -0.5), 4)}
+    found["learning_rate"]["warmup_epochs"] = round(found["train"]["epochs"] * dice.choice([0.0, 0.05, 0.1]), 1)
+    found["margin"] = drawn_margin(dice, loss, classes)
+    strength = dice.choice([0.0, 0.5, 1.0, 2.0, 3.0])
+    for name in ("crop", "photometric", "low_resolution"):
+        found["augment"][name] = min(0.9, strength * default["augment"][name])
+    found["augment"]["erase"] = dice.choice([0.0, 0.0, 0.3])
+    found["head"]["label_smoothing"] = dice.choice([0.0, 0.0, 0.1])
+    return found
+
+
+def drawn_margin(dice: random.Random, loss: str, classes: int) -> Settings:
+    """The margin of one setting."""
+    if loss == "softmax":
+        return {"name": loss}
+    until = dice.choice([0.2, 0.5, 0.8])
+    if loss == "sphereface":
+        start = dice.choice([10.0, 100.0])
+        annealing = {
+            "name": "linear",
+            "start": start,
+            "end": dice.choice([0.0, 2.0, 5.0]),
+            "until": until,
+            "unit": "run",
+        }
+        return {"name": loss, "m": dice.choice([1.5, 2.0, 3.0, 4.0]), "annealing": annealing}
+    scale = round(margin_scale(classes) * 2 ** dice.uniform(-1, 1), 1)
+    end = round(dice.uniform(0.05, 0.6), 2)
+    return {"name": loss, "scale": scale, "m": {"name": "linear", "end": end, "until": until, "unit": "run"}}
+
+
+def run(task: Task, places: Places) -> Row:
+    """Train and judge; a run that diverges counts as nothing."""
+    torch.set_num_threads(1)
+    logging.disable(logging.WARNING)
+    domain, settings = places.domains()[task.domain], json.loads(task.settings)
+    epochs = max(1, round(settings["train"]["epochs"] * task.share))
+    settings["train"] |= {"epochs": epochs}
+    settings["learning_rate"]["warmup_epochs"] *= task.share
+    experiment = experiment_of(domain, task.loss, settings)
+    started = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        whole = replace(
+            experiment,
+            out=Path(folder) / "run",
+            seed=task.seed,
+            train=fast(experiment.train),
+            evaluation=Evaluation(every=None, max_images=domain.most, also={TEST: domain.judged_by(TEST)}),
+        )
+        try:
+            figures = train(whole).figures
+        except NonFiniteError:
+            figures = {}
+    return {
+        "domain": task.domain,
+        "loss": task.loss,
+        "settings": settings,
+        "share": task.share,
+        "seed": task.seed,
+        "tune": figures.get("held-out/tar@0.01", 0.0),
+        "test": figures.get("test/tar@0.01", 0.0),
+        "test_eer": figures.get("test/eer", 1.0),
+        "seconds": round(time.process_time() - started, 1),
+    }
+
+
+def fast(training: Training) -> Training:
+    """Without choices that are timed, and without checkpoints on the way."""
+    return replace(
+        training,
+        threads=1,
+        precision="float32",
+        layout="channels_last",
+        compile="off",
+        keep_best=False,
+        checkpoint_every=10**9,
+    )
+
+
+Search = Generator[list[Task], dict[str, Row], None]
+
+
+def tasks_of(domain: str, loss: str, default: Settings, classes: int, passes: float) -> Search:
+    """The trainings of one domain and loss, rung after rung; each yield is sent the rows of its tasks by key."""
+    chosen = [json.dumps(settings) for settings in drawn_settings(domain, loss, default, classes)]
+    yield [Task(domain, loss, json.dumps(default), passes, seed) for seed in SEEDS]
+    for count, share in RUNGS:
+        tasks = [Task(domain, loss, settings, share * passes, 0) for settings in chosen[:count]]
+        rows = yield tasks
+        chosen = [task.settings for task in sorted(tasks, key=lambda task: -rows[task.key]["tune"])]
+    yield [Task(domain, loss, chosen[0], passes, seed) for seed in SEEDS]
+
+
+class Bench:
+    """The runs that are there, and those to come."""
+
+    def __init__(self, places: Places, path: Path, passes: float, jobs: int, budget: float | None) -> None:
+        self.places, self.path, self.passes, self.jobs, self.budget = places, path, passes, jobs, budget
+        self.known = places.domains()
+        content = json.loads(path.read_text()) if path.exists() else {}
+        self.rows: dict[str, Row] = content.get("rows", {})
+        self.counts: dict[str, tuple[int, int]] = {}
+
+    def save(self) -> None:
+        about = {"command": "python benchmarks/settings.py", "passes": self.passes, **machines.about()}
+        text = json.dumps({"about": about, "rows": self.rows}, indent=1)
+        part = self.path.with_suffix(".partial")
+        part.write_text(text + "\n")
+        os.replace(part, self.path)
+
+    def search(self, name: str, loss: str) -> Search:
+        if name not in self.counts:
+            self.counts[name] = counted(self.known[name])
+        default = default_settings(self.known[name], loss, self.counts[name])
+        return tasks_of(name, loss, default, self.counts[name][1], self.passes)
+
+    def go(self, pairs: list[tuple[str, str]]) -> None:
+        """Run whatever is missing, so many at a time."""
+        started = time.monotonic()
+        searches = iter([self.search(*pair) for pair in pairs])
+        context = get_context("spawn")
+        with ProcessPoolExecutor(self.jobs, mp_context=context) as pool:
+            running: dict[Future[Row], Task] = {}
+            queue = self.missing(searches)
+            ended = False
+            while True:
+                late = self.budget is not None and time.monotonic() - started > self.budget
+                while not ended and not late and len(running) < self.jobs:
+                    task = next(queue, None)
+                    if task is None:
+                        ended = True
+                    elif task.key not in {one.key for one in running.values()}:
+                        running[pool.submit(run, task, self.places)] = task
+                if not running:
+                    return
+                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                    task = running.pop(done)
+                    self.rows[task.key] = done.result()
+                    self.save()
+                    row = self.rows[task.key]
+                    print(
+                        f"{task.key}  share {task.share:.2f}  tune {row['tune']:.3f}  test {row['test']:.3f}",
+                        flush=True,
+                    )
+
+    def missing(self, searches: Iterator[Search]) -> Iterator[Task]:
+        """The next training of any search that is not held up by one that runs."""
+        open_ones: list[tuple[Search, list[Task]]] = [(one, next(one)) for one in searches]
+        while open_ones:
+            waiting = []
+            for search, tasks in open_ones:
+                left = [task for task in tasks if task.key not in self.rows]
+                yield from left
+                waiting.append((search, tasks))
+            open_ones = [pair for one in waiting if (pair := self.advanced(*one)) is not None]
+
+    def advanced(self, search: Search, tasks: list[Task]) -> tuple[Search, list[Task]] | None:
+        """A search at the first step with something left to do; None at its end."""
+        while all(task.key in self.rows for task in tasks):
+            try:
+                tasks = search.send(self.rows)
+            except StopIteration:
+                return None
+        return search, tasks
+
+
+def table(bench: Bench, pairs: list[tuple[str, str]]) -> str:
+    """Defaults and the best of the search, in percent, for what is whole."""
+    lines = [
+        "| set | people x photos | loss | defaults | best found | behind | settings tried |",
+        "|---|---|---|---:|---:|---:|---:|",
+    ]
+    for name, loss in pairs:
+        search = bench.search(name, loss)
+        tasks = steps = next(search)
+        best: float | None = None
+        tried = 0
+        ours = [bench.rows[task.key]["test"] for task in tasks if task.key in bench.rows]
+        while all(task.key in bench.rows for task in steps):
+            try:
+                steps = search.send(bench.rows)
+            except StopIteration:
+                best = fmean(bench.rows[task.key]["test"] for task in steps)
+                break
+            tried = max(tried, len(steps))
+        if len(ours) < len(tasks):
+            continue
+        images, classes = bench.counts[name]
+        found = "-" if best is None else f"{best:.1%}"
+        behind = "-" if best is None else f"{100 * (best - fmean(ours)):+.1f}"
+        size = f"{classes:,} x {images / classes:.0f}"
+        lines.append(
+            f"| {name} | {size} | {loss} | {fmean(ours):.1%} | {found} | {behind} | {tried if best else '-'} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
+    parser.add_argument(
+        "--fashion", type=Path, help="a folder with a folder of pictures for each class of Fashion-MNIST"
+    )
+    parser.add_argument("--domains", nargs="+")
+    parser.add_argument("--losses", nargs="+", default=LOSSES, choices=LOSSES)
+    parser.add_argument("--passes", type=float, default=0.4, help="share of the default's passes for everything")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--budget", type=float)
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--out", type=Path, default=RESULTS / f"settings_{machines.slug()}.json")
+    said = parser.parse_args()
+    bench = Bench(Places(said.data, said.fashion), said.out, said.passes, said.jobs, said.budget)
+    names = said.domains or list(bench.known)
+    if unknown := sorted(set(names) - set(bench.known)):
+        parser.error(f"unknown domains {', '.join(unknown)}; known are {', '.join(bench.known)}")
+    pairs = [(name, loss) for loss in said.losses for name in names]
+    if not said.table:
+        bench.go(pairs)
+    text = table(bench, pairs)
+    said.out.with_suffix(".md").write_text(f"{machines.words()}\n\n{text}")
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Settings of a training run from the number of images and the device, each with a sentence that says why.
+
+How they were found, and how far they are from the best of a search: docs/settings.md (`benchmarks/settings.py`).
+"""
+
+import math
+from dataclasses import dataclass
+
+from angulus.data.loading.augmentation import Augment
+from angulus.training.recipe.choices import Choice
+
+# Examples seen in a run, on a CPU and on a GPU.
+EXAMPLES = {False: 150_000, True: 4_000_000}
+FEWEST_STEPS, MOST_EPOCHS, FEWEST_EPOCHS = 1_200, 120, 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """images, classes: that are trained on."""
+
+    images: int
+    classes: int
+    on_gpu: bool = False
+
+    def batch(self, multiple: int = 1) -> Choice:
+        """Examples of a step: the power of two next to a fiftieth of the images, 16 to 128; for large sets more.
+
+        multiple: what it must be a multiple of.
+        """
+        most = 512 if self.on_gpu and self.images > 500_000 else 128
+        size = min(most, max(16, 2 ** round(math.log2(max(self.images, 1) / 50))))
+        size = -(-size // multiple) * multiple
+        steps = max(1, round(self.images / size))
+        return Choice(
+            key="train.batch_size", value=size, reason=f"{steps:,} steps in a pass over {self.images:,} images"
+        )
+
+    def epochs(self, batch: int) -> Choice:
+        """Passes: about 150 thousand examples on a CPU and 4 million on a GPU, 6 to 40 passes, more for small sets."""
+        wanted = min(40, max(FEWEST_EPOCHS, math.ceil(EXAMPLES[self.on_gpu] / max(self.images, 1))))
+        steps = max(1, self.images / batch)
+        needed = min(MOST_EPOCHS, math.ceil(FEWEST_STEPS / steps))
+        passes = max(wanted, needed)
+        seen = passes * self.images
+        return Choice(key="train.epochs", value=passes, reason=f"{seen:,} images in {round(steps * passes):,} steps")
+
+    def rate(self, batch: int, *, is_sgd: bool) -> Choice:
+        """The peak of the learning rate."""
+        if not is_sgd:
+            return Choice(key="optim.lr", value=1e-3, reason="AdamW's usual rate")
+        rate = min(0.1, round(0.1 * math.sqrt(batch / 64), 3))
+        return Choice(key="optim.lr", value=rate, reason=f"0.1 from batches of 64 on, less for {batch}")
+
+    def warmup(self, epochs: int) -> Choice:
+        """Epochs in which the rate rises: a twentieth of the run, at least one."""
+        value = max(1.0, round(epochs / 20, 1))
+        return Choice(key="learning_rate.warmup_epochs", value=value, reason="a twentieth of the run, at least a pass")
+
+    def decay(self, *, is_sgd: bool) -> Choice:
+        """Weight decay."""
+        if not is_sgd:
+            return Choice(key="optim.weight_decay", value=0.05, reason="AdamW's usual decay")
+        return Choice(key="optim.weight_decay", value=5e-4, reason="the published value")
+
+    def dropout(self) -> Choice:
+        """Dropout before the embedding of TinyNet."""
+        value = 0.2 if self.images < 50_000 else 0.0
+        return Choice(key="model.dropout", value=value, reason=f"{self.images:,} images are few for the network")
+
+    def augment(self, *, has_characters: bool) -> tuple[Augment, Choice]:
+        """Random changes of the images."""
+        kind = Augment(flip=0.0 if has_characters else 0.5)
+        reason = "a mirrored character is another one" if has_characters else "mild changes of aligned images"
+        return kind, Choice(key="augment", value={"flip": kind.flip, "crop": kind.crop}, reason=reason)

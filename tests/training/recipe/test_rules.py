@@ -1,0 +1,146 @@
+"""What a recipe leaves open is filled by rules, each with a reason; what it says is kept."""
+
+import itertools
+import math
+from dataclasses import fields
+
+import pytest
+import torch
+
+from angulus.config import load, resolve, to_dict, to_yaml
+from angulus.errors import ConfigError
+from angulus.heads import MarginHead
+from angulus.margins import MARGINS, AMSoftmax, ArcFace, Chosen, L2Softmax, Linear, Margin, Schedule, SphereFace
+from angulus.training import SGD, AdamW, Experiment, SyntheticData, Training
+from angulus.training.recipe.defaults import filled, with_choices, with_model
+from angulus.training.recipe.margin_rules import OPEN, margin_scale, with_margin
+from angulus.training.recipe.rules import Rules
+
+CPU = torch.device("cpu")
+SIZES = [(2, 4), (5, 20), (40, 400), (500, 7_000), (5_000, 20_000), (85_742, 5_800_000), (2_000_000, 40_000_000)]
+
+
+def open_fields(value: object) -> list[str]:
+    """The fields of a recipe that are still open, by path."""
+    flat = to_dict(value)
+
+    def walk(part: object, path: str) -> list[str]:
+        if isinstance(part, dict):
+            return [line for key, inner in part.items() for line in walk(inner, f"{path}.{key}")]
+        return [path] if part == "auto" or part is None else []
+
+    return walk(flat, "")
+
+
+@pytest.mark.parametrize(("classes", "images"), SIZES)
+@pytest.mark.parametrize("optim", [SGD(), AdamW()])
+def test_nothing_that_a_rule_fills_stays_open(classes: int, images: int, optim: SGD | AdamW) -> None:
+    experiment = Experiment(data=SyntheticData(), optim=optim)
+    done, choices = with_choices(with_model(experiment, CPU), images, classes, CPU, model_is_open=True)
+    filled_keys = {"train.batch_size", "train.epochs", "optim.lr", "optim.weight_decay", "learning_rate.warmup_epochs"}
+    filled_keys |= {"margin.name", "margin.scale", "margin.m", "model.dropout", "augment"}
+    assert {choice.key for choice in choices} == filled_keys
+    assert not [path for path in open_fields(done) if path.startswith((".optim", ".margin", ".learning_rate.warm"))]
+    assert all(choice.reason and not choice.reason.endswith(".") for choice in choices)
+    assert 16 <= done.train.batch <= 128
+    assert with_choices(done, images, classes, CPU)[1] == ()
+
+
+def test_what_a_recipe_says_is_kept() -> None:
+    said = {
+        "data": "synthetic",
+        "margin": {"name": "arcface", "scale": 64, "m": 0.5},
+        "train": {"batch_size": 48, "epochs": 3},
+        "optim": {"lr": 0.02, "weight_decay": 1e-3},
+        "learning_rate": {"warmup_epochs": 0},
+        "augment": {"flip": 0.25},
+    }
+    done, choices = with_choices(resolve(said), 1_000, 100, CPU)
+    assert choices == ()
+    assert done.margin == ArcFace(scale=64, m=0.5)
+    assert (done.train.batch, done.train.epochs, done.optim.lr, done.optim.weight_decay) == (48, 3, 0.02, 1e-3)
+    assert done.augment is not None
+    assert (done.learning_rate.warmup_epochs, done.augment.flip) == (0, 0.25)
+
+
+def test_a_loss_that_is_only_named_gets_settings_for_its_data_and_one_from_python_keeps_the_published_ones() -> None:
+    named = filled(resolve({"data": "synthetic", "margin": "amsoftmax"}), 5_000, 1_000, CPU).margin
+    assert isinstance(named, AMSoftmax)
+    assert named.scale == 23
+    assert named.m == Linear(start=0.0, end=0.35, until=0.5, unit="run")
+    made = filled(Experiment(data=SyntheticData(), margin=AMSoftmax()), 5_000, 1_000, CPU).margin
+    assert made == AMSoftmax(scale=30.0, m=0.35)
+
+
+@pytest.mark.parametrize("name", MARGINS)
+@pytest.mark.parametrize("classes", [2, 3, 12, 1_000, 90_000])
+def test_every_named_loss_is_whole_for_any_number_of_classes(name: str, classes: int) -> None:
+    margin = resolve({"data": "synthetic", "margin": name}).margin
+    done, _ = with_margin(margin, classes)
+    assert not [field.name for field in fields(done) if isinstance(getattr(done, field.name), Chosen)]
+    if classes == 12:
+        steps = {key: value.in_steps(5, 10) for key, value in vars(done).items() if isinstance(value, Schedule)}
+        head = MarginHead(8, classes, type(done)(**{**vars(done), **steps}))
+        assert head(torch.randn(4, 8), torch.tensor([0, 1, 2, 11])).loss.isfinite()
+
+
+def test_open_fields_are_fields_and_recipes_say_auto() -> None:
+    for kind, names in OPEN.items():
+        assert set(names) <= {field.name for field in fields(kind)}
+    experiment = resolve({"data": "synthetic", "margin": {"name": "arcface", "scale": "auto", "m": 0.2}})
+    assert experiment.margin == ArcFace(scale=Chosen(), m=0.2)
+    assert "scale: auto" in to_yaml(experiment)
+    assert resolve(to_dict(experiment)) == experiment
+
+
+def test_a_value_that_is_to_be_chosen_is_refused_where_nobody_chooses_it() -> None:
+    head = MarginHead(8, 4, ArcFace(scale=Chosen()))
+    with pytest.raises(ValueError, match="give a number"):
+        head(torch.randn(2, 8), torch.tensor([0, 1]))
+    with pytest.raises(ConfigError, match="overflow"):
+        load([], ["data=synthetic", "margin={name: arcface, overflow: auto}"])
+
+
+def test_the_scale_grows_with_the_classes_and_meets_the_published_ones() -> None:
+    counts = [2, 10, 100, 1_000, 10_575, 50_000, 85_742, 360_232, 10**9]
+    scales = [margin_scale(count) for count in counts]
+    assert scales == sorted(scales)
+    assert (scales[0], margin_scale(10_575), margin_scale(85_742), scales[-1]) == (16, 32, 64, 64)
+    for before, after in itertools.pairwise([margin_scale(round(1.1**power)) for power in range(8, 150)]):
+        assert after - before <= 2, "no jump"
+
+
+@pytest.mark.parametrize("classes", [3, 50, 10_000])
+def test_l2_softmax_has_the_papers_bound(classes: int) -> None:
+    margin, choices = with_margin(L2Softmax(scale=Chosen()), classes)
+    assert isinstance(margin.scale, float)
+    bound = math.log(0.95 * (classes - 2) / 0.05)
+    assert margin.scale == pytest.approx(max(2.0, bound), abs=0.051)
+    assert "bound" in choices[0].reason
+
+
+def test_sphereface_begins_without_its_margin_and_ends_with_all_of_it() -> None:
+    margin, _ = with_margin(SphereFace(m=Chosen(), annealing=Chosen()), 100)
+    assert isinstance(margin, SphereFace)
+    assert isinstance(margin.annealing, Linear)
+    assert margin.annealing.in_steps(1, 100).at(50) == 0.0
+
+
+def test_batches_fit_accumulation_and_sampling() -> None:
+    for multiple in (1, 3, 4, 12, 200):
+        assert Rules(images=900, classes=10).batch(multiple).value % multiple == 0  # pyrefly: ignore
+    said = {"data": "synthetic", "train": {"sampling": {"name": "pk", "images": 3}, "accumulate": 4}}
+    done = filled(resolve(said), 900, 90, CPU)
+    assert done.train.batch % 12 == 0
+
+
+def test_a_small_set_gets_enough_steps_and_a_large_one_few_passes() -> None:
+    small, large = Rules(images=100, classes=10), Rules(images=10**7, classes=10**6)
+    assert 100 <= small.epochs(16).value <= 400  # pyrefly: ignore
+    assert large.epochs(128).value == 6
+
+
+def test_a_batch_is_asked_for_only_once_it_is_chosen() -> None:
+    with pytest.raises(ValueError, match=r"train\.batch_size must be chosen"):
+        _ = Training().batch
+    assert isinstance(Margin(), Margin)
