@@ -37,8 +37,7 @@ FEWEST, MOST = 4, 8
 JUDGES = 60
 WEIGHTS = "mobilefacenet/068.ckpt"
 FROM_WEIGHTS = (
-    "model={name: mobilefacenet, embedding_dim: 128, input: {height: 112, width: 96, mean: 127.5, std: 128}}",
-    *("data.fit=crop", "evaluation.also.others.fit=crop", "head.from_data=true", "optim.lr=0.01", "train.epochs=4"),
+    *("evaluation.also.others.fit=crop", "head.from_data=true", "optim.lr=0.01", "train.epochs=4"),
     *("train.batch_norm=frozen", "train.batch_size=32", "learning_rate.warmup_epochs=0"),
 )
 STARTS = {"random": (), "weights": FROM_WEIGHTS}

@@ -16,7 +16,7 @@ MORE = "more people and photos help, and init=FILE, which begins with trained we
 def print_result(folder: Path, figures: Mapping[str, float], report: Path) -> None:
     """How good the model is, where it lies, which threshold to begin with, and what to do next."""
     try:
-        lines = list(closing_lines(folder, figures))
+        lines = list(closing_lines(folder))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         print_figures(figures)  # a run of an older version, or one whose files were changed
         print(f"run folder  {folder}\nreport      {report}")
@@ -34,7 +34,7 @@ def print_figures(figures: Mapping[str, float]) -> None:
         print(f"{name:<{width}}  {value:.5g}")
 
 
-def closing_lines(folder: Path, figures: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+def closing_lines(folder: Path) -> Iterator[tuple[str, str]]:
     """Name and text of each line."""
     recipe = dict(read_json(folder / "recipe.json"))
     results = list(read_json(folder / "evaluation.json"))
