@@ -457,8 +457,8 @@ class Run:
             return
         for line in opening(self.experiment, self.model, self.sources.notes, self.chosen, self.device):
             log.info("%s", line)
-        if said := advice(self.experiment, len(self.sources.train.identities)):
-            log.info("%s%s", "advice".ljust(NAMES), said)
+        for row, said in enumerate(advice(self.experiment, len(self.sources.train.identities))):
+            log.info("%s%s", ("" if row else "advice").ljust(NAMES), said)
         if self.sources.mixture is not None and isinstance(self.sampler, MixedSampler):
             log.info("%severy batch has %s", " " * NAMES, shares_in_words(self.sources.mixture, self.sampler))
         classes = self.head.num_classes

@@ -63,13 +63,13 @@ def too_few(experiment: Experiment, people: int) -> str:
     )
 
 
-def advice(experiment: Experiment, people: int) -> str | None:
-    """What to say before a run that learns from nothing from fewer people than that is worth; else None."""
+def advice(experiment: Experiment, people: int) -> tuple[str, ...]:
+    """What to say before a run that learns from nothing from fewer people than that is worth."""
     if experiment.init is not None or people >= FEW_TO_LEARN_FROM or not isinstance(experiment.data, FolderData):
-        return None
+        return ()
     return (
-        f"{people} people are few to learn from nothing, and trained weights are likely far better: "
-        f"angulus train data.path={shlex.quote(str(experiment.data.path))} init=FILE"
+        f"{people} people are few to learn from nothing; trained weights are likely far better:",
+        f"angulus train data.path={shlex.quote(str(experiment.data.path))} init=FILE",
     )
 
 
