@@ -3,6 +3,9 @@
 #   make test   lint, types, import layers and tests
 # Both install the versions of constraints.txt. On a machine with a CUDA GPU
 #   make test-gpu   what only a GPU can check, and what was skipped and why
+# For readers and for whoever releases:
+#   make docs          the site, in build/site
+#   make wheel-test    builds the wheel and uses it in an empty environment outside the clone
 # Two more are for whoever changes what the project stands on:
 #   make lock          finds the newest versions, writes constraints.txt and says what moved
 #   make test-newest   the tests alone, on the newest of everything, in an environment of their own
@@ -15,7 +18,7 @@ TESTS  := -m pytest -n 2 -q
 # newer ones the second.
 PINNED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 
-.PHONY: demo test test-gpu lint types layers unit figures install lock test-newest clean
+.PHONY: demo test test-gpu lint types layers unit figures install docs wheel-test lock test-newest clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +49,19 @@ unit: install
 GPU_PYTHON ?= $(BIN)/python
 test-gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),install)
 	$(GPU_PYTHON) tools/gpu_tests.py $(GPU_TESTS)
+
+# a warning is an error: a link that leads nowhere, a page that no menu names
+$(VENV)/.docs: $(VENV)/.installed
+	$(PINNED) $(BIN)/pip install --quiet -e ".[docs]"
+	touch $@
+
+docs: $(VENV)/.docs
+	$(BIN)/python tools/site_pages.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "the site: build/site/index.html; with its search: $(PYTHON) -m http.server --directory build/site"
+
+wheel-test:
+	$(PYTHON) tools/wheel_check.py
 
 lock:
 	$(PYTHON) tools/lock.py

@@ -2,7 +2,7 @@
 
 A block between `<!-- table: FILE -->` and `<!-- end -->` is replaced by the Markdown table in FILE.
 
-    python benchmarks/tables.py            rewrite README.md and docs/*.md
+    python benchmarks/tables.py            rewrite README.md and the pages in docs/
     python benchmarks/tables.py --check    exit 1 if one of them is out of date
 """
 
@@ -33,7 +33,7 @@ def renewed(text: str) -> str:
 
 def main() -> int:
     stale = []
-    for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for document in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         text = document.read_text(encoding="utf-8")
         if renewed(text) != text:
             stale.append(document.name)

@@ -20,7 +20,7 @@ def benchmark(name):
     return module
 
 
-@pytest.mark.parametrize("document", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name)
+@pytest.mark.parametrize("document", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda p: p.name)
 def test_tables_are_those_that_the_commands_wrote(document):
     text = document.read_text()
     assert benchmark("tables").renewed(text) == text, "run: python benchmarks/tables.py"
@@ -34,7 +34,8 @@ def test_every_margin_has_its_row():
 @pytest.mark.parametrize("document", [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda p: p.name)
 def test_links_lead_somewhere(document):
     for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
-        assert "://" in target or (document.parent / target).exists(), target
+        made = (document.parent / target).resolve().parent == ROOT / "docs" / "reference"  # `make docs` makes these
+        assert "://" in target or made or (document.parent / target).exists(), target
 
 
 def test_version():

@@ -93,3 +93,61 @@ def test_what_is_refused():
     nn.init.constant_(broken.weight, float("nan"))
     with pytest.raises(EvaluationError, match=r'row 0 \("photo 0"\)'):
         embed(broken, Photos())
+
+
+def flat_network(height=8, width=6):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * height * width, 4))
+
+
+SPEC = InputSpec(height=8, width=6, mean=100.0, std=50.0)
+
+
+def test_any_module_and_any_form_of_images_gives_the_same_vectors():
+    photos = Photos()
+    network = flat_network()
+    stacked = np.stack(photos.images)
+    first = torch.from_numpy(stacked).permute(0, 3, 1, 2)
+    wanted = network((first.float() - 100) / 50).detach().numpy()
+    for images in (photos, stacked, first, first.float(), first.numpy(), [first[:2], first[2:]], stacked.astype(float)):
+        found = embed(network, images, input=SPEC, batch_size=2)
+        np.testing.assert_allclose(found.embeddings, wanted, rtol=1e-5, atol=1e-5)
+    assert network.training
+    assert embed(network, photos, input=SPEC).keys == photos.keys
+
+
+def test_a_folder_by_its_path(tmp_path):
+    from PIL import Image
+
+    photos = Photos()
+    for index, image in enumerate(photos.images):
+        person = tmp_path / photos.identities[photos.labels[index]]
+        person.mkdir(exist_ok=True)
+        Image.fromarray(image).save(person / f"{index}.png")
+    for path in (tmp_path, str(tmp_path)):
+        found = embed(flat_network(), path, input=SPEC)
+        assert np.array_equal(found.labels, photos.labels)
+        assert np.allclose(found.embeddings, embed(flat_network(), photos, input=SPEC).embeddings)
+
+
+@pytest.mark.parametrize(
+    ("model", "images", "options", "words"),
+    [
+        (flat_network(), np.zeros((2, 8, 6, 3), np.uint8), {}, ("Sequential", "prepared", "input=InputSpec(")),
+        (flat_network(), np.zeros((2, 8, 6, 3), np.uint8), {"input": (8, 6)}, ("InputSpec", "tuple")),
+        (Average(), np.zeros((2, 8, 6, 3), np.uint8), {"input": SPEC}, ("leave input out",)),
+        ("runs/x", np.zeros((2, 8, 6, 3), np.uint8), {}, ("nn.Module", "load_model('runs/x')")),
+        (nn.Flatten, np.zeros((2, 8, 6, 3), np.uint8), {}, ("nn.Module", "type")),
+        (nn.Identity(), np.zeros((2, 8, 6, 3), np.uint8), {"input": SPEC}, ("Identity", "[n, d]", "[2, 3, 8, 6]")),
+        (flat_network(), np.zeros((8, 6, 3), np.uint8), {"input": SPEC}, ("[8, 6, 3]", "images[None]")),
+        (flat_network(), np.full((2, 8, 6, 3), 0.5), {"input": SPEC}, ("0 to 255", "multiply")),
+        (flat_network(), np.zeros((0, 8, 6, 3), np.uint8), {"input": SPEC}, ("at least one image",)),
+        (flat_network(), "nowhere", {"input": SPEC}, ("nowhere",)),
+        (flat_network(), 3, {"input": SPEC}, ("images", "int")),
+        (flat_network(), ["a.jpg"], {"input": SPEC}, ("images", "str")),
+    ],
+)
+def test_what_is_wanted_is_said(model, images, options, words):
+    with pytest.raises((ModelError, DataError)) as caught:
+        embed(model, images, **options)
+    assert all(word in str(caught.value) for word in words), caught.value

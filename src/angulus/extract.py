@@ -1,20 +1,23 @@
 """Images through a network: one embedding per image, and one of its mirror image."""
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from angulus.data.examples import Source
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import DataError
 from angulus.inference.choice import choose
+from angulus.inference.given_images import Images, opened
 from angulus.inference.lanes import through
 from angulus.inference.networks import Layout
+from angulus.inference.own_networks import ready
 from angulus.inference.passes import (
+    UNKNOWN_NETWORK,
     GivenBatches,
     Passes,
     SourceBatches,
@@ -26,15 +29,16 @@ from angulus.inference.passes import (
 from angulus.inference.runtimes import RuntimeName
 
 if TYPE_CHECKING:
-    from angulus.models import EmbeddingModel
+    from angulus.models import EmbeddingModel, InputSpec
 
 Progress = Callable[[int, int | None], None]
 
 
 def embed(
-    model: "EmbeddingModel",
-    images: Source | Iterable[Tensor],
+    model: "EmbeddingModel | nn.Module",
+    images: Images,
     *,
+    input: "InputSpec | None" = None,
     batch_size: int | None = None,
     flip: bool = True,
     device: str | torch.device = "cpu",
@@ -49,8 +53,11 @@ def embed(
     Networks of Angulus are embedded by a copy with folded batch norms, on a CPU by several threads, each of which takes
     a batch of its own (as many as torch has threads); other networks as they are, one batch after the other.
 
-    images: a source (its labels, keys and identities come along), or batches of uint8 [n, 3, h, w] RGB.
-    batch_size: images per pass, for sources; None takes what suits the network and the device.
+    model: a network of Angulus, or any module that maps float32 images [n, c, h, w] to embeddings [n, d].
+    images: a source, or a path that `open_source` reads (labels, keys and identities come along); an array or tensor
+        uint8 [n, h, w, 3] or [n, 3, h, w], RGB (floats: 0 to 255); or batches of such.
+    input: how a module of your own wants its images; networks of Angulus say so themselves.
+    batch_size: images per pass, for sources and arrays; None takes what suits the network and the device.
     flip: embed the mirrored images too.
     device: where to compute.
     workers: processes that decode the images of a source; 0 for none, None for as many as keep the network busy.
@@ -62,17 +69,21 @@ def embed(
 
     Embeddings depend on threads and workers in no digit, on batch size, layout and runtime to rounding.
 
-    Raises ModelError for images of a size the model does not take, and for a runtime that is not here or does not
-    agree; DataError for images of unlike sizes or none at all; EvaluationError when the network gives NaN (the row is
-    named).
+    Raises ModelError for images of a size the model does not take, for a module without `input`, and for a runtime
+    that is not here or does not agree; DataError for images of unlike sizes or none at all; EvaluationError when the
+    network gives NaN (the row is named).
     """
-    source = cast(Source, images) if hasattr(images, "read") else None
+    if batch_size is not None and batch_size < 1:
+        raise DataError(f"batch_size must be at least 1, got {batch_size}")
+    model = ready(model, input)
+    given = opened(images, model.input, batch_size or UNKNOWN_NETWORK)
+    source = cast(Source, given) if hasattr(given, "read") else None
     place = torch.device(device)
     total = None if source is None else len(source)
     views: list[tuple[Tensor, ...]] = []
     done = 0
     with _evaluating(model, place), torch.inference_mode():
-        batches = _batches(model, images, batch_size, place)
+        batches = _batches(model, given, batch_size, place)
         first = model.input.prepare(batches.first.to(place))
         choice = choose(model, first, runtime=runtime, layout=layout, device=place)
         compute = computing(choice.network, model.input, place, flip=flip)
@@ -96,16 +107,14 @@ def embed(
 
 
 def _batches(
-    model: "EmbeddingModel", images: Source | Iterable[Tensor], batch_size: int | None, device: torch.device
+    model: "EmbeddingModel", images: Source | Iterator[Tensor], batch_size: int | None, device: torch.device
 ) -> SourceBatches | GivenBatches:
     if hasattr(images, "read"):
         source = cast(Source, images)
-        if batch_size is not None and batch_size < 1:
-            raise DataError(f"batch_size must be at least 1, got {batch_size}")
         if len(source):
             return SourceBatches(source, batch_size or usual_size(model, device))
     else:
-        following = iter(cast(Iterable[Tensor], images))
+        following = cast(Iterator[Tensor], images)
         for first in following:
             if len(first):
                 return GivenBatches(first, following)

@@ -24,6 +24,15 @@ def test_weights_become_mean_directions_of_the_same_length(subcenters):
         assert not torch.allclose(head.weight[0, 0], head.weight[0, 1])
 
 
+def test_weights_are_given_a_length():
+    torch.manual_seed(0)
+    head = MarginHead(6, 5, ArcFace(), subcenters=3)
+    before = head.weight.detach().clone()
+    start_from(head, torch.randn(4, 6), torch.tensor([0, 0, 2, 2]), length=1.0)
+    assert torch.allclose(head.weight[[0, 2]].norm(dim=-1), torch.ones(2, 3))
+    assert torch.equal(head.weight[[1, 3, 4]], before[[1, 3, 4]])
+
+
 def test_a_started_head_begins_with_a_lower_loss():
     torch.manual_seed(0)
     centers = torch.randn(20, 8)

@@ -109,3 +109,34 @@ def test_a_trained_value_whose_gradient_would_be_incomplete_is_refused(strategy)
     dense = MarginHead(3, 5, MVSoftmax())
     dense(x, labels, per_sample={"t": t}).loss.backward()
     assert t.grad is not None
+
+
+def test_a_margin_may_be_named() -> None:
+    by_name, by_value = (head_of(margin) for margin in ("arcface", ArcFace()))
+    embeddings, labels = batch()
+    by_value.load_state_dict(by_name.state_dict())
+    assert torch.equal(by_name(embeddings, labels).loss, by_value(embeddings, labels).loss)
+    weight = by_name.weight.detach()
+    assert torch.equal(
+        margin_softmax(embeddings, weight, labels, "arcface"), margin_softmax(embeddings, weight, labels, ArcFace())
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"margin": "arcfase"}, ValueError, ("margin", "'arcfase'", "did you mean arcface?")),
+        ({"margin": "zzz"}, ValueError, ("margin", "known are", "sphereface")),
+        ({"margin": ArcFace}, TypeError, ("the class ArcFace", "ArcFace()")),
+        ({"margin": 0.5}, TypeError, ("margin", "float 0.5", "ArcFace(m=0.5)")),
+        ({"margin": None}, TypeError, ("margin", "NoneType")),
+        ({"margin": "arcface", "strategy": "streamed"}, TypeError, ("strategy", "Streamed()", "'streamed'")),
+        ({"margin": "arcface", "strategy": Streamed}, TypeError, ("strategy", "Streamed()")),
+        ({"margin": "arcface", "num_classes": "7"}, TypeError, ("num_classes", "whole number", "str '7'")),
+        ({"margin": "arcface", "subcenters": 1.5}, TypeError, ("subcenters", "whole number", "float 1.5")),
+    ],
+)
+def test_what_is_no_margin_strategy_or_size(options: dict, kind: type[Exception], words: tuple[str, ...]) -> None:
+    with pytest.raises(kind) as caught:
+        MarginHead(**{"embedding_dim": 5, "num_classes": 7, **options})
+    assert all(word in str(caught.value) for word in words), caught.value

@@ -215,6 +215,6 @@ def test_fine_tuning_begins_at_the_class_means(finished, tmp_path):
     from angulus.training import Head
 
     start = finished.folder / "model"
-    cold = train(small(tmp_path / "cold", init=start, epochs=1))
+    cold = train(small(tmp_path / "cold", init=start, epochs=1, head=Head(from_data=False)))
     warm = train(small(tmp_path / "warm", init=start, epochs=1, head=Head(from_data=True)))
     assert losses(warm.folder)[0][1] < 0.7 * losses(cold.folder)[0][1]

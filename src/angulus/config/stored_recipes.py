@@ -19,7 +19,8 @@ from angulus.training.experiment import Experiment
 log = logging.getLogger(__name__)
 
 RUN_FILES = ("recipe.json", "environment.json", "metrics.jsonl")
-_FIELDS = frozenset(field.name for field in fields(Experiment))
+_LATER = {"fine_tuning"}  # fields that recipes of older runs lack
+_FIELDS = frozenset(field.name for field in fields(Experiment)) - _LATER
 
 
 def is_stored(source: str | Path, recipe: dict[str, Any]) -> bool:

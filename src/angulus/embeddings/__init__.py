@@ -1,5 +1,5 @@
 """What a model made of a set of images: embeddings with labels, keys and columns, and their files (numpy only)."""
 
-from angulus.embeddings.sets import VIEWS, EmbeddingSet, View
+from angulus.embeddings.sets import VIEWS, EmbeddingSet, View, as_set
 
-__all__ = ["VIEWS", "EmbeddingSet", "View"]
+__all__ = ["VIEWS", "EmbeddingSet", "View", "as_set"]

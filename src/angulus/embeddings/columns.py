@@ -1,11 +1,21 @@
 """What is written beside each embedding: labels as numbers, names as text, and any further column."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from angulus.errors import EvaluationError
+
+
+def array_of(values: ArrayLike) -> NDArray:
+    """As a numpy array; tensors too, from any device, with gradients or not, bfloat16 as float32."""
+    if not hasattr(values, "detach"):
+        return np.asarray(values)
+    tensor: Any = values
+    tensor = tensor.detach().cpu()
+    return np.asarray(tensor.float() if tensor.is_floating_point() else tensor)
 
 
 def texts(values: Iterable[str | bytes]) -> tuple[str, ...]:
@@ -21,7 +31,7 @@ def numbered_labels(
     Whole numbers stay as they are. Names become numbers: positions in `identities`, or in the sorted list of the names
     themselves where no identities are given. Raises EvaluationError for anything else.
     """
-    labels = np.asarray(values)
+    labels = array_of(values)
     if labels.ndim == 1 and labels.size and labels.dtype.kind in "SUO" and _all_text(labels):
         return _numbered_names(texts(labels), identities)
     if labels.ndim != 1 or not (np.issubdtype(labels.dtype, np.integer) or labels.size == 0):
@@ -41,7 +51,7 @@ def checked_columns(columns: Mapping[str, ArrayLike], count: int, reserved: Iter
     for name, values in columns.items():
         if not isinstance(name, str) or not name or name in taken:
             raise EvaluationError(f"a column needs a name of its own, got {name!r}; choose another name")
-        array = np.asarray(values)
+        array = array_of(values)
         if array.shape != (count,):
             raise EvaluationError(
                 f"column {name!r} must have one entry for each of the {count} embeddings, got {list(array.shape)}"

@@ -8,13 +8,13 @@ too, `combined()` joins both views.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from angulus.embeddings import files
-from angulus.embeddings.columns import checked_columns, numbered_labels, texts
+from angulus.embeddings.columns import array_of, checked_columns, numbered_labels, texts
 from angulus.embeddings.directions import row_norms, unit_rows
 from angulus.errors import EvaluationError
 
@@ -157,7 +157,7 @@ class EmbeddingSet:
         return cls(**files.read(Path(path), None if labels is None else Path(labels)))
 
     def _checked_matrix(self, name: str, values: ArrayLike) -> NDArray[np.float32]:
-        matrix = np.asarray(values)
+        matrix = _matrix(name, values)
         if matrix.ndim != 2 or matrix.shape[1] == 0:
             raise EvaluationError(f"{name} must have the shape [images, dimensions], got {list(matrix.shape)}")
         # Not astype's default copy: a set often wraps an array of gigabytes that is float32 already.
@@ -184,3 +184,32 @@ class EmbeddingSet:
             top = int(self.labels.max())
             if top >= len(self.identities):
                 raise EvaluationError(f"labels must be below the {len(self.identities)} identities named, got {top}")
+
+
+def as_set(embeddings: EmbeddingSet | ArrayLike, labels: ArrayLike | None = None) -> EmbeddingSet:
+    """A set of what a user has at hand: a set, or an array or tensor [n, d]; with these labels, if any are given.
+
+    Raises EvaluationError for anything else.
+    """
+    given: Any = labels  # numbers or names: the set makes of them what its fields state
+    if not isinstance(embeddings, EmbeddingSet):
+        if isinstance(embeddings, str | Path):
+            raise EvaluationError(
+                f"embeddings must be an EmbeddingSet, an array or a tensor, got the path {str(embeddings)!r};"
+                f" read the file with EmbeddingSet.load({str(embeddings)!r})"
+            )
+        return EmbeddingSet(embeddings=_matrix("embeddings", embeddings), labels=given)
+    return embeddings if labels is None else replace(embeddings, labels=given, identities=None)
+
+
+def _matrix(name: str, values: ArrayLike) -> NDArray:
+    """Numbers as an array. Raises EvaluationError for what is none."""
+    try:
+        matrix = array_of(values)
+    except (TypeError, ValueError) as error:  # rows of unlike lengths
+        raise EvaluationError(f"{name} must have the shape [images, dimensions], got {error}") from error
+    if matrix.dtype.kind not in "fiub":
+        raise EvaluationError(
+            f"{name} must be numbers of the shape [images, dimensions], got {type(values).__name__} of {matrix.dtype}"
+        )
+    return matrix

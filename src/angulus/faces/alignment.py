@@ -4,6 +4,7 @@ OUT/Ada/1.jpg ...     the crops
 OUT/manifest.csv      a row for each crop: source, box, landmarks, score, which face was taken and why
 OUT/without_face.txt  photos on which no face was found
 OUT/unreadable.txt    files that are no readable image, with the reason
+OUT/ignored.txt       files that are no photos by their names, where there are any
 OUT/gone.txt          crops of photos that are gone, which lie in OUT/.gone now, where there are any
 """
 
@@ -43,10 +44,11 @@ from angulus.faces.journal import (
     write_results,
     write_whole,
 )
-from angulus.faces.photos import list_photos, read_photo
+from angulus.faces.photos import list_files, read_photo
 from angulus.faces.similarity_transform import Matrix, misfit, scale_of, similarity
 from angulus.faces.templates import ARCFACE, Template
 from angulus.files import read_regular
+from angulus.image_files import HEIC_NEEDS
 from angulus.lifelines import end_with, name_of_this_process
 
 Progress = Callable[[int, int | None], None]
@@ -76,20 +78,23 @@ class Aligned:
     """What a run did: outcomes of all photos, by source; how many of them were done before; seconds of this run.
 
     gone: crops that were moved to `.gone`, now or before, because their photos are gone or were replaced.
+    ignored: files that are no photos by their names.
     """
 
     outcomes: tuple[Outcome, ...]
     before: int
     seconds: float
     gone: int = 0
+    ignored: tuple[str, ...] = ()
 
     def counts(self) -> dict[str, int]:
-        """Photos, crops, photos without a face, unreadable ones, photos that were done before, crops moved away."""
+        """Photos, crops, photos without a face, unreadable ones (some for want of a reader), done before, the rest."""
         states = Counter(outcome.status for outcome in self.outcomes)
         crops = sum(len(outcome.crops) for outcome in self.outcomes)
         return {
             **{"photos": len(self.outcomes), "crops": crops, "without_face": states["no face"]},
             **{"unreadable": states["unreadable"], "done_before": self.before, "gone": self.gone},
+            **{"ignored": len(self.ignored), "without_reader": sum(map(lacks_reader, self.outcomes))},
         }
 
     def worst_first(self) -> list[Crop]:
@@ -125,7 +130,8 @@ def align_folder(
         raise FacesError(f"jobs must be at least 1, got {jobs}")
     started = time.perf_counter()
     settings = settings_of(options)
-    tasks = planned(list_photos(root, without=folder))
+    listed = list_files(root, without=folder)
+    tasks = planned(listed.photos)
     with opened_journal(folder, settings, {task.source for task in tasks}) as (done, journal):
         known: dict[str, Outcome] = {}
         for task in tasks:
@@ -146,10 +152,16 @@ def align_folder(
             if progress is not None:
                 progress(len(tasks) - len(left) + number, len(tasks))
         outcomes = tuple(known[task.source] for task in tasks)
-        write_results(folder, outcomes)
+        write_results(folder, outcomes, listed.ignored)
         gone = len(gone_crops(folder))
     seconds = time.perf_counter() - started
-    return Aligned(outcomes=outcomes, before=len(tasks) - len(left), seconds=seconds, gone=gone)
+    ignored = tuple(listed.ignored)
+    return Aligned(outcomes=outcomes, before=len(tasks) - len(left), seconds=seconds, gone=gone, ignored=ignored)
+
+
+def lacks_reader(outcome: Outcome) -> bool:
+    """Whether a photo could not be read because a package is missing, so that it is worth another try."""
+    return outcome.status == "unreadable" and HEIC_NEEDS in outcome.problem
 
 
 def settings_of(options: AlignOptions) -> dict[str, Any]:
@@ -249,7 +261,11 @@ def _still(outcome: Outcome, root: Path, folder: Path) -> Outcome | None:
 
     A photo whose times are others is read: a copy of the same content is the same photo.
     """
-    if not outcome.checksum or not all((folder / crop.path).is_file() for crop in outcome.crops):
+    if (
+        not outcome.checksum
+        or lacks_reader(outcome)
+        or not all((folder / crop.path).is_file() for crop in outcome.crops)
+    ):
         return None
     path = root / outcome.source
     try:

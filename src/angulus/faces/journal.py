@@ -29,6 +29,7 @@ JOURNAL = ".align.jsonl"
 MANIFEST = "manifest.csv"
 WITHOUT_FACE = "without_face.txt"
 UNREADABLE = "unreadable.txt"
+IGNORED = "ignored.txt"
 GONE = ".gone"
 GONE_LIST = "gone.txt"
 Status = Literal["aligned", "no face", "unreadable"]
@@ -149,14 +150,16 @@ def _outcome(values: dict[str, Any]) -> Outcome:
     return Outcome(**whole)
 
 
-def write_results(folder: Path, outcomes: Sequence[Outcome]) -> None:
-    """manifest.csv with a row for each crop, and the two lists of photos; each whole or not at all."""
+def write_results(folder: Path, outcomes: Sequence[Outcome], ignored: Sequence[str] = ()) -> None:
+    """manifest.csv with a row for each crop, and the lists of photos and of ignored files; each whole or not at all."""
     ordered = sorted(outcomes, key=lambda outcome: outcome.source)
     crops = [_row(outcome.source, crop) for outcome in ordered for crop in outcome.crops]
     write_whole(folder / MANIFEST, table_text([[*_COLUMNS, *COLUMNS], *crops]).encode())
     for name, status in ((WITHOUT_FACE, "no face"), (UNREADABLE, "unreadable")):
         lines = [f"{outcome.source}\t{outcome.problem}".strip() for outcome in ordered if outcome.status == status]
         write_whole(folder / name, "".join(f"{line}\n" for line in lines).encode())
+    if ignored or (folder / IGNORED).exists():
+        write_whole(folder / IGNORED, "".join(f"{name}\n" for name in ignored).encode())
     gone = gone_crops(folder)
     if gone:
         write_whole(folder / GONE_LIST, "".join(f"{name}\n" for name in gone).encode())

@@ -8,11 +8,13 @@ from angulus.heads.strategies.cosine import unit
 
 
 @torch.no_grad()
-def start_from(head: MarginHead, embeddings: Tensor, labels: Tensor) -> int:
+def start_from(head: MarginHead, embeddings: Tensor, labels: Tensor, *, length: float | None = None) -> int:
     """Set the weights of every class that has embeddings to the mean direction of them; return how many were set.
 
     embeddings: [n, d].  labels: [n] int64, counted as in the head; -1 is passed over.
-    The length of a weight stays what it was, since it sets how fast the direction can turn. With several sub-centers
+    length: of the weights that are set; None keeps what each has. It sets how fast a direction can turn: a step of
+    gradient descent turns it by the gradient over the square of the length, so that the short weights that a new head
+    begins with forget a direction in a few steps. With several sub-centers
     each gets the mean and keeps a tenth of its random direction, so that they can part. Classes without embeddings
     keep their weights.
 
@@ -33,6 +35,8 @@ def start_from(head: MarginHead, embeddings: Tensor, labels: Tensor) -> int:
     means = unit(sums)
     found = means.square().sum(dim=1) > 0
     lengths = torch.linalg.vector_norm(weight, dim=2, keepdim=True)
+    if length is not None:
+        lengths = torch.full_like(lengths, length)
     apart = 0.0 if weight.shape[1] == 1 else 0.1
     started = unit(means[:, None] + apart * unit(weight)) * lengths
     weight.copy_(torch.where(found[:, None, None], started, weight))

@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, SupportsIndex
 
 import torch
 import torch.distributed as dist
@@ -17,6 +17,7 @@ from angulus.heads.strategies.dense import Dense
 from angulus.heads.strategies.problem import Strategy
 from angulus.heads.strategies.streamed import Streamed
 from angulus.heads.strategies.updates import Mover, RowRule
+from angulus.margins import MarginName, margin_of
 from angulus.margins.base import Margin, PerSample, Seen
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class MarginHead(nn.Module):
     Args:
       embedding_dim: d, the size of the embeddings.
       num_classes: c, the number of identities.
-      margin: which loss; see `angulus.margins`.
+      margin: which loss, or its name with its defaults, such as "arcface"; see `angulus.margins`.
       subcenters: k, class weights per identity, of which the nearest counts (sub-center ArcFace).
       strategy: how the classes are summed; default `Dense()`.
       update: a rule that moves the class weights inside the backward pass (`angulus.heads.strategies.updates`), so
@@ -63,7 +64,7 @@ class MarginHead(nn.Module):
         self,
         embedding_dim: int,
         num_classes: int,
-        margin: Margin,
+        margin: Margin | MarginName,
         subcenters: int = 1,
         strategy: Strategy | None = None,
         update: RowRule | None = None,
@@ -72,6 +73,7 @@ class MarginHead(nn.Module):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
+        margin = margin_of(margin)
         check_smoothing(label_smoothing)
         if filter_above is not None and (margin.free_weights or not -1.0 <= filter_above <= 1.0):
             raise ValueError(
@@ -84,11 +86,13 @@ class MarginHead(nn.Module):
             ("num_classes", num_classes),
             ("subcenters", subcenters),
         ):
+            if not isinstance(value, SupportsIndex) or isinstance(value, bool):
+                raise TypeError(f"{name} must be a whole number, got {type(value).__name__} {value!r}")
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.embedding_dim, self.num_classes, self.subcenters = embedding_dim, num_classes, subcenters
         self.margin = margin
-        self.strategy = Dense() if strategy is None else strategy
+        self.strategy = Dense() if strategy is None else checked_strategy(strategy)
         self.process_group = process_group
         self.step = 0
         rows = len(self.classes)
@@ -279,6 +283,14 @@ class MarginHead(nn.Module):
             dist.all_reduce(count, group=self.process_group)
             return losses.sum() * dist.get_world_size(self.process_group) / count.clamp(min=1)
         return losses.sum() / count.clamp(min=1)
+
+
+def checked_strategy(strategy: Strategy) -> Strategy:
+    """The strategy itself. Raises TypeError for anything else, a class or a name included."""
+    if isinstance(strategy, type) or not hasattr(strategy, "sweep"):
+        got = strategy.__name__ if isinstance(strategy, type) else repr(strategy)
+        raise TypeError(f"strategy must be a strategy of angulus.heads such as Streamed(), got {got}")
+    return strategy
 
 
 def with_values(margin: Margin, values: dict[str, Tensor]) -> Margin:

@@ -12,6 +12,7 @@ from angulus.heads.strategies.dense import Dense
 from angulus.heads.strategies.problem import Elementwise, Logits, Problem, Strategy, Sweep
 from angulus.heads.strategies.streamed import bound_of
 from angulus.heads.strategies.updates import Mover
+from angulus.margins import MarginName, margin_of
 from angulus.margins.base import Margin, PerClass, PerSample, Seen
 
 BATCH_AXES = "embeddings [n, d], weight [c, d] or [c, k, d], labels [n]"
@@ -21,7 +22,7 @@ def margin_softmax(
     embeddings: Tensor,
     weight: Tensor,
     labels: Tensor,
-    margin: Margin,
+    margin: Margin | MarginName,
     *,
     bias: Tensor | None = None,
     learned: Mapping[str, Tensor] | None = None,
@@ -36,7 +37,7 @@ def margin_softmax(
       embeddings: [n, d], of any length; the margin says whether the length matters.
       weight: [c, d], or [c, k, d] with k sub-centers per class of which the nearest counts.
       labels: [n] int64 in [0, c), or -1 for an example that belongs to no class.
-      margin: see `angulus.margins`.
+      margin: a margin, or its name with its defaults; see `angulus.margins`.
       bias: [c], added to the logits (L2-constrained softmax).
       learned: trained scalars of the margin by name; default: their first values.
       state: running statistics of the margin by name; default: their first values. They are used as they are.
@@ -46,6 +47,7 @@ def margin_softmax(
 
     Half-precision inputs are computed in float32. Raises ValueError for shapes or labels that do not fit.
     """
+    margin = margin_of(margin)
     check_shapes(embeddings, weight, labels, bias)
     check_smoothing(label_smoothing)
     num_classes = weight.shape[0]

@@ -17,39 +17,12 @@ from angulus.margins.base import (
     normface_floor,
     resolve,
 )
+from angulus.margins.catalogue import MARGINS, SCHEDULES, MarginName, margin_of
 from angulus.margins.circle import Circle
 from angulus.margins.euclidean import L2Softmax, Softmax, scale_lower_bound
 from angulus.margins.mining import AMMSoftmax, CurricularFace, MVSoftmax
 from angulus.margins.multiplicative import SphereFace, SphereFaceR, psi
 from angulus.margins.schedules import Chosen, Exponential, InverseDecay, Linear, Schedule, Steps
-
-# The names that recipes use.
-MARGINS: dict[str, type[Margin]] = {
-    "softmax": Softmax,
-    "normface": NormFace,
-    "l2softmax": L2Softmax,
-    "sphereface": SphereFace,
-    "spherefacer": SphereFaceR,
-    "amsoftmax": AMSoftmax,
-    "cosface": CosFace,
-    "arcface": ArcFace,
-    "combined": CombinedMargin,
-    "ammsoftmax": AMMSoftmax,
-    "mvsoftmax": MVSoftmax,
-    "curricularface": CurricularFace,
-    "adaface": AdaFace,
-    "magface": MagFace,
-    "elasticface": ElasticFace,
-    "adacos": AdaCos,
-    "circle": Circle,
-}
-
-SCHEDULES: dict[str, type[Schedule]] = {
-    "linear": Linear,
-    "exponential": Exponential,
-    "inverse_decay": InverseDecay,
-    "steps": Steps,
-}
 
 __all__ = [
     "MARGINS",
@@ -74,6 +47,7 @@ __all__ = [
     "MVSoftmax",
     "MagFace",
     "Margin",
+    "MarginName",
     "NormFace",
     "PerClass",
     "PerSample",
@@ -85,6 +59,7 @@ __all__ = [
     "Steps",
     "Value",
     "adacos_scale",
+    "margin_of",
     "normface_floor",
     "psi",
     "resolve",

@@ -4,15 +4,29 @@ from angulus.models.base import EmbeddingModel, ModelConfig
 from angulus.models.catalogue import MODELS, config_from_dict, config_to_dict
 from angulus.models.cost import Cost, describe
 from angulus.models.files import load_model, read_description, save_model
-from angulus.models.imports import import_weights, recognise
-from angulus.models.iresnet import IResNet, IResNet18, IResNet34, IResNet50, IResNet100
+from angulus.models.imports import import_weights
+from angulus.models.iresnet import (
+    IResNet,
+    IResNet18,
+    IResNet34,
+    IResNet50,
+    IResNet100,
+    IResNet200,
+    MagFaceIResNet,
+)
 from angulus.models.mobilefacenet import MobileFaceNet
+from angulus.models.published.inception_resnet import InceptionResNetV1
+from angulus.models.published.ir import IR
+from angulus.models.published.mbf import MBF, MBFLarge
+from angulus.models.recognition import recognise
 from angulus.models.spec import Colour, InputSpec
 from angulus.models.sphereface20 import SphereFace20
 from angulus.models.tiny import TinyNet
 from angulus.models.vit import ViT, ViTBase, ViTSmall, ViTTiny
 
 __all__ = [
+    "IR",
+    "MBF",
     "MODELS",
     "Colour",
     "Cost",
@@ -22,7 +36,11 @@ __all__ = [
     "IResNet34",
     "IResNet50",
     "IResNet100",
+    "IResNet200",
+    "InceptionResNetV1",
     "InputSpec",
+    "MBFLarge",
+    "MagFaceIResNet",
     "MobileFaceNet",
     "ModelConfig",
     "SphereFace20",

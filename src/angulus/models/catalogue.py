@@ -6,8 +6,19 @@ from typing import Any
 
 from angulus.errors import ModelError
 from angulus.models.base import ModelConfig
-from angulus.models.iresnet import IResNet, IResNet18, IResNet34, IResNet50, IResNet100
+from angulus.models.iresnet import (
+    IResNet,
+    IResNet18,
+    IResNet34,
+    IResNet50,
+    IResNet100,
+    IResNet200,
+    MagFaceIResNet,
+)
 from angulus.models.mobilefacenet import MobileFaceNet
+from angulus.models.published.inception_resnet import InceptionResNetV1
+from angulus.models.published.ir import IR
+from angulus.models.published.mbf import MBF, MBFLarge
 from angulus.models.spec import InputSpec
 from angulus.models.sphereface20 import SphereFace20
 from angulus.models.tiny import TinyNet
@@ -21,6 +32,12 @@ MODELS: dict[str, type] = {
     "iresnet34": IResNet34,
     "iresnet50": IResNet50,
     "iresnet100": IResNet100,
+    "iresnet200": IResNet200,
+    "magface_iresnet": MagFaceIResNet,
+    "ir": IR,
+    "mbf": MBF,
+    "mbf_large": MBFLarge,
+    "inception_resnet_v1": InceptionResNetV1,
     "sphereface20": SphereFace20,
     "vit": ViT,
     "vit_tiny": ViTTiny,

@@ -18,11 +18,23 @@ from torch import Tensor, nn
 from angulus.models.base import EmbeddingModel
 from angulus.models.iresnet import IResNetModel
 from angulus.models.mobilefacenet import MobileFaceNetModel
+from angulus.models.published.inception_resnet import InceptionResNetV1Model
+from angulus.models.published.ir import IRModel
+from angulus.models.published.mbf import MBFModel
 from angulus.models.sphereface20 import SphereFace20Model
 from angulus.models.tiny import TinyNetModel
 from angulus.models.vit import ViTModel
 
-FOLDABLE = (IResNetModel, MobileFaceNetModel, SphereFace20Model, TinyNetModel, ViTModel)
+FOLDABLE = (
+    IResNetModel,
+    MobileFaceNetModel,
+    SphereFace20Model,
+    TinyNetModel,
+    ViTModel,
+    IRModel,
+    MBFModel,
+    InceptionResNetV1Model,
+)
 
 _Norm = nn.BatchNorm1d | nn.BatchNorm2d
 _Layer = nn.Conv2d | nn.Linear

@@ -6,6 +6,7 @@ convolution keeps the resolution; the last map is flattened, not pooled. Deng et
 """
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,16 +14,18 @@ from torch import Tensor, nn
 from angulus.models.base import EmbeddingModel, check_at_least, check_rate, in_full_precision
 from angulus.models.spec import InputSpec
 
-BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 100: (3, 13, 30, 3)}
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 100: (3, 13, 30, 3), 200: (6, 26, 60, 6)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class IResNet:
-    """IResNet-18, -34, -50 or -100 for any input size; the last linear layer follows the size.
+    """IResNet-18, -34, -50, -100 or -200 for any input size; the last linear layer follows the size.
 
     dropout: probability before the last linear layer (insightface trains with 0).
-    At 112x112 they have 24, 34, 44 and 65 M weights and 2.6, 4.5, 6.3 and 12.1 G multiply-adds.
+    At 112x112 they have 24, 34, 44, 65 and 119 M weights; the first four take 2.6, 4.5, 6.3 and 12.1 G multiply-adds.
     """
+
+    NORM_EPSILON: ClassVar[float] = 1e-5
 
     depth: int = 50
     embedding_dim: int = 512
@@ -72,6 +75,26 @@ class IResNet100(IResNet):
     depth: int = field(default=100, init=False)
 
 
+@dataclass(frozen=True, kw_only=True)
+class IResNet200(IResNet):
+    """IResNet with 200 layers."""
+
+    depth: int = field(default=200, init=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MagFaceIResNet(IResNet):
+    """IResNet as MagFace's weights want it: batch norms with an epsilon of 2e-5, and BGR pixels over 255.
+
+    IrvingMeng/MagFace, models/iresnet.py and inference/gen_feat.py, which reads by OpenCV.
+    """
+
+    NORM_EPSILON: ClassVar[float] = 2e-5
+
+    depth: int = 100
+    input: InputSpec = field(default_factory=lambda: InputSpec(colour="bgr", mean=0.0, std=255.0))
+
+
 class IResNetModel(EmbeddingModel):
     """The network that `IResNet` describes."""
 
@@ -94,6 +117,9 @@ class IResNetModel(EmbeddingModel):
         self.dropout = nn.Dropout(config.dropout)
         self.fc = nn.Linear(512 * rows * columns, config.embedding_dim)
         self.features = nn.BatchNorm1d(config.embedding_dim)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                module.eps = config.NORM_EPSILON
         self._initialise()
 
     def _initialise(self) -> None:

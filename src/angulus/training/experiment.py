@@ -5,6 +5,7 @@ field is None, `angulus.training.recipe.defaults` fills it from the data and the
 result.
 """
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -26,7 +27,7 @@ class Head:
     filter_above: for noisy labels: other classes whose cosine exceeds this are left alone.
     label_smoothing: share of the target that is spread evenly over all classes.
     from_data: begin with class weights at the mean embedding of each identity under the first network; for a trained
-        backbone (`init`) and new identities.
+        backbone (`init`) and new identities. None does so where there is an `init`.
     update_in_backward: move the class weights inside the backward pass with the rule of `optim`, so that their gradient
         is never whole (saves as much memory as the weights take). Needs another strategy than `dense`, no
         accumulation, and `sharded` where there are several processes.
@@ -45,9 +46,11 @@ class Head:
     sharded: bool = False
     weights_from: Path | None = None
     merged: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    from_data: bool = False
+    from_data: bool | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.weights_from, str):
+            object.__setattr__(self, "weights_from", Path(self.weights_from))
         if self.subcenters < 1:
             raise ValueError(f"subcenters must be at least 1, got {self.subcenters}")
         if self.update_in_backward and not isinstance(self.strategy, (Streamed, Sampled, Fused, Panels, Auto)):
@@ -161,7 +164,7 @@ class Training:
         devices where a run is long enough to pay for it and the compiled network is faster when timed; never on a CPU,
         where compiling takes minutes.
     batch_norm: over several processes, "local" statistics (fast; the first process's are kept), "synchronised",
-        or "frozen" at the values of the start.
+        or "frozen" at the values of the start. None is frozen for weights of `init` and few images, otherwise local.
     sampling: in which order examples are seen.
     cache: keep decoded images in memory: "auto" does when they take less than a quarter of the memory.
     workers: processes that read images when they are not cached.
@@ -177,7 +180,7 @@ class Training:
     float32_precision: Literal["highest", "high"] = "highest"
     layout: Layout = "auto"
     compile: Literal["auto", "on", "off"] | bool = "auto"
-    batch_norm: Literal["local", "synchronised", "frozen"] = "local"
+    batch_norm: Literal["local", "synchronised", "frozen"] | None = None
     sampling: Sampling = field(default_factory=Uniform)
     cache: Literal["auto", "memory", "none"] = "auto"
     workers: int = 0
@@ -227,6 +230,25 @@ HoldOut = Literal["auto", "part", "folds", "nobody"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class FineTuning:
+    """How a network that begins with the weights of `init` is trained. None chooses, without `init` 1 and 0.
+
+    backbone_rate: factor of the learning rate for the network; class weights take the whole rate.
+    head_epochs: for so many epochs at first the class weights move alone: the network stays as it is, its batch norms
+        and dropout as in evaluation.
+    """
+
+    backbone_rate: float | None = None
+    head_epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.backbone_rate is not None and not 0.0 <= self.backbone_rate < math.inf:
+            raise ValueError(f"backbone_rate must be a factor of at least 0, got {self.backbone_rate}")
+        if self.head_epochs is not None and self.head_epochs < 0:
+            raise ValueError(f"head_epochs must be at least 0, got {self.head_epochs}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """How held-out identities are verified.
 
@@ -265,7 +287,9 @@ class Evaluation:
 class Experiment:
     """A whole run. None for model, margin or augment chooses them from the data and the device.
 
-    init: a model file or foreign weights to start the backbone from.
+    init: what the backbone starts from: foreign weights, a saved model or the folder of a run. Where model is None, its
+        network and its input come from there.
+    fine_tuning: how such a backbone is trained.
     """
 
     data: Data
@@ -278,11 +302,21 @@ class Experiment:
     train: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
     init: Path | None = None
+    fine_tuning: FineTuning = field(default_factory=FineTuning)
     out: Path | None = None
     seed: int = 0
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        for name in ("init", "out"):
+            if isinstance(path := getattr(self, name), str):
+                object.__setattr__(self, name, Path(path))
+        tuning = self.fine_tuning
+        if self.init is None and (tuning.backbone_rate not in (None, 1.0) or tuning.head_epochs not in (None, 0)):
+            raise ValueError(
+                "fine_tuning is of a network that begins with weights: name them with init=FILE, or leave fine_tuning "
+                f"out, got backbone_rate {tuning.backbone_rate}, head_epochs {tuning.head_epochs}"
+            )
         is_mixed = isinstance(self.data, UnionData) and (self.data.is_separate or bool(self.data.weights))
         if is_mixed and not isinstance(self.train.sampling, Uniform):
             raise ValueError(

@@ -100,7 +100,8 @@ def from_images(
         if held.any():
             found = embed(model, select(source, np.flatnonzero(held)), batch_size=256, flip=False, device=device)
             means = torch.from_numpy(found.embeddings).to(device)
-            count += start_from(one, means, torch.from_numpy(labels[held]).to(device))
+            length = None if one.margin.free_weights else 1.0  # where the length means nothing but the pace
+            count += start_from(one, means, torch.from_numpy(labels[held]).to(device), length=length)
     return count
 
 

@@ -47,8 +47,9 @@ from angulus.training.plan.strategy_choice import settled, with_advice
 from angulus.training.plan.thread_choice import with_threads
 from angulus.training.recipe.choices import Choice
 from angulus.training.recipe.data_sources import Sources, limited, open_sources
-from angulus.training.recipe.defaults import choose_device, plain_augment, with_choices, with_model
+from angulus.training.recipe.defaults import choose_device, filled, plain_augment, with_choices, with_model
 from angulus.training.recipe.description import NAMES, duration, facts, opening, verified
+from angulus.training.recipe.fine_tuning import with_fine_tuning
 from angulus.training.recipe.first_weights import with_fits
 from angulus.training.recipe.holding_out import advice, counted, fold_runs, told
 from angulus.training.recipe.reasons import reasons
@@ -60,6 +61,7 @@ from angulus.training.step import (
     check_batch_norm,
     check_micro_batches,
     gradients,
+    set_resting,
     settle_order,
     update,
 )
@@ -110,12 +112,13 @@ def train(
         sources = open_sources(experiment, network_of(experiment).input)
         experiment = replace(experiment, evaluation=replace(experiment.evaluation, hold_out=sources.hold_out))
         counts = len(sources.train), len(sources.train.identities)
+        kept = run_folder(filled(experiment, *counts, device)) if resume else None
+        experiment, for_tuning = with_fine_tuning(experiment, counts[0], device, kept)
         experiment, by_rules = with_choices(experiment, *counts, device, model_is_open=is_open)
         model, config = build_model(experiment)
         experiment = replace(experiment, model=config)
-        chosen = reasons(asked, experiment, by_rules, counts[1])
+        chosen = reasons(asked, experiment, (*for_tuning, *by_rules), counts[1])
         folder = run_folder(experiment)
-        kept = folder if resume else None
         experiment, precision = with_precision(experiment, model, device, group=group, folder=kept)
         experiment, layout = with_layout(experiment, model, device, group=group, folder=kept)
         stack.enter_context(threads_of_torch(torch.get_num_threads()))
@@ -182,7 +185,9 @@ class Run:
         )
         margin = in_steps(experiment.margin or Margin(), self.epoch_steps, self.total)
         self.head, self.portions = heads_of(experiment, sources, model.embedding_dim, margin, group, device)
-        self.optimizer = build_optimizer(experiment.optim, self.model, self.head)
+        tuning = experiment.fine_tuning
+        self.optimizer = build_optimizer(experiment.optim, self.model, self.head, tuning)
+        self.resting_steps = self.epoch_steps * (tuning.head_epochs or 0)
         self.guard = FiniteGuard({"backbone": self.model, "head": self.head}, device, group)
         self.augment = plain_augment(experiment)
         self.checkpoints = Checkpoints(folder / "checkpoints", experiment.train.keep_last)
@@ -201,6 +206,7 @@ class Run:
         self.folds: VerificationResult | None = None
         self.told_time, self.warm = False, 0.0
         self.loss: float | None = None
+        self.stage: bool | None = None
         self.feed: Feed | None = None
         self.started = time.perf_counter()
 
@@ -213,12 +219,15 @@ class Run:
             config, images = self.experiment.head, self.sources.train
             with uncompiled(self.experiment.train):
                 begin_classes(config, self.head, self.model, images, self.device, self.group)
+            if self.experiment.init is not None and self.experiment.evaluation.every is not None:
+                self.evaluate()
         recogniser = self.wrapped()
         board = tensorboard(self.experiment, self.folder) if self.group.is_first else None
         self.started, first_step = time.perf_counter(), self.state.step
         with noted() as asked:
             sign = StopSign(asked, self.group)
             for batch in self.remaining():
+                self.settle_stage(recogniser)
                 if self.head.update is not None:
                     self.head.learning_rate = self.rate()
                 output = gradients(
@@ -237,7 +246,9 @@ class Run:
                 if self.device.type == "cpu":
                     self.guard.raise_if_bad(self.sources.train.keys)
                 rate = self.rate()
-                norm = update(self.optimizer, self.model, rate, self.experiment.train.clip_norm)
+                norm = update(
+                    self.optimizer, self.model, rate, self.experiment.train.clip_norm, rests=self.rests(self.state.step)
+                )
                 self.state.step += 1
                 self.tell_time(self.state.step - first_step)
                 if self.is_log_step():
@@ -301,7 +312,20 @@ class Run:
         peak = self.experiment.optim.lr or 0.0
         return learning_rate(self.experiment.learning_rate, peak, self.state.step, self.epoch_steps, self.total)
 
+    def rests(self, step: int) -> bool:
+        """Whether the network stays as it is in this step and the head learns alone."""
+        return step < self.resting_steps
+
     # Parts of the loop
+
+    def settle_stage(self, recogniser: nn.Module) -> None:
+        """Begin the stage of the run to which the next step belongs."""
+        if self.resting_steps == 0 or self.stage == (stage := self.rests(self.state.step)):
+            return
+        self.stage = stage
+        set_resting(recogniser, self.model, self.experiment.train, stage)
+        if self.group.is_first:
+            log.info("the class weights move alone" if stage else "the network moves too")
 
     def wrapped(self) -> nn.Module:
         """The module that is called: compiled and distributed as the recipe says, in training mode."""
@@ -392,7 +416,8 @@ class Run:
         results = judge.judge(embeddings, self.experiment.evaluation, "held-out")
         figures = judge.figures_of(results, "held-out")
         self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
-        log.info("epoch %d: %s on %d people not trained on", self.epoch, verified(figures), self.held_out_people())
+        when = f"epoch {self.epoch}" if self.state.step else "with the weights of init, before training"
+        log.info("%s: %s on %d people not trained on", when, verified(figures), self.held_out_people())
         self.keep_if_best(figures)
 
     def held_out_people(self) -> int:
@@ -426,6 +451,21 @@ class Run:
         log.info("the model that is kept, trained on everybody:")
         return judge.judge_folds(embedded, self.experiment.evaluation)
 
+    def tell_of_start(self, figures: dict[str, float]) -> None:
+        """Say it where training made the weights that it began with worse."""
+        start = next((row for row in self.metrics.rows() if row["step"] == 0 and "held-out/eer" in row), None)
+        if start is None:
+            return
+        _, before = judge.is_better(start, None, self.experiment.evaluation)
+        _, now = judge.is_better(figures, None, self.experiment.evaluation)
+        if now < before:
+            log.warning(
+                "the weights of init were better on the held-out people than the network at the end (EER %.2f %% "
+                "against %.2f %%); best/ holds the best network of the run",
+                100 * start["held-out/eer"],
+                100 * figures["held-out/eer"],
+            )
+
     # Checkpoints
 
     def save(self) -> None:
@@ -442,7 +482,7 @@ class Run:
         found = restore(self.trained, self.checkpoints)
         check_step(self.folder, 0 if found is None else found.step, self.total)
         if self.group.is_first:
-            self.metrics.cut(0 if found is None else found.step, self.total)
+            self.metrics.cut(-1 if found is None else found.step, self.total)
             self.loss = None if found is None else self.metrics.loss_at(found.step, self.total)
             if found is None:
                 log.info("no checkpoint in %s: the run starts at its beginning", self.folder)
@@ -492,6 +532,7 @@ class Run:
             hardest = hardest or judge.galleries(embeddings, source, self.experiment.evaluation)
         self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
         if held_out:
+            self.tell_of_start(figures)
             self.keep_if_best(figures)
         if self.loss is not None:
             figures["loss"] = self.loss

@@ -12,15 +12,23 @@ from torch import nn
 
 from angulus.heads import MarginHead, RowAdamW, RowSGD
 from angulus.heads.strategies.updates import RowRule
-from angulus.training.experiment import SGD, AdamW, LearningRate
+from angulus.training.experiment import SGD, AdamW, FineTuning, LearningRate
 
 
-def parameter_groups(backbone: nn.Module, head: nn.Module, decay: float, decay_all: bool) -> list[dict[str, object]]:
-    """Two groups, with and without weight decay.
+def parameter_groups(
+    backbone: nn.Module, head: nn.Module, decay: float, decay_all: bool, backbone_rate: float | None = None
+) -> list[dict[str, Any]]:
+    """Two groups, with and without weight decay; four where the backbone has a rate or a beginning of its own.
 
     Without: everything with fewer than two dimensions (biases, norms, PReLU slopes, learned scales), unless
     decay_all; the class weights do decay, since it bounds their growth.
+    backbone_rate: factor of the backbone's learning rate, in its groups as "rate"; None keeps it with the head.
     """
+    if backbone_rate is not None:
+        slow = parameter_groups(backbone, nn.Identity(), decay, decay_all)
+        fast = parameter_groups(nn.Identity(), head, decay, decay_all)
+        groups = [*({**group, "rate": backbone_rate} for group in slow), *({**group, "rate": 1.0} for group in fast)]
+        return [group for group in groups if group["params"]]
     heads = [module for module in head.modules() if isinstance(module, MarginHead)]
     moved_elsewhere = {id(one.weight) for one in heads if one.update is not None}
     parameters = [*backbone.parameters(), *head.parameters()]
@@ -30,7 +38,7 @@ def parameter_groups(backbone: nn.Module, head: nn.Module, decay: float, decay_a
     shrinking = [parameter for parameter in trained if decay_all or parameter.ndim >= 2]
     kept = {id(parameter) for parameter in shrinking}
     free = [parameter for parameter in trained if id(parameter) not in kept]
-    groups: list[dict[str, object]] = [{"params": shrinking, "weight_decay": decay}]
+    groups: list[dict[str, Any]] = [{"params": shrinking, "weight_decay": decay}]
     return [*groups, {"params": free, "weight_decay": 0.0}] if free else groups
 
 
@@ -47,9 +55,12 @@ def row_rule(config: SGD | AdamW) -> RowRule:
     return RowAdamW(betas=config.betas, eps=config.eps, weight_decay=decay)
 
 
-def build_optimizer(config: SGD | AdamW, backbone: nn.Module, head: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer of a recipe over backbone and head."""
-    groups = parameter_groups(backbone, head, decay_of(config), config.decay_all)
+def build_optimizer(
+    config: SGD | AdamW, backbone: nn.Module, head: nn.Module, tuning: FineTuning | None = None
+) -> torch.optim.Optimizer:
+    """The optimizer of a recipe over backbone and head. tuning: how the backbone's rate and beginning differ."""
+    backbone_rate = None if tuning is None else separate_rate(tuning)
+    groups = parameter_groups(backbone, head, decay_of(config), config.decay_all, backbone_rate)
     lr = 0.0 if config.lr is None else config.lr
     together = True if can_be_fused(backbone, head) else None
     if isinstance(config, SGD):
@@ -60,6 +71,15 @@ def build_optimizer(config: SGD | AdamW, backbone: nn.Module, head: nn.Module) -
         moving = torch.optim.AdamW(groups, lr=lr, betas=config.betas, eps=config.eps, fused=together)
     moving.register_load_state_dict_pre_hook(in_the_form_of)
     return moving
+
+
+def separate_rate(tuning: FineTuning) -> float | None:
+    """The factor for a backbone that needs groups of its own, None where it moves as the head does.
+
+    One that rests at first does too: torch moves a group in one pass where all or none of it has moved before.
+    """
+    rate = 1.0 if tuning.backbone_rate is None else tuning.backbone_rate
+    return None if rate == 1.0 and not tuning.head_epochs else rate
 
 
 def can_be_fused(*modules: nn.Module) -> bool:

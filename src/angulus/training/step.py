@@ -14,6 +14,7 @@ from angulus.data.loading.batch_loader import slice_of
 from angulus.errors import ConfigError
 from angulus.heads import HeadOutput, MarginHead, Portion, SeparateHeads, ShardedHead
 from angulus.models import EmbeddingModel
+from angulus.training.distributed import freeze_batch_norm
 from angulus.training.experiment import Training
 
 FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
@@ -30,6 +31,8 @@ class Recogniser(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.skips_backbone = False
+        """Whether no gradient goes through the backbone, which rests; its embeddings have one as ever."""
 
     def forward(
         self, images: Tensor, labels: Tensor, step: int, sizes: Sequence[int], portions: Sequence[Portion] = ()
@@ -38,12 +41,19 @@ class Recogniser(nn.Module):
 
         portions: for separate heads, which examples are of which data set.
         """
-        embeddings = self.backbone(images)
+        embeddings = self.embeddings(images)
         if isinstance(self.head, SeparateHeads):
             return self.head(embeddings, labels, portions, step=step)
         if isinstance(self.head, ShardedHead):
             return self.head(embeddings, labels, step=step, batch_sizes=sizes)
         return self.head(embeddings, labels, step=step)
+
+    def embeddings(self, images: Tensor) -> Tensor:
+        if not self.skips_backbone:
+            return self.backbone(images)
+        with torch.no_grad():
+            found = self.backbone(images)
+        return found.requires_grad_()  # an update inside the backward pass waits for it
 
 
 @dataclass(frozen=True)
@@ -204,16 +214,41 @@ def blank_examples(head: object, device: torch.device) -> tuple[Tensor, list[Por
     return torch.tensor(starts, device=device).repeat_interleave(2), portions
 
 
+def set_resting(recogniser: nn.Module, model: EmbeddingModel, config: Training, rests: bool) -> None:
+    """Let the backbone rest while the head learns, or let it learn too.
+
+    At rest it is in evaluation mode. Without processes its backward pass is left out; with them its gradients come
+    and `update` drops them, since DistributedDataParallel waits for them.
+    """
+    model.train(not rests)
+    if config.batch_norm == "frozen":
+        freeze_batch_norm(model)
+    if isinstance(recogniser, Recogniser):
+        recogniser.skips_backbone = rests and averaged_part(recogniser) is None
+
+
 def update(
-    optimizer: torch.optim.Optimizer, backbone: nn.Module, learning_rate: float, clip_norm: float | None
+    optimizer: torch.optim.Optimizer,
+    backbone: nn.Module,
+    learning_rate: float,
+    clip_norm: float | None,
+    *,
+    rests: bool = False,
 ) -> Tensor:
-    """Clip the backbone's gradient, move the parameters, forget the gradients. Returns the gradient's norm."""
+    """Clip the backbone's gradient, move the parameters, forget the gradients. Returns the gradient's norm.
+
+    learning_rate: of each group times its "rate", where it has one.  rests: the backbone stays as it is, with all that
+    the optimizer keeps of it.
+    """
+    if rests:
+        for parameter in backbone.parameters():
+            parameter.grad = None
     if clip_norm is None:
         norm = torch.nn.utils.get_total_norm([one.grad for one in backbone.parameters() if one.grad is not None])
     else:
         norm = torch.nn.utils.clip_grad_norm_(backbone.parameters(), clip_norm)
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = learning_rate * group.get("rate", 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return norm

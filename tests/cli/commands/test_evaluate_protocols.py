@@ -291,7 +291,7 @@ def test_hostile_and_damaged_files_end_in_a_sentence(model, capsys):
     Path("short.npz").write_bytes(Path("a.npz").read_bytes()[:500])
     for command in ("identify", "blufr", "retrieve"):
         assert "short.npz is not a readable .npz" in error_of(capsys, command, "short.npz")
-        assert "is no file of embeddings" in error_of(capsys, command, "model")
+        assert "not a file of embeddings" in error_of(capsys, command, "model")
     bad = people_set().embeddings.copy()
     bad[5] = np.nan
     np.savez("nan.npz", embeddings=bad, labels=people_set().labels)

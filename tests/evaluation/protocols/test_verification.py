@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from real_data import SHARED, needs_shared
 from reference import verification as oracle
 
@@ -131,3 +132,40 @@ def test_known_figures_on_stored_lfw_embeddings(protocol, percent):
     result = verify(found, pairs, protocol=protocol)
     assert 100 * result.accuracy.mean == pytest.approx(percent, abs=0.03)
     assert (result.genuine, result.impostors, len(result.accuracy.folds)) == (3000, 3000, 10)
+
+
+def own_vectors():
+    random = np.random.default_rng(3)
+    labels = np.repeat(np.arange(8), 4)
+    return (random.normal(size=(8, 16))[labels] + random.normal(size=(32, 16))).astype(np.float32), labels
+
+
+def test_arrays_and_tensors_with_labels_are_a_set():
+    vectors, labels = own_vectors()
+    wanted = verify(EmbeddingSet(embeddings=vectors, labels=labels)).as_dict()
+    names = [f"person {label}" for label in labels]
+    tensor = torch.tensor(vectors, requires_grad=True)
+    for given in (labels, labels.tolist(), torch.tensor(labels), names, np.array(names)):
+        for embeddings in (vectors, tensor, vectors.tolist(), vectors.astype(float)):
+            assert {**verify(embeddings, given).as_dict(), "fingerprint": ""} == {**wanted, "fingerprint": ""}
+    assert verify(vectors, labels=labels).as_dict() == wanted
+    assert verify(EmbeddingSet(embeddings=vectors), labels).as_dict() == wanted
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((own_vectors()[0],), ("need labels",)),
+        (("people.npz", [0]), ("EmbeddingSet.load('people.npz')",)),
+        ((own_vectors()[0], [0, 1]), ("labels", "32", "2")),
+        ((own_vectors()[0], np.arange(32) / 2), ("labels", "whole numbers", "float64")),
+        ((own_vectors()[0], 3), ("labels",)),
+        ((np.arange(4), [0, 0, 1, 1]), ("[images, dimensions]", "[4]")),
+        (([[1.0, 2.0], [3.0]], [0, 1]), ("[images, dimensions]",)),
+        ((None, [0, 1]), ("numbers", "NoneType")),
+    ],
+)
+def test_what_is_no_set_is_said(arguments, words):
+    with pytest.raises(EvaluationError) as caught:
+        verify(*arguments)
+    assert all(word in str(caught.value) for word in words), caught.value

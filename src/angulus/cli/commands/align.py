@@ -33,8 +33,9 @@ def align(
     """Find the faces on photos and cut them out, eyes, nose and mouth at the same places in every crop.
 
     OUT gets the crops in the folders and under the names of the photos, manifest.csv (where each crop comes from, box,
-    landmarks, score, which face was taken and why), and lists of photos without a face and of unreadable files. Given
-    again, the command goes on where it was.
+    landmarks, score, which face was taken and why), and lists of photos without a face, of unreadable files and of
+    files that are no photos. Of an animation the first frame is taken; HEIC needs pillow-heif. Given again, the command
+    goes on where it was.
 
     Parameters
     ----------
@@ -65,7 +66,8 @@ def align(
     jobs
         Processes, each with one thread; left out, one for each core that may be used (one on a GPU).
     sheet
-        The contact sheet, PNG; left out, OUT_contact.png beside OUT.
+        The contact sheet, PNG; left out, OUT_contact.png beside OUT. A page of the same name, .html, shows every crop
+        with its name and its score.
     sheet_crops
         How many crops it shows; those whose landmarks fit the template worst come first.
     no_sheet
@@ -78,8 +80,8 @@ def align(
     page = None if no_sheet else sheet or out.with_name(f"{out.name}_contact.png")
     check_outside(out, photos)
     check_outside(page, photos)
-    check_output(figures.json, page)
-    from angulus.cli.printing.alignment_account import save_sheet, told
+    check_output(figures.json, page, None if page is None else page.with_suffix(".html"))
+    from angulus.cli.printing.alignment_account import save_page, save_sheet, told
     from angulus.faces import AlignOptions, DetectorChoice, align_folder, template_named
 
     place = device_named(device)
@@ -93,6 +95,7 @@ def align(
     crops = [out / crop.path for crop in done.worst_first()[:sheet_crops]]
     if page is not None and crops:
         save_sheet(page, crops)
+        save_page(page.with_suffix(".html"), out, done)
     counts = done.counts()
-    print(told(counts, done.seconds, out, page if crops else None))
+    print(told(counts, done.seconds, out, page if crops else None, done.ignored))
     figures.save({"photos_folder": str(photos), "out": str(out), **counts, "seconds": round(done.seconds, 2)})

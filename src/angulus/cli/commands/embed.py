@@ -55,6 +55,7 @@ def embed(
     """
     check_output(figures.json, out)
     from angulus.cli.inputs.models_and_images import LooseImages, open_images, open_model
+    from angulus.cli.inputs.words.known_people import marked
     from angulus.extract import embed as embed_images
     from angulus.inference.passes import Passes
 
@@ -78,6 +79,7 @@ def embed(
         )
     if isinstance(source, LooseImages):
         embeddings = replace(embeddings, labels=None, identities=None)
+    embeddings = marked(embeddings, model)
     if stamp:
         embeddings = opened.stamped(embeddings)
     embeddings.save(out)

@@ -1,12 +1,14 @@
 """Scores with their people, from a set of embeddings, as a calibration and a paired test need them."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from angulus.embeddings import EmbeddingSet, View
 from angulus.errors import EvaluationError
 from angulus.evaluation import CalibratedThreshold, Pairs, SubjectScores, calibrate_threshold
+from angulus.evaluation.protocols.one_person_twice import ALIKE, notes_on_alike
 from angulus.evaluation.rates.all_pairs import all_pairs
 from angulus.evaluation.scores.cosines import pair_scores
 from angulus.evaluation.scores.people import people_of_pairs
@@ -15,6 +17,15 @@ from angulus.evaluation.uncertainty.replicates import needed_tail
 from angulus.evaluation.uncertainty.score_meaning import ScoreMeaning, drawn_scores, meaning_of_scores
 
 MOST_TAIL = 20_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibrated:
+    """A calibrated threshold, what a score means (None where that cannot be had), and what is odd about the pairs."""
+
+    threshold: CalibratedThreshold
+    meaning: ScoreMeaning | None
+    notes: tuple[str, ...] = ()
 
 
 def subject_scores(embeddings: EmbeddingSet, pairs: Pairs | None, far: float, view: View) -> SubjectScores:
@@ -57,8 +68,8 @@ def calibrated_on(
     fpir: float | None,
     view: View,
     seed: int,
-) -> tuple[CalibratedThreshold, ScoreMeaning | None]:
-    """The threshold for a target, chosen on half of the people, and what a score means."""
+) -> Calibrated:
+    """The threshold for a target, chosen on half of the people, what a score means, and what is odd about the pairs."""
     scores = subject_scores(embeddings, pairs, far, view)
     found = replace(calibrate_threshold(scores, far, seed=seed), gallery=gallery, target_fpir=fpir)
     if pairs is None:
@@ -68,4 +79,14 @@ def calibrated_on(
     else:
         values = pair_scores(embeddings.unit(view), pairs)
         people = people_of_pairs(embeddings, pairs) or (np.empty(0, np.int64),) * 2
-    return found, meaning_of_scores(values, pairs.same, *people, seed=seed)
+    meaning = meaning_of_scores(values, pairs.same, *people, seed=seed)
+    return Calibrated(threshold=found, meaning=meaning, notes=_alike(embeddings, scores, values, pairs))
+
+
+def _alike(
+    embeddings: EmbeddingSet, scores: SubjectScores, values: NDArray[np.float32], pairs: Pairs
+) -> tuple[str, ...]:
+    """The note on two people who score as one: all are counted, and those of the pairs at hand are named."""
+    other, count = ~pairs.same, int((scores.tail > ALIKE).sum())
+    rows = (pairs.left[other], pairs.right[other])
+    return notes_on_alike(embeddings, values[other], *rows, scores.impostors, count=count)

@@ -133,6 +133,7 @@ def _without_images(what: Path) -> str:
 def _embedded(model: Path, images: Path, pairs: Path | None, edits: Edits, use: EmbeddingUse, said: Said) -> Compared:
     """The images that are compared, through the model."""
     from angulus.cli.inputs.models_and_images import open_images, open_model
+    from angulus.cli.inputs.words.known_people import marked
     from angulus.cli.terminal import image_progress
     from angulus.data import select
     from angulus.extract import embed
@@ -156,7 +157,7 @@ def _embedded(model: Path, images: Path, pairs: Path | None, edits: Edits, use: 
         )
     if images.suffix == ".bin":
         found = replace(found, labels=None, identities=None)  # a .bin does not say who is shown
-    return Compared(embeddings=found, pairs=listed, facts=facts, source=source)
+    return Compared(embeddings=marked(found, model), pairs=listed, facts=facts, source=source)
 
 
 def _of_bin(path: Path, spec: Any, fit: Fit) -> "tuple[Source, Pairs]":

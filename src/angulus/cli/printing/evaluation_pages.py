@@ -36,20 +36,26 @@ def search_page(
     result: Identification,
     confidence: SearchConfidence | None,
     facts: Mapping[str, str],
+    notes: Sequence[str] = (),
 ) -> None:
     """A search, with its CMC at many ranks."""
     if path is not None:
         curve = cmc(found, [k for k in CURVE if k <= result.gallery]) if result.known else ()
         search = Search(result=result, curve=curve, confidence=confidence)
-        _write(path, f"Search: {result.name}", [], facts=facts, sections=Sections(searches=[search]))
+        _write(path, f"Search: {result.name}", [], notes=notes, facts=facts, sections=Sections(searches=[search]))
 
 
 def calibration_page(
-    path: Path | None, embeddings: Path, result: CalibratedThreshold, facts: Mapping[str, str]
+    path: Path | None,
+    embeddings: Path,
+    result: CalibratedThreshold,
+    facts: Mapping[str, str],
+    notes: Sequence[str] = (),
 ) -> None:
     """A threshold that was chosen on half of the people."""
     if path is not None:
-        _write(path, f"Calibration: {embeddings.stem}", [], facts=facts, sections=Sections(calibrated=[result]))
+        sections = Sections(calibrated=[result])
+        _write(path, f"Calibration: {embeddings.stem}", [], notes=notes, facts=facts, sections=sections)
 
 
 def comparison_page(

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
-from angulus.embeddings import EmbeddingSet, View
+from angulus.embeddings import EmbeddingSet, View, as_set
 from angulus.errors import EvaluationError
+from angulus.evaluation.protocols.one_person_twice import ALIKE, notes_on_alike
 from angulus.evaluation.rates.all_pairs import AllPairs, all_pairs
 from angulus.evaluation.rates.folds import (
     FoldedAccuracy,
@@ -19,6 +21,7 @@ from angulus.evaluation.rates.folds import (
     folded_cosines,
     protocol_view,
 )
+from angulus.evaluation.rates.plain_numbers import plain
 from angulus.evaluation.rates.roc import (
     ACCEPT_RULE,
     EqualErrorRate,
@@ -32,10 +35,11 @@ from angulus.evaluation.rates.roc import (
     tars_at_fars,
 )
 from angulus.evaluation.rates.step_costs import Costs, costs_of
-from angulus.evaluation.scores.cosines import Scores, all_pair_scores, check_kinds, checked_labels
+from angulus.evaluation.scores.cosines import Scores, all_pair_scores, check_kinds, checked_labels, hardest_pairs
 from angulus.evaluation.scores.fingerprint import fingerprint_of
 from angulus.evaluation.scores.pairs import Pairs
 from angulus.evaluation.scores.people import people_of_pairs
+from angulus.evaluation.scores.streaming.steps import bins_of
 from angulus.evaluation.uncertainty.bootstrap import Bootstrap
 from angulus.evaluation.uncertainty.verification_intervals import (
     MOST_TAIL,
@@ -45,6 +49,7 @@ from angulus.evaluation.uncertainty.verification_intervals import (
     wanted_fars,
 )
 
+Labels = Sequence[int] | Sequence[str] | NDArray[Any] | Tensor
 DEFAULT_FARS = (1e-1, 1e-2, 1e-3, 1e-4)
 # More pairs than these are counted block by block instead of held in memory; the figures are the same.
 MOST_IN_MEMORY = 20_000_000
@@ -125,9 +130,10 @@ class VerificationResult:
 
 
 def verify(
-    embeddings: EmbeddingSet,
-    pairs: Pairs | None = None,
+    embeddings: EmbeddingSet | ArrayLike | Tensor,
+    pairs: Pairs | Labels | None = None,
     *,
+    labels: Labels | None = None,
     protocol: Protocol = "plain",
     view: View | None = None,
     fars: Sequence[float] = DEFAULT_FARS,
@@ -138,18 +144,25 @@ def verify(
 ) -> VerificationResult:
     """Accuracy over folds, TAR at FAR, EER, AUC, ROC and histogram of a pair list, or of all pairs without one.
 
+    embeddings: a set, or an array or tensor [n, d], of any norm. pairs: a list of pairs. labels: [n], whole numbers or
+    names, in a list, an array or a tensor; they may stand in the place of pairs: `verify(array, labels)`.
     view: which embedding the protocol "plain" compares; left out, the sum of plain and mirrored image where the set has
     mirrored images. The named protocols have their own (see `verification`). All pairs need labels and the protocol
     "plain". Accuracy needs two folds or more and is left out with a note where they are not there; a named protocol
     without folds is an error. intervals: True for all that can be had, None for those that take seconds (see
     `confidence`); bootstrap: how. costs: minDCF and min Cllr too.
     """
+    if pairs is not None and not isinstance(pairs, Pairs):
+        if labels is not None:
+            raise EvaluationError(f"verify takes pairs and labels, got {type(pairs).__name__} for the pairs")
+        pairs, labels = None, pairs
+    embeddings = as_set(embeddings, cast(ArrayLike, labels))
     view = protocol_view(protocol, view, embeddings)
     if pairs is None:
-        scores, confidence = verified_set(embeddings, protocol, view, fars, intervals, bootstrap or Bootstrap())
+        scores, confidence, alike = verified_set(embeddings, protocol, view, fars, intervals, bootstrap or Bootstrap())
         accuracy = None
     else:
-        scores, accuracy, confidence = verified_list(
+        scores, accuracy, confidence, alike = verified_list(
             embeddings, pairs, protocol, view, fars, intervals, bootstrap or Bootstrap()
         )
     figures = figures_counted(scores, fars) if isinstance(scores, AllPairs) else figures_of(scores, fars)
@@ -163,7 +176,7 @@ def verify(
         costs=costs_of(scores) if costs else None,
         confidence=confidence,
         fingerprint=fingerprint_of(embeddings, pairs),
-        notes=() if pairs is None else notes_on(embeddings, pairs),
+        notes=(*(() if pairs is None else notes_on(embeddings, pairs)), *alike),
         **figures,
     )
 
@@ -175,20 +188,50 @@ def verified_set(
     fars: Sequence[float],
     intervals: bool | None,
     bootstrap: Bootstrap,
-) -> tuple[Scores | AllPairs, Confidence | None]:
-    """The scores of all pairs of a labelled set, and their intervals where these are asked for."""
+) -> tuple[Scores | AllPairs, Confidence | None, tuple[str, ...]]:
+    """The scores of all pairs of a labelled set, their intervals where these are asked for, and notes."""
     if embeddings.labels is None:
-        raise EvaluationError("all pairs of a set need labels, and these embeddings have none; give a pair list")
+        raise EvaluationError(
+            "all pairs of a set need labels, and these embeddings have none; give labels [n], one for each embedding,"
+            " or a pair list"
+        )
     if protocol != "plain":
         raise EvaluationError(f"protocol {protocol!r} needs a pair list with folds; all pairs use the protocol 'plain'")
     vectors, labels = embeddings.unit(view), embeddings.labels
     if intervals is False:
-        return scores_of_all(vectors, labels, fars), None
+        plain = scores_of_all(vectors, labels, fars)
+        return plain, None, alike_of_scores(embeddings, vectors, plain)
     found = all_pairs(vectors, labels, fars=fars, tail=tail_of_set(labels, fars, bool(intervals)))
     confidence = confidence_of_all(found, labels, fars, bootstrap, bool(intervals))
+    alike = alike_of_all(embeddings, found)
     if len(found.kept.tail) == found.impostors:  # all scores are here, so that nothing needs to be counted in steps
-        return Scores(found.kept.genuine, found.kept.tail), confidence
-    return found, confidence
+        return Scores(found.kept.genuine, found.kept.tail), confidence, alike
+    return found, confidence, alike
+
+
+def alike_of_all(embeddings: EmbeddingSet, found: AllPairs) -> tuple[str, ...]:
+    """The note on two people who score as one, from the tail that a pass over all pairs has kept."""
+    kept, count = found.kept, None
+    known = slice(len(kept.tail_left))  # without intervals scores are kept, not whose they are
+    if not len(kept.tail_left) or (kept.tail[0] > ALIKE and len(kept.tail) < found.impostors):
+        count = int(found.above[int(bins_of(np.array([ALIKE], np.float32))[0])])  # not all of them are kept
+    rows = (kept.tail_left, kept.tail_right)
+    return notes_on_alike(embeddings, kept.tail[known], *rows, found.impostors, count=count)
+
+
+def alike_of_scores(
+    embeddings: EmbeddingSet, vectors: NDArray[np.float32], scores: Scores | AllPairs
+) -> tuple[str, ...]:
+    """The same of scores without their rows: a few pairs are looked for where the scores show that there are some."""
+    if isinstance(scores, AllPairs):
+        return alike_of_all(embeddings, scores)
+    count = len(scores.impostor) - int(np.searchsorted(scores.impostor, np.float32(ALIKE), side="right"))
+    if not count:
+        return ()
+    pairs = hardest_pairs(vectors, labels=embeddings.labels, count=min(count, 3))[1]
+    found, left, right = ([getattr(pair, name) for pair in pairs] for name in ("score", "left", "right"))
+    values = np.array(found, np.float32)
+    return notes_on_alike(embeddings, values, left, right, len(scores.impostor), count=count)
 
 
 def tail_of_set(labels: NDArray[np.int64], fars: Sequence[float], everything: bool) -> int:
@@ -206,8 +249,8 @@ def verified_list(
     fars: Sequence[float],
     intervals: bool | None,
     bootstrap: Bootstrap,
-) -> tuple[Scores, FoldedAccuracy | None, Confidence | None]:
-    """The scores of listed pairs, accuracy over their folds, and intervals where asked for and the people are known."""
+) -> tuple[Scores, FoldedAccuracy | None, Confidence | None, tuple[str, ...]]:
+    """The scores of listed pairs, accuracy over their folds, intervals where asked for and the people known, notes."""
     accuracy = None
     pairs.check_rows(len(embeddings))
     check_kinds(int(pairs.same.sum()), int((~pairs.same).sum()), _folds_of(pairs))
@@ -217,19 +260,21 @@ def verified_list(
         cosines = folded_cosines(embeddings, pairs, protocol=protocol, view=view)
     else:
         accuracy, cosines = folded_accuracy(embeddings, pairs, protocol=protocol, view=view)
-    scores = Scores.of_pairs(cosines, pairs)
+    scores, other = Scores.of_pairs(cosines, pairs), ~pairs.same
+    rows = (pairs.left[other], pairs.right[other])
+    alike = notes_on_alike(embeddings, cosines[other], *rows, int(other.sum()))
     if intervals is False:
-        return scores, accuracy, None
+        return scores, accuracy, None, alike
     people = people_of_pairs(embeddings, pairs)
     if people is None:
         note = "no intervals: neither labels nor folders say who is in the images of the pair list"
-        return scores, accuracy, Confidence(people=0, level=bootstrap.level, points=(), notes=(note,))
+        return scores, accuracy, Confidence(people=0, level=bootstrap.level, points=(), notes=(note,)), alike
     confidence = confidence_of_pairs(
         *(cosines, pairs, people),
         correct=None if accuracy is None else decided_rightly(accuracy, cosines, pairs),
         **{"fars": fars, "eer": equal_error_rate(scores).rate, "options": bootstrap, "everything": bool(intervals)},
     )
-    return scores, accuracy, confidence
+    return scores, accuracy, confidence, alike
 
 
 def notes_on(embeddings: EmbeddingSet, pairs: Pairs) -> tuple[str, ...]:
@@ -298,4 +343,5 @@ def _point_line(point: OperatingPoint) -> str:
     accepts = f"{point.false_accepts:,} of {point.impostors:,}"
     trues = f"{point.true_accepts:,} of {point.genuine:,}"
     remark = "" if point.resolved else "  (too few impostor pairs for this FAR)"
-    return f"{point.target:9g}    {point.tar:9.2%}  {point.threshold:9.4f}  {accepts:>16}  {trues:>18}{remark}"
+    far = plain(point.target or 0.0)
+    return f"{far:>9}    {point.tar:9.2%}  {point.threshold:9.4f}  {accepts:>16}  {trues:>18}{remark}"

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from angulus.embeddings.columns import array_of
 from angulus.errors import EvaluationError
 from angulus.evaluation.scores.search import SearchResult, search_gallery
 from angulus.evaluation.scores.vectors import VectorBlocks
@@ -220,7 +221,7 @@ def rate_search(
     return Identification(
         name=name,
         gallery=found.gallery,
-        subjects=len(np.unique(np.asarray(gallery_labels))),
+        subjects=len(np.unique(array_of(gallery_labels))),
         distractors=found.distractors,
         known=known,
         unknown=unknown,
@@ -235,7 +236,7 @@ def first_image_gallery(labels: ArrayLike) -> tuple[NDArray[np.int64], NDArray[n
     Gallery: the first image of each person with two or more. Probes: all other images; those of people with a single
     image are unknown.
     """
-    values = np.asarray(labels)
+    values = array_of(labels)
     _, first, counts = np.unique(values, return_index=True, return_counts=True)
     gallery = np.sort(first[counts > 1]).astype(np.int64)
     return gallery, np.setdiff1d(np.arange(len(values), dtype=np.int64), gallery)

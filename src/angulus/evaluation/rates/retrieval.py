@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from angulus.embeddings import EmbeddingSet, View
+from angulus.embeddings import EmbeddingSet, View, as_set
 from angulus.errors import EvaluationError
 from angulus.evaluation.rates.ranking import (
     PRECISION_FORMS,
@@ -137,7 +137,8 @@ def retrieve(
     Raises EvaluationError for sets without labels, a gallery of one person, cameras that a rule needs, unlike
     dimensions and zero embeddings.
     """
-    found = queries if gallery is None else gallery
+    queries = as_set(queries)
+    found = queries if gallery is None else as_set(gallery)
     task = search_task(queries, gallery, rule)
     people = np.unique(task.gallery_labels[task.gallery_labels >= 0])
     if len(people) == 1 and (task.query_labels == people[0]).any():

@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from angulus.errors import EvaluationError
 from angulus.evaluation.protocols.verification import VerificationResult
 from angulus.evaluation.rates.identification import Identification, RankPoint
+from angulus.evaluation.rates.plain_numbers import one_in, percent, plain, span
 from angulus.evaluation.rates.roc import OperatingPoint
-from angulus.evaluation.report.deployment import advised_point, deployment_rows, deployment_sentence, few_people
+from angulus.evaluation.report.deployment import deployment_note, deployment_rows, few_people, strictest_point
+from angulus.evaluation.report.glossary import fitting
 from angulus.evaluation.report.plots import COLOURS, Line, cmc_plot, det_plot, histogram_plot, line_plot, roc_plot
 from angulus.evaluation.report.png import png_address
+from angulus.evaluation.report.recommendation import of_calibration, recommended
 from angulus.evaluation.uncertainty.breakdown import Breakdown
 from angulus.evaluation.uncertainty.calibration import CalibratedThreshold
 from angulus.evaluation.uncertainty.comparison import Comparison
@@ -35,6 +38,16 @@ _PROTOCOL_TEXT = {
     "insightface": "plain and mirrored embedding added, then normalised; squared distance, thresholds from 0 to 4 by"
     " 0.01, chosen on nine folds and tried on the tenth.",
 }
+
+_GLOSSARY_PLACE = "<!-- glossary -->"
+_GLOSSARY = """{% if words %}
+<h2>How to read this page</h2>
+<dl>
+{% for term, text in words %}
+<dt>{{ term }}</dt><dd>{{ text }}</dd>
+{% endfor %}
+</dl>
+{% endif %}"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -119,29 +132,33 @@ def render_report(
     from jinja2 import Environment, StrictUndefined  # here, so that evaluation itself needs numpy alone
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["percent"] = _percent
+    environment.filters["percent"] = percent
     environment.filters["png"] = png_address
-    environment.filters["span"] = _span
-    environment.filters["rate"] = _rate
+    environment.filters["span"] = span
+    environment.filters["plain"] = plain
+    environment.filters["one_in"] = one_in
     drawn = [result for result in results if len(result.roc)]
     shown = sections or Sections()
     curves_of_searches = [(search.result.name or "search", search.curve) for search in shown.searches if search.curve]
     template = environment.from_string(files("angulus.evaluation.report").joinpath("page.html.j2").read_text("utf-8"))
-    return template.render(
+    page = template.render(
         title=title,
         results=[_shown(result, index) for index, result in enumerate(results)],
-        deployed=_deployed(results),
+        deployed=_deployed(results, shown.calibrated),
+        calibrated=[(found, of_calibration(found)) for found in shown.calibrated],
         roc=roc_plot(drawn) if drawn else "",
         det=det_plot(drawn) if drawn else "",
         loss=_loss_plot(curves or {}),
         runs=[(name, index % COLOURS) for index, name in enumerate(curves or {})],
-        protocols={result.protocol: _PROTOCOL_TEXT[result.protocol] for result in results},
         galleries=galleries,
         notes=notes,
         facts=facts or {},
         sections=shown,
         cmc=cmc_plot(curves_of_searches) if curves_of_searches else "",
     )
+    protocols = {result.protocol: _PROTOCOL_TEXT[result.protocol] for result in results}
+    words = environment.from_string(_GLOSSARY).render(words=fitting(page, protocols.items()))
+    return page.replace(_GLOSSARY_PLACE, words)
 
 
 def _shown(result: VerificationResult, index: int) -> dict[str, Any]:
@@ -154,13 +171,16 @@ def _shown(result: VerificationResult, index: int) -> dict[str, Any]:
     }
 
 
-def _deployed(results: Sequence[VerificationResult]) -> list[dict[str, Any]]:
+def _deployed(
+    results: Sequence[VerificationResult], calibrated: Sequence[CalibratedThreshold] = ()
+) -> list[dict[str, Any]]:
     """What the first block shows: all pairs, where a page has such results, since a list holds fewer impostors."""
     chosen = [(index, result) for index, result in enumerate(results) if result.compared == "all pairs"]
     return [
         {
             **{"name": result.name or f"result {index + 1}", "style": index % COLOURS, "figures": result},
-            **{"rows": deployment_rows(result), "sentence": deployment_sentence(result), "few": few_people(result)},
+            **{"rows": deployment_rows(result), "few": few_people(result)},
+            **{"advice": recommended(result, calibrated), "note": "" if calibrated else deployment_note(result)},
         }
         for index, result in chosen or list(enumerate(results))
     ]
@@ -168,14 +188,14 @@ def _deployed(results: Sequence[VerificationResult]) -> list[dict[str, Any]]:
 
 def _thresholds(result: VerificationResult) -> list[tuple[float, str]]:
     point = _middle_point(result)
-    marks = [(result.eer.threshold, f"EER {_percent(result.eer.rate)}")]
-    return marks if point is None else [*marks, (point.threshold, f"FAR {point.target:g}")]
+    marks = [(result.eer.threshold, f"EER {percent(result.eer.rate)}")]
+    return marks if point is None else [*marks, (point.threshold, f"FAR {plain(point.target or 0.0)}")]
 
 
 def _middle_point(result: VerificationResult) -> OperatingPoint | None:
     """The smallest FAR asked for that the set resolves, by its intervals where there are some: the one to quote."""
     if result.confidence is not None and result.confidence.points:
-        return advised_point(result)
+        return strictest_point(result)
     resolved = [point for point in result.points if point.resolved]
     return resolved[-1] if resolved else None
 
@@ -188,18 +208,3 @@ def _loss_plot(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         x, y = ([float(row[key]) for row in rows[::stride]] for key in ("step", "loss"))
         lines.append(Line(name=name, x=x, y=y, style=index))
     return line_plot("Training loss", lines, x_label="step", y_label="loss") if any(line.x for line in lines) else ""
-
-
-def _percent(rate: float) -> str:
-    """Two digits after the point; more near 0 and 100 %, so that a rare error is not rounded away."""
-    tail = min(rate, 1 - rate)
-    return f"{rate:.2%}" if tail >= 1e-4 or tail == 0 else f"{rate:.4%}"
-
-
-def _span(interval: Any) -> str:
-    """The ends of an interval in percent; two digits after the point, or two that count where a rate is tiny."""
-    return f"{_rate(interval.low).rstrip('%')} to {_rate(interval.high)}"
-
-
-def _rate(value: float) -> str:
-    return f"{value:.2%}" if value >= 1e-3 or value == 0 else f"{100 * value:.2g}%"

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from angulus.embeddings.columns import array_of
 from angulus.errors import EvaluationError
 from angulus.evaluation.scores.mates import Mates
 from angulus.evaluation.scores.vectors import (
@@ -96,7 +97,7 @@ def search_gallery(
     if top < 1:
         raise EvaluationError(f"top must be at least 1, got {top}")
     unit = checked_unit("probes", probes)
-    gallery = np.asarray(gallery)
+    gallery = array_of(gallery)
     labels = _checked_labels(probe_labels, len(unit), gallery_labels, len(gallery))
     mates = Mates(labels[0], top)
     queries = on_device(unit, device)
@@ -215,7 +216,7 @@ def _checked_labels(
     if probe_labels is None or gallery_labels is None:
         return np.zeros(probes, dtype=np.int64), np.full(gallery, -1, dtype=np.int64), False
     for name, labels, count in (("probe", probe_labels, probes), ("gallery", gallery_labels, gallery)):
-        values = np.asarray(labels)
+        values = array_of(labels)
         if values.shape != (count,) or not (np.issubdtype(values.dtype, np.integer) or values.size == 0):
             raise EvaluationError(
                 f"{name}_labels must be whole numbers, one for each of {count} rows, got {values.dtype}"
@@ -226,7 +227,7 @@ def _checked_labels(
             raise EvaluationError(
                 f"{name}_labels must be at least 0, got {values[row]} in row {row}; leave such rows out"
             )
-    return np.asarray(probe_labels, dtype=np.int64), np.asarray(gallery_labels, dtype=np.int64), True
+    return array_of(probe_labels).astype(np.int64), array_of(gallery_labels).astype(np.int64), True
 
 
 def _result(mates: Mates, stream: Stream, gallery: int) -> SearchResult:

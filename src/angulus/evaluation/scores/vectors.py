@@ -8,6 +8,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from angulus.embeddings.columns import array_of
 from angulus.errors import EvaluationError
 
 # One array [rows, d], memory-mapped ones included, or several that are searched one after the other.
@@ -22,7 +23,7 @@ def checked_unit(name: str, values: ArrayLike, *, width: int | None = None, firs
 
     first_row: the number of the first row in messages, for a block out of a larger array.
     """
-    vectors = np.asarray(values)
+    vectors = array_of(values)
     if vectors.ndim != 2 or vectors.shape[1] == 0 or (width is not None and vectors.shape[1] != width):
         wanted = "dimensions" if width is None else width
         raise EvaluationError(f"{name} must have the shape [rows, {wanted}], got {list(vectors.shape)}")

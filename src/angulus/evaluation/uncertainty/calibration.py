@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from angulus.errors import EvaluationError
 from angulus.evaluation.rates.likelihood import read_fields
 from angulus.evaluation.rates.logits import inverse_logit, logit
+from angulus.evaluation.rates.plain_numbers import plain, span, text
 from angulus.evaluation.scores.subjects import SubjectScores
 from angulus.evaluation.uncertainty.bootstrap import FEW, Bootstrap
 from angulus.evaluation.uncertainty.intervals import Interval, student_quantile
@@ -53,6 +54,16 @@ class CalibratedThreshold:
     target_fpir: float | None = None
     note: str = ""
 
+    @property
+    def expected_span(self) -> Interval:
+        """`expected` as an interval around the target."""
+        return _around(self.target, self.expected, self.achieved.level)
+
+    @property
+    def predicted_span(self) -> Interval:
+        """`predicted` as an interval around the target."""
+        return _around(self.target, self.predicted, self.achieved.level)
+
     def accepts(self, scores: ArrayLike) -> NDArray[np.bool_]:
         """Which scores are accepted: those greater than the threshold."""
         return np.asarray(scores, dtype=np.float64) > self.threshold
@@ -83,15 +94,16 @@ class CalibratedThreshold:
     def table(self) -> str:
         """The figures as lines of text."""
         chance = f"{100 * self.achieved.level:g} %"
-        aim = f"FAR {self.target:g}" + (f" (FPIR {self.target_fpir:g}, gallery {self.gallery})" if self.gallery else "")
+        far = plain(float(f"{self.target:.3g}"))
+        aim = f"FAR {far}" + (f" (FPIR {self.target_fpir:g}, gallery {self.gallery})" if self.gallery else "")
         return "\n".join(
             [
                 f"threshold {self.threshold:.4f} for {aim}, chosen on {self.choosing_people:,} people"
                 f" ({chance}: {self.threshold_low:.4f} to {self.threshold_high:.4f})",
-                f"FAR on {self.reporting_people:,} other people {_span(self.achieved.estimate, self.achieved)}",
-                f"TAR on these people {self.tar.text()}",
-                f"expect of the true FAR {self.expected[0]:.2e} to {self.expected[1]:.2e}, of a FAR measured on as many"
-                f" people {self.predicted[0]:.2e} to {self.predicted[1]:.2e} ({chance})",
+                f"FAR on {self.reporting_people:,} other people {text(self.achieved.estimate, self.achieved)}",
+                f"TAR on these people {text(self.tar.estimate, self.tar)}",
+                f"expect of the true FAR {span(self.expected_span)}, of a FAR measured on as many people"
+                f" {span(self.predicted_span)} ({chance})",
                 *([self.note] if self.note else []),
             ]
         )
@@ -185,5 +197,5 @@ def fpir_of_far(far: float, gallery: int) -> float:
     return -math.expm1(math.log1p(-far) * gallery)
 
 
-def _span(rate: float, interval: Interval) -> str:
-    return f"{rate:.2e} ({interval.low:.2e} to {interval.high:.2e})"
+def _around(target: float, ends: tuple[float, float], level: float) -> Interval:
+    return Interval(estimate=target, low=ends[0], high=ends[1], level=level, method="logit-t")

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from angulus.errors import EvaluationError
+from angulus.evaluation.rates.plain_numbers import plain
 from angulus.evaluation.scores.subjects import SubjectScores, Weights
 from angulus.evaluation.uncertainty.bootstrap import FEW, Bootstrap, bounded, complement, finish, of_units
 from angulus.evaluation.uncertainty.intervals import Interval
@@ -64,7 +65,8 @@ class TarInterval:
         if self.resolved:
             return ""
         return (
-            f"this set cannot resolve FAR {self.target:g}: the smallest FAR it can resolve is {self.smallest_far:.1e}"
+            f"this set cannot resolve FAR {plain(self.target)}: the smallest FAR it can resolve is "
+            f"{plain(float(f'{self.smallest_far:.1g}'))}"
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from angulus.errors import EvaluationError
 from angulus.evaluation.rates.all_pairs import MOST_TAIL as MOST_KEPT
 from angulus.evaluation.rates.all_pairs import AllPairs
+from angulus.evaluation.rates.plain_numbers import plain, text
 from angulus.evaluation.scores.pairs import Pairs
 from angulus.evaluation.scores.subjects import SubjectScores
 from angulus.evaluation.uncertainty.accuracy_intervals import accuracy_interval, eer_interval
@@ -63,13 +64,14 @@ class Confidence:
             return list(self.notes)  # which say why there are no intervals
         lines = [f"{100 * self.level:g} % intervals, drawing anew the {self.people:,} people"]
         for name, found in (("accuracy", self.accuracy), ("EER", self.eer)):
-            lines += [] if found is None else [f"{name:<12} {found.text()}"]
+            lines += [] if found is None else [f"{name:<12} {text(found.estimate, found)}"]
         if self.points:
-            lines.append("FAR (FMR) <=  TAR over pairs              TAR, mean over people     threshold")
+            lines.append("FAR (FMR) <=  TAR over pairs                     TAR, mean over people            threshold")
         for point in self.points:
             remark = f"  {point.remark}" if point.remark else ""
             lines.append(
-                f"{point.target:9g}    {point.tar.text():26}  {point.person_tar.text():26}"
+                f"{plain(point.target):>9}    {text(point.tar.estimate, point.tar):33}"
+                f"  {text(point.person_tar.estimate, point.person_tar):33}"
                 f"{point.threshold_low:.4f} to {point.threshold_high:.4f}{remark}"
             )
         return [*lines, *self.notes]
@@ -83,7 +85,7 @@ def wanted_fars(fars: Sequence[float], impostors: int, everything: bool) -> tupl
     left = [far for far in targets if far not in kept]
     if not left:
         return kept, needed_tail(max(kept, default=0.0), impostors), ()
-    names = ", ".join(f"{far:g}" for far in left)
+    names = ", ".join(plain(far) for far in left)
     how = "too many to be kept" if everything else "more than a few seconds; ask for intervals to have them"
     note = (
         f"no interval at FAR {names}: it would go through {needed_tail(left[0], impostors):,} impostor scores"

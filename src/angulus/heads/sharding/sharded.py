@@ -27,7 +27,7 @@ from angulus.heads.softmax import as_float, begin, check_shapes
 from angulus.heads.strategies.cosine import unit
 from angulus.heads.strategies.problem import Logits, Problem, Strategy, Sums
 from angulus.heads.strategies.updates import RowRule
-from angulus.margins.base import Margin
+from angulus.margins import Margin, MarginName
 
 # Class weights are drawn in blocks of so many classes, each from its own seed.
 BLOCK = 1024
@@ -67,7 +67,7 @@ class ShardedHead(MarginHead):
         self,
         embedding_dim: int,
         num_classes: int,
-        margin: Margin,
+        margin: Margin | MarginName,
         subcenters: int = 1,
         strategy: Strategy | None = None,
         update: RowRule | None = None,

@@ -9,6 +9,7 @@ from angulus.training.plan.assumptions import Pretended, chosen_model
 from angulus.training.recipe.choices import Choice
 from angulus.training.recipe.data_sources import found_sources
 from angulus.training.recipe.defaults import choose_device, with_choices
+from angulus.training.recipe.fine_tuning import with_fine_tuning
 from angulus.training.recipe.reasons import reasons
 
 
@@ -26,5 +27,6 @@ def filled_recipe(experiment: Experiment) -> tuple[Experiment, tuple[Choice, ...
     known = replace(known, evaluation=replace(known.evaluation, hold_out=sources.hold_out))
     images, classes = len(sources.train), len(sources.train.identities)
     is_open = experiment.model is None and experiment.init is None
+    known, for_tuning = with_fine_tuning(known, images, device, None)
     known, by_rules = with_choices(known, images, classes, device, model_is_open=is_open)
-    return replace(known, out=run_folder(known)), reasons(experiment, known, by_rules, classes)
+    return replace(known, out=run_folder(known)), reasons(experiment, known, (*for_tuning, *by_rules), classes)

@@ -19,6 +19,7 @@ from angulus.training.plan.step_time import backbone_seconds, head_seconds
 from angulus.training.plan.strategy_choice import forecast_of, resolved
 from angulus.training.plan.strategy_options import USABLE, Option, Task, options, own_option, same, sets_of
 from angulus.training.recipe.defaults import filled
+from angulus.training.recipe.fine_tuning import with_fine_tuning
 from angulus.training.recipe.serialization import record
 
 # Another choice is named where it is expected to take less than this share of the recipe's own time, or memory.
@@ -73,6 +74,7 @@ def plan(experiment: Experiment, pretended: Pretended | None = None) -> Plan:
     sources = found(experiment, model, pretended)
     identities = pretended.classes or (len(sources.train.identities) if sources else 0)
     images = pretended.images or (len(sources.train) if sources else None)
+    experiment, _ = with_fine_tuning(experiment, images or 1, device, None)
     experiment = filled(experiment, images or 1, identities, device)
     if machine.device == "cuda" and not machine.here and experiment.train.precision == "auto":
         experiment = replace(experiment, train=replace(experiment.train, precision="bfloat16"))

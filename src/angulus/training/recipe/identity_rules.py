@@ -62,8 +62,9 @@ def excluded(rules: Identities) -> tuple[str, ...]:
     return (*rules.exclude, *read_names(rules.exclude_from))
 
 
-def read_names(path: Path) -> tuple[str, ...]:
+def read_names(path: Path | str) -> tuple[str, ...]:
     """Names of identities: the sub-folders of a folder, or the lines of a text file."""
+    path = Path(path)
     if path.is_dir():
         return tuple(sorted(entry.name for entry in path.iterdir() if entry.is_dir()))
     if not path.exists():

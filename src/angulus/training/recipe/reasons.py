@@ -41,4 +41,6 @@ def held_out_choice(asked: Experiment, settled: Experiment, classes: int) -> lis
 def shown_value(value: Any) -> Any:
     """A value on one line."""
     value = ramp(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return in_words(value) if isinstance(value, dict) else value

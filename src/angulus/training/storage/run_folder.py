@@ -27,6 +27,7 @@ from angulus.data import decoder
 from angulus.errors import CheckpointError
 from angulus.files import open_in_place, read_regular
 from angulus.json_files import parse_json, read_json
+from angulus.training.recipe.fine_tuning import NEUTRAL
 from angulus.training.recipe.serialization import as_now, differences
 from angulus.training.storage.atomic_files import write_json, write_text
 from angulus.version import __version__
@@ -182,6 +183,8 @@ def start_folder(folder: Path, recipe: dict[str, Any], resume: bool) -> None:
         before = as_now(dict(read_json(path)))
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} is no recipe of a run ({error}): the run cannot be resumed") from error
+    if "fine_tuning" not in before:
+        before["fine_tuning"] = NEUTRAL
     if isinstance(before.get("train"), dict):  # fields that came after the run began are as they are now
         before["train"] = {**recipe["train"], **before["train"]}
     different = differences({**before, "out": None}, {**recipe, "out": None})  # a folder may be moved

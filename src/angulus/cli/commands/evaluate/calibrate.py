@@ -46,18 +46,24 @@ def calibrate(
     from angulus.cli.inputs.search_inputs import common_view
     from angulus.cli.inputs.subject_scores import calibrated_on, target_far
     from angulus.cli.inputs.verification_inputs import listed_pairs, stored_set
+    from angulus.cli.inputs.words.known_people import notes_on_known
     from angulus.cli.printing.evaluation_pages import calibration_page
+    from angulus.evaluation.report.recommendation import of_calibration
     from angulus.evaluation.uncertainty.score_meaning import stored_calibration
 
     target = target_far(far, gallery_size, fpir)
     found = stored_set(embeddings)
     view = common_view(views.views, found)
-    result, meaning = calibrated_on(found, listed_pairs(found, pairs), target, gallery_size, fpir, view, seed)
-    print(result.table())
+    calibrated = calibrated_on(found, listed_pairs(found, pairs), target, gallery_size, fpir, view, seed)
+    result, meaning = calibrated.threshold, calibrated.meaning
+    notes = (*notes_on_known(found), *calibrated.notes)
+    print("\n".join([result.table(), *(f"note: {note}" for note in notes)]))
     print("scores of both kinds do not overlap: no log-likelihood ratio" if meaning is None else meaning.line())
     facts = {"embeddings": str(embeddings), "pairs": "all" if pairs is None else str(pairs), "view": view}
-    content = stored_calibration(result, meaning, facts)
-    calibration_page(page.report, embeddings, result, facts)
+    advice = of_calibration(result)
+    print(advice.sentence)
+    content = {**stored_calibration(result, meaning, facts), "notes": list(notes), "recommended": advice.as_dict()}
+    calibration_page(page.report, embeddings, result, facts, notes)
     for path in (out, figures.json):
         save_json(path, content)
     print(f"threshold stored in {out}")

@@ -65,8 +65,10 @@ def identify(
     result = replace(result, cmc=cmc(found, rank or DEFAULT_RANKS) if result.known else ())
     sure = search_confidence(found, parts.probe_labels, fpirs) if intervals else None
     seconds = round(time.perf_counter() - started, 2)
-    print("\n".join([result.table(), *(sure.lines() if sure else [])]))
+    notes = parts.notes(found)
+    print("\n".join([result.table(), *(f"note: {note}" for note in notes), *(sure.lines() if sure else [])]))
     facts = {"probes": str(probes), "gallery": "first images" if gallery is None else str(gallery), "view": parts.view}
     facts["distractors"] = ", ".join(str(path) for path in distractors or []) or "none"
-    search_page(page.report, found, result, sure, facts)
-    figures.save({**facts, "seconds": seconds, **result.as_dict(), "intervals": sure.as_dict() if sure else None})
+    search_page(page.report, found, result, sure, facts, notes)
+    content = {**facts, "seconds": seconds, **result.as_dict(), "notes": list(notes)}
+    figures.save({**content, "intervals": sure.as_dict() if sure else None})

@@ -1,6 +1,7 @@
 """`angulus evaluate retrieve`: which images does a query bring up first?"""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -40,6 +41,7 @@ def retrieve(
     check_output(figures.json)
     from angulus.cli.inputs.search_inputs import common_view
     from angulus.cli.inputs.verification_inputs import stored_set
+    from angulus.cli.inputs.words.known_people import notes_on_known
     from angulus.evaluation import retrieve as search
     from angulus.evaluation.scores.reranking import Reranking
     from angulus.evaluation.scores.search_tasks import RETRIEVAL_RULES
@@ -53,6 +55,7 @@ def retrieve(
         **{"rule": RETRIEVAL_RULES[rule], "view": view, "at": tuple(sorted(set(at or (1, 5, 10))))},
         **{"form": precision, "reranking": Reranking() if rerank else None},
     )
+    result = replace(result, notes=(*notes_on_known(one, *([] if other is None else [other])), *result.notes))
     seconds = round(time.perf_counter() - started, 2)
     print(result.table())
     files = {"queries": str(queries), "gallery_file": None if gallery is None else str(gallery), "view": view}

@@ -5,6 +5,7 @@ imported when they are asked for.
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -108,11 +109,13 @@ def evaluate(
     """
     check_output(figures.json, page.report, table.markdown)
     from angulus.cli.inputs.verification_inputs import compared_by, descending, title_of
+    from angulus.cli.inputs.words.known_people import notes_on_known
     from angulus.cli.printing.evaluation_pages import verification_page
     from angulus.evaluation import verify
     from angulus.evaluation.protocols.verification import DEFAULT_FARS
     from angulus.evaluation.report.comparison_table import markdown_table
     from angulus.evaluation.report.deployment import middle_resolved_point
+    from angulus.evaluation.report.recommendation import recommended
     from angulus.evaluation.uncertainty.breakdown_groups import Grouping, break_down
     from angulus.evaluation.uncertainty.calibration import read_calibration
 
@@ -123,12 +126,16 @@ def evaluate(
     sets, how = (compared.embeddings, compared.pairs), {"protocol": protocol, "view": views.views}
     rates = {"fars": descending(far, DEFAULT_FARS), "intervals": intervals, "costs": True}
     result = verify(*sets, name=name or title_of(what, images, pairs), **rates, **how)
+    result = replace(result, notes=(*notes_on_known(compared.embeddings), *result.notes))
+    advice = recommended(result, calibrated)
     point = middle_resolved_point(result) or result.points[0]
     broken = [break_down(*sets, each, point, **how) for each in groupings]
     content: dict[str, Any] = {**compared.facts, "seconds": round(time.perf_counter() - started, 2)}
     for shown in (result, *broken, *calibrated):
         print(shown.table())
+    print(advice.sentence)
     content |= {key: value for key, value in result.as_dict().items() if curves or key not in ("roc", "histogram")}
+    content["recommended"] = advice.as_dict()
     if broken:
         content["breakdowns"] = [each.as_dict() for each in broken]
     verification_page(page.report, result, compared, broken, calibrated)

@@ -1,0 +1,53 @@
+"""Were the people of an evaluation trained on? A run knows the names of its classes, and embeddings carry the mark."""
+
+from pathlib import Path
+
+import numpy as np
+
+from angulus.cli.inputs.models_and_images import is_run
+from angulus.data.views.split import folded_name
+from angulus.embeddings import EmbeddingSet
+from angulus.training.storage.class_names import read_classes
+
+COLUMN = "trained_on"
+_SHOWN = 3
+
+
+def marked(found: EmbeddingSet, model: Path) -> EmbeddingSet:
+    """The same with a column that says whose images are of people that the run was trained on, where there are any.
+
+    Names are equal folded: without regard to case, and with " ", "-" and "_" taken as equal.
+    """
+    names = read_classes(model) if is_run(model) else None
+    if names is None or found.labels is None or found.identities is None:
+        return found
+    trained = {folded_name(name) for name in names}
+    known = np.array([folded_name(name) in trained for name in found.identities], dtype=bool)
+    there = found.labels >= 0
+    rows = np.zeros(len(found), dtype=bool)
+    rows[there] = known[found.labels[there]]
+    return found.with_columns({COLUMN: rows}) if rows.any() else found
+
+
+def notes_on_known(*sets: EmbeddingSet) -> tuple[str, ...]:
+    """A sentence that says how many people of these sets were trained on, with the first names; nothing where none."""
+    names: list[str] = []
+    people = 0
+    for each in sets:
+        if each.labels is None:
+            continue
+        people += len(np.unique(each.labels[each.labels >= 0]))
+        rows = np.asarray(each.columns.get(COLUMN, np.zeros(len(each), bool))).astype(bool)
+        names += [_name(each, int(label)) for label in np.unique(each.labels[rows])]
+    names = list(dict.fromkeys(names))
+    if not names:
+        return ()
+    first = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    return (
+        f"the model was trained on {len(names):,} of these {people:,} people ({first}): the figures say nothing about "
+        "people it has not seen; leave those out, or evaluate others",
+    )
+
+
+def _name(found: EmbeddingSet, label: int) -> str:
+    return str(label) if found.identities is None else found.identities[label]

@@ -1,0 +1,120 @@
+"""The one threshold that a page recommends, and what happens at it, in plain words.
+
+Of the FARs 1e-4, 1e-3 and 1e-2 the smallest whose false accepts are many enough, with an interval that says something;
+a calibrated threshold comes first, since it was tried on people who had no part in the choice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from angulus.evaluation.protocols.verification import VerificationResult
+from angulus.evaluation.rates.plain_numbers import one_in, out_of, plain
+from angulus.evaluation.rates.roc import OperatingPoint
+from angulus.evaluation.uncertainty.calibration import CalibratedThreshold
+from angulus.evaluation.uncertainty.intervals import Interval
+
+USUAL_FARS = (1e-4, 1e-3, 1e-2)
+FEW_FALSE_ACCEPTS = 10
+_DO = "pairs of one person do"
+WIDEST = 10.0  # times that the upper end of a FAR's interval may be the lower one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendation:
+    """threshold: None where none can be recommended, and the sentence says what is missing."""
+
+    threshold: float | None
+    target_far: float | None
+    sentence: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"threshold": self.threshold, "target_far": self.target_far, "sentence": self.sentence}
+
+
+def recommended(result: VerificationResult, calibrated: Sequence[CalibratedThreshold] = ()) -> Recommendation:
+    """The threshold to use after a verification; the calibration's where there is one."""
+    if calibrated:
+        return of_calibration(calibrated[0])
+    point = recommended_point(result)
+    if result.protocol == "mean-centred":
+        return _none(
+            "No threshold of this protocol can be used elsewhere: its cosines are taken after the mean of each fold's"
+            " training images was subtracted. Evaluate with the protocol plain for one."
+        )
+    if point is None or point.target is None:
+        return _none(
+            f"No threshold can be recommended: {result.impostors:,} pairs of strangers are too few to tell how often"
+            f" strangers would pass at FAR {plain(max(USUAL_FARS))} or less. Measure more people."
+        )
+    sure = None if result.confidence is None else result.confidence.at(point.target)
+    strangers = _strangers(point.target, None if sure is None else sure.far)
+    if sure is None:
+        own = f"{out_of(point.tar, _DO)}. How sure this is was not computed"
+    else:
+        own = _pairs_of_one(sure.person_tar)
+    return Recommendation(
+        threshold=point.threshold,
+        target_far=point.target,
+        sentence=f'Say "same person" above {point.threshold:.3f}: {strangers}, {own}.',
+    )
+
+
+def of_calibration(found: CalibratedThreshold) -> Recommendation:
+    """The same of a threshold that was chosen on half of the people and tried on the others."""
+    strangers = _strangers(found.target, found.achieved)
+    tried = f"tried on {found.reporting_people:,} people who had no part in the choice"
+    search = ""
+    if found.gallery and found.target_fpir:
+        rate = one_in(found.target_fpir)
+        search = f" In a gallery of {found.gallery:,} people about {rate} strangers is taken for somebody."
+    return Recommendation(
+        threshold=found.threshold,
+        target_far=found.target,
+        sentence=f'Say "same person" above {found.threshold:.3f}: {strangers}, {_pairs_of_one(found.tar)}; {tried}.'
+        f"{search}",
+    )
+
+
+def recommended_point(result: VerificationResult) -> OperatingPoint | None:
+    """The point of the smallest usual FAR that the counts resolve with a usable interval; None where there is none."""
+    usual = [point for point in result.points if point.target is not None and _is_usual(point.target)]
+    found = [point for point in usual if is_trusted(result, point) and _is_usable(result, point)]
+    return min(found, key=lambda point: point.target or 0.0) if found else None
+
+
+def is_trusted(result: VerificationResult, point: OperatingPoint) -> bool:
+    """Whether the counts resolve the FAR: by its interval where there is one, else by its false accepts."""
+    sure = None if result.confidence is None or point.target is None else result.confidence.at(point.target)
+    return point.resolved and (sure.resolved if sure is not None else point.false_accepts >= FEW_FALSE_ACCEPTS)
+
+
+def _is_usual(far: float) -> bool:
+    return min(USUAL_FARS) * 0.99 <= far <= max(USUAL_FARS) * 1.01
+
+
+def _is_usable(result: VerificationResult, point: OperatingPoint) -> bool:
+    sure = None if result.confidence is None or point.target is None else result.confidence.at(point.target)
+    return sure is None or (sure.far.low > 0 and sure.far.high <= WIDEST * sure.far.low)
+
+
+def _strangers(target: float, interval: Interval | None) -> str:
+    """ "about 1 in 1,000 pairs of strangers passes (0.6 to 1.5)"."""
+    around = ""
+    if interval is not None:
+        around = f" ({interval.low / target:.1f} to {interval.high / target:.1f} on other people of the same kind)"
+        if target > 0.5 or interval.high - interval.low > 0.9:
+            around = " (how often on other people cannot be told)"
+    return f"about {one_in(target)} pairs of strangers passes{around}"
+
+
+def _pairs_of_one(interval: Interval) -> str:
+    """ "8 of 10 pairs of one person do (7 to 9)"."""
+    if interval.high - interval.low > 0.9:
+        return f"{out_of(interval.estimate, _DO)} (how many of other people cannot be told)"
+    return out_of(interval.estimate, _DO, interval)
+
+
+def _none(sentence: str) -> Recommendation:
+    return Recommendation(threshold=None, target_far=None, sentence=sentence)

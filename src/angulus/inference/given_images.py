@@ -1,0 +1,49 @@
+"""Images as a user has them at hand, a folder or one array, as a source or as batches of tensors."""
+
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from angulus.data import Source, open_source
+from angulus.errors import DataError
+from angulus.models import InputSpec
+
+Images = Source | str | PathLike[str] | NDArray[np.uint8] | NDArray[np.floating] | Tensor | Iterable[Tensor]
+_AXES = "[n, height, width, 3] or [n, 3, height, width]"
+
+
+def opened(images: Images, spec: InputSpec, batch_size: int) -> Source | Iterator[Tensor]:
+    """A source, opened where a path is given, or batches of tensors [n, 3 or 1, h, w]. Raises DataError."""
+    if isinstance(images, str | PathLike):
+        return open_source(str(images), size=(spec.height, spec.width), fit="proportional")
+    if hasattr(images, "read"):
+        return cast(Source, images)
+    if isinstance(images, np.ndarray | Tensor):
+        whole = as_batch(images)
+        return iter(whole.split(batch_size)) if len(whole) else iter(())
+    if not isinstance(images, Iterable):
+        raise DataError(
+            f"images must be a source, the path of one, an array {_AXES} or batches of such,"
+            f" got {type(images).__name__}"
+        )
+    return (as_batch(batch) for batch in images)
+
+
+def as_batch(images: NDArray | Tensor) -> Tensor:
+    """One array or tensor with the channels in the second place. Raises DataError for another shape or range."""
+    if not isinstance(images, np.ndarray | Tensor):
+        raise DataError(f"images must be arrays or tensors {_AXES}, got {type(images).__name__}")
+    batch = torch.as_tensor(images)
+    if batch.ndim != 4 or not {1, 3} & {batch.shape[1], batch.shape[3]}:
+        single = "; one image is images[None]" if batch.ndim == 3 else ""
+        raise DataError(f"images must have the shape {_AXES}, got {list(batch.shape)}{single}")
+    if batch.shape[1] not in (1, 3):
+        batch = batch.permute(0, 3, 1, 2)
+    if batch.device.type == "cpu" and batch.is_floating_point() and batch.numel() and 0 < float(batch.max()) <= 1:
+        raise DataError("images must be uint8 or floats from 0 to 255, got floats of at most 1; multiply them by 255")
+    return batch

@@ -1,0 +1,103 @@
+"""A page recommends one threshold in plain words, and explains only the words that stand on it."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from angulus.embeddings import EmbeddingSet
+from angulus.evaluation.protocols.verification import verify
+from angulus.evaluation.report.glossary import fitting
+from angulus.evaluation.report.page import Sections, render_report
+from angulus.evaluation.report.recommendation import of_calibration, recommended, recommended_point
+from angulus.evaluation.scores.subjects import SubjectScores
+from angulus.evaluation.uncertainty.calibration import calibrate_threshold
+
+
+def people(count: int, images: int = 6, noise: float = 0.9, dim: int = 16) -> EmbeddingSet:
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(count), images)
+    vectors = random.normal(size=(count, dim))[labels] + noise * random.normal(size=(len(labels), dim))
+    return EmbeddingSet(embeddings=vectors.astype(np.float32), labels=labels)
+
+
+@pytest.fixture(scope="module")
+def result():
+    return verify(people(60), intervals=True, fars=(0.1, 0.01, 1e-3, 1e-6))
+
+
+def test_the_smallest_usual_far_that_the_counts_resolve_is_recommended(result):
+    point = recommended_point(result)
+    assert point is not None
+    sure = [at for at in result.confidence.points if at.resolved and at.target in (0.01, 1e-3)]
+    assert point.target == min(at.target for at in sure if at.far.high <= 10 * at.far.low)
+    said = recommended(result)
+    assert said.threshold == point.threshold
+    assert re.fullmatch(
+        r'Say "same person" above 0\.\d{3}: about 1 in [\d,]+ pairs of strangers passes \([\d.]+ to [\d.]+ on other '
+        r"people of the same kind\), \d+ of 10+ pairs of one person do( \(\d+ to \d+\))?\.",
+        said.sentence,
+    )
+
+
+def test_far_10_percent_is_never_recommended():
+    few = verify(people(4, 3), intervals=True)
+    assert recommended_point(few) is None
+    said = recommended(few)
+    assert said.threshold is None
+    assert "No threshold can be recommended" in said.sentence
+    assert "Measure more people" in said.sentence
+    only = verify(people(60), fars=(0.1, 0.5))
+    assert recommended(only).threshold is None
+
+
+def test_without_intervals_it_says_that_it_does_not_know():
+    said = recommended(verify(people(60)))
+    assert said.threshold is not None
+    assert "How sure this is was not computed" in said.sentence
+
+
+def test_the_calibrated_threshold_comes_first(result):
+    random = np.random.default_rng(1)
+    rows = np.arange(4000) % 60
+    other = (rows + 1 + random.integers(0, 58, 4000)) % 60
+    same = np.arange(4000) % 4 == 0
+    scores = np.where(same, 0.7, 0.1) + 0.15 * random.normal(size=4000)
+    found = calibrate_threshold(
+        SubjectScores.of_pairs(scores.astype(np.float32), same, rows, np.where(same, rows, other)), 0.01
+    )
+    said = recommended(result, [found])
+    assert said == of_calibration(found)
+    assert said.threshold == found.threshold
+    assert "people who had no part in the choice" in said.sentence
+    page = render_report("x", [result], sections=Sections(calibrated=[found]))
+    assert f"above {found.threshold:.3f}" in page
+    alone = render_report("x", [], sections=Sections(calibrated=[found]))
+    assert f"above {found.threshold:.3f}" in alone
+    assert "e-0" not in re.sub(r"<style>.*?</style>|<svg.*?</svg>", "", page + alone, flags=re.DOTALL)
+
+
+def test_the_page_shows_the_one_threshold_and_its_row(result):
+    page = render_report("x", [result])
+    point = recommended_point(result)
+    assert f"above {point.threshold:.3f}" in page
+    assert page.count('<tr class="advised">') == 1
+    assert "yes; recommended" in page
+
+
+def test_notes_of_a_result_stand_on_its_page(result):
+    assert "Something is odd." in render_report("x", [replace(result, notes=("something is odd",))])
+
+
+def terms(page: str) -> set[str]:
+    return set(re.findall(r"<dt>(.*?)</dt>", page))
+
+
+def test_the_glossary_has_the_words_of_its_page_and_no_others(result):
+    plain = terms(render_report("x", [result]))
+    assert {"FAR (FMR)", "TAR (TMR)", "EER", "AUC", "Protocol plain", "Mean over people"} <= plain
+    assert not plain & {"CMC", "FPIR, TPIR", "p-value", "minDCF", "min Cllr"}
+    costs = verify(people(20), costs=True)
+    assert {"minDCF", "min Cllr"} <= terms(render_report("x", [costs]))
+    assert fitting("<style>.FAR {}</style><p>Nothing at all</p>") == []
