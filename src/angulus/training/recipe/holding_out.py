@@ -13,7 +13,7 @@ from angulus.training.experiment import Experiment, HoldOut
 FEW = 10
 """Fewer people than these are verified in folds: a fifth of them would be one person."""
 FEW_TO_LEARN_FROM = 200
-"""Fewer people than these are told that trained weights are better: a judgement, which benchmarks/few_people.py tries."""
+"""Fewer people than these are told that trained weights are better: a judgement (benchmarks/few_people.py)."""
 FEWEST = 4
 """Fewer people than these make no two folds of two."""
 
