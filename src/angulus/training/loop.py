@@ -51,7 +51,7 @@ from angulus.training.recipe.defaults import choose_device, filled, plain_augmen
 from angulus.training.recipe.description import NAMES, duration, facts, opening, verified
 from angulus.training.recipe.fine_tuning import with_fine_tuning
 from angulus.training.recipe.first_weights import with_fits
-from angulus.training.recipe.holding_out import counted, fold_runs, told
+from angulus.training.recipe.holding_out import advice, counted, fold_runs, told
 from angulus.training.recipe.reasons import reasons
 from angulus.training.recipe.serialization import record
 from angulus.training.step import (
@@ -499,6 +499,8 @@ class Run:
             return
         for line in opening(self.experiment, self.model, self.sources.notes, self.chosen, self.device):
             log.info("%s", line)
+        for row, said in enumerate(advice(self.experiment, len(self.sources.train.identities))):
+            log.info("%s%s", ("" if row else "advice").ljust(NAMES), said)
         if self.sources.mixture is not None and isinstance(self.sampler, MixedSampler):
             log.info("%severy batch has %s", " " * NAMES, shares_in_words(self.sources.mixture, self.sampler))
         classes = self.head.num_classes

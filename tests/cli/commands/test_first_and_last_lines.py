@@ -46,6 +46,8 @@ def test_the_first_and_the_last_lines_of_a_run(folder, trained, capsys):
         "32x32 rgb images to",
         "loss      arcface, scale 16",
         "optim.lr 0.05: ",
+        "10 people are few to learn from nothing",
+        f"angulus train data.path='{folder}' init=FILE",
         f"kept in {trained}",
         "random network has a loss near",
     ):

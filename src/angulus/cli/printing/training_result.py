@@ -10,13 +10,14 @@ from angulus.json_files import read_json
 NAMES = 11
 FEW_FALSE_ACCEPTS = 10
 GUESSING = 0.45  # an EER that its interval reaches, from which on it may be chance
-MORE = "more people and photos help, and init=FILE, which begins with trained weights"
+MORE = "more people and photos help, or init=FILE"
+FEW_PEOPLE = 10
 
 
 def print_result(folder: Path, figures: Mapping[str, float], report: Path) -> None:
     """How good the model is, where it lies, which threshold to begin with, and what to do next."""
     try:
-        lines = list(closing_lines(folder, figures))
+        lines = list(closing_lines(folder))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         print_figures(figures)  # a run of an older version, or one whose files were changed
         print(f"run folder  {folder}\nreport      {report}")
@@ -34,7 +35,7 @@ def print_figures(figures: Mapping[str, float]) -> None:
         print(f"{name:<{width}}  {value:.5g}")
 
 
-def closing_lines(folder: Path, figures: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+def closing_lines(folder: Path) -> Iterator[tuple[str, str]]:
     """Name and text of each line."""
     recipe = dict(read_json(folder / "recipe.json"))
     results = list(read_json(folder / "evaluation.json"))
@@ -78,6 +79,8 @@ def verified_lines(folder: Path, result: Mapping[str, Any], how: str) -> Iterato
     if poor:
         fars = " and ".join(filter(None, [", ".join(poor[:-1]), poor[-1]]))
         yield "how good", f"too few people or pairs for a rate at FAR {fars}"
+    if how == "part" and intervals.get("people", FEW_PEOPLE) < FEW_PEOPLE:
+        yield "how good", "evaluation.hold_out=folds would verify everybody, by as many more models"
     yield "threshold", threshold_line(result, good)
 
 

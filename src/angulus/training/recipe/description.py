@@ -14,6 +14,7 @@ from angulus.training.experiment import Experiment
 from angulus.training.recipe.choices import Choice
 from angulus.training.recipe.serialization import record
 
+SHORT = 24  # characters of a value that stands beside its key
 NAMES = 10
 """Columns that the names of the first lines take."""
 
@@ -66,10 +67,16 @@ def opening(
     lines = [("data", note.strip()) if row == 0 else ("", note) for row, note in enumerate(notes)]
     lines += [("network", network), ("loss", loss_in_words(experiment.margin or Margin()))]
     lines += [
-        ("chosen" if row == 0 else "", f"{choice.key} {choice.value}: {choice.reason}")
+        ("chosen" if row == 0 else "", chosen_line(choice))
         for row, choice in enumerate(one for one in choices if one.key not in ("model", "margin"))
     ]
     return [f"{name:<{NAMES}}{text}" for name, text in [*lines, ("machine", machine_in_words(experiment, device))]]
+
+
+def chosen_line(choice: Choice) -> str:
+    """A setting with its value, unless that is long (the lines on network and loss have it), and the reason."""
+    value = str(choice.value)
+    return f"{choice.key}{f' {value}' if len(value) <= SHORT else ''}: {choice.reason}"
 
 
 def machine_in_words(experiment: Experiment, device: torch.device) -> str:

@@ -12,6 +12,8 @@ from angulus.training.experiment import Experiment, HoldOut
 
 FEW = 10
 """Fewer people than these are verified in folds: a fifth of them would be one person."""
+FEW_TO_LEARN_FROM = 200
+"""Fewer people than these are told that trained weights are better: a judgement (benchmarks/few_people.py)."""
 FEWEST = 4
 """Fewer people than these make no two folds of two."""
 
@@ -58,6 +60,16 @@ def too_few(experiment: Experiment, people: int) -> str:
     return (
         f"{people} people are too few to train a network from nothing: it would not learn what makes people differ. "
         f"Start from trained weights: angulus train {place}init=FILE; or go on regardless: evaluation.hold_out=nobody"
+    )
+
+
+def advice(experiment: Experiment, people: int) -> tuple[str, ...]:
+    """What to say before a run that learns from nothing from fewer people than that is worth."""
+    if experiment.init is not None or people >= FEW_TO_LEARN_FROM or not isinstance(experiment.data, FolderData):
+        return ()
+    return (
+        f"{people} people are few to learn from nothing; trained weights are likely far better:",
+        f"angulus train data.path={shlex.quote(str(experiment.data.path))} init=FILE",
     )
 
 

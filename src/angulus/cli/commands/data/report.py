@@ -34,6 +34,7 @@ def report(
     """
     from angulus.cli.inputs.image_sets import embedded, folder_to_write, opened_set
     from angulus.cli.inputs.models_and_images import open_model
+    from angulus.data import account_of
     from angulus.inspection import find, look_at, suggested_edits, write_data_report
 
     check_outside(out, data)
@@ -55,3 +56,5 @@ def report(
         f"{drops:,} to drop and {len(suggested) - drops:,} to decide in {out / 'edits.csv'}, "
         f"{time.perf_counter() - started:.1f} s: {out / 'report.html'}"
     )
+    for drop in account_of(source).drops:
+        print(drop.line())
