@@ -117,6 +117,23 @@ def strangers(home: Path) -> dict[str, str]:
     }
 
 
+def mistypes(home: Path) -> dict[str, str]:
+    """Words on the command line that mean something else."""
+    shutil.copy(home / "people" / "person00" / "0.jpg", home / "photo.jpg")
+    return {
+        "a setting as an option": said("train", "--epochs", "3", "--data", "people", home=home),
+        "a rate in percent": said("evaluate", "x.npz", "--far", "5", home=home),
+        "no image in a batch": said("embed", "first", "people", "--out", "x.npz", "--batch-size", "0", home=home),
+        "a photo to evaluate": said("evaluate", "photo.jpg", home=home),
+        "a photo for a model": said("embed", "photo.jpg", "people", "--out", "x.npz", home=home),
+        "a run that is not there": said("train", "--resume", "runs/nothing", home=home),
+        "a recipe that is not there": said("train", "nothing.yaml", home=home),
+        "a layout that is not written": said("convert", "people", "five.zip", home=home),
+        "results among the photos": said("align", "people", "people/crops", home=home),
+        "a run among its images": said("train", "data.path=people", "out=people/run", home=home),
+    }
+
+
 def mistakes(home: Path) -> dict[str, str]:
     people(home / "people")
     (home / "empty").mkdir()
@@ -151,6 +168,7 @@ def mistakes(home: Path) -> dict[str, str]:
             *RUN, "train.epochs=3", "data.path=people", "out=first", "--resume", home=home
         ),
         **strangers(home),
+        **mistypes(home),
     }
 
 

@@ -43,4 +43,7 @@ def test_shares_that_can_be_imagined():
     assert out_of(0.8, "do", Ends(0.7, 0.9)) == "8 of 10 do (7 to 9)"
     assert out_of(0.884, "do", Ends(0.868, 0.898)) == "88 of 100 do (87 to 90)"
     assert out_of(0.9987, "do", Ends(0.998, 0.999)) == "999 of 1,000 do (998 to 999)"
+    assert out_of(0.9958, "do") == "996 of 1,000 do"
+    assert out_of(0.97, "do", Ends(0.8, 0.99)) == "97 of 100 do (80 to 99)"
+    assert out_of(1.0, "do", Ends(0.8, 1.0)) == "10 of 10 do (8 to 10)"
     assert plain(1e-6) == "0.000001"

@@ -61,6 +61,8 @@ def out_of(rate: float, what: str, interval: Ends | None = None) -> str:
     """ "8 of 10 pairs do (7 to 9)" of "pairs do": of as many as the interval lets one count, and its ends."""
     width = 0.0 if interval is None else interval.high - interval.low
     total = 10 if width > 0.1 else 100 if min(rate, 1 - rate) >= 0.01 or width > 0.01 else 1000
+    while total < 1000 and 0 < rate < 1 and round(total * rate) in (0, total):
+        total *= 10  # neither all nor none where it is not
     ends = [f"{total * rate:.0f}"] if interval is None else [f"{total * end:.0f}" for end in _both(interval)]
     around = "" if interval is None or ends[0] == ends[1] else f" ({ends[0]} to {ends[1]})"
     return f"{total * rate:.0f} of {total:,} {what}{around}"

@@ -16,6 +16,7 @@ from angulus.evaluation.uncertainty.intervals import Interval
 
 USUAL_FARS = (1e-4, 1e-3, 1e-2)
 FEW_FALSE_ACCEPTS = 10
+WIDEST_SHARE = 0.5  # an interval of a share that says no more than this is said to say nothing
 _DO = "pairs of one person do"
 WIDEST = 10.0  # times that the upper end of a FAR's interval may be the lower one
 
@@ -111,7 +112,7 @@ def _strangers(target: float, interval: Interval | None) -> str:
 
 def _pairs_of_one(interval: Interval) -> str:
     """ "8 of 10 pairs of one person do (7 to 9)"."""
-    if interval.high - interval.low > 0.9:
+    if interval.high - interval.low > WIDEST_SHARE:
         return f"{out_of(interval.estimate, _DO)} (how many of other people cannot be told)"
     return out_of(interval.estimate, _DO, interval)
 
