@@ -68,7 +68,7 @@ def entry(title: str, value: Any) -> Iterator[str]:
         for name, method in vars(value).items():
             if not name.startswith("_") and (inspect.isfunction(method) or isinstance(method, classmethod)):
                 first = " ".join((inspect.getdoc(method) or "").partition("\n\n")[0].split())
-                yield f"* **`.{name}`**`({arguments_text(method)})`: {plain(first)}"
+                yield f"* **`.{name}`**`({arguments_text(method)})`{': ' if first else ''}{plain(first)}"
         yield ""
 
 

@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-import reference
+import reference_pages
 
 ROOT = Path(__file__).parents[1]
 OUTSIDE = re.compile(r"\]\((?P<up>(?:\.\./)+)(?P<file>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
@@ -21,7 +21,7 @@ def gather(folder: Path) -> None:
     """Write every page and picture of the site into `folder`, anew."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "docs", folder, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-    for name, text in reference.pages().items():
+    for name, text in reference_pages.pages().items():
         page = folder / "reference" / name
         page.parent.mkdir(exist_ok=True)
         page.write_text(text, encoding="utf-8")

@@ -21,10 +21,10 @@ def tools():
     sys.path.insert(0, str(ROOT / "tools"))
     try:
         import python_reference
-        import reference
+        import reference_pages
     finally:
         sys.path.remove(str(ROOT / "tools"))
-    return reference, python_reference
+    return reference_pages, python_reference
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Pages of the reference, made from the code: every command and option, every key of a recipe, what Python code calls.
 
-    python tools/reference.py FOLDER       writes them there (`make docs` does it for the site)
+    python tools/reference_pages.py FOLDER       writes them there (`make docs` does it for the site)
 
 Nothing of this is committed, so that it is never out of date.
 """
