@@ -336,7 +336,7 @@ def main() -> int:
     )
     parser.add_argument("--domains", nargs="+")
     parser.add_argument("--losses", nargs="+", default=LOSSES, choices=LOSSES)
-    parser.add_argument("--passes", type=float, default=0.4, help="share of the default's passes for everything")
+    parser.add_argument("--passes", type=float, default=0.3, help="share of the default's passes for everything")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--budget", type=float)
     parser.add_argument("--table", action="store_true")
