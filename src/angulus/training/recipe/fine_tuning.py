@@ -2,8 +2,8 @@
 
 Such a network is good already, so that the first danger is to make it worse: with class weights that begin at random
 its first gradients are those of a wrong head, and batch norm takes over the statistics of a few photos. Hence the class
-weights begin at the mean embeddings, move alone for a while and then faster than the network. The figures were chosen
-by `benchmarks/fine_tuning.py`; docs/fine_tuning.md has its table.
+weights begin at the mean embeddings, move alone for a while and then faster than the network. The figures were set
+beforehand and checked by `benchmarks/fine_tuning.py`, not searched for; docs/fine_tuning.md has its table.
 """
 
 import contextlib
@@ -56,7 +56,7 @@ def chosen(experiment: Experiment, num_images: int, device: torch.device) -> Exp
     """The fields for a network that begins with weights; what the recipe says is kept."""
     said: list[str] = []
     tuning, head, train = experiment.fine_tuning, experiment.head, experiment.train
-    if head.from_data is None:
+    if head.from_data is None and head.weights_from is None:
         head = replace(head, from_data=True)
         said.append("head.from_data true, since the network knows already where people lie")
     if tuning.backbone_rate is None:
@@ -75,6 +75,7 @@ def chosen(experiment: Experiment, num_images: int, device: torch.device) -> Exp
         said.append(f"train.epochs {train.epochs}, since most is learned already")
     for line in said:
         log.info("init: %s", line)
+    head = replace(head, from_data=_or(head.from_data, False))  # other weights are taken over
     return replace(experiment, fine_tuning=tuning, head=head, train=train)
 
 
