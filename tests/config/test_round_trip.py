@@ -41,8 +41,8 @@ def test_every_margin(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model(name):
-    experiment = resolve(folder(model={"name": name, "input": {"height": 80, "width": 76, "std": 128}}))
-    assert experiment.model == MODELS[name](input=InputSpec(height=80, width=76, std=128.0))
+    experiment = resolve(folder(model={"name": name, "input": {"height": 64, "width": 48, "std": 128}}))
+    assert experiment.model == MODELS[name](input=InputSpec(height=64, width=48, std=128.0))
     round_trip(experiment)
 
 
