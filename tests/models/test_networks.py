@@ -160,7 +160,7 @@ def test_the_depth_of_a_named_iresnet_is_fixed():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: IResNet(depth=20), "depth must be one of 18, 34, 50, 100, got 20"),
+        (lambda: IResNet(depth=20), "depth must be one of 18, 34, 50, 100, 200, got 20"),
         (lambda: IResNet(dropout=1.0), r"dropout must be in \[0, 1\), got 1.0"),
         (lambda: MobileFaceNet(embedding_dim=0), "embedding_dim must be a whole number of at least 1, got 0"),
         (lambda: ViT(patch=9), "patch must divide the input size, got patch 9 for 112x112"),

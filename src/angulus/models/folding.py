@@ -108,7 +108,7 @@ def _fold_before(model: nn.Module, norm_name: str, name: str) -> None:
     pushed = weight @ shift.repeat_interleave(places)
     bias = pushed if layer.bias is None else layer.bias.double() + pushed
     _set(layer, weight * factor.repeat_interleave(places), bias)
-    setattr(model, norm_name, nn.Identity())
+    model.set_submodule(norm_name, nn.Identity())
 
 
 def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,8 @@ class Head:
     filter_above: for noisy labels: other classes whose cosine exceeds this are left alone.
     label_smoothing: share of the target that is spread evenly over all classes.
     from_data: begin with class weights at the mean embedding of each identity under the first network; for a trained
-        backbone (`init`) and new identities. None does so where there is an `init`.
+        backbone (`init`) and new identities. None does so where there is an `init` and
+        no weights_from.
     update_in_backward: move the class weights inside the backward pass with the rule of `optim`, so that their gradient
         is never whole (saves as much memory as the weights take). Needs another strategy than `dense`, no
         accumulation, and `sharded` where there are several processes.

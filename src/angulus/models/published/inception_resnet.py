@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from angulus.errors import ModelError
 from angulus.models.base import EmbeddingModel, check_at_least, check_rate, in_full_precision
 from angulus.models.spec import InputSpec
 
@@ -33,11 +34,14 @@ class InceptionResNetV1:
     def __post_init__(self) -> None:
         check_at_least("embedding_dim", self.embedding_dim, 1)
         check_rate("dropout", self.dropout)
-        check_at_least("input.height", self.input.height, LEAST)
-        check_at_least("input.width", self.input.width, LEAST)
 
     def build(self) -> EmbeddingModel:
-        """The network with fresh weights (torch's own draw)."""
+        """The network with fresh weights (torch's own draw). Raises ModelError for images below 75x75."""
+        if min(self.input.height, self.input.width) < LEAST:
+            raise ModelError(
+                f"inception_resnet_v1 takes images of at least {LEAST}x{LEAST}, got {self.input.height}x"
+                f"{self.input.width}; set model.input.height and model.input.width"
+            )
         return InceptionResNetV1Model(self)
 
 

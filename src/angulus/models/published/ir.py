@@ -47,6 +47,8 @@ class IR:
 class IRModel(EmbeddingModel):
     """The network that `IR` describes."""
 
+    FLATTENED = (("output_layer.0", "output_layer.3"),)  # for `folding`: norm, and the linear layer of its map
+
     def __init__(self, config: IR) -> None:
         super().__init__(input=config.input, embedding_dim=config.embedding_dim)
         self.input_layer = nn.Sequential(

@@ -2,8 +2,8 @@
 
 Such a network is good already, so that the first danger is to make it worse: with class weights that begin at random
 its first gradients are those of a wrong head, and batch norm takes over the statistics of a few photos. Hence the class
-weights begin at the mean embeddings, move alone for a while and then faster than the network. The figures were chosen
-by `benchmarks/fine_tuning.py`; docs/fine_tuning.md has its table.
+weights begin at the mean embeddings, move alone for a while and then faster than the network. The figures were set
+beforehand and checked by `benchmarks/fine_tuning.py`, not searched for; docs/fine_tuning.md has its table.
 """
 
 import contextlib
@@ -61,7 +61,7 @@ def chosen(experiment: Experiment, num_images: int, device: torch.device) -> tup
         choices.append(Choice(key=key, value=value, reason=reason))
         return value
 
-    if head.from_data is None:
+    if head.from_data is None and head.weights_from is None:
         reason = "class weights begin at mean embeddings, since the network knows where people lie"
         head = replace(head, from_data=choose("head.from_data", True, reason))
     if tuning.backbone_rate is None:
@@ -77,6 +77,7 @@ def chosen(experiment: Experiment, num_images: int, device: torch.device) -> tup
     if train.epochs is None:
         passes = epochs_for_tuning(num_images, device)
         train = replace(train, epochs=choose("train.epochs", passes, "most is learned already"))
+    head = replace(head, from_data=_or(head.from_data, False))  # other weights are taken over
     return replace(experiment, fine_tuning=tuning, head=head, train=train), choices
 
 
