@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from angulus.data import Batch, MixedSampler, batches, fingerprint
 from angulus.data.loading.workers import worker_losses_told
 from angulus.devices.processors import threads_of_torch
+from angulus.embeddings import EmbeddingSet
 from angulus.errors import CheckpointError, ConfigError
 from angulus.evaluation import VerificationResult
 from angulus.evaluation.report.page import Gallery, write_report
@@ -48,6 +49,7 @@ from angulus.training.recipe.data_sources import Sources, open_sources
 from angulus.training.recipe.defaults import choose_device, filled, plain_augment, with_model
 from angulus.training.recipe.description import facts, shown
 from angulus.training.recipe.serialization import record
+from angulus.training.recording.recorder import Recorder
 from angulus.training.step import (
     FORMATS,
     Recogniser,
@@ -135,7 +137,8 @@ def train(
         run = Run(experiment, model, config, sources, folder, device, group, progress)
         if experiment.train.batch_norm == "synchronised":
             stack.enter_context(batch_norm_synchronised(model, group.group))
-        return run.go(resume)
+        with run.recorder.failures():
+            return run.go(resume)
 
 
 class Run:
@@ -173,6 +176,7 @@ class Run:
         self.checkpoints = Checkpoints(folder / "checkpoints", experiment.train.keep_last)
         self.metrics = Metrics(folder / "metrics.jsonl")
         self.state = TrainState()
+        self.recorder = Recorder(experiment, sources, self.model, self.head, folder, device, group, self.epoch_steps)
         self.trained = Trained(
             model=self.model,
             config=config,
@@ -195,6 +199,9 @@ class Run:
             config, images = self.experiment.head, self.sources.train
             with uncompiled(self.experiment.train):
                 begin_classes(config, self.head, self.model, images, self.device, self.group)
+                with self.group.together():
+                    if self.group.is_first:
+                        self.recorder.begin()
         recogniser = self.wrapped()
         board = tensorboard(self.experiment, self.folder) if self.group.is_first else None
         self.started, first_step = time.perf_counter(), self.state.step
@@ -219,12 +226,15 @@ class Run:
                 if self.device.type == "cpu":
                     self.guard.raise_if_bad(self.sources.train.keys)
                 rate = self.rate()
+                self.recorder.look(self.state.step, output, rate)
                 norm = update(self.optimizer, self.model, rate, self.experiment.train.clip_norm)
                 self.state.step += 1
                 if self.is_log_step():
                     seconds = time.perf_counter() - self.started
                     row = self.row(output, norm, rate, seconds, self.state.step - first_step)
                     self.write(row, board)
+                if self.ends_epoch():
+                    self.recorder.close()
                 if self.ends_epoch() and self.evaluates():
                     self.evaluate()
                 if self.saves():
@@ -355,6 +365,7 @@ class Run:
         results = judge.judge(embeddings, self.experiment.evaluation, "held-out")
         figures = judge.figures_of(results, "held-out")
         self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
+        self.recorder.judged(self.state.step, figures)
         log.info("held-out after epoch %d: %s", self.epoch, shown(figures))
         self.keep_if_best(figures)
 
@@ -368,7 +379,8 @@ class Run:
 
     def save(self) -> None:
         self.guard.raise_if_bad(self.sources.train.keys)
-        save(self.trained, self.checkpoints, replace(self.state, seconds=self.seconds()))
+        state = replace(self.state, seconds=self.seconds(), recorded=self.recorder.state())
+        save(self.trained, self.checkpoints, state)
 
     def stop(self, number: int) -> None:
         """End because of a signal, with a checkpoint to go on from."""
@@ -387,6 +399,7 @@ class Run:
             else:
                 log.info("resumed at step %d of %d", found.step, self.total)
         self.state = found or self.state
+        self.recorder.restore(self.state.recorded, self.state.step)
 
     # Beginning and end
 
@@ -417,13 +430,17 @@ class Run:
         figures: dict[str, float] = {}
         results: list[VerificationResult] = []
         hardest: list[Gallery] = []
+        embedded: dict[str, EmbeddingSet] = {}
         for name, source in {"held-out": self.sources.held_out, **self.sources.also}.items():
             embeddings = judge.embeddings_of(self.model, source, self.experiment.evaluation, self.device)
+            embedded[name] = embeddings
             judged = judge.judge(embeddings, self.experiment.evaluation, name, intervals=None)
             figures |= judge.figures_of(judged, name)
             results += judged
             hardest = hardest or judge.galleries(embeddings, source, self.experiment.evaluation)
         self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
+        self.recorder.judged(self.state.step, figures)
+        self.recorder.end(embedded)
         self.keep_if_best(figures)
         if self.loss is not None:
             figures["loss"] = self.loss
