@@ -26,11 +26,13 @@ def train(
         Go on from the newest checkpoint of this run, or start it where there is none.
     """
     check_output(figures.json)
+    from angulus.cli.printing.diagnosis_account import last_lines
     from angulus.cli.printing.training_result import how_to_resume, print_figures
     from angulus.config import load
 
     recipes, settings = split_arguments(arguments)
     experiment = load(recipes, settings, allow=trust.allow)
+    from angulus.diagnosis import diagnose
     from angulus.training import train as run
 
     try:
@@ -43,4 +45,5 @@ def train(
         return  # not the first of several processes
     print_figures(result.figures)
     print(f"run folder  {result.folder}\nreport      {result.report}")
+    print(last_lines(diagnose(result.folder), result.folder))
     figures.save({"folder": str(result.folder), "report": str(result.report), "figures": result.figures})
