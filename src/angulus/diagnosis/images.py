@@ -6,7 +6,8 @@ from angulus.diagnosis.records import Record
 FAR = 0.35
 """A distance from the statistics that a batch norm remembers, in standard deviations."""
 BETTER = 0.7
-LOST = 0.5
+MIRRORED, LOST = 0.7, 0.5
+"""Of what the pixels say about who it is: what mirroring and what augmentation must leave at least."""
 LARGEST_TENTH = 0.35
 BEHIND = 0.08
 FEW_EACH = 4
@@ -43,7 +44,7 @@ def augmentation(record: Record) -> Finding | None:
         return None
     signal = pixels["plain"] - 0.5
     kept = {"mirrored": (pixels["mirrored"] - 0.5) / signal, "augmented": (pixels["augmented"] - 0.5) / signal}
-    if pixels["flip"] > 0 and kept["mirrored"] < LOST:
+    if pixels["flip"] > 0 and kept["mirrored"] < MIRRORED:
         what, key, share = "mirror images are as unlike as other people", "augment.flip=0", kept["mirrored"]
     elif kept["augmented"] < LOST:
         what, key, share = (

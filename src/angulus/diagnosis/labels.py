@@ -123,6 +123,8 @@ def people_known(record: Record) -> Finding | None:
     named = {name: found for name, found in record.start.get("shared", {}).items() if found["shared"]}
     known = record.end.get("known", {})
     trained = known.get("trained people", {}).get("nearest")
+    if trained and record.end["nearest"][2] > trained[0] - 0.25:
+        trained = None  # the classes lie so close together that everybody is near to one
     found = [sentence for name, facts in known.items() if (sentence := known_sentence(name, facts, trained))]
     if named:
         name, facts = next(iter(named.items()))

@@ -5,8 +5,8 @@ import statistics
 from angulus.diagnosis.findings import Finding
 from angulus.diagnosis.records import Record, Row
 
-HIGH_STEP = 0.03
-"""A step that turns the weights of the network by so much of their length: a hundred such are another network."""
+HIGH_STEP = 0.25
+"""A step that moves the weights of the network by so much of their length; healthy runs stay below half of it."""
 LOW_STEP = 2e-5
 LEARNED = 0.5
 """Of the way from the first loss to the least: a run that came so far has learned."""
