@@ -1,5 +1,8 @@
 """Rules about the images: how they are prepared, what augmentation leaves, how many there are and of whom."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from angulus.diagnosis.findings import Finding
 from angulus.diagnosis.records import Record
 
@@ -19,10 +22,12 @@ def preprocessing(record: Record) -> Finding | None:
     looks = [look for look in record.start.get("preprocessing", ()) if look.get("distance") is not None]
     if len(looks) < 2:
         return None
-    own, best = looks[0], min(looks[1:], key=lambda look: look["distance"])
+    own, least = looks[0], min(look["distance"] for look in looks[1:])
+    alike = [look for look in looks[1:] if look["distance"] <= 1.1 * least]
+    best = min(alike, key=lambda look: (len(changes(own, look)), look["distance"]))
     if own["distance"] < FAR or best["distance"] > BETTER * own["distance"]:
         return None
-    changed = [name for name in ("colour", "mean", "std") if own[name] != best[name]]
+    changed = changes(own, best)
     return Finding(
         name="preprocessing",
         title="Images are not prepared as the weights of init expect",
@@ -35,6 +40,11 @@ def preprocessing(record: Record) -> Finding | None:
         advice="set " + ", ".join(f"model.input.{name}={best[name]}" for name in changed),
         keys=tuple(f"model.input.{name}" for name in changed),
     )
+
+
+def changes(own: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """What of a preprocessing is another."""
+    return [name for name in ("colour", "mean", "std") if own[name] != other[name]]
 
 
 def augmentation(record: Record) -> Finding | None:

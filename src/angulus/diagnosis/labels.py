@@ -8,7 +8,8 @@ from angulus.training.recording.counters import GAP
 SEEN_IN_PIXELS = 0.535
 ENOUGH_PAIRS = 200
 WRONG_GAP = -0.2
-WRONG_SHARE = 0.04
+WRONG_SHARE = 0.06
+MOST_RIGHT = 0.25
 ALIKE = 0.9
 PARTED = 0.35
 
@@ -53,7 +54,7 @@ def labels_noisy(record: Record) -> Finding | None:
 def wrong_share(row: Row) -> tuple[float, float] | None:
     """The share of clearly wrong examples of a stretch in which most are right, and its epoch."""
     gaps = joined([row], "gap")
-    if sum(gaps) < 64 or quantile(gaps, GAP, 0.5) < 0.15:
+    if sum(gaps) < 64 or quantile(gaps, GAP, 0.5) < MOST_RIGHT:
         return None
     return share_below(gaps, GAP, WRONG_GAP), row["epoch"]
 

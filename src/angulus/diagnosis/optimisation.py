@@ -7,7 +7,7 @@ from angulus.diagnosis.records import Record, Row
 
 HIGH_STEP = 0.25
 """A step that moves the weights of the network by so much of their length; healthy runs stay below half of it."""
-LOW_STEP = 2e-5
+LOW_STEP = 1e-3
 LEARNED = 0.5
 """Of the way from the first loss to the least: a run that came so far has learned."""
 FEW_IMAGES = 6
