@@ -54,8 +54,8 @@ def scale_large(record: Record) -> Finding | None:
         title="The scale is too large",
         severity="harms",
         evidence=(
-            f"with a scale of {last['scale']:g} the own class has {last['mass']:.0%} of the softmax at an own cosine of "
-            f"only {last['own']:.2f}: what is left of the gradient does not turn embeddings to their class"
+            f"with a scale of {last['scale']:g} the own class has {last['mass']:.0%} of the softmax at an own cosine "
+            f"of only {last['own']:.2f}: what is left of the gradient does not turn embeddings to their class"
         ),
         advice="lower margin.scale to 16 to 32 (64 is meant for a hundred thousand classes)",
         keys=("margin.scale",),
