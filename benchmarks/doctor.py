@@ -201,7 +201,7 @@ HEALTHY: dict[str, Build] = {
 FAULTS: dict[str, dict[str, Build]] = {
     "rate_high": {
         "drawn faces": lambda place: drawn(optim=SGD(lr=20.0), epochs=4),
-        "characters": lambda place: characters(place, optim=SGD(lr=6.0), epochs=3),
+        "characters": lambda place: characters(place, optim=SGD(lr=20.0), epochs=3),
     },
     "rate_low": {
         "drawn faces": lambda place: drawn(optim=SGD(lr=2e-5), epochs=6),

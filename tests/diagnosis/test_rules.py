@@ -2,12 +2,13 @@
 
 import copy
 import json
+from contextlib import suppress
 
 import pytest
 
 from angulus.diagnosis import Record, examine, read_record
-from angulus.diagnosis.page import page_of
-from angulus.errors import CheckpointError
+from angulus.diagnosis.page import page_of, write_page
+from angulus.errors import AngulusError, CheckpointError
 from angulus.training.recording.counters import GAP, LENGTH, MASS, OTHER, OWN
 
 RECIPE = {
@@ -251,6 +252,19 @@ def test_a_run_of_before_is_read_by_its_metrics(tmp_path):
 def test_a_folder_without_a_run_is_a_sentence(tmp_path):
     with pytest.raises(CheckpointError, match=r"no folder of a run: it has no recipe\.json"):
         read_record(tmp_path)
+
+
+@pytest.mark.parametrize("value", [None, "x", []])
+def test_lines_that_no_run_wrote_are_a_note_and_no_traceback(value, tmp_path):
+    lines = healthy()
+    for line in (lines[0], lines[1], lines[11], lines[-1]):
+        for name in line:
+            damaged = [{**one, name: value} if one is line and name not in ("kind", "step") else one for one in lines]
+            record = Record(recipe=RECIPE, metrics=[], lines=damaged)
+            found = examine(record)
+            assert all("lines of the record" in note for note in found.notes)
+            with suppress(AngulusError):  # a sentence, no traceback
+                write_page(tmp_path / "page.html", "run", record, found)
 
 
 def test_names_of_people_cannot_write_into_the_page():

@@ -12,6 +12,8 @@ from angulus.diagnosis.records import Record, read_record
 from angulus.diagnosis.softmax import margin_early, scale_large, scale_small
 
 Rule = Callable[[Record], Finding | None]
+NOT_AS_WRITTEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError)
+"""What a rule meets in lines that a run did not write, or that were changed."""
 RULES: tuple[Rule, ...] = (
     people_known,
     preprocessing,
@@ -63,14 +65,23 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
 
 def examine(record: Record) -> Diagnosis:
     """All that the rules find in a record, the first to act on first."""
-    found = [finding for rule in RULES if (finding := rule(record)) is not None]
+    found: list[Finding] = []
+    unread: list[str] = []
+    for rule in RULES:
+        try:
+            finding = rule(record)
+        except NOT_AS_WRITTEN:
+            unread.append(rule.__name__)
+        else:
+            found += [] if finding is None else [finding]
     explained: set[str] = set()
     kept: list[Finding] = []
     for finding in found:
         if finding.name not in explained:
             kept.append(finding)
             explained |= set(EXPLAINS.get(finding.name, ()))
-    return Diagnosis(findings=tuple(kept), notes=record.notes)
+    damaged = f"lines of the record are not as a run writes them, and {', '.join(unread)} could not be looked for"
+    return Diagnosis(findings=tuple(kept), notes=(*record.notes, *([damaged] if unread else [])))
 
 
 def diagnose(folder: Path) -> Diagnosis:

@@ -8,8 +8,8 @@ from angulus.training.recording.counters import GAP
 SEEN_IN_PIXELS = 0.535
 ENOUGH_PAIRS = 200
 WRONG_GAP = -0.2
-WRONG_SHARE = 0.06
-MOST_RIGHT = 0.25
+WRONG_SHARE = 0.09
+MOST_RIGHT = 0.15
 ALIKE = 0.9
 PARTED = 0.35
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from angulus.diagnosis.examination import NOT_AS_WRITTEN
 from angulus.diagnosis.findings import Diagnosis
 from angulus.diagnosis.histograms import counts_of
 from angulus.diagnosis.records import Record, Row
@@ -21,7 +22,11 @@ Picture = dict[str, Any]
 
 def write_page(path: Path, title: str, record: Record, found: Diagnosis) -> None:
     """Write the page, whole or not at all. Raises AngulusError where it cannot be written."""
-    content = page_of(title, record, found)
+    try:
+        content = page_of(title, record, found)
+    except NOT_AS_WRITTEN as error:
+        sentence = f"{path} is not written: lines of the record are not as a run writes them ({error!r:.80})"
+        raise AngulusError(sentence) from error
     try:
         write_beside(path, lambda partial: partial.write_text(content, encoding="utf-8"))
     except OSError as error:
