@@ -23,6 +23,7 @@ OPTIONS = {
     "data get": "json out quiet",
     "data leaks": "batch-size device edits false-pairs far fit hide-names model network out pairs quiet remove-from",
     "data report": "batch-size device edits fit model network out quiet",
+    "doctor": "json report",
     "embed": "batch-size device edits fit flip json network no-flip out quiet runtime skip-unreadable stamp workers",
     "evaluate": (
         "batch-size calibration curves device edits far fit groups intervals json labels markdown name network "

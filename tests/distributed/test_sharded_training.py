@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -43,6 +44,11 @@ def rows(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
+def stretches(folder: Path) -> list[dict[str, Any]]:
+    found = [json.loads(line) for line in (folder / "diagnosis.jsonl").read_text().splitlines()]
+    return [row for row in found if row["kind"] == "stretch"]
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """By number of processes: the folder with the runs."""
@@ -72,6 +78,12 @@ def test_a_sharded_head_trains_as_one_process_does(trained, case, world):
     for one, other in zip(alone, together, strict=True):
         expected = {name: one[name] for name in ALIKE if name in one}
         assert {name: other[name] for name in expected} == pytest.approx(expected, rel=1e-3, abs=1e-4)
+    for one, other in zip(*(stretches(trained[number] / case) for number in (1, world)), strict=True):
+        for name in ("examples", "loss", "own", "mass", "length"):
+            assert other[name] == pytest.approx(one[name], rel=1e-3, abs=1e-4)
+        for name, length in other["slopes"].items():
+            assert length == pytest.approx(one["slopes"][name], rel=3e-2)
+        assert other["classes"]["own"] == pytest.approx(one["classes"]["own"], abs=1e-3)
 
 
 def test_what_one_process_sees_stops_all_with_one_sentence(trained):
@@ -101,6 +113,7 @@ def without_times(folder: Path) -> list[dict[str, float]]:
 def test_a_resumed_run_equals_the_uninterrupted_one_to_the_bit(trained, case):
     whole, resumed = trained[3] / case, trained[3] / f"stopped-{case}"
     assert without_times(resumed) == without_times(whole)
+    assert (resumed / "diagnosis.jsonl").read_text() == (whole / "diagnosis.jsonl").read_text()
     first, second = ((folder / "model" / "model.safetensors").read_bytes() for folder in (whole, resumed))
     assert first == second
 

@@ -38,6 +38,9 @@ from angulus.training.batch_order import portions_of
 from angulus.training.device_batches import Feed
 from angulus.training.divergence import FiniteGuard
 from angulus.training.optimization import build_optimizer
+from angulus.training.recording.counters import Counters
+from angulus.training.recording.gradient_lengths import Lengths
+from angulus.training.recording.recorder import record
 from angulus.training.step import Recogniser, gradients, update
 
 pytestmark = GPU_IF_ANY
@@ -103,6 +106,8 @@ class Loop:
         self.recogniser = Recogniser(self.model, self.head)
         self.optimizer = build_optimizer(self.optim, self.model, self.head)
         self.guard = FiniteGuard({"backbone": self.model, "head": self.head}, DEVICE)
+        self.counters = Counters(CLASSES, 16, DEVICE)
+        self.lengths = Lengths(self.model, self.head, DEVICE, 2, True)
 
     def steps(self, count: int = 2) -> None:
         for step, batch in enumerate(Feed(batches(count, self.network.input), Sending())):
@@ -120,6 +125,8 @@ class Loop:
                 portions=self.portions,
             )
             self.guard.look(step, output.losses, batch.indices)
+            record(self.counters, self.head, output)
+            self.lengths.look(step % 2)
             update(self.optimizer, self.model, 0.1 / (1 + step), self.config.clip_norm)
 
 

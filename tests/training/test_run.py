@@ -64,6 +64,8 @@ def test_resume_equals_the_uninterrupted_run_to_the_bit(finished, tmp_path, monk
             train(experiment)
     resumed = train(experiment, resume=True)
     assert losses(resumed.folder) == losses(finished.folder)
+    recorded = [(folder / "diagnosis.jsonl").read_text() for folder in (finished.folder, resumed.folder)]
+    assert recorded[0] == recorded[1]
     before, after = finished.figures, resumed.figures
     assert {k: v for k, v in after.items() if k != "seconds"} == {k: v for k, v in before.items() if k != "seconds"}
     states = [load_model(folder / "model").state_dict() for folder in (finished.folder, resumed.folder)]

@@ -63,6 +63,8 @@ for _command, _help in {
     "angulus purify recipe.yaml data.path=FOLDER does all of it: a run with 3 centers for each identity, a list of "
     "what lies beyond 75 degrees of the dominant one, a plain run without that; angulus purify runs/x cleans the "
     "training set of a finished run with sub-centers. No image is touched.",
+    "doctor": "Say what is wrong with a training run, and which key to change.\n\n"
+    "angulus doctor runs/x reads what the run recorded, also while it is going on; --report page.html draws it.",
     "study": "Run a grid of recipes and seeds and put them into one table.",
     "config": "Show the recipe that results from files and settings, or everything a recipe may hold.",
 }.items():

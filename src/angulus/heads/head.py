@@ -28,11 +28,13 @@ class HeadOutput:
     """loss: the mean over the examples that have a class.  losses: [n].
 
     cos_target: [n], detached: the cosine to the own class, or the product with its weight where weights are free.
+    balance: [3, n], detached: see `angulus.heads.softmax.balance_of`.
     """
 
     loss: Tensor
     losses: Tensor
     cos_target: Tensor
+    balance: Tensor
 
 
 class MarginHead(nn.Module):
@@ -224,7 +226,8 @@ class MarginHead(nn.Module):
             mover.begin(self.learning_rate)
         batch = replace(batch, seen=self.whole_batch(batch.seen))
         summed = self.summed(batch, margin, step)
-        return HeadOutput(self.mean(summed.losses, batch.valid), summed.losses, batch.seen.cos_target)
+        loss = self.mean(summed.losses, batch.valid)
+        return HeadOutput(loss, summed.losses, batch.seen.cos_target, summed.balance)
 
     def summed(self, batch: Batch, margin: Margin, step: int, own_bias: Tensor | None = None) -> Summed:
         """The losses of a batch; in training the running statistics move."""

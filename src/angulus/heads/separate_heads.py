@@ -87,10 +87,12 @@ class SeparateHeads(nn.Module):
         weights = [portion.share * factor for portion, factor in zip(portions, self.factors, strict=True)]
         loss = torch.stack([output.loss * weight for output, weight in zip(outputs, weights, strict=True)]).sum()
         losses, cos_target = outputs[0].losses.new_zeros(len(labels)), outputs[0].cos_target.new_zeros(len(labels))
+        balance = outputs[0].balance.new_zeros(3, len(labels))
         for output, portion in zip(outputs, portions, strict=True):
             losses[portion.rows] = output.losses.detach()
             cos_target[portion.rows] = output.cos_target
-        return HeadOutput(loss, losses, cos_target)
+            balance[:, portion.rows] = output.balance
+        return HeadOutput(loss, losses, cos_target, balance)
 
     # What a training run asks of any head
 

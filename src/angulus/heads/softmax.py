@@ -75,10 +75,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class Summed:
-    """losses: [n] per example.  rest: [n], the log-sum over the other classes."""
+    """losses: [n] per example.  rest: [n], the log-sum over the other classes.  balance: see `balance_of`."""
 
     losses: Tensor
     rest: Tensor
+    balance: Tensor
 
 
 def start(
@@ -151,7 +152,17 @@ def finish(
     losses = losses * margin.factor(seen)
     penalty = margin.penalty(seen)
     losses = losses if penalty is None else losses + penalty
-    return Summed(torch.where(batch.valid, losses, 0.0), rest)
+    balance = balance_of(cos.detach(), own.detach(), rest.detach(), logits.scale.detach())
+    return Summed(torch.where(batch.valid, losses, 0.0), rest, balance)
+
+
+def balance_of(cos: Tensor, own: Tensor, rest: Tensor, scale: Tensor) -> Tensor:
+    """How a softmax stands, [3, n] in float32: the share of its mass on the own class, the scale, and by how much the
+    margin (with a bias, where there is one) lowers the own logit.
+
+    cos, own, rest: [n] own cosines, own logits, log-sums over the other classes.  scale: [] or [n].
+    """
+    return torch.stack([torch.sigmoid(own - rest), scale.expand_as(own), scale * cos - own]).float()
 
 
 def logits_of(margin: Margin, seen: Seen, bias: Tensor | None, filter_above: float | None = None) -> Logits:

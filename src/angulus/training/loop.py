@@ -54,6 +54,7 @@ from angulus.training.recipe.first_weights import with_fits
 from angulus.training.recipe.holding_out import advice, counted, fold_runs, told
 from angulus.training.recipe.reasons import reasons
 from angulus.training.recipe.serialization import record
+from angulus.training.recording.recorder import Recorder
 from angulus.training.step import (
     FORMATS,
     Recogniser,
@@ -153,7 +154,8 @@ def train(
         run = Run(experiment, model, config, sources, folder, device, group, progress, chosen)
         if experiment.train.batch_norm == "synchronised":
             stack.enter_context(batch_norm_synchronised(model, group.group))
-        return run.go(resume)
+        with run.recorder.failures():
+            return run.go(resume)
 
 
 class Run:
@@ -195,6 +197,7 @@ class Run:
         self.checkpoints = Checkpoints(folder / "checkpoints", experiment.train.keep_last)
         self.metrics = Metrics(folder / "metrics.jsonl")
         self.state = TrainState()
+        self.recorder = Recorder(experiment, sources, self.model, self.head, folder, device, group, self.epoch_steps)
         self.trained = Trained(
             model=self.model,
             config=config,
@@ -221,6 +224,9 @@ class Run:
             config, images = self.experiment.head, self.sources.train
             with uncompiled(self.experiment.train):
                 begin_classes(config, self.head, self.model, images, self.device, self.group)
+            with self.group.together():
+                if self.group.is_first:
+                    self.recorder.begin()
             if self.experiment.init is not None and self.experiment.evaluation.every is not None:
                 self.evaluate()
         recogniser = self.wrapped()
@@ -248,6 +254,7 @@ class Run:
                 if self.device.type == "cpu":
                     self.guard.raise_if_bad(self.sources.train.keys)
                 rate = self.rate()
+                self.recorder.look(self.state.step, output, rate)
                 norm = update(
                     self.optimizer, self.model, rate, self.experiment.train.clip_norm, rests=self.rests(self.state.step)
                 )
@@ -257,6 +264,8 @@ class Run:
                     seconds = time.perf_counter() - self.started
                     row = self.row(output, norm, rate, seconds, self.state.step - first_step)
                     self.write(row, board)
+                if self.ends_epoch():
+                    self.recorder.close()
                 if self.ends_epoch() and self.evaluates():
                     self.evaluate()
                 if self.saves():
@@ -418,6 +427,7 @@ class Run:
         results = judge.judge(embeddings, self.experiment.evaluation, "held-out")
         figures = judge.figures_of(results, "held-out")
         self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
+        self.recorder.judged(self.state.step, figures)
         when = f"epoch {self.epoch}" if self.state.step else "with the weights of init, before training"
         log.info("%s: %s on %d people not trained on", when, verified(figures), self.held_out_people())
         self.keep_if_best(figures)
@@ -472,7 +482,8 @@ class Run:
 
     def save(self) -> None:
         self.guard.raise_if_bad(self.sources.train.keys)
-        save(self.trained, self.checkpoints, replace(self.state, seconds=self.seconds()))
+        state = replace(self.state, seconds=self.seconds(), recorded=self.recorder.state())
+        save(self.trained, self.checkpoints, state)
 
     def stop(self, number: int) -> None:
         """End because of a signal, with a checkpoint to go on from."""
@@ -491,6 +502,7 @@ class Run:
             else:
                 log.info("resumed at step %d of %d", found.step, self.total)
         self.state = found or self.state
+        self.recorder.restore(self.state.recorded, self.state.step)
 
     # Beginning and end
 
@@ -525,17 +537,21 @@ class Run:
         if results:
             figures |= judge.figures_of(results, "held-out")
         hardest: list[Gallery] = []
+        embedded: dict[str, EmbeddingSet] = {}
         held_out = {} if self.sources.held_out is None else {"held-out": self.sources.held_out}
         for name, source in {**held_out, **self.sources.also}.items():
             embeddings = judge.embeddings_of(self.model, source, self.experiment.evaluation, self.device)
+            embedded[name] = embeddings
             judged = judge.judge(embeddings, self.experiment.evaluation, name, intervals=None)
             figures |= judge.figures_of(judged, name)
             results += judged
             hardest = hardest or judge.galleries(embeddings, source, self.experiment.evaluation)
         self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
         if held_out:
+            self.recorder.judged(self.state.step, figures)
             self.tell_of_start(figures)
             self.keep_if_best(figures)
+        self.recorder.end(embedded)
         if self.loss is not None:
             figures["loss"] = self.loss
         figures["seconds"] = round(self.seconds(), 2)

@@ -36,12 +36,19 @@ class Recogniser(nn.Module):
 
     def forward(
         self, images: Tensor, labels: Tensor, step: int, sizes: Sequence[int], portions: Sequence[Portion] = ()
-    ) -> HeadOutput:
-        """sizes: how many examples each process brings, which a sharded head then need not ask.
+    ) -> tuple[HeadOutput, Tensor]:
+        """The head's output, and the embeddings [n, d] without a gradient.
+
+        sizes: how many examples each process brings, which a sharded head then need not ask.
 
         portions: for separate heads, which examples are of which data set.
         """
         embeddings = self.embeddings(images)
+        return self.judged(embeddings, labels, step, sizes, portions), embeddings.detach()
+
+    def judged(
+        self, embeddings: Tensor, labels: Tensor, step: int, sizes: Sequence[int], portions: Sequence[Portion]
+    ) -> HeadOutput:
         if isinstance(self.head, SeparateHeads):
             return self.head(embeddings, labels, portions, step=step)
         if isinstance(self.head, ShardedHead):
@@ -58,7 +65,9 @@ class Recogniser(nn.Module):
 
 @dataclass(frozen=True)
 class StepOutput:
-    """What a step leaves for the log, all on the device: loss (mean), losses [n], cos_target [n].
+    """What a step leaves for the log, all on the device: loss (mean), losses [n], cos_target [n], labels [n].
+
+    balance: [3, n], see `angulus.heads.softmax.balance_of`.  embeddings: [n, d].
 
     The mean of `loss` over the processes is the loss of the global batch, which has `total` examples.
     """
@@ -66,6 +75,9 @@ class StepOutput:
     loss: Tensor
     losses: Tensor
     cos_target: Tensor
+    labels: Tensor
+    balance: Tensor
+    embeddings: Tensor
     total: int
 
 
@@ -89,6 +101,8 @@ def gradients(
     portions: for separate heads, which examples are of which data set, of each micro-batch.
     """
     outputs: list[HeadOutput] = []
+    embedded: list[Tensor] = []
+    labelled: list[Tensor] = []
     sizes = micro_batches(batch.total, world, config.accumulate)
     # the loss of a micro-batch is the mean over the examples of all processes
     shares = [sum(some) / batch.total for some in sizes]
@@ -102,10 +116,12 @@ def gradients(
         with local_only(recogniser, not last):
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
                 ready = prepared(model, changed, config.layout)
-                output: HeadOutput = recogniser(ready, labels, step, sizes[number], *portions[number : number + 1])
+                output, embeddings = recogniser(ready, labels, step, sizes[number], *portions[number : number + 1])
             (output.loss * shares[number]).backward()
         start += len(labels)
         outputs.append(output)
+        embedded.append(embeddings)
+        labelled.append(labels)
     loss = sum(
         (output.loss.detach() * share for output, share in zip(outputs, shares, strict=True)),
         torch.zeros((), device=device),
@@ -114,6 +130,9 @@ def gradients(
         loss=loss,
         losses=torch.cat([output.losses.detach() for output in outputs]),
         cos_target=torch.cat([output.cos_target for output in outputs]),
+        labels=torch.cat(labelled),
+        balance=torch.cat([output.balance for output in outputs], dim=1),
+        embeddings=torch.cat(embedded),
         total=batch.total,
     )
 
@@ -198,7 +217,7 @@ def settle_order(
     size = (len(labels), 3, model.input.height, model.input.width)
     images = prepared(model, torch.zeros(size, dtype=torch.uint8, device=device), layout)
     if part is recogniser:
-        part(images, labels, 0, (), portions).loss.backward()
+        part(images, labels, 0, (), portions)[0].loss.backward()
     else:
         part(images).sum().backward()
     part.zero_grad(set_to_none=True)

@@ -132,6 +132,19 @@ def draw(title: str, x: Axis, y: Axis, lines: Sequence[Line]) -> str:
     return _frame(title, x, y, [_polyline(x, y, line) for line in lines])
 
 
+def map_plot(
+    title: str, x: Axis, y: Axis, x_edges: Sequence[float], y_edges: Sequence[float], shares: NDArray[np.float64]
+) -> str:
+    """Shares [columns, rows] as rectangles between the edges, the darker the larger: histograms side by side."""
+    most = float(shares.max(initial=0.0)) or 1.0
+    cells = [
+        _cell(x, y, (x_edges[column], x_edges[column + 1]), (y_edges[row], y_edges[row + 1]), float(share) / most)
+        for (column, row), share in np.ndenumerate(shares)
+        if share > 0
+    ]
+    return _frame(title, x, y, [f'<g class="map">{"".join(cells)}</g>'])
+
+
 def linear_axis(label: str, low: float, high: float, *, percent: bool = False, pad: bool = True) -> Axis:
     """About seven round ticks; with `pad` the range grows to the outer ticks."""
     if high <= low:
@@ -214,6 +227,15 @@ def _polyline(x: Axis, y: Axis, line: Line) -> str:
     return (
         f'<g class="line-{line.style % COLOURS}"><title>{escape(line.name)}</title>'
         f'<polyline points="{shown}"/>{circles}</g>'
+    )
+
+
+def _cell(x: Axis, y: Axis, across: tuple[float, float], along: tuple[float, float], share: float) -> str:
+    left, right = (_x(x, value) for value in across)
+    high, low = sorted(_y(y, value) for value in along)
+    return (
+        f'<rect x="{left:.1f}" y="{high:.1f}" width="{right - left + 0.3:.1f}" height="{low - high + 0.3:.1f}" '
+        f'fill-opacity="{share**0.6:.2f}"/>'
     )
 
 

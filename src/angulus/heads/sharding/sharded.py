@@ -163,7 +163,8 @@ class ShardedHead(MarginHead):
             mover.begin(self.learning_rate)
         summed = self.summed(batch, margin, step, self.own_bias(labels))
         loss = summed.losses.sum() / batch.valid.sum().clamp(min=1)
-        return HeadOutput(loss, summed.losses[rows.own].detach(), batch.seen.cos_target[rows.own])
+        losses, cos = summed.losses[rows.own].detach(), batch.seen.cos_target[rows.own]
+        return HeadOutput(loss, losses, cos, summed.balance[:, rows.own])
 
     def own_bias(self, labels: Tensor) -> Tensor | None:
         """[n] the bias of each example's own class, wherever it is."""

@@ -4,6 +4,7 @@ recipe.json        the experiment with nothing left open
 environment.json   versions, commit, device, fingerprint of the data
 classes.json       names of the identities, in the order of the classes
 metrics.jsonl      one line each for a log interval and an evaluation
+diagnosis.jsonl    what `angulus doctor` reads: a line for each stretch of the run, its beginning and end
 checkpoints/       to resume from
 model/, best/      the network at the end, and where the held-out figure was best
 result.json        figures by name

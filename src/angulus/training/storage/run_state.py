@@ -6,7 +6,7 @@ set has a head, each is saved into a folder of its name in there.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class TrainState:
     step: int = 0
     best: float | None = None
     seconds: float = 0.0  # of training before this process took over
+    recorded: dict[str, Any] = field(default_factory=dict)  # of an unfinished stretch; see training/recording
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,7 @@ def save(trained: Trained, checkpoints: Checkpoints, state: TrainState) -> None:
 
 def checkpoint_of(trained: Trained, state: TrainState, random: Any) -> Checkpoint:
     tensors = {"backbone": trained.model.state_dict(), "best": state.best, "seconds": state.seconds, "random": random}
+    tensors["recorded"] = state.recorded
     if trained.divided:
         tensors["optimizer of backbone"] = state_of(trained.optimizer, trained.model)
     else:
@@ -114,10 +116,12 @@ def put_back(trained: Trained, path: Path) -> TrainState:
             trained.optimizer.load_state_dict(checked_settings(trained.optimizer, tensors["optimizer"]))
         check_optimizer(trained.optimizer)
         set_random_state(tensors["random"], trained.group.rank, trained.device)
-        best, seconds = tensors["best"], tensors.get("seconds", 0.0)
+        best, seconds, recorded = tensors["best"], tensors.get("seconds", 0.0), tensors.get("recorded", {})
         if not (best is None or is_number(best)) or not (is_number(seconds) and seconds >= 0):
             raise ValueError("its best figure and its seconds must be numbers")
-    return TrainState(found.step, best, seconds)
+        if not isinstance(recorded, dict):
+            raise ValueError(f"what it recorded must be numbers by name, got {recorded!r:.60}")
+    return TrainState(found.step, best, seconds, recorded)
 
 
 def check_step(folder: Path, step: int, total: int) -> None:

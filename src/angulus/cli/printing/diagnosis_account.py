@@ -1,0 +1,37 @@
+"""What the doctor says on a terminal: all of it, or the two lines at the end of a training."""
+
+import shlex
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from angulus.diagnosis import Diagnosis
+
+WIDTH = 100
+HEALTHY = "healthy: nothing is wrong with what this run recorded"
+
+
+def account(found: "Diagnosis") -> str:
+    """Every finding with evidence and advice, the first to act on first; then what could not be looked at."""
+    parts = [HEALTHY] if found.is_healthy else []
+    for number, finding in enumerate(found.findings, 1):
+        parts.append(f"{number}. {finding.title}")
+        parts += [indented(f"seen: {finding.evidence}"), indented(f"do:   {finding.advice}")]
+    parts += [f"note: {note}" for note in found.notes]
+    return "\n".join(parts)
+
+
+def indented(text: str) -> str:
+    return textwrap.fill(text, WIDTH, initial_indent="   ", subsequent_indent=" " * 9)
+
+
+def last_lines(found: "Diagnosis", folder: Path) -> str:
+    """The first finding, or that there is none, and the command that says more."""
+    if found.is_healthy:
+        said = HEALTHY
+    else:
+        first, more = found.findings[0], len(found.findings) - 1
+        further = f" (and {more} more)" if more else ""
+        said = f"{first.title}: {first.advice}{further}"
+    return f"doctor      {said}\n            angulus doctor {shlex.quote(str(folder))} --report page.html"

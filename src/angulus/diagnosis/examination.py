@@ -1,0 +1,89 @@
+"""All rules in the order in which their findings should be acted on: causes before what they cause."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from angulus.diagnosis.findings import Diagnosis, Finding
+from angulus.diagnosis.generalisation import overfitting
+from angulus.diagnosis.images import augmentation, few_images, long_tail, preprocessing
+from angulus.diagnosis.labels import class_mixed, labels_noisy, labels_random, people_known, person_split
+from angulus.diagnosis.optimisation import batch_norm, data_bound, rate_high, rate_low
+from angulus.diagnosis.records import Record, read_record
+from angulus.diagnosis.softmax import margin_early, scale_large, scale_small
+
+Rule = Callable[[Record], Finding | None]
+NOT_AS_WRITTEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError)
+"""What a rule meets in lines that a run did not write, or that were changed."""
+RULES: tuple[Rule, ...] = (
+    people_known,
+    preprocessing,
+    labels_random,
+    scale_small,
+    rate_high,
+    margin_early,
+    rate_low,
+    scale_large,
+    batch_norm,
+    augmentation,
+    labels_noisy,
+    class_mixed,
+    person_split,
+    long_tail,
+    few_images,
+    overfitting,
+    data_bound,
+)
+EXPLAINS: dict[str, tuple[str, ...]] = {
+    "preprocessing": ("rate_high", "margin_early", "labels_noisy", "class_mixed", "person_split", "overfitting"),
+    "labels_random": (
+        "margin_early",
+        "rate_high",
+        "rate_low",
+        "labels_noisy",
+        "class_mixed",
+        "person_split",
+        "overfitting",
+    ),
+    "scale_small": ("labels_noisy", "rate_low", "rate_high"),
+    "margin_early": ("labels_noisy", "class_mixed", "person_split", "rate_high", "rate_low", "long_tail"),
+    "rate_high": (
+        "margin_early",
+        "labels_noisy",
+        "class_mixed",
+        "person_split",
+        "overfitting",
+        "long_tail",
+        "people_known",
+    ),
+    "rate_low": ("labels_noisy", "class_mixed", "person_split", "long_tail"),
+    "batch_norm": ("labels_noisy", "class_mixed", "person_split", "overfitting"),
+    "labels_noisy": ("class_mixed", "overfitting"),
+    "few_images": ("overfitting", "class_mixed", "person_split"),
+}
+"""What follows from a finding and is not told beside it."""
+
+
+def examine(record: Record) -> Diagnosis:
+    """All that the rules find in a record, the first to act on first."""
+    found: list[Finding] = []
+    unread: list[str] = []
+    for rule in RULES:
+        try:
+            finding = rule(record)
+        except NOT_AS_WRITTEN:
+            unread.append(rule.__name__)
+        else:
+            found += [] if finding is None else [finding]
+    explained: set[str] = set()
+    kept: list[Finding] = []
+    for finding in found:
+        if finding.name not in explained:
+            kept.append(finding)
+            explained |= set(EXPLAINS.get(finding.name, ()))
+    damaged = f"lines of the record are not as a run writes them, and {', '.join(unread)} could not be looked for"
+    return Diagnosis(findings=tuple(kept), notes=(*record.notes, *([damaged] if unread else [])))
+
+
+def diagnose(folder: Path) -> Diagnosis:
+    """What is wrong with the run in a folder, finished or not. Raises CheckpointError where there is no run."""
+    return examine(read_record(Path(folder)))

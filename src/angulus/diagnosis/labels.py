@@ -1,0 +1,169 @@
+"""Rules about who is who: wrong labels, classes of two people, people in two classes, verified people trained on."""
+
+from angulus.diagnosis.findings import Finding
+from angulus.diagnosis.histograms import joined, quantile, share_below
+from angulus.diagnosis.records import Record, Row
+from angulus.training.recording.counters import GAP
+
+SEEN_IN_PIXELS = 0.535
+ENOUGH_PAIRS = 200
+WRONG_GAP = -0.2
+WRONG_SHARE = 0.09
+MOST_RIGHT = 0.15
+ALIKE = 0.9
+PARTED = 0.35
+
+
+def labels_random(record: Record) -> Finding | None:
+    """Labels cannot be seen in the pixels, nor does the network tell apart people that it does not know."""
+    pixels, judged = record.start.get("pixels"), record.judged
+    if not pixels or pixels["pairs"] < ENOUGH_PAIRS or pixels["plain"] > SEEN_IN_PIXELS or not judged:
+        return None
+    return Finding(
+        name="labels_random",
+        title="The labels look shuffled",
+        severity="stops",
+        evidence=(
+            f"two images of one person are no more alike than images of two, pixel by pixel (area under the ROC curve "
+            f"{pixels['plain']:.2f} over {pixels['pairs']} pairs; aligned faces have 0.6 and more)"
+        ),
+        advice="check that folders, lists or columns of the data say who is who: angulus data report DATA shows them",
+        keys=("data.path",),
+    )
+
+
+def labels_noisy(record: Record) -> Finding | None:
+    """Some images are far from their own class and near another, while most are near their own."""
+    found = max((found for row in record.stretches if (found := wrong_share(row))), default=None)
+    if found is None or found[0] < WRONG_SHARE:
+        return None
+    share, epoch = found
+    return Finding(
+        name="labels_noisy",
+        title="Many labels are wrong",
+        severity="harms",
+        evidence=(
+            f"in epoch {epoch:g} {share:.0%} of the images lay nearer to another class than to their own by more than "
+            f"{-WRONG_GAP:g} in cosine, while half of all were near their own"
+        ),
+        advice="angulus audit labels RUN lists them; or train with head.subcenters=3 and angulus purify RUN",
+        keys=("data.identities.edits", "head.subcenters"),
+    )
+
+
+def wrong_share(row: Row) -> tuple[float, float] | None:
+    """The share of clearly wrong examples of a stretch in which most are right, and its epoch."""
+    gaps = joined([row], "gap")
+    if sum(gaps) < 64 or quantile(gaps, GAP, 0.5) < MOST_RIGHT:
+        return None
+    return share_below(gaps, GAP, WRONG_GAP), row["epoch"]
+
+
+def class_mixed(record: Record) -> Finding | None:
+    """The images of some classes fall into two groups, as no other class does."""
+    groups = [group for group in record.end.get("groups", ()) if group["images"] >= 6]
+    parted = [group for group in groups if is_parted(group, groups)]
+    if len(groups) < 8 or not parted:
+        return None
+    names = ", ".join(record.name_of(group["class"]) for group in parted[:4])
+    first = parted[0]
+    usual = median([group["parted"] for group in groups])
+    return Finding(
+        name="class_mixed",
+        title="Some classes hold two people",
+        severity="harms",
+        evidence=(
+            f"{names}: the images fall into two groups, within which they are more alike than across by "
+            f"{first['parted']:.2f} in cosine; for {len(groups)} classes that is {usual:.2f} in the middle"
+        ),
+        advice="angulus audit labels RUN shows them, and writes edits to part or drop them",
+        keys=("data.identities.edits",),
+    )
+
+
+def is_parted(group: dict, groups: list[dict]) -> bool:
+    """Whether a class stands out: by itself, and against the spread of all."""
+    values = [one["parted"] for one in groups]
+    middle = median(values)
+    spread = 1.4826 * median([abs(value - middle) for value in values])
+    return group["parted"] > max(PARTED, middle + 6 * spread) and group["smaller"] >= 0.2 * group["images"]
+
+
+def person_split(record: Record) -> Finding | None:
+    """The images of two classes are as alike across as within: one person under two names."""
+    pairs = [pair for pair in record.end.get("pairs", ()) if pair.get("within")]
+    usual = record.end.get("nearest")
+    if not pairs or not usual or usual[2] > 0.8:
+        return None
+    alike = [pair for pair in pairs if pair["across"] > ALIKE * pair["within"] and pair["weights"] > far_above(usual)]
+    if not alike:
+        return None
+    names = "; ".join(" and ".join(record.name_of(number) for number in pair["classes"]) for pair in alike[:4])
+    first = alike[0]
+    return Finding(
+        name="person_split",
+        title="Some people are in two classes",
+        severity="harms",
+        evidence=(
+            f"{names}: their class weights meet at a cosine of {first['weights']:.2f} (the nearest other class is at "
+            f"{usual[2]:.2f} in the middle), and their images are as alike across the two ({first['across']:.2f}) as "
+            f"within ({first['within']:.2f})"
+        ),
+        advice="angulus audit labels RUN shows them, and writes edits that join them",
+        keys=("data.identities.edits",),
+    )
+
+
+def far_above(quantiles: list[float]) -> float:
+    """A cosine that is far above those to the nearest class: shares 0.05, 0.25, 0.5, 0.75, 0.95."""
+    return quantiles[2] + 3 * (quantiles[3] - quantiles[1])
+
+
+def people_known(record: Record) -> Finding | None:
+    """People who are verified were trained on: by name, or because they lie on class weights as trained people do."""
+    named = {name: found for name, found in record.start.get("shared", {}).items() if found["shared"]}
+    known = record.end.get("known", {})
+    trained = known.get("trained people", {}).get("nearest")
+    if trained and record.end["nearest"][2] > trained[0] - 0.25:
+        trained = None  # the classes lie so close together that everybody is near to one
+    found = [sentence for name, facts in known.items() if (sentence := known_sentence(name, facts, trained))]
+    if named:
+        name, facts = next(iter(named.items()))
+        some = ", ".join(facts["names"][:3])
+        found.insert(
+            0, f"{facts['shared']} of {facts['people']} people of {name} have a name that is trained on ({some})"
+        )
+    if not found:
+        return None
+    return Finding(
+        name="people_known",
+        title="People who are verified were trained on",
+        severity="stops",
+        evidence="; ".join(found),
+        advice="leave them out of one of the two (data.identities.exclude_from); angulus data leaks finds copies",
+        keys=("data.identities.exclude_from", "data.identities.exclude"),
+    )
+
+
+def known_sentence(name: str, facts: dict, trained: list[float] | None) -> str | None:
+    """How many people of a set lie as near to a class weight as trained people, where there is a gap to the others."""
+    if name == "trained people" or not facts or not trained or len(facts["all"]) < 4:
+        return None
+    bound = trained[0]
+    near = [value for value in facts["all"] if value >= bound]
+    far = [value for value in facts["all"] if value < bound]
+    if not near or len(near) < max(2, 0.02 * facts["people"]):
+        return None
+    unknown = median(far) if far else 0.0
+    if far and bound - unknown < 0.15:
+        return None
+    some = ", ".join(str(one) for one, _ in facts["highest"][:3])
+    return (
+        f"{len(near)} of {facts['people']} people of {name} lie as near to a class weight ({near[0]:.2f}) as people "
+        f"who are trained on ({bound:.2f} and more), the others at {unknown:.2f} ({some})"
+    )
+
+
+def median(values: list[float]) -> float:
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2]

@@ -1,0 +1,105 @@
+"""What a run recorded, ready for rules: its recipe, its metrics, and the lines of diagnosis.jsonl by kind."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from angulus.errors import CheckpointError
+from angulus.json_files import read_json
+from angulus.training.recording.record_file import Records
+from angulus.training.storage.run_folder import Metrics
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """recipe: as recipe.json has it.  metrics: lines of metrics.jsonl.  lines: those of diagnosis.jsonl.
+
+    classes: names of the identities in the order of the classes.  finished: whether the run came to its end.
+    """
+
+    recipe: Row
+    metrics: Sequence[Row]
+    lines: Sequence[Row] = ()
+    classes: Sequence[str] = ()
+    finished: bool = True
+    notes: tuple[str, ...] = field(default=())
+
+    def of(self, kind: str) -> list[Row]:
+        return [line for line in self.lines if line["kind"] == kind]
+
+    @property
+    def start(self) -> Row:
+        """What the run began with; {} where it did not say."""
+        return next(iter(self.of("start")), {})
+
+    @property
+    def stretches(self) -> list[Row]:
+        return self.of("stretch")
+
+    @property
+    def judged(self) -> list[Row]:
+        """Verifications, of those who are held out and of some who are trained on."""
+        return self.of("judged") or [row for row in self.metrics if "held-out/auc" in row]
+
+    @property
+    def end(self) -> Row:
+        return next(iter(reversed(self.of("end"))), {})
+
+    @property
+    def failure(self) -> str | None:
+        """The sentence with which the run stopped because something was not finite."""
+        return next((line.get("sentence", "") for line in reversed(self.of("failed"))), None)
+
+    @property
+    def logged(self) -> list[Row]:
+        """Lines of metrics of training steps."""
+        return [row for row in self.metrics if row.get("loss") is not None]
+
+    def setting(self, key: str, default: Any = None) -> Any:
+        """A value of the recipe by its dotted key."""
+        found: Any = self.recipe
+        for part in key.split("."):
+            if not isinstance(found, Mapping) or part not in found:
+                return default
+            found = found[part]
+        return default if found is None else found
+
+    def name_of(self, number: int) -> str:
+        return self.classes[number] if 0 <= number < len(self.classes) else f"class {number}"
+
+
+def read_record(folder: Path) -> Record:
+    """What is in the folder of a run, finished or not. Raises CheckpointError where it is no run."""
+    try:
+        recipe = dict(read_json(folder / "recipe.json"))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{folder} is no folder of a run: it has no recipe.json; name the one that train printed"
+        ) from None
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder / 'recipe.json'} cannot be read ({error}); it must be the recipe of a run"
+        ) from error
+    lines = Records(folder).rows()
+    notes = [] if lines else ["this run was made before diagnosis.jsonl: only its metrics could be looked at"]
+    finished = (folder / "result.json").exists()
+    if not finished:
+        notes.append("the run has not come to its end: what shows at the end was not looked at")
+    return Record(
+        recipe=recipe,
+        metrics=Metrics(folder / "metrics.jsonl").rows(),
+        lines=lines,
+        classes=names_in(folder / "classes.json"),
+        finished=finished,
+        notes=tuple(notes),
+    )
+
+
+def names_in(path: Path) -> list[str]:
+    try:
+        return [str(name) for name in read_json(path)]
+    except (OSError, ValueError, TypeError):
+        return []

@@ -1,0 +1,274 @@
+"""Each rule on records made by hand: it finds its fault, and nothing in a healthy run or one that recorded little."""
+
+import copy
+import json
+from contextlib import suppress
+
+import pytest
+
+from angulus.diagnosis import Record, examine, read_record
+from angulus.diagnosis.page import page_of, write_page
+from angulus.errors import AngulusError, CheckpointError
+from angulus.training.recording.counters import GAP, LENGTH, MASS, OTHER, OWN
+
+RECIPE = {
+    "margin": {"name": "arcface", "scale": 16.0},
+    "optim": {"name": "sgd", "lr": 0.05, "momentum": 0.9},
+    "train": {"batch_size": 64, "clip_norm": 5.0, "epochs": 10},
+    "augment": {"flip": 0.5, "erase": 0.0},
+}
+
+
+def spike(bins, value):
+    """A histogram with a hundred examples at a value."""
+    counts = [0] * bins.count
+    counts[int((value - bins.low) / (bins.high - bins.low) * bins.count)] = 100
+    return counts
+
+
+def stretch(epoch, own, other=0.3, loss=2.0, mass=0.3, **changes):
+    line = {
+        "kind": "stretch",
+        "step": epoch * 10,
+        "epoch": float(epoch),
+        "rate": 0.05,
+        "examples": 100,
+        "loss": loss,
+        "own": own,
+        "mass": mass,
+        "scale": 16.0,
+        "margin": 0.5 * epoch,
+        "length": 8.0,
+        "bins": {"own": spike(OWN, own), "mass": spike(MASS, mass), "length": spike(LENGTH, 3.0)},
+        "probed": {
+            "examples": 100,
+            "wrong": 0.1,
+            "other": other,
+            "lead": 16 * (own - other),
+            "direction": 0.05,
+            "bins": {"other": spike(OTHER, other), "gap": spike(GAP, own - other)},
+        },
+        "slopes": {"first": 1.0, "last": 1.0, "backbone": 2.0, "head": 1.0},
+        "weights": {"first": 5.0, "last": 5.0, "backbone": 20.0, "head": 20.0},
+        "classes": {"seen": 100, "unseen": 0, "small": {"own": own}, "large": {"own": own}},
+    }
+    return {**line, **changes}
+
+
+def amounts(people, images, each, tenth):
+    return {"people": people, "images": images, "images_each": [each] * 5, "largest_tenth": tenth}
+
+
+def healthy():
+    start = {
+        "kind": "start",
+        "step": 0,
+        "steps": 100,
+        "train": amounts(100, 1000, 10.0, 0.1),
+        "held_out": amounts(20, 200, 10.0, 0.1),
+        "shared": {"held-out": {"people": 20, "shared": 0, "names": []}},
+        "pass": 64,
+        "batch_norm": True,
+        "pixels": {"pairs": 500, "plain": 0.65, "mirrored": 0.65, "augmented": 0.64, "flip": 0.5},
+        "classes": 100,
+        "free": False,
+        "first_loss": 8.0,
+        "least_loss": 0.01,
+        "best_mass": 0.99,
+        "scale": 16.0,
+    }
+    rows = [stretch(k, 0.07 * k, loss=8.0 - 0.7 * k) for k in range(1, 11)]
+    judged = [
+        {"kind": "judged", "step": 10 * k, "epoch": float(k), "held-out/eer": 0.3 - 0.02 * k, "held-out/auc": 0.9}
+        | {"trained/eer": 0.25 - 0.02 * k, "trained/own": 0.6}
+        for k in (2, 6, 10)
+    ]
+    known = {
+        "held-out": {"people": 20, "nearest": [0.3, 0.4, 0.5, 0.6, 0.65], "highest": [["a", 0.66]], "all": [0.5] * 20},
+        "trained people": {"people": 20, "nearest": [0.8, 0.82, 0.85, 0.9, 0.95], "highest": [], "all": [0.85] * 20},
+    }
+    groups = [{"class": k, "images": 10, "parted": 0.1 + 0.01 * (k % 5), "smaller": 4} for k in range(20)]
+    pairs = [{"classes": [1, 2], "weights": 0.5, "across": 0.4, "within": 0.7}]
+    end = {"kind": "end", "step": 100, "nearest": [0.3, 0.35, 0.4, 0.45, 0.5], "known": known}
+    return [start, *rows, *judged, {**end, "groups": groups, "pairs": pairs}]
+
+
+def of(lines, kind):
+    return [line for line in lines if line["kind"] == kind]
+
+
+def rate_high(lines, recipe):
+    for row in of(lines, "stretch"):
+        row.update(loss=9.0, own=0.0, rate=1.0)
+
+
+def diverged(lines, recipe):
+    lines[:] = [lines[0], {**stretch(1, 0.0), "kind": "failed", "sentence": "step 3: the loss is not finite"}]
+
+
+def rate_low(lines, recipe):
+    for row in of(lines, "stretch"):
+        row.update(loss=7.9, own=0.02, rate=1e-5)
+
+
+def scale_small(lines, recipe):
+    lines[0].update(best_mass=0.2, least_loss=3.2, scale=2.0)
+
+
+def scale_large(lines, recipe):
+    for row in of(lines, "stretch"):
+        row.update(mass=0.97, own=0.35, loss=0.1, scale=200.0)
+
+
+def margin_early(lines, recipe):
+    for row in of(lines, "stretch"):
+        row.update(own=0.01, loss=15.0, margin=9.0)
+    lines[0]["first_loss"] = 16.0
+
+
+def labels_noisy(lines, recipe):
+    for row in of(lines, "stretch"):
+        good, bad = spike(GAP, 0.4), spike(GAP, -0.6)
+        row["probed"]["bins"]["gap"] = [4 * a + b for a, b in zip(good, bad, strict=True)]
+
+
+def labels_random(lines, recipe):
+    lines[0]["pixels"].update(plain=0.505)
+
+
+def class_mixed(lines, recipe):
+    of(lines, "end")[0]["groups"][0]["parted"] = 0.7
+
+
+def person_split(lines, recipe):
+    of(lines, "end")[0]["pairs"][0].update(weights=0.8, across=0.69)
+
+
+def preprocessing(lines, recipe):
+    looks = [("bgr", 0.64), ("rgb", 0.2), ("rgb", 1.8)]
+    lines[0]["preprocessing"] = [
+        {"colour": colour, "mean": 127.5, "std": 128.0, "distance": distance} for colour, distance in looks
+    ]
+
+
+def known_by_name(lines, recipe):
+    lines[0]["shared"]["held-out"].update(shared=3, names=["Ada"])
+
+
+def known_by_place(lines, recipe):
+    of(lines, "end")[0]["known"]["held-out"]["all"] = [0.9] * 5 + [0.5] * 15
+
+
+def mirrored(lines, recipe):
+    lines[0]["pixels"].update(mirrored=0.55)
+
+
+def augmented(lines, recipe):
+    lines[0]["pixels"].update(augmented=0.53)
+    recipe["augment"]["erase"] = 1.0
+
+
+def tiny_passes(lines, recipe):
+    lines[0]["pass"] = 2
+
+
+def long_tail(lines, recipe):
+    lines[0]["train"]["largest_tenth"] = 0.6
+    for row in of(lines, "stretch"):
+        row["classes"].update(small={"own": 0.2}, large={"own": 0.5})
+
+
+def few_images(lines, recipe):
+    lines[0]["train"] = amounts(12, 36, 3.0, 0.1)
+
+
+def overfitting(lines, recipe):
+    for row, held in zip(of(lines, "judged"), (0.2, 0.12, 0.19), strict=True):
+        row.update({"held-out/eer": held, "trained/eer": 0.001})
+
+
+FAULTS = {
+    "rate_high": [rate_high, diverged],
+    "rate_low": [rate_low],
+    "scale_small": [scale_small],
+    "scale_large": [scale_large],
+    "margin_early": [margin_early],
+    "labels_noisy": [labels_noisy],
+    "labels_random": [labels_random],
+    "class_mixed": [class_mixed],
+    "person_split": [person_split],
+    "preprocessing": [preprocessing],
+    "people_known": [known_by_name, known_by_place],
+    "augmentation": [mirrored, augmented],
+    "batch_norm": [tiny_passes],
+    "long_tail": [long_tail],
+    "few_images": [few_images],
+    "overfitting": [overfitting],
+}
+
+
+def examined(change=None, metrics=()):
+    lines, recipe = healthy(), copy.deepcopy(RECIPE)
+    if change is not None:
+        change(lines, recipe)
+    return examine(Record(recipe=recipe, metrics=metrics, lines=lines))
+
+
+def test_a_healthy_run_has_no_finding():
+    assert examined().is_healthy
+
+
+@pytest.mark.parametrize(("name", "change"), [(name, change) for name, changes in FAULTS.items() for change in changes])
+def test_a_fault_is_the_first_finding(name, change):
+    found = examined(change).findings
+    assert [finding.name for finding in found][:1] == [name]
+    assert found[0].evidence
+    assert found[0].advice
+    assert found[0].keys
+
+
+def test_waiting_for_data_is_told():
+    rows = [{"step": k, "loss": 1.0, "waiting_for_data": 0.6} for k in (1, 20)]
+    assert [finding.name for finding in examined(metrics=rows).findings] == ["data_bound"]
+
+
+@pytest.mark.parametrize("left", range(16))
+def test_a_run_that_stopped_anywhere_is_read(left):
+    lines = healthy()[:left]
+    record = Record(recipe=RECIPE, metrics=[], lines=lines, finished=False)
+    assert examine(record).is_healthy
+    assert "<svg" in page_of("run", record, examine(record)) or left < 2
+
+
+def test_a_run_of_before_is_read_by_its_metrics(tmp_path):
+    (tmp_path / "recipe.json").write_text(json.dumps(RECIPE))
+    rows = [{"step": k, "epoch": k / 20, "loss": 1.0, "waiting_for_data": 0.9} for k in (1, 20)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = examine(read_record(tmp_path))
+    assert [finding.name for finding in found.findings] == ["data_bound"]
+    assert "before diagnosis.jsonl" in found.notes[0]
+
+
+def test_a_folder_without_a_run_is_a_sentence(tmp_path):
+    with pytest.raises(CheckpointError, match=r"no folder of a run: it has no recipe\.json"):
+        read_record(tmp_path)
+
+
+@pytest.mark.parametrize("value", [None, "x", []])
+def test_lines_that_no_run_wrote_are_a_note_and_no_traceback(value, tmp_path):
+    lines = healthy()
+    for line in (lines[0], lines[1], lines[11], lines[-1]):
+        for name in line:
+            damaged = [{**one, name: value} if one is line and name not in ("kind", "step") else one for one in lines]
+            record = Record(recipe=RECIPE, metrics=[], lines=damaged)
+            found = examine(record)
+            assert all("lines of the record" in note for note in found.notes)
+            with suppress(AngulusError):  # a sentence, no traceback
+                write_page(tmp_path / "page.html", "run", record, found)
+
+
+def test_names_of_people_cannot_write_into_the_page():
+    lines = healthy()
+    lines[0]["shared"]["held-out"].update(shared=1, names=["<script>x</script>"])
+    record = Record(recipe=RECIPE, metrics=[], lines=lines)
+    assert "<script>" not in page_of("run", record, examine(record))
