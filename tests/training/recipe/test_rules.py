@@ -144,3 +144,12 @@ def test_a_batch_is_asked_for_only_once_it_is_chosen() -> None:
     with pytest.raises(ValueError, match=r"train\.batch_size must be chosen"):
         _ = Training().batch
     assert isinstance(Margin(), Margin)
+
+
+@pytest.mark.parametrize("batch", [4, 16, 64, 128, 512])
+def test_the_rate_never_grows_beyond_the_usual_one(batch: int) -> None:
+    for small, tuned in itertools.product((True, False), repeat=2):
+        rules = Rules(images=900, classes=10, is_small=small, is_tuned=tuned)
+        assert 0 < rules.rate(batch, is_sgd=True).value <= 0.1  # pyrefly: ignore
+    rates = [Rules(images=900, classes=10).rate(size, is_sgd=True).value for size in (16, 32, 64, 128)]
+    assert rates == [0.05, 0.071, 0.1, 0.1]

@@ -70,7 +70,13 @@ def with_choices(
     experiment: Experiment, num_images: int, num_classes: int, device: torch.device, *, model_is_open: bool = False
 ) -> tuple[Experiment, tuple[Choice, ...]]:
     """The experiment with nothing left open, and what was chosen and why, in the order in which a person asks."""
-    rules = Rules(images=num_images, classes=num_classes, on_gpu=device.type == "cuda")
+    rules = Rules(
+        images=num_images,
+        classes=num_classes,
+        on_gpu=device.type == "cuda",
+        is_small=isinstance(experiment.model, TinyNet),
+        is_tuned=experiment.init is not None,
+    )
     train, optim, rate, augment, model = (
         experiment.train,
         experiment.optim,

@@ -16,11 +16,13 @@ FEWEST_STEPS, MOST_EPOCHS, FEWEST_EPOCHS = 1_200, 120, 6
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """images, classes: that are trained on."""
+    """images, classes: that are trained on.  is_small: the network is TinyNet.  is_tuned: it begins with weights."""
 
     images: int
     classes: int
     on_gpu: bool = False
+    is_small: bool = True
+    is_tuned: bool = False
 
     def batch(self, multiple: int = 1) -> Choice:
         """Examples of a step: the power of two next to a fiftieth of the images, 16 to 128; for large sets more.
@@ -45,11 +47,16 @@ class Rules:
         return Choice(key="train.epochs", value=passes, reason=f"{seen:,} images in {round(steps * passes):,} steps")
 
     def rate(self, batch: int, *, is_sgd: bool) -> Choice:
-        """The peak of the learning rate."""
+        """The peak of the learning rate: for SGD it grows with the batch, up to 0.1."""
         if not is_sgd:
             return Choice(key="optim.lr", value=1e-3, reason="AdamW's usual rate")
-        rate = min(0.1, round(0.1 * math.sqrt(batch / 64), 3))
-        return Choice(key="optim.lr", value=rate, reason=f"0.1 from batches of 64 on, less for {batch}")
+        if self.is_tuned:
+            return Choice(key="optim.lr", value=0.05, reason="of the head, which begins at mean embeddings")
+        if self.is_small:
+            rate, reason = 0.1 * math.sqrt(batch / 64), f"0.1 from batches of 64 on, less for {batch}"
+        else:
+            rate, reason = 0.1 * batch / 256, f"0.1 x batch / 256, at most 0.1, with {batch}"
+        return Choice(key="optim.lr", value=float(f"{min(0.1, rate):.2g}"), reason=reason)
 
     def warmup(self, epochs: int) -> Choice:
         """Epochs in which the rate rises: a twentieth of the run, at least one."""
