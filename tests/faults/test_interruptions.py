@@ -50,7 +50,7 @@ def test_a_signal_is_answered_with_a_checkpoint(tmp_path, number, status):
     assert "Traceback" not in said
     step = saved_step(tmp_path)
     assert said.strip().splitlines()[-1] == (
-        f"interrupted; step {step} of 36000 is saved; go on with: angulus train recipe.yaml out=run --resume"
+        f"interrupted; step {step} of 27000 is saved; go on with: angulus train recipe.yaml out=run --resume"
     )
 
 
@@ -60,7 +60,7 @@ def test_under_torchrun_the_last_words_are_ours(tmp_path):
     said = process.communicate(timeout=100)[1]
     assert process.returncode != 0
     step = saved_step(tmp_path)
-    assert said.strip().splitlines()[-1].startswith(f"interrupted; step {step} of 36000 is saved; go on with: angulus")
+    assert said.strip().splitlines()[-1].startswith(f"interrupted; step {step} of 27000 is saved; go on with: angulus")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
