@@ -336,7 +336,7 @@ class Run:
         self.stage = stage
         set_resting(recogniser, self.model, self.experiment.train, stage)
         if self.group.is_first:
-            log.info("the class weights move alone" if stage else "the network moves too")
+            log.info("the class weights move alone, the network rests" if stage else "the network moves too")
 
     def wrapped(self) -> nn.Module:
         """The module that is called: compiled and distributed as the recipe says, in training mode."""
