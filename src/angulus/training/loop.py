@@ -305,6 +305,7 @@ class Run:
 
     def tell_time(self, steps: int) -> None:
         """Say once how long the run is expected to take, when enough of its steps have been taken to know."""
+        steps = min(steps, self.state.step - self.resting_steps)  # the head alone takes a third of the time
         if self.told_time or steps <= WARM_UP or not self.group.is_first:
             return
         if steps == WARM_UP + 1:
