@@ -209,3 +209,16 @@ def test_types_are_there_for_others():
     import angulus
 
     assert (Path(angulus.__file__).parent / "py.typed").is_file()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "sentence"),
+    [
+        (["align", "photos"], "OUT is missing; angulus align --help says what it is"),
+        (["evaluate"], "WHAT is missing; angulus evaluate --help says what it is"),
+        (["evaluate", "calibrate", "x.npz"], "--out is missing; angulus evaluate calibrate --help says what it is"),
+    ],
+)
+def test_a_word_that_is_missing_is_named_with_the_help_to_ask_for(capsys, tokens, sentence):
+    assert main(tokens) == 2
+    assert capsys.readouterr().err.splitlines()[0] == f"error: {sentence}"

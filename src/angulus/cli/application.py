@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from difflib import SequenceMatcher
 
-from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError, ValidationError
+from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter, UnknownOptionError, ValidationError
 
 from angulus.cli.commands.audit.group import app as audit
 from angulus.cli.commands.data.group import app as data
@@ -128,6 +128,9 @@ def unwritten(error: OSError) -> str:
 def usage_sentence(error: CycloptsError) -> str:
     """What is wrong with the words of the command line."""
     text = str(error).strip()
+    if isinstance(error, MissingArgumentError) and error.argument is not None and not error.argument.tokens:
+        command = " ".join(["angulus", *(error.command_chain or ())])
+        return f"{error.argument.name} is missing; {command} --help says what it is"
     if isinstance(error, UnknownOptionError):
         unknown, _, near = text.partition(" Did you mean ")
         word = (error.token.keyword or error.token.value).partition("=")[0]

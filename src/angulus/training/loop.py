@@ -305,6 +305,7 @@ class Run:
 
     def tell_time(self, steps: int) -> None:
         """Say once how long the run is expected to take, when enough of its steps have been taken to know."""
+        steps = min(steps, self.state.step - self.resting_steps)  # the head alone takes a third of the time
         if self.told_time or steps <= WARM_UP or not self.group.is_first:
             return
         if steps == WARM_UP + 1:
@@ -336,7 +337,7 @@ class Run:
         self.stage = stage
         set_resting(recogniser, self.model, self.experiment.train, stage)
         if self.group.is_first:
-            log.info("the class weights move alone" if stage else "the network moves too")
+            log.info("the class weights move alone, the network rests" if stage else "the network moves too")
 
     def wrapped(self) -> nn.Module:
         """The module that is called: compiled and distributed as the recipe says, in training mode."""

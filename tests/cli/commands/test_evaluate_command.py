@@ -151,7 +151,7 @@ def test_how_images_are_fitted_unless_it_is_said(tmp_path, image, model, fit):
     path = tmp_path / "x.png"
     Image.new("RGB", image[::-1]).save(path)
     if fit is None:
-        with pytest.raises(DataError, match=r"another shape; say how .* --fit resize or --fit crop"):
+        with pytest.raises(DataError, match=r"another shape; crop photos .* --fit resize or --fit crop"):
             choose_fit(path, model, "auto")
     else:
         assert choose_fit(path, model, "auto") == fit

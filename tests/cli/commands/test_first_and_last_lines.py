@@ -7,7 +7,10 @@ import yaml
 from PIL import Image
 
 from angulus.cli import main
+from angulus.cli.printing.diagnosis_account import last_lines
+from angulus.cli.printing.training_result import best_line, verified_lines
 from angulus.data import SyntheticFaces
+from angulus.diagnosis import Diagnosis
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +66,7 @@ def test_the_first_and_the_last_lines_of_a_run(folder, trained, capsys):
         f"angulus evaluate calibrate {trained / 'other.npz'} --far 0.01 --out",
     ):
         assert part in said.out
-    assert len(last) <= 12
+    assert len(last) <= 13
     reasons = json.loads((trained / "environment.json").read_text())["settings"]
     assert {"key": "optim.lr", "value": 0.05, "reason": "0.1 from batches of 64 on, less for 16"} in reasons
     assert main(["train", "--resume", str(trained)]) == 0
@@ -101,3 +104,35 @@ def test_a_recipe_without_its_data_stays_open(tmp_path, capsys):
         text = capsys.readouterr().out
         assert part in text
         assert yaml.safe_load(text)["margin"] is None
+
+
+def told(eer, interval, init):
+    """The last lines about held-out people with such an EER."""
+    intervals = {"people": 13, "eer": dict(zip(("low", "high"), interval, strict=True)), "tar_at_far": []}
+    result = {"eer": {"eer": eer, "threshold": 0.3}, "genuine": 42, "impostors": 486, "tar_at_far": []}
+    recipe = {"init": init, "evaluation": {"hold_out": "part"}}
+    return "\n".join(text for _, text in verified_lines(None, result | {"intervals": intervals}, recipe))
+
+
+def test_an_interval_that_says_nothing_is_no_guess_and_advice_that_was_followed_is_not_repeated():
+    good = told(0.024, (0.0, 1.0), "068.ckpt")
+    assert "EER 2.4% (how much on other people, so few cannot tell)" in good
+    assert "guessing" not in good
+    for poor in (told(0.45, (0.0, 1.0), "068.ckpt"), told(0.3, (0.2, 0.5), "068.ckpt")):
+        assert "guessing" in poor
+        assert "init=FILE" not in poor
+    assert "init=FILE" in told(0.3, (0.2, 0.5), None)
+
+
+def test_a_run_whose_first_weights_stayed_the_best_says_so(tmp_path):
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best" / "model.json").write_text(json.dumps({"extra": {"step": 0, "held-out/eer": 0.02}}))
+    rows = [{"step": step, "epoch": step / 4, "held-out/eer": 0.02} for step in (0, 4)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = best_line(tmp_path, {"evaluation": {"best_by": "eer"}, "train": {"epochs": 1}})
+    assert said.startswith("the weights it began with: no epoch was better on the people held out (EER 2.0%)")
+
+
+def test_the_doctor_stands_in_the_column_of_the_other_lines(tmp_path):
+    first, second = last_lines(Diagnosis(findings=()), tmp_path).splitlines()
+    assert first.index("healthy") == second.index("angulus") == len("how good   ")

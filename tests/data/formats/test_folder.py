@@ -8,11 +8,20 @@ from small_sets import array_source, picture, write_folder
 
 from angulus.data import FolderSource, account_of, decode_image, fingerprint, fit_image, read_images
 from angulus.errors import DataError
+from angulus.faces.journal import GONE_LIST, IGNORED, MANIFEST, UNREADABLE, WITHOUT_FACE
 
 
 @pytest.fixture
 def people(tmp_path):
     return write_folder(tmp_path / "people", {"Ada": 3, "Bob": 1, "Cyd": 2})
+
+
+def test_what_align_writes_beside_the_people_is_not_told_as_ignored(people):
+    for name in (MANIFEST, WITHOUT_FACE, UNREADABLE, IGNORED, GONE_LIST):
+        (people / name).write_text("x")
+    assert len(FolderSource.open(people).account.lines()) == 1
+    (people / "Ada" / MANIFEST).write_text("x")
+    assert FolderSource.open(people).account.lines()[1].endswith("1 .csv (Ada/manifest.csv)")
 
 
 def test_labels_follow_the_sorted_names(people):

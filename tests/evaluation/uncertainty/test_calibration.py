@@ -101,6 +101,9 @@ def test_a_paired_difference_is_surer_than_the_figures():
     assert found.p_value < 0.01
     json.dumps(found.as_dict(), allow_nan=False)
     assert "difference +" in found.table()
+    assert found.table().endswith(": the first is better")
+    assert compare_tar(two, one, 0.05).table().endswith(": the second is better")
+    assert compare_tar(one, one, 0.05).table().endswith(": the difference may be chance")
 
 
 @quick

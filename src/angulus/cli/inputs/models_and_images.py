@@ -234,5 +234,5 @@ def fit_for(example: str, shape: tuple[int, int], size: tuple[int, int], fit: Fi
         return found
     raise DataError(
         f"{example} is {height}x{width} (height x width) and the model takes {size[0]}x{size[1]}, another shape; "
-        "say how to bring it there with --fit resize or --fit crop"
+        "crop photos with angulus align first; for crops say how to bring them there, --fit resize or --fit crop"
     )

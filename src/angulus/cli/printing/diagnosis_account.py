@@ -34,4 +34,4 @@ def last_lines(found: "Diagnosis", folder: Path) -> str:
         first, more = found.findings[0], len(found.findings) - 1
         further = f" (and {more} more)" if more else ""
         said = f"{first.title}: {first.advice}{further}"
-    return f"doctor      {said}\n            angulus doctor {shlex.quote(str(folder))} --report page.html"
+    return f"doctor     {said}\n           angulus doctor {shlex.quote(str(folder))} --report page.html"

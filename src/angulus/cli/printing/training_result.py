@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from angulus.evaluation.rates.plain_numbers import USELESS
 from angulus.json_files import read_json
 
 NAMES = 11
 FEW_FALSE_ACCEPTS = 10
 GUESSING = 0.45  # an EER that its interval reaches, from which on it may be chance
-MORE = "more people and photos help, or init=FILE"
+MORE = "more people and photos help"
 FEW_PEOPLE = 10
 
 
@@ -41,7 +42,7 @@ def closing_lines(folder: Path) -> Iterator[tuple[str, str]]:
     results = list(read_json(folder / "evaluation.json"))
     how = recipe["evaluation"]["hold_out"]
     if how != "nobody":
-        yield from verified_lines(folder, results[0], how)
+        yield from verified_lines(folder, results[0], recipe)
     else:
         yield "how good", "not known: everybody was trained on, so that no figure on people it has not seen exists"
         yield "how good", f"to have one: angulus evaluate {quoted(folder)} OTHER_PEOPLE"
@@ -54,8 +55,9 @@ def closing_lines(folder: Path) -> Iterator[tuple[str, str]]:
     yield "model", f"{folder / 'model'} (the network at the end)"
 
 
-def verified_lines(folder: Path, result: Mapping[str, Any], how: str) -> Iterator[tuple[str, str]]:
+def verified_lines(folder: Path, result: Mapping[str, Any], recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The figures on people who were not trained on, those that the pairs can vouch for."""
+    how = recipe["evaluation"]["hold_out"]
     intervals = result["intervals"] or {}
     sure = {one["target_far"]: one for one in intervals.get("tar_at_far", ())}
     points = result["tar_at_far"]
@@ -73,8 +75,9 @@ def verified_lines(folder: Path, result: Mapping[str, Any], how: str) -> Iterato
             "how good",
             f"by {count} models, each trained without those it is verified on; the saved one has seen all",
         )
-    if (found := intervals.get("eer")) and found["high"] >= GUESSING:
-        yield "how good", f"it may be no better than guessing (EER 50%): {MORE}"
+    if may_be_guessing(result["eer"]["eer"], intervals.get("eer")):
+        weights = "" if recipe.get("init") else ", or init=FILE"
+        yield "how good", f"it may be no better than guessing (EER 50%): {MORE}{weights}"
     poor = [f"{point['target_far']:g}" for point in points if point not in good]
     if poor:
         fars = " and ".join(filter(None, [", ".join(poor[:-1]), poor[-1]]))
@@ -91,10 +94,27 @@ def vouched(point: Mapping[str, Any], sure: Mapping[str, Any] | None) -> bool:
     return not sure["remark"] if sure is not None else point["false_accepts"] >= FEW_FALSE_ACCEPTS
 
 
+def may_be_guessing(eer: float, interval: Mapping[str, Any] | None) -> bool:
+    """Whether the interval reaches guessing, or says nothing and the figure itself is poor."""
+    if not interval or interval["high"] < GUESSING:
+        return False
+    return eer >= GUESSING / 2 or not says_nothing(interval)
+
+
+def says_nothing(interval: Mapping[str, Any]) -> bool:
+    """Whether an interval holds nearly every rate."""
+    return interval["high"] - interval["low"] >= USELESS
+
+
 def equal_error(result: Mapping[str, Any], intervals: Mapping[str, Any]) -> str:
     """The EER, with its interval where there is one."""
     found = intervals.get("eer")
-    spread = f" ({found['low']:.1%} to {found['high']:.1%})" if isinstance(found, dict) and "low" in found else ""
+    if not isinstance(found, dict) or "low" not in found:
+        spread = ""
+    elif says_nothing(found):
+        spread = " (how much on other people, so few cannot tell)"
+    else:
+        spread = f" ({found['low']:.1%} to {found['high']:.1%})"
     return f"EER {result['eer']['eer']:.1%}{spread}"
 
 
@@ -129,6 +149,9 @@ def best_line(folder: Path, recipe: Mapping[str, Any]) -> str:
     )
     if extra["step"] == max(row["step"] for row in rows(folder)):
         return f"the last epoch: {folder / 'best'} is the same network"
+    if extra["step"] == 0:
+        figure = f"EER {extra['held-out/eer']:.1%}"
+        return f"the weights it began with: no epoch was better on the people held out ({figure}); {folder / 'best'}"
     when = f"step {extra['step']}" if epoch is None else f"epoch {epoch:g} of {epochs}"
     figure = f"EER {extra['held-out/eer']:.1%}"
     chosen = f"chosen by {by} on the people held out, so a little flattered"

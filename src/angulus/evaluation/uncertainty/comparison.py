@@ -48,10 +48,17 @@ class Comparison:
 
     def table(self) -> str:
         """The comparison as a line of text."""
+        found = self.difference
         return (
-            f"{self.figure}: {self.first:.2%} and {self.second:.2%}, difference {100 * self.difference.estimate:+.2f}"
-            f" ({100 * self.difference.low:+.2f} to {100 * self.difference.high:+.2f}) points, p = {self.p_value:.2g}"
+            f"{self.figure}: {self.first:.2%} and {self.second:.2%}, difference {100 * found.estimate:+.2f}"
+            f" ({100 * found.low:+.2f} to {100 * found.high:+.2f}) points, p = {self.p_value:.2g}: {self.verdict()}"
         )
+
+    def verdict(self) -> str:
+        """Which of the two is better, where the interval of the difference leaves out zero."""
+        if self.difference.low > 0:
+            return "the first is better"
+        return "the second is better" if self.difference.high < 0 else "the difference may be chance"
 
 
 def compare_tar(

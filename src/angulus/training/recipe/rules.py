@@ -32,7 +32,7 @@ class Rules:
         most = 512 if self.on_gpu and self.images > 500_000 else 128
         size = min(most, max(16, 2 ** round(math.log2(max(self.images, 1) / 50))))
         size = -(-size // multiple) * multiple
-        steps = max(1, round(self.images / size))
+        steps = max(1, self.images // size)  # the last, smaller batch is left out
         return Choice(
             key="train.batch_size", value=size, reason=f"{steps:,} steps in a pass over {self.images:,} images"
         )

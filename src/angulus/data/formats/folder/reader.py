@@ -30,6 +30,7 @@ from angulus.files import read_regular
 logger = logging.getLogger(__name__)
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".pgm", ".ppm", ".bmp", ".webp"})
+LISTS_OF_ALIGN = frozenset({"manifest.csv", "without_face.txt", "unreadable.txt", "ignored.txt", "gone.txt"})
 _DEEPEST = 16
 _PARTS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "images"})
 _LAYOUT = "expected one sub-folder per identity with its images inside: path/<identity>/<image>.jpg"
@@ -279,7 +280,7 @@ def _choose_names(
     by_name = [name for name in found.images if name in excluded]
     unlisted = [name for name in found.images if name not in excluded and name not in kept]
     return kept, [
-        _unknown(found.unknown),
+        _unknown([name for name in found.unknown if name not in LISTS_OF_ALIGN]),
         Drop.of("image outside the folders of the identities", found.loose, images=len(found.loose)),
         _drop_identities("excluded by name", by_name, found.images),
         _drop_identities("not among the included names", unlisted, found.images),
