@@ -10,10 +10,15 @@ from angulus.errors import EvaluationError
 
 
 def array_of(values: ArrayLike) -> NDArray:
-    """As a numpy array; tensors too, from any device, with gradients or not, bfloat16 as float32."""
+    """As a numpy array; tensors too, from any device, with gradients or not, bfloat16 as float32.
+
+    Raises EvaluationError for a tensor without values.
+    """
     if not hasattr(values, "detach"):
         return np.asarray(values)
     tensor: Any = values
+    if tensor.device.type == "meta":
+        raise EvaluationError("a tensor on the device meta has no values; give one that has been computed")
     tensor = tensor.detach().cpu()
     return np.asarray(tensor.float() if tensor.is_floating_point() else tensor)
 

@@ -226,6 +226,13 @@ def check_shapes(embeddings: Tensor, weight: Tensor, labels: Tensor, bias: Tenso
     if embeddings.ndim != 2 or weight.ndim not in (2, 3) or labels.ndim != 1:
         shapes = f"{list(embeddings.shape)}, {list(weight.shape)}, {list(labels.shape)}"
         raise ValueError(f"margin softmax needs {BATCH_AXES}; got shapes {shapes}")
+    if embeddings.device != weight.device:
+        raise ValueError(f"embeddings are on {embeddings.device} and the class weights on {weight.device}; move one")
+    if embeddings.dtype == torch.float64 and weight.dtype != torch.float64:
+        raise ValueError(
+            f"embeddings are torch.float64 and the class weights {weight.dtype}; use embeddings.float() or "
+            "head.double()"
+        )
     if embeddings.shape[1] != weight.shape[-1]:
         raise ValueError(f"embeddings have {embeddings.shape[1]} dimensions, the class weights {weight.shape[-1]}")
     if len(embeddings) != len(labels):

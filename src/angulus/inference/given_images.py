@@ -38,7 +38,11 @@ def as_batch(images: NDArray | Tensor) -> Tensor:
     """One array or tensor with the channels in the second place. Raises DataError for another shape or range."""
     if not isinstance(images, np.ndarray | Tensor):
         raise DataError(f"images must be arrays or tensors {_AXES}, got {type(images).__name__}")
+    if isinstance(images, np.ndarray) and images.dtype.kind not in "uifb":
+        raise DataError(f"images must be uint8 or floats from 0 to 255, got an array of {images.dtype}")
     batch = torch.as_tensor(images)
+    if batch.device.type == "meta":
+        raise DataError("images on the device meta have no values; give tensors that have")
     if batch.ndim != 4 or not {1, 3} & {batch.shape[1], batch.shape[3]}:
         single = "; one image is images[None]" if batch.ndim == 3 else ""
         raise DataError(f"images must have the shape {_AXES}, got {list(batch.shape)}{single}")

@@ -26,6 +26,8 @@ class OwnNetwork(EmbeddingModel):
                 f"the network {type(self.network).__name__} must give embeddings [n, d], got {got} for"
                 f" {len(images)} images; wrap it in a module that returns them"
             )
+        if found.is_complex():
+            raise ModelError(f"the network {type(self.network).__name__} must give real numbers, got {found.dtype}")
         return found
 
 

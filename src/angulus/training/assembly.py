@@ -16,6 +16,7 @@ from angulus.training.distributed import Processes
 from angulus.training.experiment import Experiment
 from angulus.training.optimization import row_rule
 from angulus.training.recipe.first_weights import first_network
+from angulus.training.recipe.margin_rules import with_margin
 from angulus.training.recipe.serialization import record
 from angulus.training.recipe.set_unions import Mixture
 
@@ -103,6 +104,11 @@ def run_folder(experiment: Experiment) -> Path:
         return experiment.out
     data, margin = record(experiment.data)["name"], record(experiment.margin)["name"]
     return Path("runs") / f"{data}_{margin}_{experiment.seed}"
+
+
+def begun_folder(experiment: Experiment) -> Path:
+    """The same for a recipe that leaves its loss open."""
+    return run_folder(replace(experiment, margin=with_margin(experiment.margin, 2)[0]))
 
 
 def in_steps(margin: Margin, epoch: int, run: int) -> Margin:

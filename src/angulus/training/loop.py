@@ -24,7 +24,7 @@ from angulus.interruptions import Interruption, noted
 from angulus.margins import Margin
 from angulus.models import EmbeddingModel, ModelConfig, load_model, save_model
 from angulus.training import judge
-from angulus.training.assembly import build_model, in_steps, network_of, run_folder
+from angulus.training.assembly import begun_folder, build_model, in_steps, network_of, run_folder
 from angulus.training.batch_order import heads_of, initial_loss, losses_by_set, sampler_of, shares_in_words
 from angulus.training.device_batches import Feed, line_to
 from angulus.training.distributed import (
@@ -45,13 +45,14 @@ from angulus.training.plan.layout_choice import with_layout
 from angulus.training.plan.precision_choice import with_precision
 from angulus.training.plan.strategy_choice import settled, with_advice
 from angulus.training.plan.thread_choice import with_threads
+from angulus.training.recipe.begun_choices import as_begun, recipe_in
 from angulus.training.recipe.choices import Choice
 from angulus.training.recipe.data_sources import Sources, limited, open_sources
-from angulus.training.recipe.defaults import choose_device, filled, plain_augment, with_choices, with_model
+from angulus.training.recipe.defaults import choose_device, plain_augment, with_choices, with_model
 from angulus.training.recipe.description import NAMES, duration, facts, opening, verified
 from angulus.training.recipe.fine_tuning import with_fine_tuning
 from angulus.training.recipe.first_weights import with_fits
-from angulus.training.recipe.holding_out import advice, counted, fold_runs, told
+from angulus.training.recipe.holding_out import advice, check_folds, counted, fold_runs, told
 from angulus.training.recipe.reasons import reasons
 from angulus.training.recipe.serialization import record
 from angulus.training.recording.recorder import Recorder
@@ -69,7 +70,14 @@ from angulus.training.step import (
 from angulus.training.storage.atomic_files import write_json
 from angulus.training.storage.checkpoint import Checkpoints, clear_leftovers
 from angulus.training.storage.class_names import start_classes
-from angulus.training.storage.run_folder import Metrics, RunResult, environment, finished_figures, start_folder
+from angulus.training.storage.run_folder import (
+    Metrics,
+    RunResult,
+    environment,
+    finished_figures,
+    start_folder,
+    told_reasons,
+)
 from angulus.training.storage.run_state import Trained, TrainState, check_step, restore, save
 
 log = logging.getLogger(__name__)
@@ -104,7 +112,10 @@ def train(
     Raises an AngulusError that says what to do: ConfigError, DataError, ModelError, CheckpointError, NonFiniteError,
     OutOfMemoryError. SIGINT and SIGTERM are answered with a checkpoint after the step and an Interruption.
     """
-    device, asked = local_device(choose_device(experiment.device)), experiment
+    device = local_device(choose_device(experiment.device))
+    kept = begun_folder(experiment) if resume else None
+    begun_as = None if kept is None else recipe_in(kept)
+    experiment = asked = experiment if begun_as is None else as_begun(experiment, begun_as)
     with ExitStack() as stack:
         group = stack.enter_context(processes(device))
         torch.manual_seed(experiment.seed)
@@ -113,10 +124,10 @@ def train(
         begun = None if experiment.init is None else build_model(experiment)  # weights that do not fit are told first
         experiment = with_fits(experiment)
         sources = open_sources(experiment, network_of(experiment).input)
+        check_folds(sources.hold_out, group.world)
         experiment = replace(experiment, evaluation=replace(experiment.evaluation, hold_out=sources.hold_out))
         counts = len(sources.train), len(sources.train.identities)
-        kept = run_folder(filled(experiment, *counts, device)) if resume else None
-        experiment, for_tuning = with_fine_tuning(experiment, counts[0], device, kept)
+        experiment, for_tuning = with_fine_tuning(experiment, counts[0], device)
         experiment, by_rules = with_choices(experiment, *counts, device, model_is_open=is_open)
         model, config = begun or build_model(experiment)
         experiment = replace(experiment, model=config)
@@ -133,6 +144,7 @@ def train(
         model = model.to(device, memory_format=FORMATS[experiment.train.layout])
         number = len(sources.train)
         experiment, compiled = with_compilation(experiment, model, device, number, group=group, folder=kept)
+        run = Run(experiment, model, config, sources, folder, device, group, progress, chosen)  # may refuse
         done: dict[str, float] | None = None
         with group.together():
             if group.is_first:
@@ -144,14 +156,14 @@ def train(
                 if done is None:
                     asked_device = {"precision": precision, "layout": layout, "threads": threads, "compile": compiled}
                     recorded = {name: asdict(choice) for name, choice in asked_device.items()}
+                    settings = [asdict(one) for one in chosen] or told_reasons(folder)
                     about = environment(device, fingerprint(sources.train), recorded)
-                    write_json(folder / "environment.json", {**about, "settings": [asdict(one) for one in chosen]})
+                    write_json(folder / "environment.json", {**about, "settings": settings})
         if any(found is not None for found in group.every(done)):
             log.info("%s is finished already: nothing is done", folder)
             return RunResult(folder, done or {}, folder / "report.html")
         stack.enter_context(losses_named(group))
         stack.enter_context(worker_losses_told())
-        run = Run(experiment, model, config, sources, folder, device, group, progress, chosen)
         if experiment.train.batch_norm == "synchronised":
             stack.enter_context(batch_norm_synchronised(model, group.group))
         with run.recorder.failures():
@@ -446,8 +458,6 @@ class Run:
         """Where people are verified in folds: a run without each of them, begun or gone on with; the pooled figures."""
         if self.sources.hold_out != "folds":
             return None
-        if self.group.world > 1:
-            raise ConfigError("evaluation.hold_out=folds trains in one process; set it to nobody, or start one process")
         runs = fold_runs(self.experiment, len(self.sources.train.identities), self.folder)
         embedded: list[EmbeddingSet] = []
         for number, (run, people) in enumerate(zip(runs, self.sources.folds, strict=True), start=1):

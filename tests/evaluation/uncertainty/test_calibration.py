@@ -74,6 +74,8 @@ def test_gallery_rule_and_its_inverse(fpir, gallery):
 def test_too_little_to_calibrate_on_says_so():
     with pytest.raises(EvaluationError, match="needs at least 100000 impostor pairs among the choosing half"):
         calibrate_threshold(all_pairs(SIZES, 0), 1e-5)
+    with pytest.raises(EvaluationError, match="needs at least infinitely many impostor pairs"):
+        calibrate_threshold(all_pairs(SIZES, 0), 1e-320)
     with pytest.raises(EvaluationError, match="at least 2 people"):
         split_people(all_pairs([2, 2, 2], 0))
     with pytest.raises(EvaluationError, match="fpir must lie"):

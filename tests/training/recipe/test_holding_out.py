@@ -1,5 +1,6 @@
 import json
 import logging
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,8 @@ from small_sets import write_folder
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import ConfigError, DataError
 from angulus.models import InputSpec, load_model
-from angulus.training import Evaluation, FolderData, Identities, NoisyData, SyntheticData, UnionData, judge, train
+from angulus.training import Evaluation, FolderData, Identities, NoisyData, SyntheticData, UnionData, judge, loop, train
+from angulus.training.distributed import Processes
 from angulus.training.recipe.data_sources import found_sources, open_sources
 from angulus.training.recipe.serialization import as_now, record
 
@@ -143,3 +145,14 @@ def test_older_recipes_keep_their_people():
     assert now["data"]["identities"]["shares"] == "by_name"
     assert now["evaluation"]["hold_out"] == "part"
     assert as_now(record(people(None, 26)))["evaluation"]["hold_out"] == "auto"
+
+
+@pytest.mark.parametrize(("changes", "processes"), [({"accumulate": 20}, 1), ({}, 2)])
+def test_a_run_that_is_refused_leaves_no_folder(changes, processes, tmp_path, monkeypatch):
+    """Batch norm over one image, or folds in two processes: with the recipe mended, the same folder is free."""
+    monkeypatch.setattr(loop, "processes", lambda device: nullcontext(Processes(0, processes, None)))
+    experiment = people(tmp_path / "run", 5)
+    refused = replace(experiment, train=replace(experiment.train, **changes))
+    with pytest.raises(ConfigError, match=r"train\.accumulate=20|in one process, got 2"):
+        train(refused)
+    assert not (tmp_path / "run").exists()

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from angulus.errors import EvaluationError
 from angulus.evaluation.rates.identification import allowed_count
-from angulus.evaluation.rates.roc import OperatingPoint
+from angulus.evaluation.rates.roc import OperatingPoint, descending
 from angulus.evaluation.scores.search import Stream, block_sizes
 from angulus.evaluation.scores.vectors import (
     VectorBlocks,
@@ -128,7 +128,7 @@ def megaface(
         probes=len(unit),
         people=len(np.unique(people)),
         identification=tuple(points),
-        verification=tuple(tail.point(far, genuine, len(unit) * wanted[-1]) for far in sorted(set(fars), reverse=True)),
+        verification=tuple(tail.point(far, genuine, len(unit) * wanted[-1]) for far in descending(fars)),
     )
 
 

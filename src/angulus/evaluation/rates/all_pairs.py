@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from angulus.devices.bfloat16 import bfloat16_pays
 from angulus.errors import EvaluationError
-from angulus.evaluation.rates.roc import EqualErrorRate, OperatingPoint, RocCurve, ScoreHistogram, allowed_false_accepts
+from angulus.evaluation.rates.roc import (
+    EqualErrorRate,
+    OperatingPoint,
+    RocCurve,
+    ScoreHistogram,
+    allowed_false_accepts,
+    descending,
+)
 from angulus.evaluation.scores.cosines import checked_labels
 from angulus.evaluation.scores.streaming.kept import PairScores, join
 from angulus.evaluation.scores.streaming.passes import stream_pairs
@@ -103,7 +110,7 @@ class AllPairs:
 
     def tars_at_fars(self, fars: Sequence[float]) -> tuple[OperatingPoint, ...]:
         """`tar_at_far` for several targets, largest first."""
-        return tuple(self.tar_at_far(far) for far in sorted(set(fars), reverse=True))
+        return tuple(self.tar_at_far(far) for far in descending(fars))
 
     def crossing_step(self) -> int:
         """The lowest step at whose upper end FAR is no larger than FRR."""

@@ -1,5 +1,6 @@
 """Rates as a person reads them: percent without powers of ten, "1 in 1,000", "8 of 10"."""
 
+import math
 from typing import Protocol
 
 TINY = 1e-4  # below 0.01 % digits say nothing that a person compares
@@ -53,6 +54,8 @@ def one_in(rate: float) -> str:
     if rate <= 0:
         return "none"
     number = 1 / rate
+    if math.isinf(number):
+        return "none"
     digits = max(len(str(int(number))) - 2, 0)
     return f"1 in {round(number / 10**digits) * 10**digits:,}" if number >= 10 else f"1 in {number:.1f}"
 

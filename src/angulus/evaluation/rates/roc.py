@@ -11,8 +11,9 @@ Rates are float64 quotients of counts; equal scores are accepted or rejected tog
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -148,9 +149,16 @@ def allowed_false_accepts(far: float, impostors: int) -> int:
     return int(allowed)
 
 
+def descending(fars: Sequence[float]) -> list[float]:
+    """Each of some rates once, the largest first. Raises EvaluationError for what are no rates."""
+    if isinstance(fars, str) or not isinstance(fars, Iterable) or not all(isinstance(far, Real) for far in fars):
+        raise EvaluationError(f"fars must be rates, as (0.01, 0.001), got {fars!r}")
+    return sorted(set(fars), reverse=True)
+
+
 def tars_at_fars(scores: Scores, fars: Sequence[float]) -> tuple[OperatingPoint, ...]:
     """`tar_at_far` for several targets, largest first."""
-    return tuple(tar_at_far(scores, far) for far in sorted(set(fars), reverse=True))
+    return tuple(tar_at_far(scores, far) for far in descending(fars))
 
 
 def equal_error_rate(scores: Scores) -> EqualErrorRate:

@@ -136,6 +136,12 @@ def split_people(scores: SubjectScores, *, seed: int = 0, share: float = 0.5) ->
     return scores.restricted(chosen), scores.restricted(~chosen)
 
 
+def fewest_pairs(far: float) -> str:
+    """How many pairs have one false accept at a rate, in words."""
+    number = 1 / far if far > 0 else math.inf
+    return f"{math.ceil(number)}" if math.isfinite(number) else "infinitely many"
+
+
 def calibrate_threshold(
     scores: SubjectScores, far: float, *, seed: int = 0, bootstrap: Bootstrap | None = None
 ) -> CalibratedThreshold:
@@ -148,7 +154,7 @@ def calibrate_threshold(
     choosing, reporting = split_people(scores, seed=seed)
     if largest_count(far, max(choosing.impostors, 1)) < 1:
         raise EvaluationError(
-            f"FAR {far:g} needs at least {math.ceil(1 / far) if far > 0 else 'infinitely many'} impostor pairs among"
+            f"FAR {far:g} needs at least {fewest_pairs(far)} impostor pairs among"
             f" the choosing half, got {choosing.impostors:,}; ask for a larger FAR or give more people"
         )
     allowed, spreads, places = threshold_study(choosing, [far], options)

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from angulus.errors import EvaluationError
 from angulus.evaluation.rates.plain_numbers import plain
+from angulus.evaluation.rates.roc import descending
 from angulus.evaluation.scores.subjects import SubjectScores, Weights
 from angulus.evaluation.uncertainty.bootstrap import FEW, Bootstrap, bounded, complement, finish, of_units
 from angulus.evaluation.uncertainty.intervals import Interval
@@ -136,7 +137,7 @@ def tar_at_far_intervals(
     With one-way scores (`right_subject` None) these are TPIR at FPIR. The tail must hold `needed_tail` scores.
     """
     options = bootstrap or Bootstrap()
-    targets = sorted(set(fars), reverse=True)
+    targets = descending(fars)
     sample, spreads, places = threshold_study(scores, targets, options)
     weights = options.weights(scores.subjects)
     found = []

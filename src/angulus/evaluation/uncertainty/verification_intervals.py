@@ -16,6 +16,7 @@ from angulus.errors import EvaluationError
 from angulus.evaluation.rates.all_pairs import MOST_TAIL as MOST_KEPT
 from angulus.evaluation.rates.all_pairs import AllPairs
 from angulus.evaluation.rates.plain_numbers import plain, text
+from angulus.evaluation.rates.roc import descending
 from angulus.evaluation.scores.pairs import Pairs
 from angulus.evaluation.scores.subjects import SubjectScores
 from angulus.evaluation.uncertainty.accuracy_intervals import accuracy_interval, eer_interval
@@ -80,7 +81,7 @@ class Confidence:
 def wanted_fars(fars: Sequence[float], impostors: int, everything: bool) -> tuple[list[float], int, tuple[str, ...]]:
     """The FARs that get intervals, largest first, how long a tail these need, and a note on the others."""
     most = MOST_KEPT if everything else MOST_TAIL
-    targets = sorted(set(fars), reverse=True)
+    targets = descending(fars)
     kept = [far for far in targets if needed_tail(far, impostors) <= most]
     left = [far for far in targets if far not in kept]
     if not left:

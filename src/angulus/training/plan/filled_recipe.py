@@ -27,6 +27,6 @@ def filled_recipe(experiment: Experiment) -> tuple[Experiment, tuple[Choice, ...
     known = replace(known, evaluation=replace(known.evaluation, hold_out=sources.hold_out))
     images, classes = len(sources.train), len(sources.train.identities)
     is_open = experiment.model is None and experiment.init is None
-    known, for_tuning = with_fine_tuning(known, images, device, None)
+    known, for_tuning = with_fine_tuning(known, images, device)
     known, by_rules = with_choices(known, images, classes, device, model_is_open=is_open)
     return replace(known, out=run_folder(known)), reasons(experiment, known, (*for_tuning, *by_rules), classes)

@@ -6,15 +6,12 @@ weights begin at the mean embeddings, move alone for a while and then faster tha
 beforehand and checked by `benchmarks/fine_tuning.py`, not searched for; docs/fine_tuning.md has its table.
 """
 
-import contextlib
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from angulus.json_files import read_json
 from angulus.training.experiment import Experiment, FineTuning
 from angulus.training.recipe.choices import Choice
 
@@ -26,23 +23,15 @@ NEUTRAL = {"backbone_rate": 1.0, "head_epochs": 0}
 """What runs without `init` do, and did before the fields were there."""
 
 
-def with_fine_tuning(
-    experiment: Experiment, num_images: int, device: torch.device, folder: Path | None
-) -> tuple[Experiment, list[Choice]]:
-    """The experiment with the fields filled that depend on whether a network begins with weights, and what was chosen.
-
-    folder: of a run that is resumed, whose choices are kept.
-    """
-    begun = None if folder is None else recipe_in(folder)
-    if begun is not None:
-        return as_begun(experiment, begun), []
+def with_fine_tuning(experiment: Experiment, num_images: int, device: torch.device) -> tuple[Experiment, list[Choice]]:
+    """The experiment with the fields filled that depend on weights to begin with, and what was chosen."""
     if experiment.init is None:
         return plain(experiment), []
     return chosen(experiment, num_images, device)
 
 
 def plain(experiment: Experiment) -> Experiment:
-    """The fields as they are where a network begins at random, or a run began before there were such fields."""
+    """The fields as they are where a network begins at random."""
     tuning, head, train = experiment.fine_tuning, experiment.head, experiment.train
     return replace(
         experiment,
@@ -85,43 +74,6 @@ def epochs_for_tuning(num_images: int, device: torch.device) -> int:
     """Passes over the data: about 2 thousand examples on a CPU, 400 thousand on a GPU, between 3 and 20 passes."""
     target = 400_000 if device.type == "cuda" else 2_000
     return min(20, max(3, math.ceil(target / max(num_images, 1))))
-
-
-def as_begun(experiment: Experiment, begun: dict[str, Any]) -> Experiment:
-    """The open fields as the recipe of the run that is resumed has them.
-
-    Nothing is raised for odd values: `storage.run_folder.start_folder` says where the recipe is another.
-    """
-    tuning, head, train = (_mapping(begun, name) for name in ("fine_tuning", "head", "train"))
-    asked = experiment.fine_tuning
-    with contextlib.suppress(TypeError, ValueError):
-        experiment = replace(
-            experiment,
-            fine_tuning=FineTuning(
-                backbone_rate=_or(asked.backbone_rate, tuning.get("backbone_rate", 1.0)),
-                head_epochs=_or(asked.head_epochs, tuning.get("head_epochs", 0)),
-            ),
-            head=replace(experiment.head, from_data=_or(experiment.head.from_data, head.get("from_data") is True)),
-            train=replace(
-                experiment.train,
-                batch_norm=_or(experiment.train.batch_norm, train.get("batch_norm", "local")),
-                epochs=_or(experiment.train.epochs, train.get("epochs")),
-            ),
-        )
-    return plain(experiment)
-
-
-def recipe_in(folder: Path) -> dict[str, Any] | None:
-    """The recipe of the run in a folder, None where there is none that can be read."""
-    try:
-        return dict(read_json(folder / "recipe.json"))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _mapping(values: dict[str, Any], name: str) -> dict[str, Any]:
-    found = values.get(name)
-    return found if isinstance(found, dict) else {}
 
 
 def _or(value: Any, other: Any) -> Any:

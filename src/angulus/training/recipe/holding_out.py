@@ -45,6 +45,15 @@ def hold_out_of(experiment: Experiment, whole: Source) -> HoldOut:
     return "nobody"
 
 
+def check_folds(hold_out: HoldOut, processes: int) -> None:
+    """Raise ConfigError where folds are to be trained by several processes."""
+    if hold_out == "folds" and processes > 1:
+        raise ConfigError(
+            f"people are few and verified in folds (evaluation.hold_out), which are trained in one process, got "
+            f"{processes}; start one process, or set evaluation.hold_out=nobody"
+        )
+
+
 def check_people(whole: Source) -> None:
     """Raise DataError where there are no two people."""
     if len(whole.identities) < 2:

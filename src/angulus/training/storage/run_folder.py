@@ -166,6 +166,14 @@ def finished_figures(folder: Path) -> dict[str, float] | None:
         return None
 
 
+def told_reasons(folder: Path) -> list[Any]:
+    """What the run in a folder said of its settings when it began; nothing where it did not."""
+    try:
+        return list(read_json(folder / "environment.json")["settings"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
 def start_folder(folder: Path, recipe: dict[str, Any], resume: bool) -> None:
     """Create the folder of a run, or check that the run in it is this one.
 
