@@ -12,6 +12,8 @@ WRONG_SHARE = 0.09
 MOST_RIGHT = 0.15
 ALIKE, MIXED = 0.8, 0.18
 """Of two classes of one person: their likeness across, as a share of that within; images next to one of the other."""
+NEAR_OWN = 0.5
+"""An own cosine of half of the classes, below which the network does not know anybody yet."""
 PARTED, SPREADS, SMALLER = 0.15, 4.5, 0.25
 """Of a class of two people: how far its halves part, also in spreads of all classes, and the share of the smaller."""
 
@@ -104,7 +106,7 @@ def person_split(record: Record) -> Finding | None:
     Class weights alone do not show it: the loss pushes those of one person apart like any others.
     """
     usual, own = record.end.get("nearest"), record.end.get("own")
-    if not own or not usual or usual[2] > 0.8:
+    if not own or not usual or usual[2] > 0.8 or own[2] < NEAR_OWN:
         return None
     pairs = [pair for pair in record.end.get("pairs", ()) if pair.get("within")]
     alike = [pair for pair in pairs if is_one(pair) and pair["weights"] > usual[2] and max(pair["own"]) <= own[1]]
