@@ -87,7 +87,7 @@ def healthy():
         "held-out": {"people": 20, "nearest": [0.3, 0.4, 0.5, 0.6, 0.65], "highest": [["a", 0.66]], "all": [0.5] * 20},
         "trained people": {"people": 20, "nearest": [0.8, 0.82, 0.85, 0.9, 0.95], "highest": [], "all": [0.85] * 20},
     }
-    groups = [{"class": k, "images": 10, "own": 0.7, "parted": 0.1 + 0.01 * (k % 5), "smaller": 4} for k in range(20)]
+    groups = [{"class": k, "images": 14, "own": 0.7, "parted": 0.1 + 0.01 * (k % 5), "smaller": 6} for k in range(20)]
     pairs = [{"classes": [1, 2], "weights": 0.5, "across": 0.4, "within": 0.7, "mixed": 0.0, "own": [0.7, 0.7]}]
     spread = {"nearest": [0.3, 0.35, 0.4, 0.45, 0.5], "own": [0.6, 0.65, 0.7]}
     end = {"kind": "end", "step": 100, **spread, "known": known}
@@ -236,8 +236,16 @@ def far_apart_weights(lines):
     of(lines, "end")[0]["pairs"][0].update(across=0.69, mixed=0.4, own=[0.5, 0.55], weights=0.35)
 
 
+def alike_by_a_few_images(lines):
+    of(lines, "end")[0]["pairs"][0].update(across=0.69, mixed=0.4, own=[0.5, 0.55], images=[3, 9])
+
+
 def a_few_odd_images(lines):
     of(lines, "end")[0]["groups"][0].update(parted=0.9, smaller=2)
+
+
+def parted_by_chance(lines):
+    of(lines, "end")[0]["groups"][0].update(parted=0.7, images=8)
 
 
 def slightly_parted(lines):
@@ -257,7 +265,9 @@ def a_few_lookalikes(lines):
     [
         alike_by_nature,
         far_apart_weights,
+        alike_by_a_few_images,
         a_few_odd_images,
+        parted_by_chance,
         slightly_parted,
         augmented_with_few_pairs,
         a_few_lookalikes,

@@ -14,7 +14,8 @@ ALIKE, MIXED = 0.8, 0.18
 """Of two classes of one person: their likeness across, as a share of that within; images next to one of the other."""
 NEAR_OWN = 0.5
 """An own cosine of half of the classes, below which the network does not know anybody yet."""
-PARTED, SPREADS, SMALLER = 0.15, 4.5, 0.25
+ENOUGH_IN_PAIR = 5
+PARTED, SPREADS, SMALLER, ENOUGH_IMAGES = 0.15, 4.5, 0.25, 12
 """Of a class of two people: how far its halves part, also in spreads of all classes, and the share of the smaller."""
 
 
@@ -97,7 +98,8 @@ def apart(group: Row) -> float:
 
 
 def is_even(group: Row) -> bool:
-    return group["smaller"] >= max(3, SMALLER * group["images"])
+    """Whether neither group is a few odd images. Of a class of few images any two groups part by chance."""
+    return group["images"] >= ENOUGH_IMAGES and group["smaller"] >= SMALLER * group["images"]
 
 
 def person_split(record: Record) -> Finding | None:
@@ -129,6 +131,8 @@ def person_split(record: Record) -> Finding | None:
 
 
 def is_one(pair: Row) -> bool:
+    if min(pair.get("images", (ENOUGH_IN_PAIR,))) < ENOUGH_IN_PAIR:
+        return False
     return pair["across"] > ALIKE * pair["within"] and pair["mixed"] >= MIXED
 
 

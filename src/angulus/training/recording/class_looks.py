@@ -115,6 +115,7 @@ def pair_facts(
     within = [within_of(units[k]) for k in (a, b) if len(units[k]) > 1]
     return {
         "classes": [int(looked[a]), int(looked[b])],
+        "images": [len(units[a]), len(units[b])],
         "weights": cosine,
         "across": float((units[a] @ units[b].T).mean()),
         "within": float(np.mean(within)) if within else None,
