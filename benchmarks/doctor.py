@@ -11,8 +11,10 @@ of processor time each at most. The JSON is written after every run, and runs th
 """
 
 import argparse
+import csv
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -42,6 +44,7 @@ from angulus.training import (
     OmniglotData,
     SyntheticData,
     Training,
+    UnionData,
     train,
 )
 from angulus.training.loop import Run
@@ -412,19 +415,30 @@ def cost(folder: Path) -> dict[str, Any]:
     return found
 
 
+def named(expected: str, experiment: Experiment, sentences: dict[str, str]) -> dict[str, str]:
+    """How many of the classes that were merged or split are named, where that was planted."""
+    if expected not in ("class_mixed", "person_split") or isinstance(experiment.data, NoisyData | UnionData):
+        return {}
+    with experiment.data.identities.edits[0].open(newline="", encoding="utf-8") as file:
+        planted = {row["to"] for row in csv.DictReader(file)}
+    words = set(re.split(r"[,;:]? ", sentences.get(expected, "")))
+    return {"named": f"{len(planted & words)} of {len(planted)}"}
+
+
 def in_markdown(results: dict[str, Any]) -> str:
     """The table beside the JSON, for docs/doctor.md."""
     return table(results).partition("\n\n")[0] + "\n"
 
 
 def table(results: dict[str, Any]) -> str:
-    """One line a run: what was planted, where, what the doctor named first, and what else."""
+    """One line a run: what was planted, where, what the doctor named first, of how many classes, and what else."""
     lines = ["| planted | where | first finding | further findings |", "| --- | --- | --- | --- |"]
     for key, row in results.items():
         fault, _, where = key.partition(": ")
         first, *more = row["findings"] or ["healthy"]
         mark = "" if first == row["expected"] else " **(wrong)**"
-        lines.append(f"| {fault} | {where} | {first}{mark} | {', '.join(more)} |")
+        classes = f" ({row['named']} classes)" if row.get("named") and not mark else ""
+        lines.append(f"| {fault} | {where} | {first}{classes}{mark} | {', '.join(more)} |")
     right = sum((row["findings"] or ["healthy"])[0] == row["expected"] for row in results.values())
     return "\n".join([*lines, "", f"{right} of {len(results)} runs: the first finding is what was planted."])
 
@@ -465,6 +479,7 @@ def main() -> None:
                 "findings": list(sentences),
                 "evidence": sentences,
                 "seconds": ended(folder)["seconds"],
+                **named(expected, experiment, sentences),
             }
             print(f"{key}: {', '.join(sentences) or 'healthy'}", flush=True)
             about = {"command": "python benchmarks/doctor.py --data DATA", "machine": "two AMD EPYC cores, AVX2"}
