@@ -4,14 +4,17 @@
     python benchmarks/doctor.py --data ../shared/data --only scale --runs /tmp/runs
 
 Every fault is planted in two sets of images of different kinds (drawn faces, photos, characters) with another seed
-each, as far as it can be; healthy runs are on five sets and with four losses. Runs are small: one thread, half a minute
+each, as far as it can be; classes of two people and people in two classes in six: with other people, alphabets and
+seeds. Healthy runs are on seven sets and with four losses. Runs are small: one thread, half a minute
 of processor time each at most. The JSON is written after every run, and runs that it holds are not made again unless
 --fresh; --again reads the kept folders of --runs anew, after the rules were changed.
 """
 
 import argparse
+import csv
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -26,7 +29,7 @@ import torch
 
 from angulus.data import Augment, Edit, convert, open_source, write_edits
 from angulus.diagnosis import diagnose
-from angulus.errors import AngulusError
+from angulus.errors import NonFiniteError
 from angulus.margins import AMSoftmax, ArcFace, Linear, NormFace, SphereFaceR
 from angulus.models import InputSpec, MobileFaceNet, TinyNet
 from angulus.training import (
@@ -41,6 +44,7 @@ from angulus.training import (
     OmniglotData,
     SyntheticData,
     Training,
+    UnionData,
     train,
 )
 from angulus.training.loop import Run
@@ -48,6 +52,8 @@ from angulus.training.recipe.data_sources import open_sources
 from angulus.training.recording.recorder import Recorder
 
 RESULTS = Path(__file__).parent / "results"
+ENDED = "benchmark.json"
+"""In the folder of a run that came to its end: what it took."""
 RAMP = Linear(end=0.3, until=0.5, unit="run")
 NETWORK = TinyNet(channels=(16, 32), units=(1, 1), embedding_dim=64, input=InputSpec(height=32, width=32))
 Build = Callable[["Place"], Experiment]
@@ -69,13 +75,16 @@ class Place:
 
 
 def base(data: Any, **changes: Any) -> Experiment:
-    """A healthy small run: fields of `train` may be changed by name."""
+    """A healthy small run: fields of `train` may be changed by name. Nothing is left open for rules to choose."""
+    if not isinstance(data, NoisyData):
+        data = replace(data, identities=replace(data.identities, shares="by_name"))
     experiment = Experiment(
         data=data,
         model=NETWORK,
         margin=ArcFace(scale=16.0, m=RAMP),
-        optim=SGD(lr=0.05),
+        optim=SGD(lr=0.05, weight_decay=5e-4),
         learning_rate=LearningRate(warmup_epochs=1),
+        augment=Augment(flip=0.5),
         train=Training(epochs=10, batch_size=64, precision="float32", layout="channels_last", threads=1, log_every=5),
         evaluation=Evaluation(every=2, fars=(1e-1, 1e-2), views="plain", max_images=10),
     )
@@ -90,7 +99,19 @@ def drawn(people: int = 150, images: int = 10, **changes: Any) -> Experiment:
 
 def characters(place: Place, **changes: Any) -> Experiment:
     data = OmniglotData(path=place.data / "omniglot_small" / "images_background_small1.zip")
-    return base(data, **{"seed": 1, "epochs": 12, **changes})
+    return base(data, **{"seed": 1, "epochs": 12, "augment": Augment(flip=0.0), **changes})
+
+
+def further(images: int = 10, **changes: Any) -> Experiment:
+    """Drawn faces of other people."""
+    data = SyntheticData(num_identities=100, images_per_identity=images, seed=9, first_identity=1000)
+    return base(data, **changes)
+
+
+def other_characters(place: Place, **changes: Any) -> Experiment:
+    """Characters of other alphabets."""
+    data = OmniglotData(path=place.data / "omniglot_small" / "images_background_small2.zip")
+    return base(data, **{"seed": 11, "epochs": 12, "augment": Augment(flip=0.0), **changes})
 
 
 def photos(place: Place, name: str = "orl", rules: Identities | None = None, **changes: Any) -> Experiment:
@@ -106,7 +127,7 @@ def lfw(place: Place, **changes: Any) -> Experiment:
         "model": MobileFaceNet(input=InputSpec(height=112, width=96, std=128.0)),
         "init": place.data / "mobilefacenet" / "068.ckpt",
         "margin": ArcFace(scale=24.0, m=0.1),
-        "optim": SGD(lr=0.002),
+        "optim": SGD(lr=0.002, weight_decay=5e-4),
         "head": Head(from_data=True),
         "batch_norm": "frozen",
         "epochs": 2,
@@ -127,18 +148,26 @@ def edited(experiment: Experiment, place: Place, name: str, changes: Callable[[A
     return replace(experiment, data=replace(data, identities=replace(data.identities, edits=(path,))))
 
 
-def merges(source: Any) -> list[Edit]:
+def merges(source: Any, first: int = 0) -> list[Edit]:
     """Three people get the names of three others."""
-    names = source.identities
+    names = source.identities[first:]
     return [Edit(action="merge", identity=names[2 * k], to=names[2 * k + 1]) for k in range(3)]
 
 
-def splits(source: Any) -> list[Edit]:
+def other_merges(source: Any) -> list[Edit]:
+    return merges(source, 40)
+
+
+def other_splits(source: Any) -> list[Edit]:
+    return splits(source, 40)
+
+
+def splits(source: Any, first: int = 0) -> list[Edit]:
     """Every other image of three people gets a new name, one that falls to the training part as well."""
     from angulus.data.views.split import position
 
     found = []
-    for label in range(3):
+    for label in range(first, first + 3):
         name = source.identities[label]
         new = next(f"{name}-{k}" for k in range(100) if position(f"{name}-{k}", 0) < 0.7)
         rows = [row for row in range(len(source)) if source.labels[row] == label]
@@ -172,13 +201,16 @@ def known_people(place: Place) -> Experiment:
     experiment = photos(place, epochs=16, batch_size=32)
     folder = place.made / "renamed"
     if not folder.exists():
+        partial = place.made / "renamed-partial"
+        shutil.rmtree(partial, ignore_errors=True)
         trained = set(open_sources(experiment, experiment.model.input).train.identities)
         everyone = sorted(path for path in (place.data / "orl").iterdir() if path.is_dir())
         chosen = [one for one in everyone if one.name in trained][:8] + [
             one for one in everyone if one.name not in trained
         ]
         for number, one in enumerate(chosen):
-            shutil.copytree(one, folder / f"person-{number}")
+            shutil.copytree(one, partial / f"person-{number}")
+        partial.rename(folder)
     also = FolderData(path=folder, fit="resize", identities=Identities(parts={"train": 0.0, "test": 1.0}))
     return replace(experiment, evaluation=replace(experiment.evaluation, also={"renamed": also}))
 
@@ -195,21 +227,36 @@ HEALTHY: dict[str, Build] = {
     "drawn faces, SphereFace-R": lambda place: drawn(seed=4, margin=SphereFaceR(scale=16.0, m=1.3)),
     "characters, ArcFace": lambda place: characters(place),
     "characters, NormFace": lambda place: characters(place, margin=NormFace(scale=16.0), seed=5),
+    "drawn faces, other people": lambda place: further(seed=23),
+    "characters, other alphabets": lambda place: other_characters(place),
     "ORL photos, ArcFace": lambda place: photos(place, epochs=20, batch_size=32),
     "LFW photos, from weights": lambda place: lfw(place),
+    "LFW photos, ArcFace": lambda place: photos(
+        place, "lfw112", Identities(min_images=10, max_images=20), seed=6, epochs=12
+    ),
+    "glint24 photos, CosFace": lambda place: photos(
+        place,
+        "glint24",
+        Identities(min_images=22, max_images=40),
+        seed=7,
+        epochs=12,
+        margin=AMSoftmax(scale=16.0, m=0.2),
+    ),
 }
 FAULTS: dict[str, dict[str, Build]] = {
     "rate_high": {
-        "drawn faces": lambda place: drawn(optim=SGD(lr=20.0), epochs=4),
-        "characters": lambda place: characters(place, optim=SGD(lr=20.0), epochs=3),
+        "drawn faces": lambda place: drawn(optim=SGD(lr=20.0, weight_decay=5e-4), epochs=4),
+        "characters": lambda place: characters(place, optim=SGD(lr=20.0, weight_decay=5e-4), epochs=3),
     },
     "rate_low": {
-        "drawn faces": lambda place: drawn(optim=SGD(lr=2e-5), epochs=6),
-        "characters": lambda place: characters(place, optim=SGD(lr=5e-5), epochs=3),
+        "drawn faces": lambda place: drawn(optim=SGD(lr=2e-5, weight_decay=5e-4), epochs=6),
+        "characters": lambda place: characters(place, optim=SGD(lr=5e-5, weight_decay=5e-4), epochs=3),
     },
     "scale_large": {
-        "drawn faces": lambda place: drawn(margin=NormFace(scale=400.0), optim=SGD(lr=0.02)),
-        "characters": lambda place: characters(place, margin=NormFace(scale=300.0), optim=SGD(lr=0.02), epochs=6),
+        "drawn faces": lambda place: drawn(margin=NormFace(scale=400.0), optim=SGD(lr=0.02, weight_decay=5e-4)),
+        "characters": lambda place: characters(
+            place, margin=NormFace(scale=300.0), optim=SGD(lr=0.02, weight_decay=5e-4), epochs=6
+        ),
     },
     "scale_small": {
         "drawn faces": lambda place: drawn(100, margin=NormFace(scale=2.0), epochs=4),
@@ -229,11 +276,27 @@ FAULTS: dict[str, dict[str, Build]] = {
     },
     "class_mixed": {
         "drawn faces": lambda place: edited(drawn(100), place, "merged-drawn", merges),
+        "drawn faces, another seed": lambda place: edited(further(seed=21), place, "merged-drawn-2", merges),
         "characters": lambda place: edited(characters(place, epochs=6), place, "merged-characters", merges),
+        "characters, another seed": lambda place: edited(
+            other_characters(place, epochs=6), place, "merged-characters-2", merges
+        ),
+        "drawn faces, a third": lambda place: edited(further(seed=31), place, "merged-drawn-3", other_merges),
+        "characters, a third": lambda place: edited(
+            other_characters(place, epochs=6, seed=32), place, "merged-characters-3", other_merges
+        ),
     },
     "person_split": {
         "drawn faces": lambda place: edited(drawn(80, 14), place, "split-drawn", splits),
+        "drawn faces, another seed": lambda place: edited(further(14, seed=22), place, "split-drawn-2", splits),
         "characters": lambda place: edited(characters(place, epochs=6), place, "split-characters", splits),
+        "characters, another seed": lambda place: edited(
+            other_characters(place, epochs=6), place, "split-characters-2", splits
+        ),
+        "drawn faces, a third": lambda place: edited(further(14, seed=33), place, "split-drawn-3", other_splits),
+        "characters, a third": lambda place: edited(
+            other_characters(place, epochs=6, seed=34), place, "split-characters-3", other_splits
+        ),
     },
     "preprocessing": {
         "LFW, order of colours": lambda place: lfw(
@@ -251,8 +314,8 @@ FAULTS: dict[str, dict[str, Build]] = {
         ),
     },
     "batch_norm": {
-        "drawn faces": lambda place: drawn(40, 8, batch_size=2, epochs=2, optim=SGD(lr=0.005)),
-        "ORL photos": lambda place: photos(place, batch_size=3, epochs=2, optim=SGD(lr=0.005)),
+        "drawn faces": lambda place: drawn(40, 8, batch_size=2, epochs=2, optim=SGD(lr=0.005, weight_decay=5e-4)),
+        "ORL photos": lambda place: photos(place, batch_size=3, epochs=2, optim=SGD(lr=0.005, weight_decay=5e-4)),
     },
     "long_tail": {
         "drawn faces": lambda place: edited(drawn(100, 40, epochs=8), place, "tail-drawn", cuts),
@@ -269,7 +332,6 @@ FAULTS: dict[str, dict[str, Build]] = {
         "ORL photos": lambda place: photos(
             place,
             "orl",
-            Identities(parts={"train": 0.6, "test": 0.4}),
             epochs=40,
             batch_size=32,
             optim=SGD(lr=0.1, weight_decay=0.0),
@@ -293,22 +355,30 @@ def cases() -> dict[str, tuple[str, Build]]:
     return found
 
 
-def made(key: str, build: Build, place: Place, folder: Path) -> float:
-    """Make a run; seconds of processor time. One that fails to the end is a run as well."""
+def made(key: str, experiment: Experiment, folder: Path) -> None:
+    """Make a run, and note what it was to be and its seconds of processor time. One that diverges ends as well."""
+    shutil.rmtree(folder, ignore_errors=True)
     begun = time.process_time()
     torch.manual_seed(0)
     try:
-        train(replace(build(place), out=folder, device="cpu"))
-    except AngulusError as error:
+        train(replace(experiment, out=folder, device="cpu"))
+    except NonFiniteError as error:
         print(f"{key}: {error}")
-    return round(time.process_time() - begun, 1)
+    ended = {"seconds": round(time.process_time() - begun, 1), "experiment": repr(experiment)}
+    (folder / ENDED).write_text(json.dumps(ended))
+
+
+def ended(folder: Path) -> dict[str, Any]:
+    """What was noted when a kept run came to its end; {} for one that was interrupted, or never made."""
+    return json.loads((folder / ENDED).read_text()) if (folder / ENDED).exists() else {}
 
 
 def cost(folder: Path) -> dict[str, Any]:
     """What recording takes of a training step, in percent of the processor time of all the rest of it.
 
-    Both are measured in the same steps; TinyNet at 64x64, batches of 64, by the number of identities. Epochs of 10 and
-    25 steps, of which 4 are looked at closely: in longer epochs it is less.
+    Both are measured in the same steps; TinyNet at 64x64 by the number of identities, in batches of 64 and epochs of 10
+    and 25 steps, of which 4 are looked at closely: in longer epochs it is less. And five people with four images each,
+    in batches of 16 and epochs of one step.
     """
     spent = {"recorded": 0.0}
 
@@ -324,15 +394,12 @@ def cost(folder: Path) -> dict[str, Any]:
     Recorder.look, Recorder.close = timed(Recorder.look), timed(Recorder.close)
     plain = Run.remaining
     found: dict[str, Any] = {}
+    few = base(SyntheticData(num_identities=5, images_per_identity=4), epochs=60, batch_size=16, model=TinyNet())
+    measured = {5: replace(few, evaluation=Evaluation(every=None, hold_out="nobody"))}
     for people in (100, 1000):
         data = SyntheticData(num_identities=people + people // 4, images_per_identity=max(2, 800 // people))
-        rules = Identities(parts={"train": 0.8, "test": 0.2})
-        experiment = base(
-            replace(data, identities=rules),
-            epochs=2,
-            model=TinyNet(),
-            evaluation=Evaluation(every=None),
-        )
+        measured[people] = base(data, epochs=2, model=TinyNet(), evaluation=Evaluation(every=None))
+    for people, experiment in measured.items():
 
         def counted(run: Run) -> Any:
             begun, spent["recorded"] = time.process_time(), 0.0
@@ -348,14 +415,30 @@ def cost(folder: Path) -> dict[str, Any]:
     return found
 
 
+def named(expected: str, experiment: Experiment, sentences: dict[str, str]) -> dict[str, str]:
+    """How many of the classes that were merged or split are named, where that was planted."""
+    if expected not in ("class_mixed", "person_split") or isinstance(experiment.data, NoisyData | UnionData):
+        return {}
+    with experiment.data.identities.edits[0].open(newline="", encoding="utf-8") as file:
+        planted = {row["to"] for row in csv.DictReader(file)}
+    words = set(re.split(r"[,;:]? ", sentences.get(expected, "")))
+    return {"named": f"{len(planted & words)} of {len(planted)}"}
+
+
+def in_markdown(results: dict[str, Any]) -> str:
+    """The table beside the JSON, for docs/doctor.md."""
+    return table(results).partition("\n\n")[0] + "\n"
+
+
 def table(results: dict[str, Any]) -> str:
-    """One line a run: what was planted, where, what the doctor named first, and what else."""
+    """One line a run: what was planted, where, what the doctor named first, of how many classes, and what else."""
     lines = ["| planted | where | first finding | further findings |", "| --- | --- | --- | --- |"]
     for key, row in results.items():
         fault, _, where = key.partition(": ")
         first, *more = row["findings"] or ["healthy"]
         mark = "" if first == row["expected"] else " **(wrong)**"
-        lines.append(f"| {fault} | {where} | {first}{mark} | {', '.join(more)} |")
+        classes = f" ({row['named']} classes)" if row.get("named") and not mark else ""
+        lines.append(f"| {fault} | {where} | {first}{classes}{mark} | {', '.join(more)} |")
     right = sum((row["findings"] or ["healthy"])[0] == row["expected"] for row in results.values())
     return "\n".join([*lines, "", f"{right} of {len(results)} runs: the first finding is what was planted."])
 
@@ -386,22 +469,24 @@ def main() -> None:
             folder = runs / key.replace(": ", "-").replace(", ", "-").replace(" ", "_")
             if not key.startswith(tuple(options.only)) or (key in results and not options.again):
                 continue
-            seconds = results.get(key, {}).get("seconds", 0.0)
-            if not (folder / "diagnosis.jsonl").exists():
-                shutil.rmtree(folder, ignore_errors=True)
-                seconds = made(key, build, place, folder)
+            experiment = build(place)
+            if ended(folder).get("experiment") != repr(experiment):
+                made(key, experiment, folder)
             found = diagnose(folder)
             sentences = {finding.name: finding.evidence for finding in found.findings}
             results[key] = {
                 "expected": expected,
                 "findings": list(sentences),
                 "evidence": sentences,
-                "seconds": seconds,
+                "seconds": ended(folder)["seconds"],
+                **named(expected, experiment, sentences),
             }
-            print(f"{key}: {', '.join(sentences) or 'healthy'} ({seconds} s)", flush=True)
+            print(f"{key}: {', '.join(sentences) or 'healthy'}", flush=True)
             about = {"command": "python benchmarks/doctor.py --data DATA", "machine": "two AMD EPYC cores, AVX2"}
             options.json.write_text(json.dumps({**stored, **about, "runs": results}, indent=1) + "\n")
-    print(table(results))
+    in_order = {key: results[key] for key in cases() if key in results}
+    options.json.with_suffix(".md").write_text(in_markdown(in_order))
+    print(table(in_order))
 
 
 if __name__ == "__main__":

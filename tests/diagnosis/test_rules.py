@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from angulus.diagnosis import Record, examine, read_record
-from angulus.diagnosis.page import page_of, write_page
+from angulus.diagnosis.page import facts_of, page_of, write_page
 from angulus.errors import AngulusError, CheckpointError
 from angulus.training.recording.counters import GAP, LENGTH, MASS, OTHER, OWN
 
@@ -87,9 +87,10 @@ def healthy():
         "held-out": {"people": 20, "nearest": [0.3, 0.4, 0.5, 0.6, 0.65], "highest": [["a", 0.66]], "all": [0.5] * 20},
         "trained people": {"people": 20, "nearest": [0.8, 0.82, 0.85, 0.9, 0.95], "highest": [], "all": [0.85] * 20},
     }
-    groups = [{"class": k, "images": 10, "parted": 0.1 + 0.01 * (k % 5), "smaller": 4} for k in range(20)]
-    pairs = [{"classes": [1, 2], "weights": 0.5, "across": 0.4, "within": 0.7}]
-    end = {"kind": "end", "step": 100, "nearest": [0.3, 0.35, 0.4, 0.45, 0.5], "known": known}
+    groups = [{"class": k, "images": 14, "own": 0.7, "parted": 0.1 + 0.01 * (k % 5), "smaller": 6} for k in range(20)]
+    pairs = [{"classes": [1, 2], "weights": 0.5, "across": 0.4, "within": 0.7, "mixed": 0.0, "own": [0.7, 0.7]}]
+    spread = {"nearest": [0.3, 0.35, 0.4, 0.45, 0.5], "own": [0.6, 0.65, 0.7]}
+    end = {"kind": "end", "step": 100, **spread, "known": known}
     return [start, *rows, *judged, {**end, "groups": groups, "pairs": pairs}]
 
 
@@ -141,7 +142,7 @@ def class_mixed(lines, recipe):
 
 
 def person_split(lines, recipe):
-    of(lines, "end")[0]["pairs"][0].update(weights=0.8, across=0.69)
+    of(lines, "end")[0]["pairs"][0].update(across=0.69, mixed=0.4, own=[0.5, 0.55])
 
 
 def preprocessing(lines, recipe):
@@ -225,6 +226,77 @@ def test_a_fault_is_the_first_finding(name, change):
     assert found[0].evidence
     assert found[0].advice
     assert found[0].keys
+
+
+def alike_by_nature(lines):
+    of(lines, "end")[0]["pairs"][0].update(across=0.69, mixed=0.4)  # as easy to learn as others
+
+
+def far_apart_weights(lines):
+    of(lines, "end")[0]["pairs"][0].update(across=0.69, mixed=0.4, own=[0.5, 0.55], weights=0.35)
+
+
+def alike_by_a_few_images(lines):
+    of(lines, "end")[0]["pairs"][0].update(across=0.69, mixed=0.4, own=[0.5, 0.55], images=[3, 9])
+
+
+def a_few_odd_images(lines):
+    of(lines, "end")[0]["groups"][0].update(parted=0.9, smaller=2)
+
+
+def parted_by_chance(lines):
+    of(lines, "end")[0]["groups"][0].update(parted=0.7, images=8)
+
+
+def slightly_parted(lines):
+    of(lines, "end")[0]["groups"][0]["parted"] = 0.16
+
+
+def augmented_with_few_pairs(lines):
+    lines[0]["pixels"].update(pairs=40, mirrored=0.55, augmented=0.55)
+
+
+def a_few_lookalikes(lines):
+    of(lines, "end")[0]["known"]["held-out"]["all"] = [0.83, 0.81] + [0.5] * 18
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        alike_by_nature,
+        far_apart_weights,
+        alike_by_a_few_images,
+        a_few_odd_images,
+        parted_by_chance,
+        slightly_parted,
+        augmented_with_few_pairs,
+        a_few_lookalikes,
+    ],
+)
+def test_what_comes_near_a_fault_is_none(change):
+    assert examined(lambda lines, recipe: change(lines)).is_healthy
+
+
+def test_an_end_of_an_older_version_is_read():
+    lines = healthy()
+    end = of(lines, "end")[0]
+    del end["own"], end["pairs"][0]["mixed"], end["pairs"][0]["own"]
+    for group in end["groups"]:
+        del group["own"]
+    found = examine(Record(recipe=RECIPE, metrics=[], lines=lines))
+    assert found.is_healthy
+    assert not found.notes
+
+
+@pytest.mark.parametrize(("how", "said"), [("folds", "verified in folds"), ("nobody", "nobody")])
+def test_where_nobody_is_held_out_the_page_says_so(how, said):
+    lines = [line for line in healthy() if line["kind"] != "judged"]
+    lines[0]["held_out"] = None
+    record = Record(recipe={**RECIPE, "evaluation": {"hold_out": how}}, metrics=[], lines=lines)
+    assert examine(record).is_healthy
+    facts = facts_of(record)
+    assert facts["trained on"] == "100 people with 1,000 images"
+    assert said in facts["held out"]
 
 
 def test_waiting_for_data_is_told():

@@ -72,6 +72,20 @@ def test_resume_equals_the_uninterrupted_run_to_the_bit(finished, tmp_path, monk
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
+def test_a_stretch_of_several_epochs_is_recorded_the_same_when_resumed_within_it(tmp_path, monkeypatch):
+    whole = train(small(tmp_path / "whole", epochs=8))
+    experiment = small(tmp_path / "cut", epochs=8)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 14)
+        with pytest.raises(KeyboardInterrupt):
+            train(experiment)
+    resumed = train(experiment, resume=True)
+    recorded = [(folder / "diagnosis.jsonl").read_text() for folder in (whole.folder, resumed.folder)]
+    assert recorded[0] == recorded[1]
+    ends = [row["epoch"] for row in map(json.loads, recorded[0].splitlines()) if row["kind"] == "stretch"]
+    assert ends == [2, 4, 6, 8]
+
+
 def test_a_run_is_never_overwritten_or_resumed_with_another_recipe(finished):
     with pytest.raises(CheckpointError, match="already holds a run"):
         train(small(finished.folder))

@@ -48,11 +48,15 @@ def changes(own: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 
 def augmentation(record: Record) -> Finding | None:
-    """After augmentation, or a mirror, images of one person are hardly more alike than those of two."""
+    """After augmentation, or a mirror, images of one person are hardly more alike than those of two.
+
+    An area over n pairs is known to 1 / (2 sqrt(n)) or so: a fall of less than twice that means nothing.
+    """
     pixels = record.start.get("pixels")
     if not pixels or pixels["plain"] < 0.55:
         return None
     signal = pixels["plain"] - 0.5
+    chance = 1 / max(pixels["pairs"], 1) ** 0.5
     kept = {"mirrored": (pixels["mirrored"] - 0.5) / signal, "augmented": (pixels["augmented"] - 0.5) / signal}
     if pixels["flip"] > 0 and kept["mirrored"] < MIRRORED:
         what, key, share = "mirror images are as unlike as other people", "augment.flip=0", kept["mirrored"]
@@ -63,6 +67,8 @@ def augmentation(record: Record) -> Finding | None:
             kept["augmented"],
         )
     else:
+        return None
+    if (1 - share) * signal < chance:
         return None
     return Finding(
         name="augmentation",
@@ -129,4 +135,5 @@ def few_images(record: Record) -> Finding | None:
 
 def held_out_of(record: Record) -> str:
     judged = record.judged
-    return f"; people who are held out have an EER of {judged[-1]['held-out/eer']:.1%}" if judged else ""
+    who = "people who are held out have" if record.start.get("held_out") else "verified in folds, people have"
+    return f"; {who} an EER of {judged[-1]['held-out/eer']:.1%}" if judged else ""

@@ -10,8 +10,13 @@ ENOUGH_PAIRS = 200
 WRONG_GAP = -0.2
 WRONG_SHARE = 0.09
 MOST_RIGHT = 0.15
-ALIKE = 0.9
-PARTED = 0.35
+ALIKE, MIXED = 0.8, 0.18
+"""Of two classes of one person: their likeness across, as a share of that within; images next to one of the other."""
+NEAR_OWN = 0.5
+"""An own cosine of half of the classes, below which the network does not know anybody yet."""
+ENOUGH_IN_PAIR = 5
+PARTED, SPREADS, SMALLER, ENOUGH_IMAGES = 0.15, 4.5, 0.25, 12
+"""Of a class of two people: how far its halves part, also in spreads of all classes, and the share of the smaller."""
 
 
 def labels_random(record: Record) -> Finding | None:
@@ -60,14 +65,19 @@ def wrong_share(row: Row) -> tuple[float, float] | None:
 
 
 def class_mixed(record: Record) -> Finding | None:
-    """The images of some classes fall into two groups, as no other class does."""
+    """Some classes fall into two groups, as no other class does."""
     groups = [group for group in record.end.get("groups", ()) if group["images"] >= 6]
-    parted = [group for group in groups if is_parted(group, groups)]
-    if len(groups) < 8 or not parted:
+    if len(groups) < 8:
         return None
+    values = [apart(group) for group in groups]
+    usual = median(values)
+    spread = 1.4826 * median([abs(value - usual) for value in values])
+    bound = max(PARTED, usual + SPREADS * spread)
+    parted = [group for group in groups if apart(group) > bound and is_even(group)]
+    if not parted:
+        return None
+    first, *_ = parted = sorted(parted, key=apart, reverse=True)
     names = ", ".join(record.name_of(group["class"]) for group in parted[:4])
-    first = parted[0]
-    usual = median([group["parted"] for group in groups])
     return Finding(
         name="class_mixed",
         title="Some classes hold two people",
@@ -81,42 +91,49 @@ def class_mixed(record: Record) -> Finding | None:
     )
 
 
-def is_parted(group: dict, groups: list[dict]) -> bool:
-    """Whether a class stands out: by itself, and against the spread of all."""
-    values = [one["parted"] for one in groups]
-    middle = median(values)
-    spread = 1.4826 * median([abs(value - middle) for value in values])
-    return group["parted"] > max(PARTED, middle + 6 * spread) and group["smaller"] >= 0.2 * group["images"]
+def apart(group: Row) -> float:
+    """How far two groups of a class part, less where one is small: a few odd images part from the rest of any class."""
+    share = group["smaller"] / group["images"]
+    return 4 * share * (1 - share) * group["parted"]
+
+
+def is_even(group: Row) -> bool:
+    """Whether neither group is a few odd images. Of a class of few images any two groups part by chance."""
+    return group["images"] >= ENOUGH_IMAGES and group["smaller"] >= SMALLER * group["images"]
 
 
 def person_split(record: Record) -> Finding | None:
-    """The images of two classes are as alike across as within: one person under two names."""
-    pairs = [pair for pair in record.end.get("pairs", ()) if pair.get("within")]
-    usual = record.end.get("nearest")
-    if not pairs or not usual or usual[2] > 0.8:
+    """Two classes are one person: near to each other, images of one beside those of the other, both hard to learn.
+
+    Class weights alone do not show it: the loss pushes those of one person apart like any others.
+    """
+    usual, own = record.end.get("nearest"), record.end.get("own")
+    if not own or not usual or usual[2] > 0.8 or own[2] < NEAR_OWN:
         return None
-    alike = [pair for pair in pairs if pair["across"] > ALIKE * pair["within"] and pair["weights"] > far_above(usual)]
+    pairs = [pair for pair in record.end.get("pairs", ()) if pair.get("within")]
+    alike = [pair for pair in pairs if is_one(pair) and pair["weights"] > usual[2] and max(pair["own"]) <= own[1]]
     if not alike:
         return None
+    first, *_ = alike = sorted(alike, key=lambda pair: -pair["across"] / pair["within"])
     names = "; ".join(" and ".join(record.name_of(number) for number in pair["classes"]) for pair in alike[:4])
-    first = alike[0]
     return Finding(
         name="person_split",
         title="Some people are in two classes",
         severity="harms",
         evidence=(
-            f"{names}: their class weights meet at a cosine of {first['weights']:.2f} (the nearest other class is at "
-            f"{usual[2]:.2f} in the middle), and their images are as alike across the two ({first['across']:.2f}) as "
-            f"within ({first['within']:.2f})"
+            f"{names}: images are nearly as alike across the two ({first['across']:.2f}) as within "
+            f"({first['within']:.2f}), {first['mixed']:.0%} of them lie beside one of the other class, and own cosines "
+            f"of both are low ({max(first['own']):.2f}; {own[2]:.2f} in the middle)"
         ),
         advice="angulus audit labels RUN shows them, and writes edits that join them",
         keys=("data.identities.edits",),
     )
 
 
-def far_above(quantiles: list[float]) -> float:
-    """A cosine that is far above those to the nearest class: shares 0.05, 0.25, 0.5, 0.75, 0.95."""
-    return quantiles[2] + 3 * (quantiles[3] - quantiles[1])
+def is_one(pair: Row) -> bool:
+    if min(pair.get("images", (ENOUGH_IN_PAIR,))) < ENOUGH_IN_PAIR:
+        return False
+    return pair["across"] > ALIKE * pair["within"] and pair["mixed"] >= MIXED
 
 
 def people_known(record: Record) -> Finding | None:
@@ -155,7 +172,7 @@ def known_sentence(name: str, facts: dict, trained: list[float] | None) -> str |
     if not near or len(near) < max(2, 0.02 * facts["people"]):
         return None
     unknown = median(far) if far else 0.0
-    if far and bound - unknown < 0.15:
+    if near[len(near) // 2] < trained[1] or (far and bound - unknown < 0.15):
         return None
     some = ", ".join(str(one) for one, _ in facts["highest"][:3])
     return (

@@ -6,7 +6,10 @@ from angulus.diagnosis.findings import Finding
 from angulus.diagnosis.records import Record, Row
 
 HIGH_STEP = 0.25
-"""A step that moves the weights of the network by so much of their length; healthy runs stay below half of it."""
+"""A step that moves the weights of the network by so much of their length; healthy runs stay below half of it.
+
+Half is enough where the loss ends above that of a random network: long steps have made the weights long.
+"""
 LOW_STEP = 1e-3
 LEARNED = 0.5
 """Of the way from the first loss to the least: a run that came so far has learned."""
@@ -26,7 +29,7 @@ def rate_high(record: Record) -> Finding | None:
         evidence = f"training stopped at a loss or gradient that is not finite, with a rate of {rate:g}"
         return Finding(name="rate_high", title=title, severity="stops", evidence=evidence, advice=advice, keys=keys)
     progress = progress_of(record)
-    if progress is None or peak is None or progress > 0.25 or peak < HIGH_STEP:
+    if progress is None or peak is None or progress > 0.25 or peak < (HIGH_STEP if progress > 0 else HIGH_STEP / 2):
         return None
     evidence = (
         f"a step moved the network by up to {peak:.1%} of its weights, and the loss came {progress:.0%} of the way "

@@ -48,9 +48,13 @@ def facts_of(record: Record) -> Mapping[str, str]:
     """What the run is, in a few lines."""
     train, held = record.start.get("train"), record.start.get("held_out")
     facts = {"loss": f"{record.setting('margin.name', '?')}, scale {record.setting('margin.scale', '?')}"}
-    if train and held:
+    if train:
         facts["trained on"] = f"{train['people']:,} people with {train['images']:,} images"
-        facts["held out"] = f"{held['people']:,} people with {held['images']:,} images"
+        in_folds = record.setting("evaluation.hold_out") == "folds"
+        nobody = "nobody; verified in folds, by networks that have not seen those they are verified on"
+        facts["held out"] = (
+            f"{held['people']:,} people with {held['images']:,} images" if held else nobody if in_folds else "nobody"
+        )
     if record.stretches:
         last = record.stretches[-1]
         facts["came to"] = f"epoch {last['epoch']:g}, loss {last['loss']:.3f}, own cosine {last['own']:.2f}"

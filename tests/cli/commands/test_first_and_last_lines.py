@@ -32,6 +32,7 @@ def trained(folder):
     return folder.parent / "run"
 
 
+LAST = ("how good", "also", "best", "model", "threshold", "report", "next", "doctor")
 SMALL = ("train.epochs=2", "model={name: tiny, channels: [8, 8], units: [0, 0], input: {height: 32, width: 32}}")
 
 
@@ -66,7 +67,10 @@ def test_the_first_and_the_last_lines_of_a_run(folder, trained, capsys):
         f"angulus evaluate calibrate {trained / 'other.npz'} --far 0.01 --out",
     ):
         assert part in said.out
-    assert len(last) <= 13
+    assert len(last) <= 14
+    assert all(line[:11].strip() in {"", *LAST} and line[10] == " " for line in last)
+    assert any(line.startswith("doctor     ") for line in last)
+    assert max(len(line) for line in last if str(folder.parent) not in line) <= 140
     reasons = json.loads((trained / "environment.json").read_text())["settings"]
     assert {"key": "optim.lr", "value": 0.05, "reason": "0.1 from batches of 64 on, less for 16"} in reasons
     assert main(["train", "--resume", str(trained)]) == 0

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from angulus.diagnosis import Diagnosis
 
 WIDTH = 100
+NAMES = " " * 11
+"""The column in which the last lines of a training have their names."""
 HEALTHY = "healthy: nothing is wrong with what this run recorded"
 
 
@@ -27,11 +29,19 @@ def indented(text: str) -> str:
 
 
 def last_lines(found: "Diagnosis", folder: Path) -> str:
-    """The first finding, or that there is none, and the command that says more."""
+    """The first finding, or that there is none, and the command that says more; names in a column of 11."""
     if found.is_healthy:
         said = HEALTHY
     else:
         first, more = found.findings[0], len(found.findings) - 1
         further = f" (and {more} more)" if more else ""
         said = f"{first.title}: {first.advice}{further}"
-    return f"doctor     {said}\n           angulus doctor {shlex.quote(str(folder))} --report page.html"
+    wrapped = textwrap.fill(
+        said,
+        WIDTH,
+        initial_indent="doctor".ljust(len(NAMES)),
+        subsequent_indent=NAMES,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return f"{wrapped}\n{NAMES}angulus doctor {shlex.quote(str(folder))} --report page.html"

@@ -1,10 +1,12 @@
 """How the classes lie at the end of a run: two of one person, one of two people, verified people who were trained on.
 
-alike    for a pair of classes whose weights are nearest: how the images of the two compare with the images of each
-parted   for a class far from its own weight: how its images compare within two groups and between them
+pairs    of classes whose weights are nearest: how the images of the two compare with the images of each
+groups   two within a class: how its images compare within them and between them
+own      how near images come to their class weight, for a choice of classes: what is hard is split, or holds two
 known    for people of a verified set: how near their mean comes to a class weight, beside people trained on
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,10 +23,11 @@ from angulus.training.recording.class_weights import weights_of
 from angulus.training.recording.trained_people import TrainedPeople, rows_of_classes, unit_rows
 
 MOST_CLASSES = 20_000
-MOST_IMAGES = 3000
-PAIRS, CLASSES, IMAGES = 12, 48, 24
+PAIRS, CLASSES, IMAGES = 16, 48, 24
 BLOCK = 2048
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
+HARD = (0.1, 0.25, 0.5)
+"""Shares of the classes, by their own cosine, of which the bound is noted."""
 
 
 def class_facts(
@@ -34,8 +37,12 @@ def class_facts(
     verified: dict[str, EmbeddingSet],
     people: TrainedPeople,
     device: torch.device,
+    hardest: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """Nothing where other processes hold some of the classes. Of more than 20,000 the largest are looked at."""
+    """Nothing where other processes hold some of the classes. Of more than 20,000 the largest are looked at.
+
+    hardest: classes that were far from their weight in training, which are looked at beside a seeded choice.
+    """
     order = np.argsort(-people.sizes, kind="stable")[:MOST_CLASSES]
     looked = np.sort(order)
     weights = weights_of(head, looked)
@@ -50,13 +57,18 @@ def class_facts(
     trained = known_of_trained(model, train, people, weights, looked, device)
     facts["known"]["trained people"] = trained
     pairs = closest_pairs(nearest, cosines)
-    classes = chosen_classes(pairs, people.sizes[looked])
+    drawn = drawn_classes(people.sizes[looked])
+    asked = np.flatnonzero(np.isin(looked, np.asarray(hardest, dtype=np.int64)))
+    classes = np.unique(np.concatenate([[k for a, b, _ in pairs for k in (a, b)], drawn, asked]).astype(np.int64))
     rows, labels = rows_of_classes(train, looked[classes], IMAGES, np.random.default_rng(0))
     found = unit_rows(np.asarray(embed(model, select(train, rows), flip=False, device=device).embeddings))
     units = {int(k): found[labels == looked[k]] for k in classes}
-    facts["pairs"] = [pair_facts(a, b, cos, units, looked) for a, b, cos in pairs if a in units and b in units]
+    own = {k: float((some @ weights[k]).mean()) for k, some in units.items()}
+    if len(drawn):
+        facts["own"] = np.quantile([own[int(k)] for k in drawn], HARD).tolist()
+    facts["pairs"] = [pair_facts(a, b, cos, units, own, looked) for a, b, cos in pairs if a in units and b in units]
     facts["groups"] = sorted(
-        (group_facts(int(looked[k]), some) for k, some in units.items() if len(some) >= 6),
+        ({"class": int(looked[k]), "own": own[k], **group_facts(some)} for k, some in units.items() if len(some) >= 6),
         key=lambda one: -one["parted"],
     )
     return facts
@@ -82,25 +94,42 @@ def closest_pairs(nearest: NDArray[np.int64], cosines: NDArray[np.float32]) -> l
     return [(k, int(nearest[k]), float(cosines[k])) for k in mutual[:PAIRS]]
 
 
-def chosen_classes(pairs: list[tuple[int, int, float]], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The classes of the pairs, and others with six images or more, a seeded choice."""
-    paired = np.array([k for a, b, _ in pairs for k in (a, b)], dtype=np.int64)
-    rest = np.setdiff1d(np.flatnonzero(sizes >= 6), paired)
-    drawn = np.random.default_rng(0).permutation(rest)[:CLASSES]
-    return np.concatenate([paired, drawn])
+def drawn_classes(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A seeded choice of classes with six images or more."""
+    return np.random.default_rng(0).permutation(np.flatnonzero(sizes >= 6))[:CLASSES]
 
 
 def pair_facts(
-    a: int, b: int, cosine: float, units: dict[int, NDArray[np.float32]], looked: NDArray[np.int64]
+    a: int,
+    b: int,
+    cosine: float,
+    units: dict[int, NDArray[np.float32]],
+    own: dict[int, float],
+    looked: NDArray[np.int64],
 ) -> dict[str, Any]:
-    """The mean cosine of images of two classes within them and across."""
+    """The mean cosine of images of two classes within them and across.
+
+    mixed: the share of their images whose nearest other image is of the other class; half of them where the two are one
+    person whose images the network does not know by heart.
+    """
     within = [within_of(units[k]) for k in (a, b) if len(units[k]) > 1]
     return {
         "classes": [int(looked[a]), int(looked[b])],
+        "images": [len(units[a]), len(units[b])],
         "weights": cosine,
         "across": float((units[a] @ units[b].T).mean()),
         "within": float(np.mean(within)) if within else None,
+        "mixed": mixed_share(units[a], units[b]),
+        "own": [own[a], own[b]],
     }
+
+
+def mixed_share(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
+    units = np.concatenate([left, right])
+    products = units @ units.T
+    np.fill_diagonal(products, -2.0)
+    is_left = np.arange(len(units)) < len(left)
+    return float((is_left[products.argmax(1)] != is_left).mean())
 
 
 def within_of(units: NDArray[np.float32]) -> float:
@@ -109,16 +138,15 @@ def within_of(units: NDArray[np.float32]) -> float:
     return float((products.sum() - np.trace(products)) / (len(units) * (len(units) - 1)))
 
 
-def group_facts(number: int, units: NDArray[np.float32]) -> dict[str, Any]:
+def group_facts(units: NDArray[np.float32]) -> dict[str, Any]:
     """The two groups into which images of a class fall. parted: how much more alike pairs within are than across."""
     sides = two_groups(units)
     left, right = units[sides], units[~sides]
     if min(len(left), len(right)) < 2:
-        return {"class": number, "images": len(units), "parted": 0.0, "smaller": min(len(left), len(right))}
+        return {"images": len(units), "parted": 0.0, "smaller": min(len(left), len(right))}
     within, across = (within_of(left) + within_of(right)) / 2, float((left @ right.T).mean())
     smaller = min(len(left), len(right))
     return {
-        "class": number,
         "images": len(units),
         "parted": within - across,
         "within": within,

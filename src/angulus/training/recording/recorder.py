@@ -1,6 +1,7 @@
 """What a run notes about itself: numbers of every step, read once a stretch; looks at its data and classes.
 
-A stretch is an epoch, or several where a run has more than a hundred. Nothing here changes what is trained.
+A stretch is an epoch; several where a run has more than a hundred, or where an epoch has only a few steps. Nothing here
+changes what is trained.
 """
 
 from collections.abc import Generator
@@ -30,7 +31,9 @@ from angulus.training.recording.stretches import line_of
 from angulus.training.recording.trained_people import TrainedPeople
 from angulus.training.step import StepOutput
 
-MOST_LINES = 100
+MOST_LINES, FEWEST_LINES = 100, 4
+FEWEST_STEPS = 12
+"""Of a stretch, so that looks at some of its steps cost little beside all of them."""
 MOMENTS = 4
 """Of a stretch, at which the nearest other class and the gradients are looked at."""
 MULTIPLICATIONS = 2.0**30
@@ -58,7 +61,7 @@ class Recorder:
         self.device, self.group, self.epoch_steps = device, group, epoch_steps
         epochs = experiment.train.epochs or 1
         self.total = epoch_steps * epochs
-        self.stretch = epoch_steps * -(-epochs // MOST_LINES)
+        self.stretch = epoch_steps * stretch_epochs(epochs, epoch_steps)
         self.records = Records(folder)
         self.counters = Counters(head.num_classes, model.embedding_dim, device)
         self.lengths = Lengths(model, head, device, MOMENTS, group.is_first)
@@ -166,8 +169,20 @@ class Recorder:
 
     def end(self, embeddings: dict[str, EmbeddingSet]) -> None:
         """Note how the classes lie at the end. embeddings: of the verified sets, by name."""
-        facts = class_facts(self.model, self.head, self.sources.train, embeddings, self.people, self.device)
+        hardest = self.hardest()
+        facts = class_facts(self.model, self.head, self.sources.train, embeddings, self.people, self.device, hardest)
         self.records.append({"kind": "end", "step": self.total, "epoch": self.total / self.epoch_steps, **facts})
+
+    def hardest(self) -> list[int]:
+        """The classes that were farthest from their weight in the last stretch."""
+        rows = [row for row in self.records.rows() if row["kind"] == "stretch"]
+        return [worst[0] for worst in rows[-1].get("classes", {}).get("worst", ())] if rows else []
+
+
+def stretch_epochs(epochs: int, epoch_steps: int) -> int:
+    """How many epochs a stretch has, in a run of so many, of so many steps each."""
+    wanted = max(-(-epochs // MOST_LINES), -(-FEWEST_STEPS // epoch_steps))
+    return min(wanted, max(1, epochs // FEWEST_LINES))
 
 
 @torch.no_grad()
