@@ -6,7 +6,9 @@ from contextlib import suppress
 
 import pytest
 
+from angulus.cli.printing.diagnosis_account import HEALTHY, PARTLY, account
 from angulus.diagnosis import Record, examine, read_record
+from angulus.diagnosis.findings import Diagnosis
 from angulus.diagnosis.page import facts_of, page_of, write_page
 from angulus.errors import AngulusError, CheckpointError
 from angulus.training.recording.counters import GAP, LENGTH, MASS, OTHER, OWN
@@ -344,3 +346,9 @@ def test_names_of_people_cannot_write_into_the_page():
     lines[0]["shared"]["held-out"].update(shared=1, names=["<script>x</script>"])
     record = Record(recipe=RECIPE, metrics=[], lines=lines)
     assert "<script>" not in page_of("run", record, examine(record))
+
+
+def test_a_run_that_could_not_be_looked_at_is_not_called_healthy():
+    seen, unseen = Diagnosis(findings=()), Diagnosis(findings=(), notes=("only its metrics could be looked at",))
+    assert account(seen) == HEALTHY
+    assert account(unseen).splitlines()[0] == PARTLY

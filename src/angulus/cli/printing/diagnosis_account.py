@@ -12,11 +12,12 @@ WIDTH = 100
 NAMES = " " * 11
 """The column in which the last lines of a training have their names."""
 HEALTHY = "healthy: nothing is wrong with what this run recorded"
+PARTLY = "nothing was found, but not everything could be looked at"
 
 
 def account(found: "Diagnosis") -> str:
     """Every finding with evidence and advice, the first to act on first; then what could not be looked at."""
-    parts = [HEALTHY] if found.is_healthy else []
+    parts = [PARTLY if found.notes else HEALTHY] if found.is_healthy else []
     for number, finding in enumerate(found.findings, 1):
         parts.append(f"{number}. {finding.title}")
         parts += [indented(f"seen: {finding.evidence}"), indented(f"do:   {finding.advice}")]
