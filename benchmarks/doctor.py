@@ -27,7 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 
-from angulus.data import Augment, Edit, convert, open_source, write_edits
+from angulus.data import Augment, Edit, OmniglotSource, convert, write_edits
 from angulus.diagnosis import diagnose
 from angulus.errors import NonFiniteError
 from angulus.margins import AMSoftmax, ArcFace, Linear, NormFace, SphereFaceR
@@ -42,6 +42,7 @@ from angulus.training import (
     LearningRate,
     NoisyData,
     OmniglotData,
+    PackedData,
     SyntheticData,
     Training,
     UnionData,
@@ -56,6 +57,8 @@ ENDED = "benchmark.json"
 """In the folder of a run that came to its end: what it took."""
 RAMP = Linear(end=0.3, until=0.5, unit="run")
 NETWORK = TinyNet(channels=(16, 32), units=(1, 1), embedding_dim=64, input=InputSpec(height=32, width=32))
+GREEK = tuple(f"Greek/character{number:02d}" for number in range(1, 25))
+"""Some of them are Latin letters as well: an O in two classes is one of the faults."""
 Build = Callable[["Place"], Experiment]
 
 
@@ -65,13 +68,13 @@ class Place:
     def __init__(self, data: Path, made: Path) -> None:
         self.data, self.made = data, made
 
-    def characters(self) -> FolderData:
-        """Handwritten characters as a folder of images, as somebody's own data would come."""
+    def characters(self) -> PackedData:
+        """Handwritten characters that nobody told are characters, as somebody's own data would come."""
         folder = self.made / "characters"
         if not folder.exists():
             archive = self.data / "omniglot_small" / "images_background_small1.zip"
-            convert(open_source(archive, kind="omniglot"), folder)
-        return FolderData(path=folder)
+            convert(OmniglotSource.open(archive), folder, to="packed")
+        return PackedData(path=folder)
 
 
 def base(data: Any, **changes: Any) -> Experiment:
@@ -108,9 +111,10 @@ def further(images: int = 10, **changes: Any) -> Experiment:
     return base(data, **changes)
 
 
-def other_characters(place: Place, **changes: Any) -> Experiment:
+def other_characters(place: Place, exclude: tuple[str, ...] = (), **changes: Any) -> Experiment:
     """Characters of other alphabets."""
-    data = OmniglotData(path=place.data / "omniglot_small" / "images_background_small2.zip")
+    archive = place.data / "omniglot_small" / "images_background_small2.zip"
+    data = OmniglotData(path=archive, identities=Identities(exclude=exclude))
     return base(data, **{"seed": 11, "epochs": 12, "augment": Augment(flip=0.0), **changes})
 
 
@@ -228,7 +232,7 @@ HEALTHY: dict[str, Build] = {
     "characters, ArcFace": lambda place: characters(place),
     "characters, NormFace": lambda place: characters(place, margin=NormFace(scale=16.0), seed=5),
     "drawn faces, other people": lambda place: further(seed=23),
-    "characters, other alphabets": lambda place: other_characters(place),
+    "characters, other alphabets": lambda place: other_characters(place, exclude=GREEK),
     "ORL photos, ArcFace": lambda place: photos(place, epochs=20, batch_size=32),
     "LFW photos, from weights": lambda place: lfw(place),
     "LFW photos, ArcFace": lambda place: photos(

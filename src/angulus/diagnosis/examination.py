@@ -44,7 +44,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
         "person_split",
         "overfitting",
     ),
-    "scale_small": ("labels_noisy", "rate_low", "rate_high"),
+    "scale_small": ("labels_noisy", "class_mixed", "person_split", "rate_low", "rate_high"),
     "margin_early": ("labels_noisy", "class_mixed", "person_split", "rate_high", "rate_low", "long_tail"),
     "rate_high": (
         "margin_early",
