@@ -117,7 +117,7 @@ def test_config_shows_what_a_recipe_comes_to(capsys, tmp_path):
 
 def test_config_shows_the_schema(capsys):
     assert main(["config", "--schema"]) == 0
-    assert "batch_size: 128" in capsys.readouterr().out
+    assert "batch_size: null" in capsys.readouterr().out
 
 
 def test_nothing_is_written_after_a_mistake(tmp_path):

@@ -33,12 +33,12 @@ SMALL_CONFIGS = [
     SphereFace20(input=SMALL, embedding_dim=16),
     ViT(input=SMALL, embedding_dim=16, width=24, depth=2, heads=2),
     ViT(input=SMALL, embedding_dim=16, width=24, depth=2, heads=2, pooling="flatten", drop_path=0.2),
+    TinyNet(input=SMALL, embedding_dim=16),
+    TinyNet(input=InputSpec(height=32, width=32, colour="grey"), embedding_dim=16, activation="prelu"),
     IR(depth=18, input=SMALL, embedding_dim=16),
     MBF(input=SMALL, embedding_dim=16),
     MBF(input=SMALL, embedding_dim=16, scale=1, blocks=(2, 1, 1, 1)),
     InceptionResNetV1(input=InputSpec(height=75, width=80), embedding_dim=16),
-    TinyNet(input=SMALL, embedding_dim=16),
-    TinyNet(input=InputSpec(height=32, width=32, colour="grey"), embedding_dim=16, activation="prelu"),
 ]
 
 

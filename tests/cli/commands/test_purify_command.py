@@ -21,6 +21,7 @@ data:
 model: {name: tiny, channels: [8, 8], units: [0, 0], embedding_dim: 16, input: {height: 24, width: 24}}
 margin: {name: arcface, scale: 16, m: 0.1}
 train: {epochs: 1, batch_size: 20}
+optim: {lr: 0.008}
 evaluation: {every: null, fars: [0.1]}
 """
 

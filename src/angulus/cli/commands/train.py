@@ -28,10 +28,9 @@ def train(
     check_output(figures.json)
     from angulus.cli.inputs.words.resumed_runs import check_resumed
     from angulus.cli.inputs.words.run_places import check_run_outside
-    from angulus.cli.printing.diagnosis_account import last_lines
+    from angulus.cli.printing.diagnosis_account import looked_at
     from angulus.cli.printing.training_result import how_to_resume, print_result
     from angulus.config import load
-    from angulus.diagnosis import diagnose
 
     recipes, settings = split_arguments(arguments)
     if resume:
@@ -50,5 +49,5 @@ def train(
     if not result.figures:
         return  # not the first of several processes
     print_result(result.folder, result.figures, result.report)
-    print(last_lines(diagnose(result.folder), result.folder))
+    print(looked_at(result.folder))
     figures.save({"folder": str(result.folder), "report": str(result.report), "figures": result.figures})

@@ -5,6 +5,8 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from angulus.errors import AngulusError
+
 if TYPE_CHECKING:
     from angulus.diagnosis import Diagnosis
 
@@ -27,6 +29,16 @@ def account(found: "Diagnosis") -> str:
 
 def indented(text: str) -> str:
     return textwrap.fill(text, WIDTH, initial_indent="   ", subsequent_indent=" " * 9)
+
+
+def looked_at(folder: Path) -> str:
+    """`last_lines` of the run in a folder; where it cannot be looked at, why, since the training has ended well."""
+    from angulus.diagnosis import diagnose
+
+    try:
+        return last_lines(diagnose(folder), folder)
+    except AngulusError as error:
+        return f"{'doctor'.ljust(len(NAMES))}could not look at the run: {error}"
 
 
 def last_lines(found: "Diagnosis", folder: Path) -> str:
