@@ -1,6 +1,7 @@
 """Several processes, one run: what torchrun sets up, and batch norm whose statistics they share."""
 
 import copy
+import itertools
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -95,7 +96,7 @@ def processes(device: torch.device) -> Generator[Processes, None, None]:
     if made:
         if device.index is not None:
             torch.cuda.set_device(device)  # where values that are not tensors travel through
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        join_processes("nccl" if device.type == "cuda" else "gloo")
     try:
         world = dist.get_world_size()
         yield Processes(dist.get_rank(), world, dist.group.WORLD) if world > 1 else Processes()
@@ -104,6 +105,20 @@ def processes(device: torch.device) -> Generator[Processes, None, None]:
     finally:
         if made:
             dist.destroy_process_group()
+
+
+_JOINED = itertools.count()
+
+
+def join_processes(backend: str) -> None:
+    """Form the group of the processes that torchrun started, under a name of its own.
+
+    torch names the first group alike each time, so that in a second one a process may find the addresses of the first,
+    where nobody listens any more.
+    """
+    store, rank, world = next(dist.rendezvous("env://"))
+    named = dist.PrefixStore(f"run-{next(_JOINED)}", store)
+    dist.init_process_group(backend, store=named, rank=rank, world_size=world)
 
 
 def local_device(device: torch.device) -> torch.device:
