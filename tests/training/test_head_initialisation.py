@@ -96,7 +96,7 @@ def test_new_identities_begin_at_their_mean_and_merged_ones_between_the_old(fini
 def test_a_run_goes_on_from_a_checkpoint_where_it_would_not_from_random(finished, tmp_path):
     newest = sorted((finished.folder / "checkpoints").iterdir())[-1]
     start = {"epochs": 1, "init": finished.folder / "model"}
-    cold = train(small(tmp_path / "cold", **start))
+    cold = train(small(tmp_path / "cold", **start, head=Head(from_data=False)))
     warm = train(small(tmp_path / "warm", **start, head=Head(weights_from=newest)))
     assert losses(warm.folder)[0][1] < 0.9 * losses(cold.folder)[0][1]
 
