@@ -125,7 +125,8 @@ def drawn(dice: random.Random, loss: str, default: Settings, classes: int) -> Se
     found["model"]["dropout"] = dice.choice([0.0, 0.1, 0.2, 0.3, 0.4])
     found["train"]["batch_size"] = batch = dice.choice([16, 32, 64, 128])
     found["train"]["epochs"] = max(1, round(default["train"]["epochs"] * dice.choice([0.5, 1.0, 1.5])))
-    found["train"]["sampling"] = dice.choice(["uniform", "uniform", {"name": "pk", "images": min(4, batch)}])
+    sampling = dice.choice(["uniform", "uniform", {"name": "pk", "images": 4}])
+    found["train"]["sampling"] = sampling if batch // 4 <= classes else "uniform"
     if dice.random() < 0.75:
         rate = 10 ** dice.uniform(math.log10(0.02), math.log10(0.3))
         found["optim"] = {"name": "sgd", "lr": round(rate, 4), "weight_decay": round(10 ** dice.uniform(-4, -2.5), 6)}
