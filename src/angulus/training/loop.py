@@ -128,7 +128,7 @@ def train(
         experiment = replace(experiment, evaluation=replace(experiment.evaluation, hold_out=sources.hold_out))
         counts = len(sources.train), len(sources.train.identities)
         experiment, for_tuning = with_fine_tuning(experiment, counts[0], device)
-        experiment, by_rules = with_choices(experiment, *counts, device, model_is_open=is_open)
+        experiment, by_rules = with_choices(experiment, *counts, device, processes=group.world, model_is_open=is_open)
         model, config = begun or build_model(experiment)
         experiment = replace(experiment, model=config)
         chosen = reasons(asked, experiment, (*for_tuning, *by_rules), counts[1])

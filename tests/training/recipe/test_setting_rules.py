@@ -128,15 +128,15 @@ def test_sphereface_begins_without_its_margin_and_ends_with_all_of_it() -> None:
 
 def test_batches_fit_accumulation_and_sampling() -> None:
     for multiple in (1, 3, 4, 12, 200):
-        assert Rules(images=900, classes=10).batch(multiple).value % multiple == 0  # pyrefly: ignore
+        assert Rules(images=900).batch(multiple).value % multiple == 0
     said = {"data": "synthetic", "train": {"sampling": {"name": "pk", "images": 3}, "accumulate": 4}}
     done = filled(resolve(said), 900, 90, CPU)
     assert done.train.batch % 12 == 0
 
 
 def test_a_small_set_gets_enough_steps_and_a_large_one_few_passes() -> None:
-    small, large = Rules(images=100, classes=10), Rules(images=10**7, classes=10**6)
-    assert 100 <= small.epochs(16).value <= 400  # pyrefly: ignore
+    small, large = Rules(images=100), Rules(images=10**7)
+    assert 100 <= small.epochs(16).value <= 400
     assert large.epochs(128).value == 6
 
 
@@ -149,7 +149,25 @@ def test_a_batch_is_asked_for_only_once_it_is_chosen() -> None:
 @pytest.mark.parametrize("batch", [4, 16, 64, 128, 512])
 def test_the_rate_never_grows_beyond_the_usual_one(batch: int) -> None:
     for small, tuned in itertools.product((True, False), repeat=2):
-        rules = Rules(images=900, classes=10, is_small=small, is_tuned=tuned)
-        assert 0 < rules.rate(batch, is_sgd=True).value <= 0.1  # pyrefly: ignore
-    rates = [Rules(images=900, classes=10).rate(size, is_sgd=True).value for size in (16, 32, 64, 128)]
+        rules = Rules(images=900, is_small=small, is_tuned=tuned)
+        assert 0 < rules.rate(batch, is_sgd=True).value <= 0.1
+    rates = [Rules(images=900).rate(size, is_sgd=True).value for size in (16, 32, 64, 128)]
     assert rates == [0.05, 0.071, 0.1, 0.1]
+
+
+@pytest.mark.parametrize("processes", [1, 2, 5, 64, 1_000])
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_every_process_gets_two_examples_of_a_batch_that_was_chosen(processes: int, accumulate: int) -> None:
+    said = resolve({"data": "synthetic", "train": {"accumulate": accumulate}})
+    done = filled(said, 60, 10, CPU, processes=processes)
+    assert done.train.batch % accumulate == 0
+    assert done.train.batch >= 16
+    if processes > 1:
+        assert done.train.batch >= 2 * processes * accumulate
+
+
+@pytest.mark.parametrize(("images", "reason"), [(400, "few"), (49_999, "few"), (50_000, "enough"), (10**7, "enough")])
+def test_the_reason_says_what_was_chosen(images: int, reason: str) -> None:
+    choice = Rules(images=images).dropout()
+    assert (choice.value > 0) == (reason == "few")
+    assert f"are {reason} for the network" in choice.reason

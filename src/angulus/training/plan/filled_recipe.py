@@ -1,5 +1,6 @@
 """What a recipe comes to before any step: everything that it leaves open, chosen from its data as a run would."""
 
+import os
 from dataclasses import replace
 
 from angulus.errors import ConfigError
@@ -28,5 +29,7 @@ def filled_recipe(experiment: Experiment) -> tuple[Experiment, tuple[Choice, ...
     images, classes = len(sources.train), len(sources.train.identities)
     is_open = experiment.model is None and experiment.init is None
     known, for_tuning = with_fine_tuning(known, images, device)
-    known, by_rules = with_choices(known, images, classes, device, model_is_open=is_open)
+    known, by_rules = with_choices(
+        known, images, classes, device, processes=int(os.environ.get("WORLD_SIZE", 1)), model_is_open=is_open
+    )
     return replace(known, out=run_folder(known)), reasons(experiment, known, (*for_tuning, *by_rules), classes)

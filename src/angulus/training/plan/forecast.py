@@ -75,7 +75,7 @@ def plan(experiment: Experiment, pretended: Pretended | None = None) -> Plan:
     identities = pretended.classes or (len(sources.train.identities) if sources else 0)
     images = pretended.images or (len(sources.train) if sources else None)
     experiment, _ = with_fine_tuning(experiment, images or 1, device)
-    experiment = filled(experiment, images or 1, identities, device)
+    experiment = filled(experiment, images or 1, identities, device, processes=processes)
     if machine.device == "cuda" and not machine.here and experiment.train.precision == "auto":
         experiment = replace(experiment, train=replace(experiment.train, precision="bfloat16"))
     experiment, _ = with_precision(experiment, model, device)

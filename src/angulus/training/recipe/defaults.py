@@ -5,7 +5,6 @@ Every one can be overridden in the recipe.
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import torch
 
@@ -15,7 +14,7 @@ from angulus.errors import ConfigError
 from angulus.models import InputSpec, IResNet18, ModelConfig, TinyNet
 from angulus.training.datasets import Data, Identities, Member, NoisyData, OmniglotData, UnionData
 from angulus.training.experiment import SGD, Experiment, Training
-from angulus.training.recipe.choices import Choice
+from angulus.training.recipe.choices import Choice, Value
 from angulus.training.recipe.data_sources import image_shape
 from angulus.training.recipe.first_weights import network_in
 from angulus.training.recipe.identity_rules import FEWEST
@@ -60,52 +59,63 @@ def with_model(experiment: Experiment, device: torch.device) -> Experiment:
 
 
 def filled(
-    experiment: Experiment, num_images: int, num_classes: int, device: torch.device, *, model_is_open: bool = False
+    experiment: Experiment,
+    num_images: int,
+    num_classes: int,
+    device: torch.device,
+    *,
+    processes: int = 1,
+    model_is_open: bool = False,
 ) -> Experiment:
-    """The experiment with nothing left open. model_is_open: the network was chosen, so that its dropout may be too."""
-    return with_choices(experiment, num_images, num_classes, device, model_is_open=model_is_open)[0]
+    """The experiment with nothing left open; see `with_choices`."""
+    more = {"processes": processes, "model_is_open": model_is_open}
+    return with_choices(experiment, num_images, num_classes, device, **more)[0]
 
 
 def with_choices(
-    experiment: Experiment, num_images: int, num_classes: int, device: torch.device, *, model_is_open: bool = False
+    experiment: Experiment,
+    num_images: int,
+    num_classes: int,
+    device: torch.device,
+    *,
+    processes: int = 1,
+    model_is_open: bool = False,
 ) -> tuple[Experiment, tuple[Choice, ...]]:
-    """The experiment with nothing left open, and what was chosen and why, in the order in which a person asks."""
+    """The experiment with nothing left open, and what was chosen and why, in the order in which a person asks.
+
+    processes: that share a batch.  model_is_open: the network was chosen, so that its dropout may be too.
+    """
     rules = Rules(
         images=num_images,
-        classes=num_classes,
         on_gpu=device.type == "cuda",
         is_small=isinstance(experiment.model, TinyNet),
         is_tuned=experiment.init is not None,
     )
-    train, optim, rate, augment, model = (
-        experiment.train,
-        experiment.optim,
-        experiment.learning_rate,
-        experiment.augment,
-        experiment.model,
-    )
-    margin, choices = with_margin(experiment.margin, num_classes)
-    if model_is_open and isinstance(model, TinyNet):
-        choices.insert(0, rules.dropout())
-        model = replace(model, dropout=value_of(choices[0]))
-    if train.batch_size is None:
-        choices.append(rules.batch(multiple_of(train)))
-        train = replace(train, batch_size=value_of(choices[-1]))
-    if train.epochs is None:
-        choices.append(rules.epochs(train.batch))
-        train = replace(train, epochs=value_of(choices[-1]))
-    if optim.lr is None:
-        choices.append(rules.rate(train.batch, is_sgd=isinstance(optim, SGD)))
-        optim = replace(optim, lr=value_of(choices[-1]))
-    if rate.warmup_epochs is None:
-        choices.append(rules.warmup(train.epochs or 1))
-        rate = replace(rate, warmup_epochs=value_of(choices[-1]))
-    if optim.weight_decay is None:
-        choices.append(rules.decay(is_sgd=isinstance(optim, SGD)))
-        optim = replace(optim, weight_decay=value_of(choices[-1]))
-    if augment is None:
-        augment, choice = rules.augment(has_characters=has_characters(experiment.data))
+    choices: list[Choice] = []
+
+    def take(choice: Choice[Value]) -> Value:
         choices.append(choice)
+        return choice.value
+
+    model, train, optim, rate = experiment.model, experiment.train, experiment.optim, experiment.learning_rate
+    if model_is_open and isinstance(model, TinyNet):
+        model = replace(model, dropout=take(rules.dropout()))
+    margin, of_margin = with_margin(experiment.margin, num_classes)
+    choices += of_margin
+    if train.batch_size is None:
+        train = replace(train, batch_size=take(rules.batch(multiple_of(train), least_of(train, processes))))
+    if train.epochs is None:
+        train = replace(train, epochs=take(rules.epochs(train.batch)))
+    is_sgd = isinstance(optim, SGD)
+    if optim.lr is None:
+        optim = replace(optim, lr=take(rules.rate(train.batch, is_sgd=is_sgd)))
+    if rate.warmup_epochs is None:
+        rate = replace(rate, warmup_epochs=take(rules.warmup(train.epochs or 1)))
+    if optim.weight_decay is None:
+        optim = replace(optim, weight_decay=take(rules.decay(is_sgd=is_sgd)))
+    augment = experiment.augment
+    if augment is None:
+        augment = take(rules.augment(has_characters=has_characters(experiment.data)))
     changed = replace(
         experiment,
         data=with_fewest(experiment.data),
@@ -119,14 +129,15 @@ def with_choices(
     return changed, tuple(choices)
 
 
-def value_of(choice: Choice) -> Any:
-    return choice.value
-
-
 def multiple_of(train: Training) -> int:
     """What a batch must be a multiple of."""
     images = train.sampling.images if isinstance(train.sampling, PK) else 1
     return math.lcm(train.accumulate, images)
+
+
+def least_of(train: Training, processes: int) -> int:
+    """What a batch must have at the least: two examples for every pass of every process, as batch norm needs."""
+    return 2 * processes * train.accumulate if processes > 1 else 1
 
 
 def with_fewest(data: Data) -> Data:

@@ -16,28 +16,27 @@ FEWEST_STEPS, MOST_EPOCHS, FEWEST_EPOCHS = 1_200, 120, 6
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """images, classes: that are trained on.  is_small: the network is TinyNet.  is_tuned: it begins with weights."""
+    """images: that are trained on.  is_small: the network is TinyNet.  is_tuned: it begins with weights."""
 
     images: int
-    classes: int
     on_gpu: bool = False
     is_small: bool = True
     is_tuned: bool = False
 
-    def batch(self, multiple: int = 1) -> Choice:
+    def batch(self, multiple: int = 1, least: int = 1) -> Choice[int]:
         """Examples of a step: the power of two next to a fiftieth of the images, 16 to 128; for large sets more.
 
-        multiple: what it must be a multiple of.
+        multiple: what it must be a multiple of.  least: where the processes of a run need more.
         """
         most = 512 if self.on_gpu and self.images > 500_000 else 128
-        size = min(most, max(16, 2 ** round(math.log2(max(self.images, 1) / 50))))
+        size = max(least, min(most, max(16, 2 ** round(math.log2(max(self.images, 1) / 50)))))
         size = -(-size // multiple) * multiple
         steps = max(1, self.images // size)  # the last, smaller batch is left out
-        return Choice(
-            key="train.batch_size", value=size, reason=f"{steps:,} steps in a pass over {self.images:,} images"
-        )
+        noun = "step" if steps == 1 else "steps"
+        reason = f"{steps:,} {noun} in a pass over {self.images:,} images"
+        return Choice(key="train.batch_size", value=size, reason=reason)
 
-    def epochs(self, batch: int) -> Choice:
+    def epochs(self, batch: int) -> Choice[int]:
         """Passes: about 150 thousand examples on a CPU and 4 million on a GPU, 6 to 40 passes, more for small sets."""
         wanted = min(40, max(FEWEST_EPOCHS, math.ceil(EXAMPLES[self.on_gpu] / max(self.images, 1))))
         steps = max(1, self.images / batch)
@@ -46,7 +45,7 @@ class Rules:
         seen = passes * self.images
         return Choice(key="train.epochs", value=passes, reason=f"{seen:,} images in {round(steps * passes):,} steps")
 
-    def rate(self, batch: int, *, is_sgd: bool) -> Choice:
+    def rate(self, batch: int, *, is_sgd: bool) -> Choice[float]:
         """The peak of the learning rate: for SGD it grows with the batch, up to 0.1."""
         if not is_sgd:
             return Choice(key="optim.lr", value=1e-3, reason="AdamW's usual rate")
@@ -58,24 +57,24 @@ class Rules:
             rate, reason = 0.1 * batch / 256, f"0.1 x batch / 256, at most 0.1, with {batch}"
         return Choice(key="optim.lr", value=float(f"{min(0.1, rate):.2g}"), reason=reason)
 
-    def warmup(self, epochs: int) -> Choice:
+    def warmup(self, epochs: int) -> Choice[float]:
         """Epochs in which the rate rises: a twentieth of the run, at least one."""
         value = max(1.0, round(epochs / 20, 1))
         return Choice(key="learning_rate.warmup_epochs", value=value, reason="a twentieth of the run, at least a pass")
 
-    def decay(self, *, is_sgd: bool) -> Choice:
+    def decay(self, *, is_sgd: bool) -> Choice[float]:
         """Weight decay."""
         if not is_sgd:
             return Choice(key="optim.weight_decay", value=0.05, reason="AdamW's usual decay")
         return Choice(key="optim.weight_decay", value=5e-4, reason="the published value")
 
-    def dropout(self) -> Choice:
+    def dropout(self) -> Choice[float]:
         """Dropout before the embedding of TinyNet."""
-        value = 0.2 if self.images < 50_000 else 0.0
-        return Choice(key="model.dropout", value=value, reason=f"{self.images:,} images are few for the network")
+        if self.images < 50_000:
+            return Choice(key="model.dropout", value=0.2, reason=f"{self.images:,} images are few for the network")
+        return Choice(key="model.dropout", value=0.0, reason=f"{self.images:,} images are enough for the network")
 
-    def augment(self, *, has_characters: bool) -> tuple[Augment, Choice]:
+    def augment(self, *, has_characters: bool) -> Choice[Augment]:
         """Random changes of the images."""
-        kind = Augment(flip=0.0 if has_characters else 0.5)
         reason = "a mirrored character is another one" if has_characters else "mild changes of aligned images"
-        return kind, Choice(key="augment", value={"flip": kind.flip, "crop": kind.crop}, reason=reason)
+        return Choice(key="augment", value=Augment(flip=0.0 if has_characters else 0.5), reason=reason)
