@@ -26,7 +26,7 @@ class Identities:
     parts: shares of the identities by name. Who is in which part is decided by the names and split_seed.
     shares: by_name places each identity on its own, so that more identities never move others to another part, but a
         share comes out only roughly; exact rounds every share to whole identities, at least two in each part, and a
-        few of those who stay may move where others come or go. auto is exact below 200 identities, and by_name where
+        few of those who stay may move where others come or go. auto is exact below 1,000 identities, and by_name where
         noise is added to a set.
     train_on: the parts that are trained on.
     evaluate_on: the part whose identities are never seen in training and are verified during and after it.

@@ -98,8 +98,8 @@ def test_exact_shares(count, fractions, sizes):
     assert len(set(names)) == len(names)
 
 
-def test_exact_shares_follow_the_order_of_the_hashes_and_auto_ends_at_two_hundred():
-    small, large = array_source([2] * 199), array_source([2] * 200)
+def test_exact_shares_follow_the_order_of_the_hashes_and_auto_ends_at_a_thousand():
+    small, large = array_source([2] * 999), array_source([2] * 1000)
     fractions = {"train": 0.6, "test": 0.4}
     exact, by_name = (split_identities(small, fractions, shares=how) for how in ("auto", "by_name"))
     moved = set(exact["train"].identities) ^ set(by_name["train"].identities)

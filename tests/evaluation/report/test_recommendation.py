@@ -101,3 +101,17 @@ def test_the_glossary_has_the_words_of_its_page_and_no_others(result):
     costs = verify(people(20), costs=True)
     assert {"minDCF", "min Cllr"} <= terms(render_report("x", [costs]))
     assert fitting("<style>.FAR {}</style><p>Nothing at all</p>") == []
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_so_few_people_get_no_interval_and_no_threshold_however_many_their_photos_are(count):
+    found = verify(people(count, images=120, noise=2.0), intervals=True, fars=(0.1, 0.01))
+    assert found.confidence is not None
+    assert found.confidence.people == count
+    assert not found.confidence.says_something
+    assert found.confidence.lines() == [f"no intervals: {count} people are too few to be drawn anew; it takes 5"]
+    assert recommended(found).threshold is None
+    page = render_report("few people", [found])
+    assert f"No intervals: {count} people are too few" in page
+    assert "intervals, made by drawing" not in page
+    assert verify(people(5, images=20), intervals=True).confidence.says_something

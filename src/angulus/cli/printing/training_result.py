@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from angulus.evaluation.rates.plain_numbers import USELESS
+from angulus.evaluation.report.recommendation import recommended
+from angulus.evaluation.report.result_files import result_of
 from angulus.json_files import read_json
 
 NAMES = 11
@@ -43,6 +45,7 @@ def closing_lines(folder: Path) -> Iterator[tuple[str, str]]:
     how = recipe["evaluation"]["hold_out"]
     if how != "nobody":
         yield from verified_lines(folder, results[0], recipe)
+        yield "threshold", threshold_line(results[0])
     else:
         yield "how good", "not known: everybody was trained on, so that no figure on people it has not seen exists"
         yield "how good", f"to have one: angulus evaluate {quoted(folder)} OTHER_PEOPLE"
@@ -84,7 +87,6 @@ def verified_lines(folder: Path, result: Mapping[str, Any], recipe: Mapping[str,
         yield "how good", f"too few people or pairs for a rate at FAR {fars}"
     if how == "part" and intervals.get("people", FEW_PEOPLE) < FEW_PEOPLE:
         yield "how good", "evaluation.hold_out=folds would verify everybody, by as many more models"
-    yield "threshold", threshold_line(result, good)
 
 
 def vouched(point: Mapping[str, Any], sure: Mapping[str, Any] | None) -> bool:
@@ -109,12 +111,10 @@ def says_nothing(interval: Mapping[str, Any]) -> bool:
 def equal_error(result: Mapping[str, Any], intervals: Mapping[str, Any]) -> str:
     """The EER, with its interval where there is one."""
     found = intervals.get("eer")
-    if not isinstance(found, dict) or "low" not in found:
-        spread = ""
-    elif says_nothing(found):
-        spread = " (how much on other people, so few cannot tell)"
-    else:
+    if isinstance(found, dict) and "low" in found and not says_nothing(found):
         spread = f" ({found['low']:.1%} to {found['high']:.1%})"
+    else:
+        spread = " (how much on other people, so few cannot tell)" if intervals.get("people") else ""
     return f"EER {result['eer']['eer']:.1%}{spread}"
 
 
@@ -125,14 +125,11 @@ def shown_point(point: Mapping[str, Any], sure: Mapping[float, Mapping[str, Any]
     return f"TAR {point['tar']:.1%}{spread} at FAR {point['target_far']:g}"
 
 
-def threshold_line(result: Mapping[str, Any], good: Sequence[Mapping[str, Any]]) -> str:
-    """The cosine above which two images count as one person."""
-    if good:
-        point = good[-1]
-        return (
-            f"{point['threshold']:.4f}: above this cosine two images count as one person; about "
-            f"{point['far']:.2g} of the pairs of strangers pass, and {point['tar']:.1%} of those of one person"
-        )
+def threshold_line(result: Mapping[str, Any]) -> str:
+    """The threshold that the page recommends as well; where there is none, that of equal errors, to begin with."""
+    advice = recommended(result_of(dict(result)))
+    if advice.threshold is not None:
+        return advice.sentence
     equal = result["eer"]
     return (
         f"{equal['threshold']:.4f}, where both errors are {equal['eer']:.0%}; it rests on too few people to be deployed"

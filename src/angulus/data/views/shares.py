@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Shares = Literal["auto", "exact", "by_name"]
 
-FEW = 200
+FEW = 1_000
 """From so many identities on, `auto` places each by its name alone: the shares come out near enough by themselves."""
 
 

@@ -211,7 +211,7 @@ def split_identities(
         fractions: of the identities, by the name of the part.
         seed: another seed makes other parts.
         shares: "by_name" places each identity on its own, so that a part holds about its fraction and more identities
-            never move others; "exact" rounds to whole identities; "auto" is exact below 200 identities.
+            never move others; "exact" rounds to whole identities; "auto" is exact below 1,000 identities.
         fewest: identities of a part at least, where shares are exact.
 
     Raises DataError when the fractions sum to more than 1 or a part stays empty.

@@ -87,6 +87,8 @@ def recommended_point(result: VerificationResult) -> OperatingPoint | None:
 
 def is_trusted(result: VerificationResult, point: OperatingPoint) -> bool:
     """Whether the counts resolve the FAR: by its interval where there is one, else by its false accepts."""
+    if result.confidence is not None and result.confidence.has_too_few_people:
+        return False
     sure = None if result.confidence is None or point.target is None else result.confidence.at(point.target)
     return point.resolved and (sure.resolved if sure is not None else point.false_accepts >= FEW_FALSE_ACCEPTS)
 

@@ -28,6 +28,8 @@ from angulus.evaluation.uncertainty.replicates import needed_tail
 # Impostor scores that 1,000 replicates go through in a second or two, and people of whom as many weights are kept.
 MOST_TAIL = 250_000
 MOST_PEOPLE = 100_000
+# Of fewer people most draws are the same few people again, and an interval would be far too narrow.
+FEWEST_PEOPLE = 5
 _FEWEST_REPLICATES_OF_EER = 4  # times the EER's own rank: what its interval looks at below the threshold
 
 
@@ -49,6 +51,16 @@ class Confidence:
         """The interval of TAR at this FAR, None where there is none."""
         return next((point for point in self.points if point.target == far), None)
 
+    @property
+    def says_something(self) -> bool:
+        """Whether there is any interval."""
+        return bool(self.points) or self.eer is not None or self.accuracy is not None
+
+    @property
+    def has_too_few_people(self) -> bool:
+        """Whether there are too few people to draw anew, and so to say anything of others."""
+        return 0 < self.people < FEWEST_PEOPLE
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
@@ -61,7 +73,7 @@ class Confidence:
 
     def lines(self) -> list[str]:
         """The intervals as lines of text."""
-        if not self.people:
+        if not self.says_something:
             return list(self.notes)  # which say why there are no intervals
         lines = [f"{100 * self.level:g} % intervals, drawing anew the {self.people:,} people"]
         for name, found in (("accuracy", self.accuracy), ("EER", self.eer)):
@@ -122,7 +134,7 @@ def confidence_of_pairs(
     """Intervals of listed pairs [p] with the people of both sides; correct: bool [p], the decisions over folds."""
     scores = SubjectScores.of_pairs(cosines, pairs.same, *people)
     found = confidence_of_scores(scores, fars, eer, options, everything)
-    if correct is None or scores.subjects > MOST_PEOPLE:
+    if correct is None or not FEWEST_PEOPLE <= scores.subjects <= MOST_PEOPLE:
         return found
     return replace(found, accuracy=accuracy_interval(correct, pairs.same, *people, options))
 
@@ -133,6 +145,9 @@ def confidence_of_scores(
     """Intervals of scores with their people."""
     if scores.subjects > MOST_PEOPLE and not everything:
         note = f"no intervals: {scores.subjects:,} people would be drawn anew a thousand times; ask for intervals"
+        return Confidence(people=scores.subjects, level=options.level, points=(), notes=(note,))
+    if scores.subjects < FEWEST_PEOPLE:
+        note = f"no intervals: {scores.subjects} people are too few to be drawn anew; it takes {FEWEST_PEOPLE}"
         return Confidence(people=scores.subjects, level=options.level, points=(), notes=(note,))
     kept, length, notes = wanted_fars(fars, scores.impostors, everything)
     shown = shortened(scores, length)
