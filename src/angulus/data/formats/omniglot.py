@@ -48,7 +48,7 @@ class OmniglotSource:
         archives = _archives(path)
         drawings, repeated = _merge(archives)
         if not drawings:
-            raise DataError(f"data.path: no drawing (alphabet/character/name.png) in {archives[0]}")
+            raise DataError(f"no drawing (alphabet/character/name.png) in {archives[0]}")
         keys = sorted(drawings)
         names = [key.rsplit("/", 1)[0] for key in keys]
         identities = sorted(set(names))
@@ -89,10 +89,10 @@ def _archives(path: str | Path | Sequence[str | Path]) -> list[Path]:
     archives: list[Path] = []
     for one in paths:
         if not one.exists():
-            raise DataError(f"data.path: {one} does not exist; expected Omniglot zip files or their folder")
+            raise DataError(f"{one} does not exist; expected Omniglot zip files or their folder")
         archives += sorted(one.glob("*.zip")) if one.is_dir() else [one]
     if not archives:
-        raise DataError(f"data.path: no zip file in {paths[0] if paths else 'an empty list'}")
+        raise DataError(f"no zip file in {paths[0] if paths else 'an empty list'}")
     return archives
 
 

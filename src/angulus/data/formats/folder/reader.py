@@ -152,9 +152,9 @@ def _gone(error: OSError) -> str:
 
 def _scan(root: Path) -> _Found:
     if not root.exists():
-        raise DataError(f"data.path: {root} does not exist; {_LAYOUT}")
+        raise DataError(f"{root} does not exist; {_LAYOUT}")
     if not root.is_dir():
-        raise DataError(f"data.path: {root} is a file, not a folder; {_LAYOUT}")
+        raise DataError(f"{root} is a file, not a folder; {_LAYOUT}")
     images: dict[str, list[str]] = {}
     found = _Found(root=root, images=images)
     for entry in _sorted_entries(root):
@@ -196,7 +196,7 @@ def _inner(
     if this in above:
         return []
     if len(above) >= _DEEPEST:
-        raise DataError(f"data.path: {entry.path} lies more than {_DEEPEST} folders deep; {_LAYOUT}")
+        raise DataError(f"{entry.path} lies more than {_DEEPEST} folders deep; {_LAYOUT}")
     return [(Path(entry.path), below, above | {this})]
 
 
@@ -219,13 +219,13 @@ def _check_layout(found: _Found) -> None:
         return
     if found.loose:
         raise DataError(
-            f"data.path: {root} holds {len(found.loose)} images (such as {found.loose[0]}) but no folder of an "
+            f"{root} holds {len(found.loose)} images (such as {found.loose[0]}) but no folder of an "
             f"identity; {_LAYOUT}"
         )
     gone = f", only {_by_ending(found.unknown)}" if found.unknown else ""
     if found.images:
-        raise DataError(f"data.path: none of the {len(found.images)} folders in {root} holds an image{gone}; {_LAYOUT}")
-    raise DataError(f"data.path: {root} is empty (no folder in it{gone}); {_LAYOUT}")
+        raise DataError(f"none of the {len(found.images)} folders in {root} holds an image{gone}; {_LAYOUT}")
+    raise DataError(f"{root} is empty (no folder in it{gone}); {_LAYOUT}")
 
 
 def _meant(found: _Found, filled: Sequence[str]) -> str | None:
@@ -241,7 +241,7 @@ def _meant(found: _Found, filled: Sequence[str]) -> str | None:
         return None
     people = ", ".join([*inner[first][:2], *(["..."] if len(inner[first]) > 2 else [])])
     return (
-        f"data.path: the people seem to lie one folder deeper, in {found.root / first} ({people}): did you mean "
+        f"the people seem to lie one folder deeper, in {found.root / first} ({people}): did you mean "
         f"data.path={found.root / first}? {_LAYOUT}"
     )
 
@@ -299,7 +299,7 @@ def _without_empty(
     if empty and on_empty == "error":
         shown = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
         raise DataError(
-            f"data.path: {len(empty)} of {len(images)} identities in {found.root} without an image: {shown}; "
+            f"{len(empty)} of {len(images)} identities in {found.root} without an image: {shown}; "
             "add images, remove the folders, or set data.on_empty=skip"
         )
     kept = {name: files for name, files in images.items() if files}
@@ -354,7 +354,7 @@ def _with_enough(source: FolderSource, min_images: int) -> FolderSource:
     kept = _keep(source, ~np.isin(source.labels, few), [drop])
     if not len(kept):
         told = "\n".join(kept.account.lines())
-        raise DataError(f"data.path: nothing is left of {source.root} with min_images={min_images}\n{told}")
+        raise DataError(f"nothing is left of {source.root} with min_images={min_images}\n{told}")
     return kept
 
 
