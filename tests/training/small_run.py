@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from angulus.margins import ArcFace, Linear
 from angulus.models import InputSpec, TinyNet
 from angulus.training import SGD, Evaluation, Experiment, Identities, LearningRate, SyntheticData, Training
+from angulus.training.loop import Run
 
 
 def small(out: Path, **changes) -> Experiment:
@@ -32,3 +33,15 @@ def small(out: Path, **changes) -> Experiment:
     train = {name: value for name, value in changes.items() if hasattr(experiment.train, name)}
     other = {name: value for name, value in changes.items() if name not in train}
     return replace(experiment, train=replace(experiment.train, **train), **other)
+
+
+def stop_at(monkeypatch, step: int) -> None:
+    """Make a run die in the way of a crash after so many steps."""
+    original = Run.rate
+
+    def dying(self: Run) -> float:
+        if self.state.step == step:
+            raise KeyboardInterrupt
+        return original(self)
+
+    monkeypatch.setattr(Run, "rate", dying)

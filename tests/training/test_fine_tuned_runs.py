@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_run import small
+from small_run import small, stop_at
 
 from angulus.errors import CheckpointError
 from angulus.heads import MarginHead, Streamed
@@ -15,7 +15,6 @@ from angulus.margins import ArcFace
 from angulus.models import InputSpec, TinyNet, load_model
 from angulus.training import SGD, AdamW, Head, judge, train
 from angulus.training.experiment import FineTuning
-from angulus.training.loop import Run
 from angulus.training.optimization import build_optimizer
 from angulus.training.step import update
 
@@ -32,17 +31,6 @@ def losses(folder):
 
 def states(*folders):
     return [load_model(folder / "model").state_dict() for folder in folders]
-
-
-def stop_at(monkeypatch, step):
-    original = Run.rate
-
-    def dying(self):
-        if self.state.step == step:
-            raise KeyboardInterrupt
-        return original(self)
-
-    monkeypatch.setattr(Run, "rate", dying)
 
 
 @pytest.fixture(scope="module")

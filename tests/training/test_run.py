@@ -5,31 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_run import small
+from small_run import small, stop_at
 
 from angulus.data import Balanced, decoder
 from angulus.errors import CheckpointError, DataError, NonFiniteError
 from angulus.margins import L2Softmax, Learned, Margin
 from angulus.models import InputSpec, TinyNet, load_model
 from angulus.training import FolderData, train
-from angulus.training.loop import Run
 
 
 def losses(folder):
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [(row["step"], row["loss"], row["gradient_norm"]) for row in rows if "loss" in row]
-
-
-def stop_at(monkeypatch, step):
-    """Make a run die in the way of a crash after so many steps."""
-    original = Run.rate
-
-    def dying(self):
-        if self.state.step == step:
-            raise KeyboardInterrupt
-        return original(self)
-
-    monkeypatch.setattr(Run, "rate", dying)
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,7 @@ def scale_large(record: Record) -> Finding | None:
             f"with a scale of {last['scale']:g} the own class has {last['mass']:.0%} of the softmax at an own cosine "
             f"of only {last['own']:.2f}: what is left of the gradient does not turn embeddings to their class"
         ),
-        advice="lower margin.scale to 16 to 32 (64 is meant for a hundred thousand classes)",
+        advice="lower margin.scale, or leave it to the number of classes: margin.scale=auto",
         keys=("margin.scale",),
     )
 

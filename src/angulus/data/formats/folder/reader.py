@@ -219,8 +219,7 @@ def _check_layout(found: _Found) -> None:
         return
     if found.loose:
         raise DataError(
-            f"{root} holds {len(found.loose)} images (such as {found.loose[0]}) but no folder of an "
-            f"identity; {_LAYOUT}"
+            f"{root} holds {len(found.loose)} images (such as {found.loose[0]}) but no folder of an identity; {_LAYOUT}"
         )
     gone = f", only {_by_ending(found.unknown)}" if found.unknown else ""
     if found.images:
