@@ -3,8 +3,14 @@
 `tune` people say which setting of a search is best; `test` people were seen by neither the rules nor the search.
 """
 
+import gzip
+import os
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
 
 from angulus.training.datasets import Data, FolderData, Identities, OmniglotData, SyntheticData
 
@@ -46,7 +52,7 @@ def lfw(data: Path, rules: Identities) -> FolderData:
 
 
 def domains(data: Path, fashion: Path | None = None) -> dict[str, Domain]:
-    """data: the folder with lfw112, glint24, orl and omniglot_small; fashion: folders of Fashion-MNIST's classes."""
+    """data: the folder with lfw112, glint24, orl and omniglot_small; fashion: that of Fashion-MNIST's four files."""
     found = {
         "lfw": Domain(data=lfw(data, people(0.5, 0.2, 0.3)), note="LFW, 2 to 500 photos a person"),
         "lfw-pairs": Domain(data=lfw(data, people(0.6, 0.15, 0.25, most=2)), note="LFW, 2 photos a person"),
@@ -74,8 +80,23 @@ def domains(data: Path, fashion: Path | None = None) -> dict[str, Domain]:
     }
     if fashion is not None:
         found["fashion"] = Domain(
-            data=FolderData(path=fashion, identities=people(0.4, 0.3, 0.3, most=500)),
+            data=FolderData(path=fashion_pictures(fashion), identities=people(0.4, 0.3, 0.3, most=500)),
             note="ten kinds of clothes",
             most=100,
         )
     return found
+
+
+def fashion_pictures(source: Path) -> Path:
+    """The 10,000 test pictures of Fashion-MNIST as a folder for each class; made once on a machine."""
+    folder = Path(tempfile.gettempdir()) / "fashion_mnist_pictures"
+    if folder.is_dir():
+        return folder
+    images = np.frombuffer(gzip.decompress((source / "t10k-images-idx3-ubyte.gz").read_bytes()), np.uint8, offset=16)
+    labels = np.frombuffer(gzip.decompress((source / "t10k-labels-idx1-ubyte.gz").read_bytes()), np.uint8, offset=8)
+    part = Path(tempfile.mkdtemp())
+    for number, (pixels, label) in enumerate(zip(images.reshape(-1, 28, 28), labels, strict=True)):
+        (part / f"class_{label}").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(part / f"class_{label}" / f"{number:05}.png")
+    os.rename(part, folder)
+    return folder

@@ -8,10 +8,13 @@ For each domain (`setting_domains.py`) and loss the defaults stand against a ran
 learns for a sixth of the passes, the six best for a third, the two best for all; the best on the `tune` people is the
 one that the search would have taken. Defaults and winner are then judged on the `test` people, by two seeds each.
 What the search draws: network width, dropout, batch, optimizer, rate, decay, warm-up, passes (half, all or one and a
-half of the default's), scale, margin and its ramp, augmentation, label smoothing, and sampling.
+half of about 150 thousand examples), scale, margin and its ramp, augmentation, label smoothing, and sampling. Nothing
+that is drawn depends on the rules, so that a rule can change and the search stays.
 
-Runs are one thread each, in float32. --passes scales the passes of everything. Every run is kept in the JSON as soon as
-it ends, and a run that is there is not made again. With --budget nothing is begun after so many seconds.
+Images of 32 pixels (--size) and half of the passes (--passes) for defaults and search alike: the full ones take eight
+times as long. Runs are one thread each, in float32. Every run is kept in the JSON as soon as it ends, and a run that is
+there is not made again. With --budget nothing is begun after so many seconds. --fashion takes Debian's package
+dataset-fashion-mnist where it is installed.
 """
 
 import argparse
@@ -24,8 +27,8 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Generator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -41,7 +44,6 @@ from angulus.errors import NonFiniteError
 from angulus.training import Evaluation, Experiment, Training, train
 from angulus.training.recipe.data_sources import found_sources
 from angulus.training.recipe.defaults import with_choices, with_model
-from angulus.training.recipe.margin_rules import margin_scale
 from angulus.training.recipe.serialization import record
 
 RESULTS = Path(__file__).parent / "results"
@@ -54,7 +56,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Task:
-    """One training: settings None are the defaults.  share: of the passes."""
+    """One training.  share: of the passes."""
 
     domain: str
     loss: str
@@ -74,6 +76,7 @@ class Places:
 
     data: Path
     fashion: Path | None = None
+    size: int = 32
 
     def domains(self) -> dict[str, Domain]:
         return domains(self.data, self.fashion)
@@ -101,46 +104,67 @@ def counted(domain: Domain) -> tuple[int, int]:
     return len(train_on), len(train_on.identities)
 
 
-def default_settings(domain: Domain, loss: str, counts: tuple[int, int]) -> Settings:
-    """What the rules choose, as a recipe says it."""
+def default_settings(domain: Domain, loss: str, counts: tuple[int, int], size: int) -> Settings:
+    """What the rules choose, as a recipe says it, for images whose longer side has so many pixels."""
     start = with_model(experiment_of(domain, loss, {}), CPU)
     done, _ = with_choices(start, *counts, CPU, model_is_open=True)
     whole = record(done)
+    shape = whole["model"]["input"]
+    longer = max(shape["height"], shape["width"])
+    shape |= {side: round(shape[side] * size / longer) for side in ("height", "width")}
     return {name: whole[name] for name in ("model", "margin", "optim", "learning_rate", "augment")} | {
         "train": {key: whole["train"][key] for key in ("batch_size", "epochs", "sampling")},
         "head": {"label_smoothing": whole["head"]["label_smoothing"]},
     }
 
 
-def drawn_settings(domain: str, loss: str, default: Settings, classes: int) -> list[Settings]:
-    """The settings of a search, the same every time."""
-    return [drawn(random.Random(f"{domain} {loss} {number}"), loss, default, classes) for number in range(DRAWN)]
+def drawn_settings(domain: str, loss: str, default: Settings, counts: tuple[int, int]) -> list[Settings]:
+    """The settings of a search, the same every time: of the defaults only the shape and the mirroring are taken."""
+    fixed = {"input": default["model"]["input"], "flip": default["augment"]["flip"]}
+    return [drawn(random.Random(f"{domain} {loss} {number}"), loss, fixed, *counts) for number in range(DRAWN)]
 
 
-def drawn(dice: random.Random, loss: str, default: Settings, classes: int) -> Settings:
-    """One setting: the defaults with everything that matters drawn anew."""
-    found = json.loads(json.dumps(default))
+def drawn(dice: random.Random, loss: str, fixed: Settings, images: int, classes: int) -> Settings:
+    """One setting."""
     width = dice.choice([0.75, 1.0, 1.0, 1.33])
-    found["model"]["channels"] = [8 * round(channels * width / 8) for channels in default["model"]["channels"]]
-    found["model"]["dropout"] = dice.choice([0.0, 0.1, 0.2, 0.3, 0.4])
-    found["train"]["batch_size"] = batch = dice.choice([16, 32, 64, 128])
-    found["train"]["epochs"] = max(1, round(default["train"]["epochs"] * dice.choice([0.5, 1.0, 1.5])))
+    batch = dice.choice([16, 32, 64, 128])
+    middle = min(120, max(6, math.ceil(min(150_000, 40 * images) / images), math.ceil(1_200 * 32 / images)))
+    epochs = max(1, round(middle * dice.choice([0.5, 1.0, 1.5])))
     sampling = dice.choice(["uniform", "uniform", {"name": "pk", "images": 4}])
-    found["train"]["sampling"] = sampling if batch // 4 <= classes else "uniform"
+    strength = dice.choice([0.0, 0.5, 1.0, 2.0, 3.0])
+    return {
+        "model": {
+            "name": "tiny",
+            "channels": [8 * round(channels * width / 8) for channels in (24, 48, 96, 128)],
+            "dropout": dice.choice([0.0, 0.1, 0.2, 0.3, 0.4]),
+            "input": fixed["input"],
+        },
+        "train": {
+            "batch_size": batch,
+            "epochs": epochs,
+            "sampling": sampling if batch // 4 <= classes else "uniform",
+        },
+        "optim": drawn_optimizer(dice),
+        "learning_rate": {"decay": "cosine", "warmup_epochs": round(epochs * dice.choice([0.0, 0.05, 0.1]), 1)},
+        "margin": drawn_margin(dice, loss, classes),
+        "augment": {
+            "flip": fixed["flip"],
+            "crop": 0.2 * strength,
+            "photometric": 0.2 * strength,
+            "low_resolution": 0.1 * strength,
+            "erase": dice.choice([0.0, 0.0, 0.3]),
+        },
+        "head": {"label_smoothing": dice.choice([0.0, 0.0, 0.1])},
+    }
+
+
+def drawn_optimizer(dice: random.Random) -> Settings:
+    """SGD three times of four."""
     if dice.random() < 0.75:
         rate = 10 ** dice.uniform(math.log10(0.02), math.log10(0.3))
-        found["optim"] = {"name": "sgd", "lr": round(rate, 4), "weight_decay": round(10 ** dice.uniform(-4, -2.5), 6)}
-    else:
-        rate = 10 ** dice.uniform(-3.5, -2.3)
-        found["optim"] = {"name": "adamw", "lr": round(rate, 5), "weight_decay": round(10 ** dice.uniform(-2, -0.5), 4)}
-    found["learning_rate"]["warmup_epochs"] = round(found["train"]["epochs"] * dice.choice([0.0, 0.05, 0.1]), 1)
-    found["margin"] = drawn_margin(dice, loss, classes)
-    strength = dice.choice([0.0, 0.5, 1.0, 2.0, 3.0])
-    for name in ("crop", "photometric", "low_resolution"):
-        found["augment"][name] = min(0.9, strength * default["augment"][name])
-    found["augment"]["erase"] = dice.choice([0.0, 0.0, 0.3])
-    found["head"]["label_smoothing"] = dice.choice([0.0, 0.0, 0.1])
-    return found
+        return {"name": "sgd", "lr": round(rate, 4), "weight_decay": round(10 ** dice.uniform(-4, -2.5), 6)}
+    rate = 10 ** dice.uniform(-3.5, -2.3)
+    return {"name": "adamw", "lr": round(rate, 5), "weight_decay": round(10 ** dice.uniform(-2, -0.5), 4)}
 
 
 def drawn_margin(dice: random.Random, loss: str, classes: int) -> Settings:
@@ -158,7 +182,7 @@ def drawn_margin(dice: random.Random, loss: str, classes: int) -> Settings:
             "unit": "run",
         }
         return {"name": loss, "m": dice.choice([1.5, 2.0, 3.0, 4.0]), "annealing": annealing}
-    scale = round(margin_scale(classes) * 2 ** dice.uniform(-1, 1), 1)
+    scale = round(max(16.0, 3.4 * math.log(classes)) * 2 ** dice.uniform(-1, 1), 1)
     end = round(dice.uniform(0.05, 0.6), 2)
     return {"name": loss, "scale": scale, "m": {"name": "linear", "end": end, "until": until, "unit": "run"}}
 
@@ -214,9 +238,9 @@ def fast(training: Training) -> Training:
 Search = Generator[list[Task], dict[str, Row], None]
 
 
-def tasks_of(domain: str, loss: str, default: Settings, classes: int, passes: float) -> Search:
+def tasks_of(domain: str, loss: str, default: Settings, counts: tuple[int, int], passes: float) -> Search:
     """The trainings of one domain and loss, rung after rung; each yield is sent the rows of its tasks by key."""
-    chosen = [json.dumps(settings) for settings in drawn_settings(domain, loss, default, classes)]
+    chosen = [json.dumps(settings) for settings in drawn_settings(domain, loss, default, counts)]
     yield [Task(domain, loss, json.dumps(default), passes, seed) for seed in SEEDS]
     for count, share in RUNGS:
         tasks = [Task(domain, loss, settings, share * passes, 0) for settings in chosen[:count]]
@@ -236,7 +260,12 @@ class Bench:
         self.counts: dict[str, tuple[int, int]] = {}
 
     def save(self) -> None:
-        about = {"command": "python benchmarks/settings.py", "passes": self.passes, **machines.about()}
+        about = {
+            "command": "python benchmarks/settings.py",
+            "passes": self.passes,
+            "size": self.places.size,
+            **machines.about(),
+        }
         text = json.dumps({"about": about, "rows": self.rows}, indent=1)
         part = self.path.with_suffix(".partial")
         part.write_text(text + "\n")
@@ -245,57 +274,56 @@ class Bench:
     def search(self, name: str, loss: str) -> Search:
         if name not in self.counts:
             self.counts[name] = counted(self.known[name])
-        default = default_settings(self.known[name], loss, self.counts[name])
-        return tasks_of(name, loss, default, self.counts[name][1], self.passes)
+        default = default_settings(self.known[name], loss, self.counts[name], self.places.size)
+        return tasks_of(name, loss, default, self.counts[name], self.passes)
 
-    def go(self, pairs: list[tuple[str, str]]) -> None:
+    def go(self, pairs: list[tuple[str, str]], pool: Executor, work: Callable[[Task, Places], Row] = run) -> None:
         """Run whatever is missing, so many at a time."""
         started = time.monotonic()
-        searches = iter([self.search(*pair) for pair in pairs])
-        context = get_context("spawn")
-        with ProcessPoolExecutor(self.jobs, mp_context=context) as pool:
-            running: dict[Future[Row], Task] = {}
-            queue = self.missing(searches)
-            ended = False
-            while True:
-                late = self.budget is not None and time.monotonic() - started > self.budget
-                while not ended and not late and len(running) < self.jobs:
-                    task = next(queue, None)
-                    if task is None:
-                        ended = True
-                    elif task.key not in {one.key for one in running.values()}:
-                        running[pool.submit(run, task, self.places)] = task
-                if not running:
-                    return
-                for done in wait(running, return_when=FIRST_COMPLETED).done:
-                    task = running.pop(done)
-                    self.rows[task.key] = done.result()
-                    self.save()
-                    row = self.rows[task.key]
-                    print(
-                        f"{task.key}  share {task.share:.2f}  tune {row['tune']:.3f}  test {row['test']:.3f}",
-                        flush=True,
-                    )
+        searches = [Going(search, next(search)) for search in (self.search(*pair) for pair in pairs)]
+        running: dict[Future[Row], Task] = {}
+        while True:
+            while len(running) < self.jobs and not self.is_late(started):
+                task = self.next_task(searches, {one.key for one in running.values()})
+                if task is None:
+                    break
+                running[pool.submit(work, task, self.places)] = task
+            if not running:
+                return
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                self.keep(running.pop(done), done.result())
 
-    def missing(self, searches: Iterator[Search]) -> Iterator[Task]:
-        """The next training of any search that is not held up by one that runs."""
-        open_ones: list[tuple[Search, list[Task]]] = [(one, next(one)) for one in searches]
-        while open_ones:
-            waiting = []
-            for search, tasks in open_ones:
-                left = [task for task in tasks if task.key not in self.rows]
-                yield from left
-                waiting.append((search, tasks))
-            open_ones = [pair for one in waiting if (pair := self.advanced(*one)) is not None]
+    def is_late(self, started: float) -> bool:
+        return self.budget is not None and time.monotonic() - started > self.budget
 
-    def advanced(self, search: Search, tasks: list[Task]) -> tuple[Search, list[Task]] | None:
-        """A search at the first step with something left to do; None at its end."""
-        while all(task.key in self.rows for task in tasks):
-            try:
-                tasks = search.send(self.rows)
-            except StopIteration:
-                return None
-        return search, tasks
+    def keep(self, task: Task, row: Row) -> None:
+        self.rows[task.key] = row
+        self.save()
+        figures = f"tune {row['tune']:.3f}  test {row['test']:.3f}"
+        print(f"{task.key}  share {task.share:.2f}  {figures}", flush=True)
+
+    def next_task(self, searches: list["Going"], running: set[str]) -> Task | None:
+        """A training that can begin now; None where all that is left waits for one that runs. Ended searches go."""
+        for going in list(searches):
+            while all(task.key in self.rows for task in going.tasks):
+                try:
+                    going.tasks = going.search.send(self.rows)
+                except StopIteration:
+                    searches.remove(going)
+                    break
+            else:
+                for task in going.tasks:
+                    if task.key not in self.rows and task.key not in running:
+                        return task
+        return None
+
+
+@dataclass
+class Going:
+    """A search, and the trainings that it waits for."""
+
+    search: Search
+    tasks: list[Task]
 
 
 def table(bench: Bench, pairs: list[tuple[str, str]]) -> str:
@@ -332,24 +360,25 @@ def table(bench: Bench, pairs: list[tuple[str, str]]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
-    parser.add_argument(
-        "--fashion", type=Path, help="a folder with a folder of pictures for each class of Fashion-MNIST"
-    )
+    parser.add_argument("--fashion", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
     parser.add_argument("--domains", nargs="+")
     parser.add_argument("--losses", nargs="+", default=LOSSES, choices=LOSSES)
-    parser.add_argument("--passes", type=float, default=0.3, help="share of the default's passes for everything")
+    parser.add_argument("--passes", type=float, default=0.5, help="share of the passes for everything")
+    parser.add_argument("--size", type=int, default=32, help="pixels of an image's longer side")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--budget", type=float)
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--out", type=Path, default=RESULTS / f"settings_{machines.slug()}.json")
     said = parser.parse_args()
-    bench = Bench(Places(said.data, said.fashion), said.out, said.passes, said.jobs, said.budget)
+    places = Places(said.data, said.fashion if said.fashion.is_dir() else None, said.size)
+    bench = Bench(places, said.out, said.passes, said.jobs, said.budget)
     names = said.domains or list(bench.known)
     if unknown := sorted(set(names) - set(bench.known)):
         parser.error(f"unknown domains {', '.join(unknown)}; known are {', '.join(bench.known)}")
     pairs = [(name, loss) for loss in said.losses for name in names]
     if not said.table:
-        bench.go(pairs)
+        with ProcessPoolExecutor(said.jobs, mp_context=get_context("spawn")) as pool:
+            bench.go(pairs, pool)
     text = table(bench, pairs)
     said.out.with_suffix(".md").write_text(f"{machines.words()}\n\n{text}")
     print(text)

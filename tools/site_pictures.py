@@ -3,6 +3,7 @@
     make docs && python tools/site_pictures.py FOLDER [PAGE ...]
 
 Needs playwright (`pip install playwright`) and a Chromium on the machine. Says which pages are wider than the window.
+PAGE: as in tutorials/fine_tune; all where none is named.
 """
 
 import shutil
@@ -29,7 +30,12 @@ class Quiet(SimpleHTTPRequestHandler):
 def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    pages = [SITE / page for page in sys.argv[2:]] or sorted(SITE.rglob("*.html"))
+    pages = [SITE / page.removesuffix(".html") for page in sys.argv[2:]]
+    pages = [page.with_suffix(".html") for page in pages] or sorted(SITE.rglob("*.html"))
+    if absent := [str(page.relative_to(SITE)) for page in pages if not page.is_file()]:
+        sys.exit(f"no such page in {SITE}: {', '.join(absent)}")
+    if not pages:
+        sys.exit(f"no site in {SITE}: make docs builds it")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(SITE)))
     Thread(target=server.serve_forever, daemon=True).start()
     home = f"http://127.0.0.1:{server.server_port}"

@@ -1,0 +1,77 @@
+"""The search of settings: what is asked for in which order."""
+
+import importlib
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    return importlib.import_module("settings")
+
+
+class Bench:
+    """A bench whose searches are given."""
+
+    def __new__(cls, script, path, steps, jobs, budget=None):
+        bench = object.__new__(script.Bench)
+        bench.path, bench.passes, bench.jobs, bench.budget = path, 1.0, jobs, budget
+        bench.places, bench.rows, bench.counts = script.Places(Path("data")), {}, {}
+        bench.asked = []
+
+        def search(name, loss):
+            for number, count in enumerate(steps):
+                tasks = [script.Task(name, loss, json.dumps([number, one]), 1.0, 0) for one in range(count)]
+                rows = yield tasks
+                assert all(task.key in rows for task in tasks)
+
+        bench.search = search
+        return bench
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_every_step_of_every_search_is_run_once_and_in_turn(tmp_path, script, jobs):
+    bench = Bench(script, tmp_path / "rows.json", [3, 1, 2], jobs)
+    begun, lock = [], threading.Lock()
+
+    def work(task, places):
+        with lock:
+            begun.append(task.key)
+        return {"tune": 0.5, "test": 0.5}
+
+    with ThreadPoolExecutor(jobs) as pool:
+        thread = threading.Thread(target=bench.go, args=([("a", "x"), ("b", "x")], pool, work), daemon=True)
+        thread.start()
+        thread.join(60)
+        assert not thread.is_alive()
+    assert len(begun) == len(set(begun)) == 12
+    assert set(json.loads((tmp_path / "rows.json").read_text())["rows"]) == set(begun)
+    again = Bench(script, tmp_path / "rows.json", [3, 1, 2], jobs)
+    again.rows = bench.rows
+    with ThreadPoolExecutor(jobs) as pool:
+        again.go([("a", "x"), ("b", "x")], pool, lambda task, places: pytest.fail("run twice"))
+
+
+def test_nothing_begins_after_the_budget(tmp_path, script):
+    bench = Bench(script, tmp_path / "rows.json", [3], 1, budget=-1.0)
+    with ThreadPoolExecutor(1) as pool:
+        bench.go([("a", "x")], pool, lambda task, places: pytest.fail("begun"))
+    assert bench.rows == {}
+
+
+def test_what_is_drawn_does_not_depend_on_the_rules(script):
+    defaults = [
+        {"model": {"input": "i", "dropout": d}, "augment": {"flip": 0.5, "crop": d}, "train": {"epochs": int(9 * d)}}
+        for d in (0.1, 0.7)
+    ]
+    first, second = (script.drawn_settings("lfw", "arcface", default, (1000, 50)) for default in defaults)
+    assert first == second
+    assert len({json.dumps(one) for one in first}) == 24
+    assert all(one["train"]["epochs"] in (20, 40, 60) for one in first)
