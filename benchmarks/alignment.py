@@ -36,6 +36,7 @@ from angulus.evaluation.scores.cosines import all_pair_scores
 from angulus.evaluation.uncertainty.accuracy_intervals import accuracy_interval
 from angulus.extract import embed
 from angulus.faces import SPHEREFACE, ListedLandmarks, Mtcnn, MtcnnOptions, Yuface, YufaceOptions, choose, similarity
+from angulus.faces.detectors.mtcnn_networks import published
 from angulus.faces.image_warp import warp
 from angulus.faces.photos import read_photo
 from angulus.faces.similarity_transform import apply, inverse, scale_of
@@ -171,13 +172,13 @@ def separation(scores: Scores) -> dict[str, Any]:
 
 
 SETTINGS: dict[str, tuple[Callable[[], Any], str, int | None]] = {
-    "mtcnn": (lambda: Mtcnn(), "prominent", None),
-    "mtcnn, most central face": (lambda: Mtcnn(), "central", None),
-    "mtcnn, largest face": (lambda: Mtcnn(), "largest", None),
-    "mtcnn, one look (published)": (lambda: Mtcnn(MtcnnOptions(average=False)), "prominent", None),
-    "mtcnn, min_face 20": (lambda: Mtcnn(MtcnnOptions(min_face=20)), "prominent", None),
-    "mtcnn, min_face 60": (lambda: Mtcnn(MtcnnOptions(min_face=60)), "prominent", None),
-    "mtcnn, averaged 2x2": (lambda: Mtcnn(), "prominent", 2),
+    "mtcnn": (lambda: Mtcnn(published()), "prominent", None),
+    "mtcnn, most central face": (lambda: Mtcnn(published()), "central", None),
+    "mtcnn, largest face": (lambda: Mtcnn(published()), "largest", None),
+    "mtcnn, one look (published)": (lambda: Mtcnn(published(), MtcnnOptions(average=False)), "prominent", None),
+    "mtcnn, min_face 20": (lambda: Mtcnn(published(), MtcnnOptions(min_face=20)), "prominent", None),
+    "mtcnn, min_face 60": (lambda: Mtcnn(published(), MtcnnOptions(min_face=60)), "prominent", None),
+    "mtcnn, averaged 2x2": (lambda: Mtcnn(published()), "prominent", 2),
     "yuface": (lambda: Yuface(), "prominent", None),
     "yuface, enlarged twice": (lambda: Yuface(YufaceOptions(enlarge=2)), "prominent", None),
     "yuface, not enlarged": (lambda: Yuface(YufaceOptions(enlarge=1)), "prominent", None),

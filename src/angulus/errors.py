@@ -7,6 +7,8 @@ AngulusError
   ModelError        a network, its weights or the images it is fed
   CheckpointError   a run folder or a checkpoint in it
   EvaluationError   embeddings or a protocol
+  BundleError       a bundle for deployment, its artefact, threshold or runtime
+  GalleryError      a gallery of enrolled people, or what is done to it
   NonFiniteError    a loss or gradient became infinite or NaN
   OutOfMemoryError  a run took more memory than there is
 """
@@ -52,6 +54,14 @@ class DamagedCheckpointError(CheckpointError):
 
 class EvaluationError(AngulusError, ValueError):
     """Embeddings or a protocol that cannot be evaluated."""
+
+
+class BundleError(AngulusError, ValueError):
+    """A bundle that cannot be made, read or used, or a threshold of another artefact."""
+
+
+class GalleryError(AngulusError, ValueError):
+    """A gallery that cannot be opened or changed as it was asked to."""
 
 
 class NonFiniteError(AngulusError, ArithmeticError):

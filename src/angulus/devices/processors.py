@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from angulus.devices.control_groups import groups_of
@@ -120,9 +121,12 @@ def chosen_threads(run: Callable[[], object], counts: Sequence[int] | None = Non
 
 @contextmanager
 def threads_of_torch(count: int) -> Generator[None, None, None]:
-    """So many of torch's threads in this block, and as many as before after it."""
-    import torch
-
+    """So many of torch's threads in this block, then as many as before; nothing where torch is not installed."""
+    try:
+        torch = import_module("torch")  # by name: what deploys without torch imports this module
+    except ImportError:
+        yield
+        return
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

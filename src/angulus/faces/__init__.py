@@ -4,7 +4,7 @@
     face = detector.detect(photo)[0]                 photo: uint8 [h, w, 3], RGB
     crop = align(photo, face.landmarks, ARCFACE)     uint8 [112, 112, 3]
 
-Needs torch, numpy and Pillow; detectors come from packages or files that are named when they are missing.
+Needs numpy and Pillow; detectors come from packages or files that are named when they are missing, MTCNN runs in torch.
 """
 
 from angulus.faces.alignment import Aligned, AlignOptions, align_folder

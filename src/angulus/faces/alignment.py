@@ -24,7 +24,6 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-import torch
 from PIL import Image
 
 from angulus.devices.processors import threads_of_torch, usable_cores
@@ -327,5 +326,5 @@ def _unheard_by_children() -> Generator[None, None, None]:
 
 
 def _align_part(tasks: Sequence[_Task], root: Path, folder: Path, options: AlignOptions) -> list[Outcome]:
-    torch.set_num_threads(1)  # here: until torch is imported a worker has long had its lifeline
-    return [align_photo(task, root, folder, options) for task in tasks]
+    with threads_of_torch(1):
+        return [align_photo(task, root, folder, options) for task in tasks]

@@ -12,8 +12,10 @@ from angulus.faces import ListedLandmarks, Mtcnn, MtcnnOptions, Turning
 from angulus.faces.detectors.mtcnn import mirrored_back, moved, points_in, prepared, pyramid, square, widen, windows
 from angulus.faces.detectors.mtcnn_networks import (
     fill,
+    in_torch,
     output_network,
     proposal_network,
+    published,
     read_arrays,
     refinement_network,
 )
@@ -95,7 +97,7 @@ def test_windows_stand_two_pixels_apart():
     logits[0] = 0.0
     shifts = torch.zeros(4, 3, 4)
     shifts[:, 2, 1] = torch.tensor([0.25, 0.0, -0.25, 0.5])
-    boxes, scores = windows(shifts, logits, 0.6)
+    boxes, scores = windows(shifts.numpy(), logits.numpy(), 0.6)
     assert boxes.tolist() == [[5, 4, 11, 22]]
     assert scores[0] == pytest.approx(1 / (1 + np.exp(-5)))
 
@@ -130,11 +132,11 @@ def test_photos_without_anything_have_no_faces():
     for network in networks.values():
         for parameter in network.parameters():
             torch.nn.init.zeros_(parameter)
-    detector = Mtcnn(networks={name: network.eval() for name, network in networks.items()})
+    detector = Mtcnn(in_torch({name: network.eval() for name, network in networks.items()}))
     assert detector.detect(np.zeros((60, 90, 3), np.uint8)) == ()
     assert detector.detect(np.zeros((4, 4, 3), np.uint8)) == ()
     # everything is half a face: boxes beyond the edges, several passes, averaged landmarks
-    lenient = Mtcnn(MtcnnOptions(thresholds=(0.4, 0.4, 0.4), most=40), networks=networks)
+    lenient = Mtcnn(in_torch(networks), MtcnnOptions(thresholds=(0.4, 0.4, 0.4), most=40))
     assert len(lenient.detect(np.zeros((60, 90, 3), np.uint8))) > 0
     assert lenient.settings["thresholds"] == "0.4 0.4 0.4"
 
@@ -155,14 +157,14 @@ def test_options_that_cannot_be_are_refused(options, words):
 @needs_weights
 def test_the_installed_weights_fit():
     assert [len(read_arrays(name)) for name in ("pnet", "rnet", "onet")] == [13, 16, 21]
-    assert Mtcnn().settings["detector"] == "mtcnn"
+    assert Mtcnn(published()).settings["detector"] == "mtcnn"
 
 
 @needs_weights
 @needs_shared
 def test_real_faces_are_found_where_they_are():
     listed = ListedLandmarks.read(SHARED / "lfw_protocol" / "lfw_landmark.txt")
-    detector = Mtcnn()
+    detector = Mtcnn(published())
     keys = sorted(path.relative_to(SHARED / "lfw_raw").as_posix() for path in (SHARED / "lfw_raw").glob("*/*.jpg"))[
         ::40
     ]
@@ -182,9 +184,9 @@ def test_real_faces_are_found_where_they_are():
 @pytest.mark.parametrize("quarters", [1, 2, 3])
 def test_a_real_photo_on_its_side(quarters):
     photo = read_photo(sorted((SHARED / "lfw_raw").glob("*/*.jpg"))[0])
-    upright = Mtcnn().detect(photo)[0]
+    upright = Mtcnn(published()).detect(photo)[0]
     lying = np.ascontiguousarray(np.rot90(photo, -quarters))
-    (found, *_) = Turning(Mtcnn(), 0.99).detect(lying)
+    (found, *_) = Turning(Mtcnn(published()), 0.99).detect(lying)
     assert found.turned == 90 * quarters
     back = np.ascontiguousarray(np.rot90(lying, quarters))
     np.testing.assert_array_equal(back, photo)

@@ -3,16 +3,16 @@
 import importlib.util
 import sys
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Literal, get_args
 
 from angulus.errors import FacesError
 from angulus.faces.detectors.detection import Detector
 from angulus.faces.detectors.landmark_lists import ListedLandmarks
-from angulus.faces.detectors.mtcnn import Mtcnn, MtcnnOptions
-from angulus.faces.detectors.mtcnn_networks import INSTALL
+from angulus.faces.detectors.mtcnn import Mtcnn, MtcnnOptions, Network
 from angulus.faces.detectors.onnx import OnnxDetector, OnnxOptions
+from angulus.faces.detectors.packages import INSTALL, INSTALL_TORCH
 from angulus.faces.detectors.rotations import Turning
 from angulus.faces.detectors.yuface import Yuface, YufaceOptions
 
@@ -60,20 +60,29 @@ class DetectorChoice:
         if name == "mtcnn":
             own = MtcnnOptions(min_face=self.min_face)
             last = own.thresholds[2] if self.score is None else self.score
-            return Mtcnn(
-                MtcnnOptions(min_face=self.min_face, thresholds=(*own.thresholds[:2], last)), device=self.device
-            )
+            options = MtcnnOptions(min_face=self.min_face, thresholds=(*own.thresholds[:2], last))
+            return Mtcnn(networks_in_torch(self.device), options)
         if name == "yuface":
             return Yuface(YufaceOptions() if self.score is None else YufaceOptions(score=self.score))
         kind = name if name in ("scrfd", "retinaface", "yunet") else None
         if kind is None:
             raise FacesError(f"the detector {name} cannot be opened: DetectorChoice does not know how")
-        options = OnnxOptions(kind=kind) if self.score is None else OnnxOptions(kind=kind, score=self.score)
-        return OnnxDetector(self._file(), options)
+        settings = OnnxOptions(kind=kind) if self.score is None else OnnxOptions(kind=kind, score=self.score)
+        return OnnxDetector(self._file(), settings)
 
     def _file(self) -> Path:
         assert self.file is not None
         return self.file
+
+
+def networks_in_torch(device: str) -> dict[str, Network]:
+    """The published networks of MTCNN. Raises FacesError where torch or the weights are not installed."""
+    try:
+        import_module("torch")
+    except ImportError as error:
+        raise FacesError(f"the MTCNN detector runs in torch, which is not installed: {INSTALL_TORCH}") from error
+    # by name: whoever deploys without torch imports this module
+    return import_module("angulus.faces.detectors.mtcnn_networks").published(device)
 
 
 def installed() -> Name:

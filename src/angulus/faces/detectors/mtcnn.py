@@ -10,19 +10,16 @@ boxes 10 and 20 % smaller, as they are and mirrored; the mean of the landmarks i
 (benchmarks/alignment.py has the figures).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
 
 from angulus.errors import FacesError
 from angulus.faces.detectors.detection import Face, Photo, best_first, keep_apart
-from angulus.faces.detectors.mtcnn_networks import load_networks
 
 _WINDOW = 12  # side of what P-Net sees
 _STRIDE = 2
@@ -30,6 +27,9 @@ _MOST_CROPS = 512  # in one pass
 _LOOKS = (-0.2, -0.1, 0.0)  # how much larger than its box a face is cut out, each time
 _MIRRORED = [1, 0, 2, 4, 3]
 Boxes = NDArray[np.float64]
+Images = NDArray[np.float32]
+Network = Callable[[Images], Sequence[NDArray[np.float32]]]
+"""Prepared images float32 [n, 3, h, w] to the outputs of one of the three networks, in the order of the papers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,18 +56,11 @@ class MtcnnOptions:
 
 
 class Mtcnn:
-    """The cascade on one device. networks: pnet, rnet, onet; left out, those of the installed package `mtcnn`."""
+    """The cascade. networks: pnet, rnet, onet, in any runtime (`mtcnn_networks.published` has them in torch)."""
 
-    def __init__(
-        self,
-        options: MtcnnOptions | None = None,
-        *,
-        device: str | torch.device = "cpu",
-        networks: Mapping[str, nn.Module] | None = None,
-    ) -> None:
+    def __init__(self, networks: Mapping[str, Network], options: MtcnnOptions | None = None) -> None:
         self.options = options or MtcnnOptions()
-        self.device = torch.device(device)
-        self._networks = {name: part.to(self.device) for name, part in (networks or load_networks()).items()}
+        self._networks = networks
 
     @property
     def settings(self) -> dict[str, str | int | float | bool]:
@@ -76,7 +69,6 @@ class Mtcnn:
         options: dict[str, Any] = asdict(self.options)
         return {"detector": "mtcnn", **options, "thresholds": shown}
 
-    @torch.inference_mode()
     def detect(self, photo: Photo) -> tuple[Face, ...]:
         """The faces on a photo [h, w, 3], highest score first."""
         options = self.options
@@ -103,9 +95,10 @@ class Mtcnn:
         looks = np.concatenate([widen(square(boxes), more) for more in _LOOKS])
         found = []
         for crops in _in_parts(photo, looks, 48):
-            images = prepared(crops).to(self.device)
+            images = prepared(crops)
             plain, mirrored = (
-                self._networks["onet"](view)[1].double().cpu().numpy() for view in (images, images.flip(-1))
+                self._networks["onet"](view)[1].astype(np.float64)
+                for view in (images, np.ascontiguousarray(images[..., ::-1]))
             )
             found.append((plain + mirrored_back(mirrored)) / 2)
         return points_in(looks, np.concatenate(found)).reshape(len(_LOOKS), len(boxes), 5, 2).mean(axis=0)
@@ -114,7 +107,7 @@ class Mtcnn:
         """What P-Net takes for faces: boxes [n, 4], overlapping ones removed, the best `most`."""
         found, scores = [np.empty((0, 4))], [np.empty(0)]
         for level in pyramid(photo, self.options):
-            shifts, logits = self._networks["pnet"](prepared(level[None]).to(self.device))
+            shifts, logits = self._networks["pnet"](prepared(level[None]))
             boxes, certainty = windows(shifts[0], logits[0], self.options.thresholds[0])
             kept = keep_apart(boxes, certainty, 0.5)
             ratio = np.array([photo.shape[1] / level.shape[1], photo.shape[0] / level.shape[0]])
@@ -127,17 +120,14 @@ class Mtcnn:
         self, photo: Photo, boxes: Boxes, name: str, side: int, threshold: float
     ) -> tuple[Boxes, Boxes, NDArray[np.float64], NDArray[np.float64]]:
         """Boxes [m, 4] that a network takes for faces, its corner shifts [m, 4], scores [m] and landmarks [m, 10]."""
-        parts = [
-            [part.cpu() for part in self._networks[name](prepared(crops).to(self.device))]
-            for crops in _in_parts(photo, boxes, side)
-        ]
+        parts = [self._networks[name](prepared(crops)) for crops in _in_parts(photo, boxes, side)]
         if not parts:
             return boxes, np.empty((0, 4)), np.empty(0), np.empty((0, 10))
-        outputs = [torch.cat(part).double() for part in zip(*parts, strict=True)]
-        scores = outputs[-1].softmax(1)[:, 1].numpy()
+        outputs = [np.concatenate(part).astype(np.float64) for part in zip(*parts, strict=True)]
+        scores = certainty_of(outputs[-1].T)
         kept = np.flatnonzero(scores >= threshold)
-        points = outputs[1].numpy() if len(outputs) == 3 else np.empty((len(boxes), 10))
-        return boxes[kept], outputs[0].numpy()[kept], scores[kept], points[kept]
+        points = outputs[1] if len(outputs) == 3 else np.empty((len(boxes), 10))
+        return boxes[kept], outputs[0][kept], scores[kept], points[kept]
 
 
 def pyramid(photo: Photo, options: MtcnnOptions) -> Iterator[Photo]:
@@ -151,13 +141,21 @@ def pyramid(photo: Photo, options: MtcnnOptions) -> Iterator[Photo]:
         scale *= options.step
 
 
-def windows(shifts: Tensor, logits: Tensor, threshold: float) -> tuple[Boxes, NDArray[np.float64]]:
+def windows(
+    shifts: NDArray[np.floating[Any]], logits: NDArray[np.floating[Any]], threshold: float
+) -> tuple[Boxes, NDArray[np.float64]]:
     """Boxes [n, 4] in pixels of a level and scores [n], from P-Net's shifts [4, h, w] and logits [2, h, w]."""
-    certainty = logits.double().softmax(0)[1].cpu().numpy()
+    certainty = certainty_of(logits)
     rows, columns = np.nonzero(certainty >= threshold)
     corner = np.stack([columns, rows], axis=1) * float(_STRIDE)
     boxes: Boxes = np.concatenate([corner, corner + _WINDOW], axis=1).astype(np.float64)
-    return moved(boxes, shifts.double().cpu().numpy()[:, rows, columns].T), certainty[rows, columns]
+    return moved(boxes, shifts.astype(np.float64)[:, rows, columns].T), certainty[rows, columns]
+
+
+def certainty_of(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """The softmax's share of "face" [...] from logits [2, ...] of "no face" and "face"."""
+    wide = logits.astype(np.float64)
+    return 1 / (1 + np.exp(np.clip(wide[0] - wide[1], -700, 700)))
 
 
 def moved(boxes: Boxes, shifts: Boxes) -> Boxes:
@@ -190,9 +188,9 @@ def mirrored_back(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([(1 - x)[:, _MIRRORED], y[:, _MIRRORED]], axis=1)
 
 
-def prepared(images: Photo) -> Tensor:
+def prepared(images: Photo) -> Images:
     """uint8 [n, h, w, 3] as the networks want it: float32 [n, 3, h, w], -1 to 1."""
-    return (torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.float32)) - 127.5) / 128
+    return (np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32) - np.float32(127.5)) / np.float32(128)
 
 
 def _in_parts(photo: Photo, boxes: Boxes, side: int) -> Iterator[Photo]:

@@ -8,7 +8,7 @@ Convolutions are [height, width, in, out] there and [out, in, height, width] her
 the order (w, h, c) before the first dense layer, so the same is done here and dense weights are merely transposed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from angulus.errors import FacesError
-
-INSTALL = 'pip install "angulus[detect]"'
+from angulus.faces.detectors.mtcnn import Network
+from angulus.faces.detectors.packages import INSTALL
 
 
 class _WidthFirst(nn.Module):
@@ -96,6 +96,27 @@ def load_networks() -> dict[str, nn.Module]:
         fill(network, read_arrays(name), name)
         networks[name] = network.eval().requires_grad_(False)
     return networks
+
+
+def published(device: str | torch.device = "cpu") -> dict[str, Network]:
+    """The three networks in torch on a device, as `Mtcnn` takes them. Raises FacesError without the weights."""
+    return in_torch(load_networks(), device)
+
+
+def in_torch(networks: Mapping[str, nn.Module], device: str | torch.device = "cpu") -> dict[str, Network]:
+    """Torch modules as `Mtcnn` takes them: arrays in, arrays out."""
+    place = torch.device(device)
+    return {name: _ArraysThrough(network.to(place), place) for name, network in networks.items()}
+
+
+class _ArraysThrough:
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        self._network, self._device = network, device
+
+    @torch.inference_mode()
+    def __call__(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        found = self._network(torch.from_numpy(images).to(self._device))
+        return [part.cpu().numpy() for part in found]
 
 
 def read_arrays(name: str) -> list[NDArray[np.float32]]:
