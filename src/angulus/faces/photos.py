@@ -72,7 +72,16 @@ def kinds_of(names: Sequence[str]) -> str:
 def read_photo(path: str | Path) -> Photo:
     """Pixels [height, width, 3], RGB, turned upright as the camera noted. FacesError when it can't be decoded."""
     try:
-        with open_image(read_regular(path)) as image:
+        content = read_regular(path)
+    except OSError as error:
+        raise FacesError(f"cannot read {path}: {error.strerror or error}") from error
+    return decoded(content, str(path))
+
+
+def decoded(content: bytes, name: str) -> Photo:
+    """The same of the bytes of an image file, which is called `name` in sentences."""
+    try:
+        with open_image(content) as image:
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I"):  # 16 bits a channel
                 grey = (np.clip(np.asarray(upright).astype(np.int64), 0, 65535) // 257).astype(np.uint8)
@@ -81,12 +90,12 @@ def read_photo(path: str | Path) -> Photo:
     except MemoryError:
         raise
     except NoReaderError as error:
-        raise FacesError(f"cannot read {path}: {error}") from None
+        raise FacesError(f"cannot read {name}: {error}") from None
     except UnidentifiedImageError as error:
-        raise FacesError(f"cannot read {path}: its content is not an image of a known format") from error
+        raise FacesError(f"cannot read {name}: its content is not an image of a known format") from error
     except Exception as error:  # decoders raise a dozen types on damaged bytes
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise FacesError(f"cannot read {path}: {reason}") from error
+        raise FacesError(f"cannot read {name}: {reason}") from error
 
 
 def _is_photo(name: str) -> bool:
