@@ -50,6 +50,9 @@ for _command, _help in {
     "align": "Find the faces on photos and cut them out, aligned.\n\n"
     "angulus align PHOTOS OUT writes the crops into the same folders, a manifest, and a contact sheet to look at.",
     "embed": "Turn a set of images into embeddings.",
+    "export": "Make a bundle for deployment of a model: its file, its threshold, and the proof that it is the same.\n\n"
+    "angulus export runs/x x.bundle --images people writes an ONNX file and calibrates its threshold on the images; "
+    "--to openvino is faster on most processors.",
     "convert": "Write a set of images in another layout: folder, rec, tar, parquet, packed or manifest.\n\n"
     "angulus convert people people.packed takes the layout from the suffix; "
     "angulus convert faces_emore people --to folder turns insightface's train.rec into a folder.",
