@@ -9,9 +9,8 @@ is made on, and the images of people who are not among those are what each file 
 accuracies come from vectors of the exported file alone, opened by `runtime.Embedder`: plain and mirrored images,
 vectors of length 1 each. The row "torch" is the model itself, from vectors of length 1 as well: both protocols add or
 join raw embeddings (99.17 and 99.02 % for 068.ckpt), whose lengths are gone. "mirror" files add both views raw inside,
-as the protocol "insightface" does. One thread. Figures are
-written after each row to benchmarks/results/export_<machine>.json, and a table beside it; what is there is not measured
-again.
+as the protocol "insightface" does. One thread. Figures are written after each row to
+benchmarks/results/export_<machine>.json, and a table beside it; what is there is not measured again.
 """
 
 import argparse
@@ -73,13 +72,10 @@ def measured(seen: Material, name: str) -> dict[str, Any]:
     if name == "torch":
         return {"lfw": accuracies(seen, original(seen.opened.model, mirror=False))}
     kind, precision, *mirror = name.split("-")
+    options = ExportOptions(to=kind, precision=precision, mirror=bool(mirror))
     with tempfile.TemporaryDirectory() as folder:
         done = export_model(
-            *(
-                seen.opened.model,
-                Path(folder) / "bundle",
-                ExportOptions(to=kind, precision=precision, mirror=bool(mirror)),
-            ),
+            *(seen.opened.model, Path(folder) / "bundle", options),
             images=seen.judged,
             quantize_on=seen.made_on if precision == "int8" else None,
             detector=None,
