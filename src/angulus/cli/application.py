@@ -25,6 +25,7 @@ PIPE_CLOSED = 141
 ALIKE = 0.8  # from here on an option is a slip of the pen for another one
 TAKE_SETTINGS = ("train", "config", "plan", "study", "purify")
 FULL = (errno.ENOSPC, errno.EDQUOT)
+WITH_TORCH = ("torch", "safetensors")
 OF_THE_MACHINE = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG, errno.EMFILE)
 
 set_waiting()  # read when torch is first imported, and by every child
@@ -49,6 +50,9 @@ for _command, _help in {
     "angulus train --resume runs/x goes on with a run that was interrupted.",
     "align": "Find the faces on photos and cut them out, aligned.\n\n"
     "angulus align PHOTOS OUT writes the crops into the same folders, a manifest, and a contact sheet to look at.",
+    "verify": "Say whether the faces on two photos are of one person, and how sure that is.\n\n"
+    "angulus verify a.jpg b.jpg --bundle BUNDLE answers with the score, the threshold and its error rates; the exit "
+    "status is 0 for one person, 1 for two, 3 where it cannot be told.",
     "embed": "Turn a set of images into embeddings.",
     "convert": "Write a set of images in another layout: folder, rec, tar, parquet, packed or manifest.\n\n"
     "angulus convert people people.packed takes the layout from the suffix; "
@@ -92,6 +96,13 @@ def main(tokens: Sequence[str] | None = None) -> int:
         return fail(usage_sentence(error))
     except AngulusError as error:
         return fail(str(error))
+    except ModuleNotFoundError as error:
+        if error.name not in WITH_TORCH:
+            raise
+        return fail(
+            'this command needs torch, which is not installed: pip install "angulus[torch]" (without it there are'
+            " verify, gallery and serve)"
+        )
     except KeyboardInterrupt as interrupt:
         sentence = f"interrupted{''.join(f'; {part}' for part in interrupt.args)}"
         say(f"\n{sentence}")
