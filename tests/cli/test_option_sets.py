@@ -43,6 +43,10 @@ OPTIONS = {
     "plan": "allow classes images json memory processes quiet",
     "purify": "allow angle json no-retrain out quiet retrain rounds rule subcenters",
     "study": "allow jobs json out quiet table-only threads",
+    "verify": (
+        "bundle choose crops detector far file json min-face out pairs photos picture quiet runtime score threads "
+        "threshold undecided"
+    ),
     "train": "allow json quiet resume",
 }
 

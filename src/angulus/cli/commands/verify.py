@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from angulus.cli.numbers import Rate
+from angulus.cli.numbers import Rate, Score
 from angulus.cli.options import BundleUse, Figures, Flag, Said, Usual, check_output
 from angulus.cli.terminal import image_progress
 from angulus.errors import ConfigError
@@ -21,7 +21,7 @@ def verify(
     *,
     bundle: Path,
     far: Annotated[float | None, Rate] = None,
-    threshold: float | None = None,
+    threshold: Annotated[float | None, Score] = None,
     undecided: Annotated[bool, Flag] = False,
     picture: Path | None = None,
     pairs: Path | None = None,

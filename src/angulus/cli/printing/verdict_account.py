@@ -32,7 +32,8 @@ def rates(point: OperatingPoint) -> list[str]:
     sure = f"{100 * point.level:g} %"
     if point.far is not None:
         most = f"at most {one_in(point.far.high)}" if point.far.low <= 0 else _between(point.far.low, point.far.high)
-        lines.append(f"  strangers taken for one person: {one_in(point.far.estimate)} pairs ({sure}: {most})")
+        often = "no pair" if point.far.estimate <= 0 else f"{one_in(point.far.estimate)} pairs"
+        lines.append(f"  strangers taken for one person: {often} ({sure}: {most})")
     if point.frr is not None:
         if point.frr.high - point.frr.low >= USELESS:
             lines.append("  pairs of one person turned away: cannot be told from so few people")
