@@ -140,7 +140,7 @@ def test_a_bundle_without_a_threshold_says_how_to_get_one(tmp_path):
     assert bundle.threshold is None
     assert bundle.curves is None
     with pytest.raises(
-        BundleError, match=r"has no threshold: it was exported without labelled images.*--images PEOPLE"
+        BundleError, match=r"has no threshold: it was exported without labelled.*--images PEOPLE"
     ):
         bundle.calibrated()
 
