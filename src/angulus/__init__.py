@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from angulus.data import convert, open_source
     from angulus.embeddings import EmbeddingSet
     from angulus.evaluation import calibrate_threshold, identify, retrieve, verify
+    from angulus.export import export_model
     from angulus.extract import embed
     from angulus.faces import align_folder
     from angulus.heads import MarginHead, margin_softmax
@@ -28,6 +29,7 @@ _ROOMS = {
     "data": ("convert", "open_source"),
     "embeddings": ("EmbeddingSet",),
     "evaluation": ("calibrate_threshold", "identify", "retrieve", "verify"),
+    "export": ("export_model",),
     "extract": ("embed",),
     "faces": ("align_folder",),
     "heads": ("MarginHead", "margin_softmax"),
@@ -52,6 +54,7 @@ __all__ = [
     "calibrate_threshold",
     "convert",
     "embed",
+    "export_model",
     "find_leaks",
     "identify",
     "invert",

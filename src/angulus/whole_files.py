@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,10 +32,14 @@ def write_beside(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def clear_partials_of(path: Path) -> None:
-    """Remove what writers of this very file left that are gone by now."""
+    """Remove what writers of this very file, or folder, left that are gone by now."""
     for left in path.parent.glob(f".{glob_escaped(path.name)}.*.partial"):
         match = _PARTIAL.fullmatch(left.name)
-        if match is not None and not _is_alive(int(match[1])):
+        if match is None or _is_alive(int(match[1])):
+            continue
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
             left.unlink(missing_ok=True)
 
 

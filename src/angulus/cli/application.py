@@ -54,6 +54,9 @@ for _command, _help in {
     "angulus verify a.jpg b.jpg --bundle BUNDLE answers with the score, the threshold and its error rates; the exit "
     "status is 0 for one person, 1 for two, 3 where it cannot be told.",
     "embed": "Turn a set of images into embeddings.",
+    "export": "Make a bundle for deployment of a model: its file, its threshold, and the proof that it is the same.\n\n"
+    "angulus export runs/x x.bundle --images people writes an ONNX file and calibrates its threshold on the images; "
+    "--to openvino is faster on most processors.",
     "convert": "Write a set of images in another layout: folder, rec, tar, parquet, packed or manifest.\n\n"
     "angulus convert people people.packed takes the layout from the suffix; "
     "angulus convert faces_emore people --to folder turns insightface's train.rec into a folder.",

@@ -34,13 +34,13 @@ class Embedder:
         self._network = self._open(threads)
         self._check()
 
-    def vectors(self, crops: Crops) -> Vectors:
-        """Vectors of length 1 [n, d], float32, of crops uint8 [n, height, width, 3], RGB."""
+    def vectors(self, crops: Crops, *, batch: int = BATCH) -> Vectors:
+        """Vectors of length 1 [n, d], float32, of crops uint8 [n, height, width, 3], RGB; `batch` of them at once."""
         preparation = self.artefact.preprocessing
         preparation.check(crops)
         found = [np.empty((0, self.artefact.dim), np.float32)]
-        for start in range(0, len(crops), BATCH):
-            part = np.ascontiguousarray(crops[start : start + BATCH])
+        for start in range(0, len(crops), batch):
+            part = np.ascontiguousarray(crops[start : start + batch])
             found.append(self._run(part if preparation.inside else preparation.prepare(part)))
         return np.concatenate(found)
 

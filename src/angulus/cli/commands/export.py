@@ -1,0 +1,83 @@
+"""`angulus export`: a trained model in, a bundle for deployment out, with the proof that it is the same model."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from angulus.cli.numbers import Rate, Weight
+from angulus.cli.options import Edits, Figures, Fitting, Said, Usual, check_output, check_outside
+from angulus.cli.terminal import image_progress
+
+
+def export(
+    model: Path,
+    out: Path,
+    /,
+    *,
+    to: Literal["onnx", "openvino", "coreml", "torch"] = "onnx",
+    precision: Literal["float32", "float16", "int8"] = "float32",
+    preprocessing: Literal["inside", "beside"] = "inside",
+    mirror: Annotated[bool, Parameter(negative="--no-mirror")] = False,
+    images: Path | None = None,
+    far: Annotated[float | None, Rate] = None,
+    tolerance: Annotated[float | None, Weight] = None,
+    network: str | None = None,
+    edits: Edits = Usual.edits,
+    fitting: Fitting = Usual.fitting,
+    said: Said = Usual.said,
+    figures: Figures = Usual.figures,
+) -> None:
+    """Make a bundle for deployment of a model: its file, its threshold, and the proof that it is the same.
+
+    The file is compared with the model on your images; beyond the tolerance nothing is written. With images of people
+    that the model has not seen the threshold of this very file is calibrated: angulus verify and angulus serve need it.
+
+    Parameters
+    ----------
+    model
+        The folder of a run or of a model, or foreign weights (.ckpt, .pt, .pth).
+    out
+        The bundle to write: a folder, or one file where the name ends in .zip.
+    to
+        For which runtime. onnx: onnxruntime, and many others. openvino: faster on most processors. coreml: Apple's,
+        which runs there alone, so that nothing is proved here. torch: as it is.
+    precision
+        Of weights and arithmetic. int8 needs --quantize-on.
+    preprocessing
+        inside: the file takes aligned crops as they are, uint8 [n, height, width, 3], RGB. beside: it takes prepared
+        images, float32 [n, channels, height, width], and bundle.json says how.
+    mirror
+        A vector is of the image and of its mirror image: twice the time, a little more accurate.
+    images
+        Aligned crops to compare on and to calibrate the threshold with: a folder with one sub-folder for each person,
+        people that the model was not trained on.
+    far
+        The false accept rate that the threshold is calibrated for; left out, the smallest of 1e-4, 1e-3 and 1e-2 that
+        the images resolve.
+    tolerance
+        The largest distance (1 - cosine) of a vector to the model's own that is let pass; left out, 1e-5 for float32,
+        1e-3 for float16, 0.05 for int8.
+    network
+        What foreign weights are of, or "module:Class" of your own network.
+    """
+    check_output(figures.json)
+    check_outside(out, images, model)
+    from angulus.cli.inputs.models_and_images import open_images, open_model
+    from angulus.cli.printing.export_account import told
+    from angulus.export import ExportOptions, export_model
+    from angulus.export.bundle_files import check_free
+
+    options = ExportOptions(
+        **{"to": to, "precision": precision, "preprocessing": preprocessing, "mirror": mirror},
+        **{"far": far, "tolerance": tolerance},
+    )
+    check_free(out)
+    opened = open_model(model, network=network)
+    with image_progress(quiet=said.quiet, doing="comparing") as progress:
+        fit = opened.fitting(fitting.fit)
+        source = None if images is None else open_images(images, opened.model.input, fit=fit, edits=edits)
+        facts = {"file": opened.path.name}
+        done = export_model(opened.model, out, options, images=source, facts=facts, progress=progress)
+    print("\n".join(told(done)))
+    figures.save(done.to_dict())

@@ -1,0 +1,107 @@
+"""FAR and FRR of all pairs of a set at some hundred thresholds, each with its interval.
+
+Rates are exact. Intervals are those of `rate_intervals` without the replicates, which would take minutes for so many
+thresholds: Student's t on the scale log(p / (1 - p)) with the variance that `replicates` gives to rates. Below the kept
+tail the variance of FAR is that of a sample of the people, times the ratio of their numbers: what single people add
+falls as the number of people, what couples add falls faster, so that this is on the safe side.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from angulus.evaluation.rates.all_pairs import AllPairs
+from angulus.evaluation.rates.logits import inverse_logit, logit
+from angulus.evaluation.scores.subjects import SubjectScores
+from angulus.evaluation.uncertainty.bootstrap import bounded, of_units
+from angulus.evaluation.uncertainty.intervals import Interval, student_quantile
+from angulus.evaluation.uncertainty.replicates import Spread, count_above, far_spread, share_spread
+
+MOST_THRESHOLDS = 390
+MOST_SAMPLED = 500
+"""Images of the sample, 125,000 pairs."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RateCurves:
+    """far, frr: estimate, low and high [3, k] at rising thresholds [k]."""
+
+    thresholds: NDArray[np.float64]
+    far: NDArray[np.float64]
+    frr: NDArray[np.float64]
+    level: float
+
+
+def rate_curves(
+    vectors: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    counted: AllPairs,
+    scores: SubjectScores,
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+) -> RateCurves:
+    """Rates at the thresholds of the ROC, dense where one of them is small; at most 400 thresholds.
+
+    vectors: unit [n, d]; labels [n]; counted, scores: all pairs of these, the latter with a tail.
+    """
+    roc = counted.roc_curve(most_points=MOST_THRESHOLDS)
+    order = np.argsort(roc.threshold)
+    thresholds, fars = roc.threshold[order], roc.far[order]
+    sample = _sampled(vectors, labels, scores.subjects, seed)
+    far = [_far(scores, sample, float(t), float(rate), level) for t, rate in zip(thresholds, fars, strict=True)]
+    frr = [_frr(scores, float(threshold), level) for threshold in thresholds]
+    return RateCurves(thresholds=thresholds, far=_columns(far), frr=_columns(frr), level=level)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """All pairs of some of the people, and how many times as many people there are."""
+
+    scores: SubjectScores
+    times: float
+
+
+def _sampled(vectors: NDArray[np.float32], labels: NDArray[np.int64], subjects: int, seed: int) -> _Sample:
+    people, counts = np.unique(labels, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(people))
+    fitting = order[: max(5, int((counts[order].cumsum() <= MOST_SAMPLED).sum()))]
+    rows = np.flatnonzero(np.isin(labels, people[fitting]))
+    left, right = (rows[side] for side in np.triu_indices(len(rows), 1))
+    cosines = (vectors[rows] @ vectors[rows].T)[np.triu_indices(len(rows), 1)]
+    found = SubjectScores.of_pairs(cosines, labels[left] == labels[right], labels[left], labels[right])
+    return _Sample(found, subjects / found.subjects)
+
+
+def _far(scores: SubjectScores, sample: _Sample, threshold: float, rate: float, level: float) -> Interval:
+    in_tail = scores.complete or (len(scores.tail) > 0 and threshold >= scores.tail[-1])
+    own = far_spread(scores if in_tail else sample.scores, threshold)
+    times = 1.0 if in_tail else sample.times
+    spread = Spread(
+        **{"rate": rate, "variance": own.variance / times, "bootstrap": own.bootstrap, "influence": own.influence},
+        **{"freedom": own.freedom, "units": own.units * times},
+    )
+    return _interval(spread, level, "couples of people")
+
+
+def _frr(scores: SubjectScores, threshold: float, level: float) -> Interval:
+    accepted = count_above(scores.genuine, threshold)
+    trials = np.bincount(scores.genuine_subject, minlength=scores.subjects).astype(np.float64)
+    misses = np.bincount(scores.genuine_subject[accepted:], minlength=scores.subjects).astype(np.float64)
+    return _interval(share_spread(misses, trials), level, "people")
+
+
+def _interval(spread: Spread, level: float, what: str) -> Interval:
+    if not 0 < spread.rate < 1 or spread.variance == 0:
+        return of_units(spread, level, what)
+    half = student_quantile((1 + level) / 2, spread.freedom) * np.sqrt(spread.variance)
+    half /= spread.rate * (1 - spread.rate)
+    low, high = (float(inverse_logit(logit(spread.rate) + side * half)) for side in (-1, 1))
+    found = Interval(estimate=spread.rate, low=low, high=high, level=level, method="logit-t")
+    return bounded(found, spread.units)
+
+
+def _columns(intervals: list[Interval]) -> NDArray[np.float64]:
+    rows = [[each.estimate, min(each.low, each.estimate), max(each.high, each.estimate)] for each in intervals]
+    return np.clip(np.array(rows, dtype=np.float64).T, 0, 1)

@@ -1,0 +1,124 @@
+"""Which threshold does this artefact want, and what does it do? Calibrated with vectors of the artefact itself."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from angulus.errors import EvaluationError
+from angulus.evaluation.rates.all_pairs import AllPairs, all_pairs
+from angulus.evaluation.scores.subjects import SubjectScores
+from angulus.evaluation.uncertainty.bootstrap import complement
+from angulus.evaluation.uncertainty.calibration import CalibratedThreshold, calibrate_threshold, split_people
+from angulus.evaluation.uncertainty.intervals import Interval
+from angulus.evaluation.uncertainty.rate_curves import rate_curves
+from angulus.evaluation.uncertainty.replicates import largest_count, needed_tail
+from angulus.evaluation.uncertainty.score_meaning import drawn_scores, meaning_of_scores
+from angulus.evaluation.uncertainty.verification_intervals import FEWEST_PEOPLE
+from angulus.runtime.curves import Curves, Histogram, RateCurve, SearchCurves
+from angulus.runtime.thresholds import Meaning, Rate, Threshold
+
+FARS = (1e-4, 1e-3, 1e-2)
+"""From which the FAR is taken where the user names none: the smallest that is worth FEWEST false accepts."""
+FEWEST = 10
+MOST_TAIL = 250_000
+BINS = 100
+Vectors = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Calibration:
+    """threshold and curves: None where there is none, and `missing` then says why in one sentence."""
+
+    threshold: Threshold | None = None
+    curves: Curves | None = None
+    missing: str = ""
+
+
+def calibrated(artefact: str, vectors: Vectors, labels: Labels | None, far: float | None) -> Calibration:
+    """The threshold and the error rates of an artefact, from its vectors [n, d] of labelled images [n].
+
+    far: to aim at; None takes the smallest of FARS that the images resolve.
+    """
+    people = 0 if labels is None else len(np.unique(labels))
+    if labels is None:
+        return Calibration(missing="the images have no labels, so that no threshold can be calibrated")
+    if people < FEWEST_PEOPLE:
+        return Calibration(missing=f"{people} people are too few to calibrate a threshold with; it takes at least five")
+    try:
+        counted, scores = scored(vectors, labels, far or max(FARS))
+        target = far or smallest_resolved(scores)
+        found = calibrate_threshold(scores, target)
+        threshold = _threshold(artefact, found, vectors, labels)
+        curves = _curves(artefact, vectors, labels, counted, scores)
+    except EvaluationError as error:
+        return Calibration(missing=f"no threshold could be calibrated: {error}")
+    return Calibration(threshold=threshold, curves=curves)
+
+
+def scored(vectors: Vectors, labels: Labels, far: float) -> tuple[AllPairs, SubjectScores]:
+    """All pairs, counted, and with the people behind those that FARs up to `far` need in halves of the people too."""
+    pairs = len(labels) * (len(labels) - 1) // 2
+    tail = max(needed_tail(min(4 * far, 1.0), pairs) + 2000, min(pairs, MOST_TAIL))
+    counted = all_pairs(vectors, labels, fars=(far,), tail=tail)
+    kept = counted.kept
+    scores = SubjectScores.of_all_pairs(
+        labels,
+        **{"genuine": kept.genuine, "genuine_rows": kept.genuine_left},
+        **{"tail": kept.tail, "tail_left": kept.tail_left, "tail_right": kept.tail_right},
+    )
+    return counted, scores
+
+
+def smallest_resolved(scores: SubjectScores) -> float:
+    """The smallest of FARS at which the choosing half has at least FEWEST false accepts. Raises EvaluationError."""
+    choosing, _ = split_people(scores)
+    for far in FARS:
+        if largest_count(far, choosing.impostors) >= FEWEST:
+            return far
+    raise EvaluationError(
+        f"FAR {max(FARS):g} takes at least {round(FEWEST / max(FARS)):,} pairs of strangers among half of the people,"
+        f" got {choosing.impostors:,}; give more people, or a larger FAR"
+    )
+
+
+def search_curves(vectors: Vectors, labels: Labels, level: float) -> SearchCurves | None:
+    """FPIR of strangers in galleries of growing size; None until it is measured."""
+    return None
+
+
+def _threshold(artefact: str, found: CalibratedThreshold, vectors: Vectors, labels: Labels) -> Threshold:
+    return Threshold(
+        **{"artefact": artefact, "value": found.threshold, "target_far": found.target},
+        # where the people that chose are many of one kind the quantiles need not hold the value itself
+        **{"low": min(found.threshold_low, found.threshold), "high": max(found.threshold_high, found.threshold)},
+        far=rate_of(found.achieved),
+        frr=rate_of(complement(found.tar)),
+        **{"level": found.achieved.level, "people": found.reporting_people},
+        meaning=_meaning(vectors, labels, found.seed),
+        note=found.note,
+    )
+
+
+def _meaning(vectors: Vectors, labels: Labels, seed: int) -> Meaning | None:
+    scores, pairs = drawn_scores(vectors, labels, seed=seed)
+    found = meaning_of_scores(scores, pairs.same, labels[pairs.left], labels[pairs.right], seed=seed)
+    return None if found is None else Meaning(slope=found.llr.slope, offset=found.llr.offset)
+
+
+def _curves(artefact: str, vectors: Vectors, labels: Labels, counted: AllPairs, scores: SubjectScores) -> Curves:
+    rates = rate_curves(vectors, labels, counted, scores)
+    drawn = counted.score_histogram(bins=BINS)
+    return Curves(
+        **{"artefact": artefact, "level": rates.level, "people": scores.subjects, "photos": len(labels)},
+        **{"genuine": len(scores.genuine), "strangers": scores.impostors, "thresholds": rates.thresholds},
+        **{"far": RateCurve(values=rates.far), "frr": RateCurve(values=rates.frr)},
+        histogram=Histogram(edges=drawn.edges, genuine=drawn.genuine, strangers=drawn.impostor),
+        search=search_curves(vectors, labels, rates.level),
+    )
+
+
+def rate_of(interval: Interval) -> Rate:
+    """An interval as a bundle keeps it."""
+    return Rate(estimate=interval.estimate, low=max(interval.low, 0.0), high=min(interval.high, 1.0))

@@ -1,0 +1,72 @@
+"""A network as an ONNX file: float32, or with weights and arithmetic in float16."""
+
+import io
+import warnings
+from importlib import import_module
+from typing import Any
+
+import torch
+
+from angulus.errors import BundleError
+from angulus.export.deployed_network import DeployedNetwork
+from angulus.runtime.networks import first_line
+
+NAME = "model.onnx"
+INPUT, OUTPUT = "images", "vectors"
+# What prepares pixels and measures lengths stays in float32: whole numbers up to 2^24, and squares, are beyond float16.
+_KEPT = ("Cast", "Sub", "Floor", "ReduceL2", "Transpose", "Slice", "Gather", "Concat")
+
+
+def onnx_files(network: DeployedNetwork, precision: str) -> dict[str, bytes]:
+    """model.onnx for any number of images. Raises BundleError where the network cannot be exported."""
+    onnx = installed_onnx()
+    content = traced(network, network.example())
+    try:
+        onnx.checker.check_model(content, full_check=True)
+    except Exception as error:  # onnx has its own family of errors
+        raise BundleError(f"the exported ONNX file is not valid: {first_line(error)}") from error
+    return {NAME: halved(content) if precision == "float16" else content}
+
+
+def traced(network: torch.nn.Module, example: Any) -> bytes:
+    """A module with one input, and one output, as ONNX; the first axis may have any length."""
+    file: Any = io.BytesIO()
+    try:
+        # the exporter by tracing: exact, a second instead of ten, and without onnxscript
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                *(network, (example,), file),
+                dynamo=False,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_axes={INPUT: {0: "n"}, OUTPUT: {0: "n"}},
+            )
+    except Exception as error:  # a network can fail to be exported in many ways
+        raise BundleError(f"the network cannot be exported to ONNX: {first_line(error)}") from error
+    return file.getvalue()
+
+
+def halved(content: bytes) -> bytes:
+    """The same network in float16; what goes in and comes out stays as it is."""
+    onnx = installed_onnx()
+    try:
+        converter = import_module("onnxruntime.transformers.float16")
+    except ImportError as error:
+        raise BundleError('float16 in ONNX needs onnxruntime: pip install "angulus[onnx]"') from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # weights that become 0 or the largest number; parity says what they do
+        made = converter.convert_float_to_float16(
+            onnx.load_from_string(content),
+            keep_io_types=True,
+            op_block_list=[*converter.DEFAULT_OP_BLOCK_LIST, *_KEPT],
+        )
+    return made.SerializeToString(deterministic=True)
+
+
+def installed_onnx() -> Any:
+    """The package onnx. Raises BundleError where it is not installed."""
+    try:
+        return import_module("onnx")
+    except ImportError as error:
+        raise BundleError('export to ONNX needs the package onnx: pip install "angulus[onnx]"') from error
