@@ -26,7 +26,7 @@ from angulus.evaluation.uncertainty.intervals import student_quantile
 
 GROUPS = 40
 FEWEST_PEOPLE = 10
-_AT_ONCE = 2**24  # scores in memory
+_AT_ONCE = 2**23  # scores in memory
 
 Numbers = NDArray[np.float64]
 
@@ -77,17 +77,19 @@ def stranger_searches(
         )
     if len(images) != len(owners) or len(gallery) != len(people) or images.shape[1:] != gallery.shape[1:]:
         raise EvaluationError("probes and templates need a person for each row, and vectors of one length")
-    rows = np.argsort(people, kind="stable")
-    places = np.minimum(np.searchsorted(people[rows], owners), len(people) - 1)
+    drawn = np.random.default_rng(0).permutation(np.arange(len(people)) % min(GROUPS, len(people)))
+    by_group = np.argsort(drawn, kind="stable")
+    groups, rows = drawn[by_group], np.argsort(people, kind="stable")[by_group]
+    sorter = np.argsort(people[rows], kind="stable")
+    places = sorter[np.minimum(np.searchsorted(people[rows], owners, sorter=sorter), len(people) - 1)]
     scores = _Scores(images, np.where(people[rows][places] == owners, places, -1), owners, gallery[rows])
     tried = scores.thresholds() if thresholds is None else np.asarray(thresholds, dtype=np.float64)
     chosen = tuple(sizes or usual_sizes(len(people)))
     if not 1 <= min(chosen) <= max(chosen) < len(people):
         raise EvaluationError(f"sizes must lie in 1 to {len(people) - 1}, the others of {len(people)}, got {chosen}")
-    groups = np.random.default_rng(0).permutation(np.arange(len(people)) % min(GROUPS, len(people)))
     fpir = np.stack([_rates(scores, float(threshold), chosen, groups, level) for threshold in tried], axis=2)
     return StrangerSearches(
-        **{"people": len(people), "probes": len(images), "level": level},
+        **{"people": len(people), "probes": len(scores.owners), "level": level},
         **{"sizes": chosen, "thresholds": tried, "fpir": fpir},
     )
 
@@ -125,28 +127,29 @@ def tail_thresholds(scores: ArrayLike, count: int = 250) -> Numbers:
 
 
 def _rates(scores: _Scores, threshold: float, sizes: Sequence[int], groups: NDArray[np.int64], level: float) -> Numbers:
-    """FPIR [s, 3] at one threshold for each size: estimate, low, high."""
+    """FPIR [s, 3] at one threshold for each size: estimate, low, high. groups: rising [n], of the templates."""
     count = int(groups.max()) + 1
     members = np.bincount(groups, minlength=count)
-    hits = scores.values > threshold
-    order = np.argsort(groups, kind="stable")
     starts = np.concatenate([[0], np.cumsum(members)[:-1]])
-    by_group = np.add.reduceat(hits[:, order], starts, axis=1, dtype=np.int64)  # [p, g]
+    is_hit = scores.values > threshold
+    found = np.flatnonzero(is_hit.any(axis=1))  # the others hold nobody in any gallery
+    by_group = np.add.reduceat(is_hit[found], starts, axis=1, dtype=np.int64)  # [f, g]
     has_own = scores.owners >= 0
     own = np.where(has_own, groups[scores.owners], scores.people % count)  # [p]: with which group a probe is left out
-    total = len(groups) - has_own.astype(np.int64)  # [p]
-    is_own = own[:, None] == np.arange(count)[None, :]  # [p, g]
-    others = total[:, None] - members[None, :] + (is_own & has_own[:, None])
+    left = len(own) - np.bincount(own, minlength=count)  # [g]: probes without that group
+    total = len(groups) - has_own[found].astype(np.int64)  # [f]
+    is_own = own[found][:, None] == np.arange(count)[None, :]  # [f, g]
+    others = total[:, None] - members[None, :] + (is_own & has_own[found][:, None])
     whole = by_group.sum(1)
     table = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, len(groups) + 1)))])
-    found = []
+    rates = []
     for size in sizes:
-        each = _found_by(whole, total, size, table)  # [p]
-        without = _found_by(whole[:, None] - by_group, others, size, table)  # [p, g]: that group not in the gallery
-        both = (without * ~is_own).sum(0) / np.maximum((~is_own).sum(0), 1)
-        gallery_alone = without.mean(0)
-        found.append(_interval(float(each.mean()), both, gallery_alone, len(groups), size, len(each), level))
-    return np.array(found)
+        estimate = float(_found_by(whole, total, size, table).sum()) / len(own)
+        without = _found_by(whole[:, None] - by_group, others, size, table)  # [f, g]: that group not in the gallery
+        both = (without * ~is_own).sum(0) / np.maximum(left, 1)
+        gallery_alone = without.sum(0) / len(own)
+        rates.append(_interval(estimate, both, gallery_alone, len(groups), size, len(own), level))
+    return np.array(rates)
 
 
 def _found_by(hits: NDArray[np.int64], others: NDArray[np.int64], size: int, table: Numbers) -> Numbers:
