@@ -154,5 +154,6 @@ def test_rates_that_say_nothing_are_said_to_say_nothing():
     assert rates(OperatingPoint(**values, far=None, frr=None)) == [
         "  how often this threshold is wrong was not measured"
     ]
-    assert "7.39 times as likely for one person as for two people" in likelihood(2.0)
+    assert "7.4 times as likely for one person as for two people" in likelihood(2.0)
+    assert "such a score is 2,200 times as likely for one" in likelihood(7.7)
     assert "more than a million times as likely for two people" in likelihood(-50.0)

@@ -48,9 +48,17 @@ def _between(low: float, high: float) -> str:
 
 def likelihood(llr: float) -> str:
     """A log-likelihood ratio in words."""
-    times = f"{math.exp(min(abs(llr), 700)):,.3g}" if abs(llr) < 14 else "more than a million"
+    times = rounded(math.exp(abs(llr))) if abs(llr) < math.log(1e6) else "more than a million"
     whom = ("one person", "two people") if llr >= 0 else ("two people", "one person")
     return f"log-likelihood ratio {llr:+.2f}: such a score is {times} times as likely for {whom[0]} as for {whom[1]}"
+
+
+def rounded(number: float) -> str:
+    """A number with two digits that count: "1.2", "47", "2,200"."""
+    if number < 10:
+        return f"{number:.1f}"
+    step = 10 ** (int(math.log10(number)) - 1)
+    return f"{round(number / step) * step:,}"
 
 
 def seen(photo: SeenPhoto) -> list[str]:
