@@ -35,7 +35,10 @@ OPTIONS = {
     "evaluate identify": "device distractors fpir intervals json name no-intervals rank report views",
     "evaluate retrieve": "at json precision rerank rule views",
     "evaluate templates": ("detector-scores device far gallery images json normalised pairs probes views without-face"),
-    "export": ("edits far fit images json mirror network no-mirror precision preprocessing quiet to tolerance"),
+    "export": (
+        "detector edits far file fit images json min-face mirror network no-mirror precision preprocessing quantize-on "
+        "quiet score to tolerance turn"
+    ),
     "invert": (
         "allow batch-size betas bn bn-first bn-moment bn-unsquared clamp device distance embeddings first "
         "fit flip identities images iterations jitter json keys lr network norm normalise out picture-every "

@@ -14,20 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.errors import BundleError
+from angulus.export.coreml_files import coreml_files
 from angulus.export.deployed_network import DeployedNetwork
-from angulus.export.onnx_files import onnx_files
-from angulus.models import InputSpec
-from angulus.runtime.networks import Network, open_onnx
-from angulus.runtime.preparation import Crops, Preprocessing, formula_crops
+from angulus.export.onnx_files import NAME, onnx_files
+from angulus.export.openvino_files import openvino_files
+from angulus.export.quantization import check_faces
+from angulus.export.torch_network import TorchNetwork, torch_files
+from angulus.models import EmbeddingModel, InputSpec, ModelConfig
+from angulus.runtime.networks import Network, open_onnx, open_openvino, runtime_for
+from angulus.runtime.preparation import Crops, Preprocessing
 
 Kind = Literal["onnx", "openvino", "coreml", "torch"]
 Precision = Literal["float32", "float16", "int8"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 MAKES: Mapping[str, tuple[Precision, ...]] = {
-    "onnx": ("float32", "float16"),
+    "onnx": ("float32", "float16", "int8"),
+    "openvino": ("float32", "float16", "int8"),
+    "coreml": ("float32", "float16"),
+    "torch": ("float32",),
 }
-VECTORS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +49,32 @@ def check_makes(kind: str, precision: str) -> None:
     if kind not in MAKES:
         raise BundleError(f"to must be one of {', '.join(MAKES)}, got {kind!r}")
     if precision not in MAKES[kind]:
-        raise BundleError(
-            f"{kind} files are made in {' or '.join(MAKES[kind])}, got {precision!r}; --to openvino has all"
-        )
+        able = " or ".join(name for name, made in MAKES.items() if precision in made)
+        known = f"; take {able}" if able else ""
+        raise BundleError(f"precision of {kind} files must be {' or '.join(MAKES[kind])}, got {precision!r}{known}")
 
 
-def made_files(network: DeployedNetwork, kind: Kind, precision: Precision) -> MadeFiles:
-    """The files of a network. Raises BundleError where they cannot be made."""
+def made_files(
+    model: EmbeddingModel,
+    network: DeployedNetwork,
+    kind: Kind,
+    precision: Precision,
+    *,
+    faces: Crops | None = None,
+    config: ModelConfig | None = None,
+) -> MadeFiles:
+    """The files of a network. faces: for int8.  config: of the model, for torch.  Raises BundleError."""
     check_makes(kind, precision)
-    files = onnx_files(network, precision)
-    return MadeFiles(files=files, network=open_onnx(next(iter(files.values())), "onnxruntime", 1))
+    check_faces(faces, precision)
+    if kind == "onnx":
+        files = onnx_files(network, precision, faces)
+        return MadeFiles(files=files, network=open_onnx(files[NAME], runtime_for("onnx"), 1))
+    if kind == "openvino":
+        files = openvino_files(network, precision, faces)
+        return MadeFiles(files=files, network=open_openvino(*files.values(), threads=1))
+    if kind == "coreml":
+        return MadeFiles(files=coreml_files(network, precision), network=None)
+    return MadeFiles(files=torch_files(model, config), network=TorchNetwork(network=network))
 
 
 def preprocessing_of(spec: InputSpec, *, inside: bool) -> Preprocessing:
@@ -78,11 +100,6 @@ def template_of(spec: InputSpec) -> str:
         f"a deployed model takes square crops (arcface) or crops of 7 to 6 (sphereface), this one takes"
         f" {spec.height}x{spec.width} (height x width), for which there is no template of five landmarks"
     )
-
-
-def test_vectors(network: Network, preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """Vectors [2, d] of crops from a formula."""
-    return unit_vectors(network, preprocessing, formula_crops(preprocessing.height, preprocessing.width, VECTORS))
 
 
 def unit_vectors(network: Network, preprocessing: Preprocessing, crops: Crops) -> NDArray[np.float32]:

@@ -1,14 +1,10 @@
 """From a trained network to a bundle: the artefact, its detector, the proof and the threshold, whole or not at all."""
 
 import logging
-import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-
-import numpy as np
 
 from angulus.data.examples import Source
 from angulus.errors import BundleError
@@ -19,41 +15,29 @@ from angulus.export.artefacts import (
     check_makes,
     made_files,
     preprocessing_of,
-    test_vectors,
+    unit_vectors,
 )
-from angulus.export.bundle_files import describe, moved, staged, write, zipped
+from angulus.export.bundle_files import BundleFolder, digest_of, moved, staged
 from angulus.export.calibration import Calibration, calibrated
-from angulus.export.comparison import (
-    BothVectors,
-    Compute,
-    Progress,
-    both_vectors,
-    crops_of,
-    made_up_crops,
-    original,
-)
+from angulus.export.comparison import Progress
 from angulus.export.deployed_network import DeployedNetwork
-from angulus.export.parity import (
-    TOLERANCES,
-    check_tolerance,
-    distance,
-    distances_at,
-    score_changes,
-    seconds_of,
-    verification_changes,
-)
-from angulus.inference.choice import one_thread
-from angulus.inference.processors import compute_threads
-from angulus.models import EmbeddingModel
+from angulus.export.detector_files import detector_files
+from angulus.export.parity import TOLERANCES, verification_changes
+from angulus.export.proof import Judged, proved
+from angulus.export.quantization_faces import QuantizationFaces
+from angulus.export.torch_network import TorchNetwork
+from angulus.faces import DetectorChoice
+from angulus.models import EmbeddingModel, ModelConfig
 from angulus.runtime.bundles import CURVES, PARITY, THRESHOLD, VECTOR, Artefact, Bundle, Description
 from angulus.runtime.embedder import Embedder
-from angulus.runtime.thresholds import FORMAT, Threshold, as_text
-from angulus.version import __version__
+from angulus.runtime.preparation import formula_crops
+from angulus.runtime.thresholds import FORMAT, Threshold
 
 log = logging.getLogger(__name__)
 
-_AT_BATCHES = 128
-"""Images that are compared at each of the batches."""
+AUTO = DetectorChoice()
+_TESTED = 2
+_UNRUN = "nothing here runs a file of Core ML: neither was it compared with the model nor a threshold calibrated"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +100,9 @@ def export_model(
     options: ExportOptions | None = None,
     *,
     images: Source | None = None,
+    quantize_on: Source | None = None,
+    detector: DetectorChoice | None = AUTO,
+    config: ModelConfig | None = None,
     facts: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Exported:
@@ -124,118 +111,95 @@ def export_model(
     images: aligned crops at the model's size, which the artefact is compared on, and, where they are of at least five
         people, its threshold calibrated on; people that the model was not trained on. Without any, made-up pictures are
         compared and there is no threshold.
-    facts: about the model, for people, kept in bundle.json.  progress: called with the images done and their number.
+    quantize_on: for int8, aligned crops of other people, on whom ranges are measured.
+    detector: that the bundle brings for photos; the usual one is the best that is installed, None brings none.
+    config: what the model was built from, for torch.  facts: about the model, for people, kept in bundle.json.
+    progress: called with the images done and their number.
 
     Raises BundleError where the file cannot be made, where its vectors are not the original's within the tolerance,
-    and where something lies at `out` already; nothing is written then.
+    where something lies at `out` already, and where int8 would be judged on what it was made on; nothing is written.
     """
     settings, place = options or ExportOptions(), Path(out)
+    faces = None if quantize_on is None else QuantizationFaces.drawn(quantize_on)
+    if faces is not None and images is not None:
+        faces.check_people(images)
     with staged(place) as folder:
-        work = _Work.begun(model, settings, folder, facts or {})
-        both = work.compared(images, progress)
-        found = calibrated(work.artefact.name, both.after, both.labels, settings.far)
-        work.keep(found, both)
-        whole = zipped(folder, work.files) if place.suffix == ".zip" else folder
-        Embedder(Bundle(whole))  # opens, and gives its test vectors
+        network = DeployedNetwork(model, inside=settings.preprocessing == "inside", mirror=settings.mirror)
+        log.info("exporting to %s, %s", settings.to, settings.precision)
+        crops = None if faces is None else faces.crops
+        made = made_files(model, network, settings.to, settings.precision, faces=crops, config=config)
+        brought = detector_files(detector)
+        artefact = _artefact(made, network, settings)
+        told = {**_facts(model, faces), **(facts or {})}
+        bundle = BundleFolder(folder=folder, artefact=artefact, detector=brought.described, facts=told)
+        bundle.keep({**made.files, **brought.files})
+        bundle.keep_values(VECTOR, {"format": FORMAT, "vectors": _test_vectors(made, network, artefact)})
+        bundle.describe()
+        judged, found = _judged(bundle, made, model, settings, images, faces, progress)
+        bundle.describe()
+        whole = bundle.zipped() if place.suffix == ".zip" else folder
+        description = _checked(whole, made).description
         moved(whole, place)
-    return Exported(
-        **{"path": place, "description": work.description, "parity": work.parity},
-        **{"threshold": found.threshold, "missing": found.missing},
+    parity, missing = judged.parity, found.missing
+    return Exported(path=place, description=description, parity=parity, threshold=found.threshold, missing=missing)
+
+
+def _judged(
+    bundle: BundleFolder,
+    made: MadeFiles,
+    model: EmbeddingModel,
+    settings: ExportOptions,
+    images: Source | None,
+    faces: QuantizationFaces | None,
+    progress: Progress | None,
+) -> tuple[Judged, Calibration]:
+    """Compare the artefact and calibrate its threshold, and keep both. Raises BundleError beyond the tolerance."""
+    if made.network is None:
+        judged = Judged(parity={"format": FORMAT, "artefact": bundle.artefact.name, "not_run": _UNRUN})
+        bundle.keep_values(PARITY, judged.parity)
+        return judged, Calibration(missing=_UNRUN)
+    check = None if faces is None else faces.check_images
+    judged = proved(*(Bundle(bundle.folder), model, images), tolerance=settings.allowed, check=check, progress=progress)
+    assert judged.both is not None
+    found = calibrated(bundle.artefact.name, judged.both.after, judged.both.labels, settings.far)
+    if found.threshold is not None and found.curves is not None:
+        far = found.threshold.target_far
+        judged = Judged(parity={**judged.parity, "verification": verification_changes(judged.both, far)})
+        bundle.keep_values(THRESHOLD, found.threshold.to_dict())
+        bundle.keep_values(CURVES, found.curves.to_dict())
+    bundle.keep_values(PARITY, judged.parity)
+    return judged, found
+
+
+def _artefact(made: MadeFiles, network: DeployedNetwork, settings: ExportOptions) -> Artefact:
+    return Artefact(
+        **{"kind": settings.to, "precision": settings.precision, "mirror": settings.mirror},
+        **{"files": {name: digest_of(content) for name, content in made.files.items()}, "dim": network.embedding_dim},
+        preprocessing=preprocessing_of(network.input, inside=network.inside),
     )
 
 
-@dataclass(kw_only=True)
-class _Work:
-    """A bundle that is being made in a folder. files: SHA-256 by name of what lies there."""
+def _facts(model: EmbeddingModel, faces: QuantizationFaces | None) -> dict[str, Any]:
+    """What people may want to know of the network."""
+    facts: dict[str, Any] = {"network": type(model).__name__}
+    facts["parameters"] = sum(parameter.numel() for parameter in model.parameters())
+    if faces is not None:
+        facts["quantised_on"] = {"images": len(faces.crops), "people": len(faces.people)}
+    return facts
 
-    model: EmbeddingModel
-    options: ExportOptions
-    folder: Path
-    artefact: Artefact
-    made: MadeFiles
-    facts: Mapping[str, Any]
-    files: dict[str, str] = field(default_factory=dict)
-    parity: dict[str, Any] = field(default_factory=dict)
 
-    @classmethod
-    def begun(cls, model: EmbeddingModel, options: ExportOptions, folder: Path, facts: Mapping[str, Any]) -> "_Work":
-        """Make the artefact and write it with its test vectors, so that it opens."""
-        network = DeployedNetwork(model, inside=options.preprocessing == "inside", mirror=options.mirror)
-        preprocessing = preprocessing_of(model.input, inside=network.inside)
-        log.info("exporting to %s, %s", options.to, options.precision)
-        made = made_files(network, options.to, options.precision)
-        digests = {name: write(folder, name, content) for name, content in made.files.items()}
-        artefact = Artefact(
-            **{"kind": options.to, "precision": options.precision, "files": digests, "preprocessing": preprocessing},
-            **{"dim": model.embedding_dim, "mirror": options.mirror},
-        )
-        work = cls(model=model, options=options, folder=folder, artefact=artefact, made=made, facts=facts)
-        work.files |= digests
-        assert made.network is not None
-        work.write(VECTOR, {"format": FORMAT, "vectors": test_vectors(made.network, preprocessing).tolist()})
-        describe(folder, work.description)
-        return work
+def _test_vectors(made: MadeFiles, network: DeployedNetwork, artefact: Artefact) -> list[list[float]]:
+    """Vectors of crops from a formula, by the artefact, or by torch where nothing here runs it."""
+    size = artefact.preprocessing
+    run = made.network or TorchNetwork(network=network)
+    return unit_vectors(run, size, formula_crops(size.height, size.width, _TESTED)).tolist()
 
-    @property
-    def description(self) -> Description:
-        """What bundle.json says of what lies here."""
-        facts = {
-            **{"network": type(self.model).__name__, "embedding_dim": self.model.embedding_dim},
-            **{"parameters": sum(parameter.numel() for parameter in self.model.parameters()), **self.facts},
-        }
-        made = datetime.now(UTC).strftime("%Y-%m-%d")
-        return Description(
-            **{"artefact": self.artefact, "detector": None, "model": facts, "angulus": __version__, "made": made},
-            files=dict(sorted(self.files.items())),
-        )
 
-    def write(self, name: str, values: Mapping[str, Any]) -> None:
-        """Write a JSON file of the bundle."""
-        self.files[name] = write(self.folder, name, as_text(values))
-
-    def compared(self, images: Source | None, progress: Progress | None) -> BothVectors:
-        """Compare with the original and note it; raises BundleError beyond the tolerance."""
-        before = original(self.model, mirror=self.options.mirror)
-        bundle = Bundle(self.folder)
-        embedder = Embedder(bundle, threads=compute_threads())
-        spec = self.model.input
-        if images is None:
-            crops = made_up_crops(spec.height, spec.width)
-            both = BothVectors(before=before(crops), after=embedder.vectors(crops), labels=None)
-        else:
-            crops = crops_of(images, 0, _AT_BATCHES)
-            both = both_vectors(images, before, embedder.vectors, progress)
-        at_batches = distances_at(
-            crops, both.before[: len(crops)], lambda part: embedder.vectors(part, batch=len(part))
-        )
-        whole = distance(both.before, both.after)
-        largest = max([whole.largest, *(each.largest for each in at_batches.values())])
-        check_tolerance(largest, self.options.allowed, self.options.precision)
-        self.parity |= {
-            **{"format": FORMAT, "artefact": self.artefact.name, "tolerance": self.options.allowed},
-            **{"images": "given" if images is not None else "made up", "people": both.people},
-            **{"largest_distance": largest, "distance": whole.to_dict()},
-            "at_batches": {str(size): each.to_dict() for size, each in at_batches.items()},
-            **{"scores": score_changes(both), **self._costs(before, Embedder(bundle), crops)},
-        }
-        return both
-
-    def keep(self, found: Calibration, both: BothVectors) -> None:
-        """Write the threshold, the curves and the comparison, and bundle.json anew."""
-        if found.threshold is not None and found.curves is not None:
-            self.parity["verification"] = verification_changes(both, found.threshold.target_far)
-            self.write(THRESHOLD, found.threshold.to_dict())
-            self.write(CURVES, found.curves.to_dict())
-        self.write(PARITY, self.parity)
-        describe(self.folder, self.description)
-
-    def _costs(self, before: Compute, after: Embedder, crops: np.ndarray) -> dict[str, Any]:
-        """Seconds an image and bytes; one thread on both sides."""
-        with one_thread():
-            seconds = {"before": seconds_of(before, crops), "after": seconds_of(after.vectors, crops)}
-        own = sum(value.numel() * value.element_size() for value in self.model.state_dict().values())
-        size = sum(len(content) for content in self.made.files.values())
-        return {
-            **{"seconds_an_image": seconds, "threads": 1, "runtime": after.runtime},
-            **{"bytes": {"before": own, "after": size}, "machine": platform.machine()},
-        }
+def _checked(whole: Path, made: MadeFiles) -> Bundle:
+    """What was written, opened as those will who use it. Raises BundleError."""
+    bundle = Bundle(whole)
+    for name in bundle.description.files:
+        bundle.read(name)
+    if made.network is not None:
+        Embedder(bundle)
+    return bundle

@@ -4,13 +4,17 @@ import hashlib
 import os
 import shutil
 import zipfile
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from angulus.errors import BundleError
-from angulus.runtime.bundles import DESCRIPTION, Description
+from angulus.runtime.bundles import DESCRIPTION, Artefact, BundledDetector, Description
 from angulus.runtime.thresholds import as_text
+from angulus.version import __version__
 from angulus.whole_files import clear_partials_of, partial_of, reason_of
 
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -43,49 +47,77 @@ def staged(out: Path) -> Generator[Path, None, None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def write(folder: Path, name: str, content: bytes | str) -> str:
-    """Write a file of a bundle, flushed to the disk; its SHA-256."""
-    data = content.encode() if isinstance(content, str) else content
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    return hashlib.sha256(data).hexdigest()
+@dataclass(kw_only=True)
+class BundleFolder:
+    """A bundle that is being made in a folder. files: SHA-256 by name of what lies there."""
+
+    folder: Path
+    artefact: Artefact
+    detector: BundledDetector | None
+    facts: Mapping[str, Any]
+    files: dict[str, str] = field(default_factory=dict)
+
+    def keep(self, contents: Mapping[str, bytes]) -> None:
+        """Write files, each flushed to the disk."""
+        for name, content in contents.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_flushed(path, content)
+            self.files[name] = digest_of(content)
+
+    def keep_values(self, name: str, values: Mapping[str, Any]) -> None:
+        """Write a JSON file."""
+        self.keep({name: as_text(values).encode()})
+
+    def describe(self) -> None:
+        """Write bundle.json for what lies here; again when there is more."""
+        described = Description(
+            **{"artefact": self.artefact, "detector": self.detector, "model": self.facts, "angulus": __version__},
+            **{"made": datetime.now(UTC).strftime("%Y-%m-%d"), "files": dict(sorted(self.files.items()))},
+        )
+        _write_flushed(self.folder / DESCRIPTION, as_text(described.to_dict()).encode())
+
+    def zipped(self) -> Path:
+        """All of it as one .zip, inside the folder."""
+        path = self.folder / ".zip"
+        with path.open("wb") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+                for name in (DESCRIPTION, *sorted(self.files)):
+                    entry = zipfile.ZipInfo(name, _DATE)
+                    entry.compress_type = zipfile.ZIP_DEFLATED
+                    entry.external_attr = 0o644 << 16
+                    archive.writestr(entry, (self.folder / name).read_bytes())
+            file.flush()
+            os.fsync(file.fileno())
+        return path
 
 
-def describe(folder: Path, description: Description) -> None:
-    """Write bundle.json, the last file of a bundle."""
-    write(folder, DESCRIPTION, as_text(description.to_dict()))
-
-
-def zipped(folder: Path, names: Iterable[str]) -> Path:
-    """The files of a bundle as one .zip inside its folder."""
-    path = folder / ".zip"
-    with path.open("wb") as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in (DESCRIPTION, *sorted(names)):
-                entry = zipfile.ZipInfo(name, _DATE)
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                entry.external_attr = 0o644 << 16
-                archive.writestr(entry, (folder / name).read_bytes())
-        file.flush()
-        os.fsync(file.fileno())
-    return path
+def digest_of(content: bytes) -> str:
+    """SHA-256 in hex digits."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def moved(whole: Path, out: Path) -> None:
     """Put a whole bundle in its place. Raises BundleError where somebody else was there first."""
     check_free(out)
+    if whole.is_dir():
+        for folder in (whole, *(path for path in whole.rglob("*") if path.is_dir())):
+            _flush(folder)
     if out.is_dir():
         out.rmdir()
     os.rename(whole, out)
     _flush(out.parent)
 
 
+def _write_flushed(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _flush(folder: Path) -> None:
-    """Make the move last through a power cut, where the system can flush a folder."""
+    """Make names in a folder last through a power cut, where the system can flush one."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)

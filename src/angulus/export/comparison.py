@@ -1,6 +1,6 @@
 """Images through the original and through the artefact: both kinds of vectors, from crops that are read once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,11 +57,23 @@ def original(model: EmbeddingModel, *, mirror: bool) -> Compute:
     return compute
 
 
-def both_vectors(source: Source, before: Compute, after: Compute, progress: Progress | None = None) -> BothVectors:
-    """All images of a source through both. Raises DataError for one that cannot be read."""
+def both_vectors(
+    source: Source,
+    before: Compute,
+    after: Compute,
+    *,
+    check: Callable[[Crops, Sequence[str]], None] | None = None,
+    progress: Progress | None = None,
+) -> BothVectors:
+    """All images of a source through both. check: called with images and their names before they are used.
+
+    Raises DataError for an image that cannot be read, and what `check` raises.
+    """
     found: tuple[list[Vectors], list[Vectors]] = ([], [])
     for start in range(0, len(source), BATCH):
         crops = crops_of(source, start, start + BATCH)
+        if check is not None:
+            check(crops, source.keys[start : start + BATCH])
         for vectors, compute in zip(found, (before, after), strict=True):
             vectors.append(compute(crops))
         if progress is not None:

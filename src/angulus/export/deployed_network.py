@@ -7,7 +7,9 @@ Batch norms are folded. Written in operations that every exporter knows: the lum
 its whole numbers (below 2^24) are exact.
 """
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from angulus.models import EmbeddingModel
@@ -51,6 +53,11 @@ class DeployedNetwork(nn.Module):
         if self.inside:
             return torch.zeros(count, self.input.height, self.input.width, 3, dtype=torch.uint8)
         return torch.zeros(count, *self.input.shape)
+
+    def prepared(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Crops uint8 [n, h, w, 3] as a network wants them whose preparation lies beside it."""
+        with torch.inference_mode():
+            return self._prepared(torch.from_numpy(crops)).numpy()
 
     def _prepared(self, crops: Tensor) -> Tensor:
         pixels = crops.permute(0, 3, 1, 2).float()

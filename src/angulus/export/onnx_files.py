@@ -9,6 +9,7 @@ import torch
 
 from angulus.errors import BundleError
 from angulus.export.deployed_network import DeployedNetwork
+from angulus.export.quantization import Crops, quantized_onnx
 from angulus.runtime.networks import first_line
 
 NAME = "model.onnx"
@@ -17,19 +18,28 @@ INPUT, OUTPUT = "images", "vectors"
 _KEPT = ("Cast", "Sub", "Floor", "ReduceL2", "Transpose", "Slice", "Gather", "Concat")
 
 
-def onnx_files(network: DeployedNetwork, precision: str) -> dict[str, bytes]:
-    """model.onnx for any number of images. Raises BundleError where the network cannot be exported."""
-    onnx = installed_onnx()
+def onnx_files(network: DeployedNetwork, precision: str, faces: Crops | None) -> dict[str, bytes]:
+    """model.onnx for any number of images. faces: to quantise on, for int8. Raises BundleError."""
     content = traced(network, network.example())
+    if precision == "float16":
+        content = halved(content)
+    if faces is not None:
+        content = quantized_onnx(content, network, faces, INPUT)
+    checked(content)
+    return {NAME: content}
+
+
+def checked(content: bytes) -> None:
+    """Raise BundleError where a file is not valid ONNX."""
     try:
-        onnx.checker.check_model(content, full_check=True)
+        installed_onnx().checker.check_model(content, full_check=True)
     except Exception as error:  # onnx has its own family of errors
         raise BundleError(f"the exported ONNX file is not valid: {first_line(error)}") from error
-    return {NAME: halved(content) if precision == "float16" else content}
 
 
 def traced(network: torch.nn.Module, example: Any) -> bytes:
     """A module with one input, and one output, as ONNX; the first axis may have any length."""
+    installed_onnx()
     file: Any = io.BytesIO()
     try:
         # the exporter by tracing: exact, a second instead of ten, and without onnxscript
@@ -61,7 +71,9 @@ def halved(content: bytes) -> bytes:
             keep_io_types=True,
             op_block_list=[*converter.DEFAULT_OP_BLOCK_LIST, *_KEPT],
         )
-    return made.SerializeToString(deterministic=True)
+    sorting = import_module("onnxruntime.transformers.onnx_model").OnnxModel(made)
+    sorting.topological_sort(is_deterministic=True)  # the converter appends what it adds
+    return sorting.model.SerializeToString(deterministic=True)
 
 
 def installed_onnx() -> Any:

@@ -1,21 +1,56 @@
-"""A bundle's network in torch, for `runtime.Embedder`: arrays in, arrays out."""
+"""A network in torch in a bundle: written as `save_model` does it, and opened for `runtime.Embedder`."""
 
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from angulus.errors import BundleError, ModelError
 from angulus.export.deployed_network import DeployedNetwork
 from angulus.inference.choice import one_thread
+from angulus.models import EmbeddingModel, ModelConfig, load_model, save_model
+from angulus.runtime.bundles import Bundle
+
+NAMES = ("model.safetensors", "model.json")
 
 
-def as_runtime(network: DeployedNetwork, threads: int = 1) -> Callable[[NDArray[Any]], Sequence[NDArray[Any]]]:
+def torch_files(model: EmbeddingModel, config: ModelConfig | None) -> dict[str, bytes]:
+    """The files of a network. config: what it was built from. Raises BundleError, or ModelError for a wrong one."""
+    if config is None:
+        raise BundleError("a bundle with torch files needs what the network was built from, as config=MobileFaceNet()")
+    with tempfile.TemporaryDirectory() as folder:
+        save_model(folder, model, config)
+        return {name: (Path(folder) / name).read_bytes() for name in NAMES}
+
+
+def opened(bundle: Bundle, threads: int) -> "TorchNetwork":
+    """The network of a bundle of the kind torch; nothing in its files is run. Raises BundleError."""
+    described = bundle.artefact
+    with tempfile.TemporaryDirectory() as folder:
+        for name in NAMES:
+            (Path(folder) / name).write_bytes(bundle.read(name))
+        try:
+            model = load_model(folder)
+        except ModelError as error:
+            raise BundleError(f"{bundle.path}: {str(error).replace(folder, str(bundle.path))}") from error
+    wanted = described.preprocessing
+    if (model.input.height, model.input.width, model.input.colour) != (wanted.height, wanted.width, wanted.colour):
+        raise BundleError(f"{bundle.path}: bundle.json and model.json differ in what images look like; export it again")
+    network = DeployedNetwork(model, inside=wanted.inside, mirror=described.mirror)
+    return TorchNetwork(network=network, threads=threads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TorchNetwork:
     """A network as `runtime.networks.Network`; on one thread where one is asked for, else on as many as torch has."""
 
-    def run(images: NDArray[Any]) -> Sequence[NDArray[Any]]:
-        with one_thread(threads == 1), torch.inference_mode():
-            return [np.asarray(network(torch.from_numpy(images)).numpy())]
+    network: DeployedNetwork
+    threads: int = 1
 
-    return run
+    def __call__(self, images: NDArray[Any]) -> Sequence[NDArray[Any]]:
+        with one_thread(self.threads == 1), torch.inference_mode():
+            return [self.network(torch.from_numpy(images)).numpy()]

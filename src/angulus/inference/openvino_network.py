@@ -3,9 +3,10 @@
 import threading
 import warnings
 from importlib import import_module
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from angulus.errors import ModelError
 from angulus.models import EmbeddingModel
@@ -18,22 +19,17 @@ class OpenVinoNetwork:
     parallel = True
 
     def __init__(self, model: EmbeddingModel, threads: int) -> None:
-        openvino = import_module("openvino")
         settings = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": threads,
             "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 where the processor has it
             "ENABLE_CPU_PINNING": False,
         }
-        shape = openvino.PartialShape([-1, *model.input.shape])
-        example = torch.zeros(2, *model.input.shape)
+        network = converted(folded(model).cpu(), torch.zeros(2, *model.input.shape))
         try:
-            with warnings.catch_warnings(), torch.no_grad():
-                warnings.simplefilter("ignore")
-                converted = openvino.convert_model(folded(model).cpu(), example_input=example, input=[shape])
-            self._compiled = openvino.Core().compile_model(converted, "CPU", settings)
+            self._compiled = import_module("openvino").Core().compile_model(network, "CPU", settings)
         except Exception as error:  # OpenVINO has its own family of errors
-            raise ModelError(f"OpenVINO cannot convert the network: {str(error).splitlines()[0]}") from error
+            raise ModelError(f"OpenVINO cannot open the network: {str(error).splitlines()[0]}") from error
         self._own = threading.local()
 
     def __call__(self, prepared: Tensor) -> Tensor:
@@ -41,3 +37,24 @@ class OpenVinoNetwork:
             self._own.request = self._compiled.create_infer_request()
         found = self._own.request.infer({0: prepared.contiguous().numpy()})
         return torch.from_numpy(found[0].copy())  # the request writes into the same memory the next time
+
+
+def converted(network: nn.Module, example: Tensor) -> Any:
+    """A module with one input and one output as an OpenVINO model; the first axis may have any length.
+
+    By OpenVINO's frontend itself: openvino.convert_model would report what it does to its makers.
+    Raises ModelError where the network cannot be converted.
+    """
+    openvino, frontends = import_module("openvino"), import_module("openvino.frontend")
+    decoders = import_module("openvino.frontend.pytorch.ts_decoder")
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            traced = torch.jit.trace(network, example, check_trace=False)
+            frontend = frontends.FrontEndManager().load_by_framework("pytorch")
+            decoder = decoders.TorchScriptPythonDecoder(traced)  # must live until the conversion has ended
+            made = frontend.convert(frontend.load(decoder))
+        made.reshape(openvino.PartialShape([-1, *example.shape[1:]]))
+    except Exception as error:  # OpenVINO has its own family of errors
+        raise ModelError(f"OpenVINO cannot convert the network: {str(error).splitlines()[0]}") from error
+    return made

@@ -35,6 +35,13 @@ def import_weights(path: str | os.PathLike[str], config: ModelConfig | str | Non
     config: what to build, or its name in MODELS; None recognises the network from names and shapes (see `recognise`).
     Raises ModelError when the file is missing, holds more than weights, or does not fit the network.
     """
+    return import_described(path, config)[0]
+
+
+def import_described(
+    path: str | os.PathLike[str], config: ModelConfig | str | None = None
+) -> tuple[EmbeddingModel, ModelConfig]:
+    """The same, and what was built. Raises ModelError as `import_weights`."""
     file = Path(path)
     found = find(state := read_foreign(file))
     chosen = _chosen(config, state, str(file))
@@ -48,7 +55,7 @@ def import_weights(path: str | os.PathLike[str], config: ModelConfig | str | Non
         check_fit(empty, {name: tensor.shape for name, tensor in state.items()}, str(file))
     model = chosen.build()
     fill(model, state, str(file))
-    return model.eval()
+    return model.eval(), chosen
 
 
 def read_foreign(path: str | os.PathLike[str]) -> dict[str, Tensor]:

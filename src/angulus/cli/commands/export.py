@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from angulus.cli.numbers import Rate, Weight
+from angulus.cli.numbers import Positive, Rate, Share, Weight
 from angulus.cli.options import Edits, Figures, Fitting, Said, Usual, check_output, check_outside
 from angulus.cli.terminal import image_progress
 
@@ -20,8 +20,14 @@ def export(
     preprocessing: Literal["inside", "beside"] = "inside",
     mirror: Annotated[bool, Parameter(negative="--no-mirror")] = False,
     images: Path | None = None,
+    quantize_on: Path | None = None,
     far: Annotated[float | None, Rate] = None,
     tolerance: Annotated[float | None, Weight] = None,
+    detector: Literal["auto", "mtcnn", "yuface", "scrfd", "retinaface", "yunet", "none"] = "auto",
+    file: Path | None = None,
+    min_face: Annotated[float, Positive] = 40.0,
+    score: Annotated[float | None, Share] = None,
+    turn: Annotated[float, Share] = 0.0,
     network: str | None = None,
     edits: Edits = Usual.edits,
     fitting: Fitting = Usual.fitting,
@@ -52,32 +58,57 @@ def export(
     images
         Aligned crops to compare on and to calibrate the threshold with: a folder with one sub-folder for each person,
         people that the model was not trained on.
+    quantize_on
+        For int8, aligned crops of other people than in --images, on which the ranges of numbers are measured.
     far
         The false accept rate that the threshold is calibrated for; left out, the smallest of 1e-4, 1e-3 and 1e-2 that
         the images resolve.
     tolerance
         The largest distance (1 - cosine) of a vector to the model's own that is let pass; left out, 1e-5 for float32,
         1e-3 for float16, 0.05 for int8.
+    detector
+        What finds faces on photos. auto: mtcnn where it is installed, else yuface, else none. scrfd, retinaface, yunet:
+        an ONNX file of yours. none: the bundle takes aligned crops alone.
+    file
+        The ONNX file of the detector, which is copied.
+    min_face
+        The smallest face to look for, in pixels of the photo (mtcnn).
+    score
+        The least score of a face, 0 to 1; left out, the detector's own.
+    turn
+        Look again at the photo turned by 90, 180 and 270 degrees when the best score is below this.
     network
         What foreign weights are of, or "module:Class" of your own network.
     """
     check_output(figures.json)
-    check_outside(out, images, model)
+    check_outside(out, images, quantize_on, model)
     from angulus.cli.inputs.models_and_images import open_images, open_model
     from angulus.cli.printing.export_account import told
     from angulus.export import ExportOptions, export_model
     from angulus.export.bundle_files import check_free
+    from angulus.faces import DetectorChoice
 
     options = ExportOptions(
         **{"to": to, "precision": precision, "preprocessing": preprocessing, "mirror": mirror},
         **{"far": far, "tolerance": tolerance},
     )
     check_free(out)
+    choice = None
+    if detector != "none":
+        choice = DetectorChoice(name=detector, file=file, min_face=min_face, score=score, turn=turn)
     opened = open_model(model, network=network)
     with image_progress(quiet=said.quiet, doing="comparing") as progress:
-        fit = opened.fitting(fitting.fit)
-        source = None if images is None else open_images(images, opened.model.input, fit=fit, edits=edits)
-        facts = {"file": opened.path.name}
-        done = export_model(opened.model, out, options, images=source, facts=facts, progress=progress)
+        spec, fit = opened.model.input, opened.fitting(fitting.fit)
+        given = None if images is None else open_images(images, spec, fit=fit, edits=edits)
+        others = None if quantize_on is None else open_images(quantize_on, spec, fit=fit)
+        done = export_model(
+            *(opened.model, out, options),
+            images=given,
+            quantize_on=others,
+            detector=choice,
+            config=opened.config,
+            facts={"file": opened.path.name},
+            progress=progress,
+        )
     print("\n".join(told(done)))
     figures.save(done.to_dict())

@@ -17,7 +17,16 @@ from angulus.data.formats.folder.reader import EXTENSIONS
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import DataError, ModelError
 from angulus.image_files import open_image
-from angulus.models import MODELS, EmbeddingModel, InputSpec, ModelConfig, import_weights, load_model, read_description
+from angulus.models import (
+    MODELS,
+    EmbeddingModel,
+    InputSpec,
+    ModelConfig,
+    config_from_dict,
+    load_model,
+    read_description,
+)
+from angulus.models.imports import import_described
 
 if TYPE_CHECKING:
     from angulus.data import Fit as DataFit
@@ -34,11 +43,15 @@ def is_run(path: str | Path) -> bool:
 
 @dataclass(frozen=True)
 class OpenModel:
-    """A model with the place where it was found, and how its run fitted images of another size (None: not known)."""
+    """A model with the place where it was found, and how its run fitted images of another size (None: not known).
+
+    config: what it was built from.
+    """
 
     model: EmbeddingModel
     path: Path
     fit: "DataFit | None" = None
+    config: ModelConfig | None = None
 
     def fitting(self, fit: Fit) -> Fit:
         """`fit`, or where it is "auto" what the model's run did, if that is known."""
@@ -61,17 +74,25 @@ def open_model(path: str | Path, *, network: str | None = None) -> OpenModel:
     if not path.exists():
         raise ModelError(f"there is no model {path}: {_WANTED}")
     if path.is_file() and path.suffix in _FOREIGN:
-        return OpenModel(import_weights(path, network_named(network)), path)
+        model, config = import_described(path, network_named(network))
+        return OpenModel(model, path, config=config)
     if (kind := what_lies_at(path)) not in MODELS_ARE and path.name not in _OF_A_MODEL:
         raise ModelError(f"{path} is {kind}, not a model: {_WANTED}")
     if not is_run(path):
-        return OpenModel(load_model(path, configs=known_networks(path, network)), path)
+        return _loaded(path, network)
     from angulus.training.recipe.first_weights import fit_of_run
 
     found = next((path / name for name in ("model", "best") if (path / name / "model.json").is_file()), None)
     if found is None:
         raise ModelError(f"the run {path} has no model yet; finish it with: angulus train --resume {path}")
-    return OpenModel(load_model(found, configs=known_networks(found, network)), found, fit_of_run(path))
+    return _loaded(found, network, fit_of_run(path))
+
+
+def _loaded(path: Path, network: str | None, fit: "DataFit | None" = None) -> OpenModel:
+    """The network in a folder of a model, with what it was built from."""
+    configs = known_networks(path, network)
+    model = load_model(path, configs=configs)
+    return OpenModel(model, path, fit, config_from_dict(read_description(path)["model"], configs, where=str(path)))
 
 
 def known_networks(path: Path, network: str | None) -> dict[str, type]:

@@ -13,6 +13,11 @@ def told(done: "Exported") -> Iterator[str]:
     artefact, parity = done.description.artefact, done.parity
     whose = "both mirror views" if artefact.mirror else "one view"
     yield f"{done.path}: {artefact.kind}, {artefact.precision}, vectors of {artefact.dim} numbers from {whose}"
+    brought = done.description.detector
+    yield "no detector: it takes aligned crops alone" if brought is None else f"detector: {brought.name}"
+    if "not_run" in parity:
+        yield parity["not_run"]
+        return
     yield from _compared(parity)
     if done.threshold is None:
         yield f"no threshold: {done.missing}"
