@@ -1,4 +1,4 @@
-"""Every kind of file at every precision becomes a bundle that opens, gives the model's vectors and has its threshold."""
+"""Every kind of file at every precision becomes a bundle that opens, and gives the vectors of the model."""
 
 import numpy as np
 import pytest
@@ -22,9 +22,7 @@ def exported(out, kind="onnx", precision="float32", *, make=network, colour="rgb
     others = people(12, 4, spec=model.input, first=500, name="other") if precision == "int8" else None
     settings = ExportOptions(to=kind, precision=precision, **options)
     given = people(spec=model.input) if images is None else images
-    return export_model(
-        *(model, out, settings), images=given or None, quantize_on=others, detector=None, config=config
-    )
+    return export_model(*(model, out, settings), images=given or None, quantize_on=others, detector=None, config=config)
 
 
 def vectors_of(model, pixels, mirror=False):
