@@ -5,7 +5,8 @@
 BUNDLE: from `angulus export`, with a detector. Every photo of fold 1's 600 pairs is looked at as `angulus verify` does,
 face chosen among several; a pair is answered at the deployed threshold. Beside it the same pairs from LFW's aligned
 crops, with landmarks of its list, as `angulus evaluate` takes them: what detection and choice add is the difference.
-Intervals of shares are Wilson's.
+Intervals of shares are Wilson's. `all pairs` are all pairs of these photos, which are not independent of each other:
+counts and shares alone.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import math
 from pathlib import Path
 
 import machines
+import numpy as np
 
 from angulus.runtime import Bundle, Recognizer, SeenPhoto, point_of, verify
 
@@ -61,6 +63,21 @@ def rates(pairs: list[tuple[str, str, bool]], seen: dict[str, SeenPhoto], bundle
     return {"cannot tell": untold, **shares}
 
 
+def all_pairs(seen: dict[str, SeenPhoto], threshold: float) -> dict[str, object]:
+    """Errors among all pairs of the photos that show a face."""
+    names = [name for name, photo in seen.items() if photo.face is not None]
+    people = np.array([name.partition("/")[0] for name in names])
+    vectors = np.stack([photo.face.vector for photo in seen.values() if photo.face is not None])
+    left, right = np.triu_indices(len(names), 1)
+    same = people[left] == people[right]
+    accepted = (vectors @ vectors.T)[left, right] > threshold
+    counts = {"FAR": (accepted & ~same, ~same), "FRR": (~accepted & same, same)}
+    return {
+        name: {"wrong": int(wrong.sum()), "of": int(of.sum()), "share": float(wrong.sum() / of.sum())}
+        for name, (wrong, of) in counts.items()
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
@@ -80,6 +97,8 @@ def main() -> None:
         **{"bundle": said.bundle.name, "pairs": len(pairs), "photos": len(there), "with several faces": several},
         **{"threshold": point.to_dict(), "photos verified": rates(pairs, raw, recognizer.bundle)},
         **{"crops verified": rates(pairs, crops, recognizer.bundle)},
+        "all pairs of photos": all_pairs(raw, point.threshold),
+        "all pairs of crops": all_pairs(crops, point.threshold),
     }
     said.out.write_text(json.dumps({"about": machines.about(), **figures}, indent=1) + "\n")
     print(json.dumps(figures, indent=1))

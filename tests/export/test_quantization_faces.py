@@ -36,8 +36,9 @@ def test_nobody_is_on_both_sides(tmp_path):
 def test_no_image_is_on_both_sides_under_another_name(tmp_path):
     for package in ("openvino", "nncf"):
         pytest.importorskip(package)
-    sentence = "alias000/0.png of the former is person000/0.png"
-    refused(tmp_path, sentence, images=people(), quantize_on=people(name="alias"))
+    refused(
+        tmp_path, "alias000/0.png of the former is person000/0.png", images=people(), quantize_on=people(name="alias")
+    )
 
 
 def test_so_many_are_drawn_the_same_every_time():

@@ -161,7 +161,10 @@ def _judged(
     check = None if faces is None else faces.check_images
     judged = proved(*(Bundle(bundle.folder), model, images), tolerance=settings.allowed, check=check, progress=progress)
     assert judged.both is not None
-    found = calibrated(bundle.artefact.name, judged.both.after, judged.both.labels, settings.far)
+    if images is None:
+        found = Calibration(missing="no images were given to calibrate one with (--images PEOPLE)")
+    else:
+        found = calibrated(bundle.artefact.name, judged.both.after, judged.both.labels, settings.far)
     if found.threshold is not None and found.curves is not None:
         far = found.threshold.target_far
         judged = Judged(parity={**judged.parity, "verification": verification_changes(judged.both, far)})

@@ -24,7 +24,7 @@ from angulus.runtime.embedder import Embedder
 from angulus.runtime.preparation import Crops
 from angulus.runtime.thresholds import FORMAT
 
-MOST_AT_BATCHES = 128
+MOST_AT_BATCHES = 64
 """Images that are compared at each of the batches."""
 Check = Callable[[Crops, Sequence[str]], None]
 

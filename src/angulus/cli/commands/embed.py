@@ -33,7 +33,7 @@ def embed(
     Parameters
     ----------
     model
-        The folder of a run or of a model, or foreign weights (.ckpt, .pt, .pth).
+        The folder of a run or of a model, foreign weights (.ckpt, .pt, .pth), or a bundle, whose own file computes.
     images
         A folder with one sub-folder for each person, a flat folder of images, or a .rec, .tar, .parquet, .packed or
         .csv (manifest).
@@ -54,12 +54,13 @@ def embed(
         Write what was done (number of images, seconds, by what and why) to this file.
     """
     check_output(figures.json, out)
-    from angulus.cli.inputs.models_and_images import LooseImages, open_images, open_model
+    from angulus.cli.inputs.models_and_images import LooseImages, open_embedder, open_images
     from angulus.cli.inputs.words.known_people import marked
     from angulus.extract import embed as embed_images
     from angulus.inference.passes import Passes
 
-    opened = open_model(model, network=use.network)
+    opened = open_embedder(model, network=use.network)
+    opened.check_runtime(runtime)
     started = time.perf_counter()
     with image_progress(quiet=said.quiet) as progress:
         spec, fit = opened.model.input, opened.fitting(use.fit)

@@ -45,7 +45,7 @@ def is_run(path: str | Path) -> bool:
 class OpenModel:
     """A model with the place where it was found, and how its run fitted images of another size (None: not known).
 
-    config: what it was built from.
+    config: what it was built from; None for a bundle.
     """
 
     model: EmbeddingModel
@@ -57,11 +57,28 @@ class OpenModel:
         """`fit`, or where it is "auto" what the model's run did, if that is known."""
         return self.fit if fit == "auto" and self.fit else fit
 
+    def check_runtime(self, runtime: str) -> None:
+        """Raise ModelError where a bundle, which has a runtime of its own, is to be computed by another."""
+        if self.config is None and runtime not in ("torch", "auto"):
+            raise ModelError(f"{self.path} is computed by the runtime of its file, not {runtime}; leave --runtime out")
+
     def stamped(self, embeddings: EmbeddingSet) -> EmbeddingSet:
         """The same with the fingerprint of the model's weights as a column."""
         from angulus.inversion import fingerprint_of_model
 
+        if self.config is None:
+            raise ModelError(f"{self.path} has no weights that could be stamped; leave --stamp out, or name the model")
         return embeddings.with_columns({"model": [fingerprint_of_model(self.model)] * len(embeddings)})
+
+
+def open_embedder(path: str | Path, *, network: str | None = None) -> OpenModel:
+    """What `open_model` opens, or a bundle, whose file computes the vectors. Raises ModelError or BundleError."""
+    from angulus.cli.inputs.bundled_models import BundledModel, is_bundle
+    from angulus.inference.processors import compute_threads
+
+    if is_bundle(Path(path)):
+        return OpenModel(BundledModel(Path(path), compute_threads()), Path(path))
+    return open_model(path, network=network)
 
 
 def open_model(path: str | Path, *, network: str | None = None) -> OpenModel:

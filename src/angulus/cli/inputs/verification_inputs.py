@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from angulus.cli.inputs.words.named_places import MODELS_ARE, is_photo, what_lies_at
+from angulus.cli.inputs.words.named_places import BUNDLES_ARE, MODELS_ARE, is_photo, what_lies_at
 from angulus.cli.options import Edits, EmbeddingUse, Fit, Said
 from angulus.embeddings import EmbeddingSet, View
 from angulus.errors import EvaluationError
@@ -119,7 +119,7 @@ def compared_by(
 def _without_images(what: Path) -> str:
     """What is missing where one path alone is named, and it is no file of embeddings."""
     kind = what_lies_at(what)
-    if kind in MODELS_ARE or not (what.exists() or is_photo(what)):
+    if kind in (*MODELS_ARE, *BUNDLES_ARE) or not (what.exists() or is_photo(what)):
         near = [] if what.exists() else get_close_matches(str(what), COMMANDS, 1)
         hint = f"; or did you mean the command {near[0]}?" if near else ""
         return f"to evaluate the model {what}, name a folder of images after it{hint}"
@@ -132,14 +132,14 @@ def _without_images(what: Path) -> str:
 
 def _embedded(model: Path, images: Path, pairs: Path | None, edits: Edits, use: EmbeddingUse, said: Said) -> Compared:
     """The images that are compared, through the model."""
-    from angulus.cli.inputs.models_and_images import open_images, open_model
+    from angulus.cli.inputs.models_and_images import open_embedder, open_images
     from angulus.cli.inputs.words.known_people import marked
     from angulus.cli.terminal import image_progress
     from angulus.data import select
     from angulus.extract import embed
 
     named = None if pairs is None else read_pairs(pairs)
-    opened = open_model(model, network=use.network)
+    opened = open_embedder(model, network=use.network)
     fit = opened.fitting(use.fit)
     listed: Pairs | None = None
     facts = {"model": str(opened.path), "images": str(images), "pairs": "all" if pairs is None else str(pairs)}

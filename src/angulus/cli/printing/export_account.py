@@ -21,8 +21,9 @@ def told(done: "Exported") -> Iterator[str]:
     yield from _compared(parity)
     if done.threshold is None:
         yield f"no threshold: {done.missing}"
-    else:
-        yield from _threshold(done.threshold, parity.get("verification"))
+        yield "next: the same again with --images and a folder of more people, so that angulus verify can decide"
+        return
+    yield from _threshold(done.threshold, parity.get("verification"))
     yield f"next: angulus verify a.jpg b.jpg --bundle {done.path}"
 
 

@@ -74,8 +74,8 @@ def evaluate(
     Parameters
     ----------
     what
-        A file of embeddings (.npz, .safetensors, .npy), or a model: the folder of a run or of a model, or foreign
-        weights (.ckpt, .pt).
+        A file of embeddings (.npz, .safetensors, .npy), or a model: the folder of a run or of a model, foreign
+        weights (.ckpt, .pt), or a bundle.
     images
         For a model: a folder with one sub-folder of images for each person, another layout (.rec, .tar, .parquet,
         .packed, .csv), or a verification set of insightface (.bin), which brings its pairs.

@@ -19,6 +19,7 @@ _KINDS = {
     ".bin": "a verification set of insightface",
 }
 MODELS_ARE = ("the folder of a run", "the folder of a model", "a file of weights")
+BUNDLES_ARE = ("a bundle", "an archive")
 
 
 def what_lies_at(path: Path) -> str:
@@ -41,6 +42,8 @@ def is_photo(path: Path) -> bool:
 def _of_folder(path: Path) -> str:
     if (path / "recipe.json").is_file():
         return "the folder of a run"
+    if (path / "bundle.json").is_file():
+        return "a bundle"
     if (path / "model.json").is_file():
         return "the folder of a model"
     entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]

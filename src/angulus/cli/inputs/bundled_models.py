@@ -1,0 +1,43 @@
+"""A bundle where a command takes a model: its vectors are those of the file that is deployed."""
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from angulus.models import Colour, EmbeddingModel, InputSpec
+from angulus.runtime import Bundle, Embedder
+
+
+class BundledModel(EmbeddingModel):
+    """The network of a bundle, on the CPU. It gives vectors of length 1 and no gradients."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        bundle = Bundle(path)
+        given = bundle.artefact.preprocessing
+        colour, size = cast(Colour, given.colour), {"height": given.height, "width": given.width}
+        spec = InputSpec(**size, colour=colour, mean=given.mean, std=given.std)
+        super().__init__(input=spec, embedding_dim=bundle.artefact.dim)
+        self.bundle = bundle
+        self._embedder = Embedder(bundle, threads=threads)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Prepared images [n, channels, height, width] -> vectors [n, d]."""
+        return torch.from_numpy(self._embedder.vectors(self._crops(images.cpu()))).to(images.device)
+
+    def _crops(self, prepared: Tensor) -> np.ndarray:
+        """The whole numbers that were prepared, which their rounding gives back; grey becomes three equal colours."""
+        mean, std = (
+            torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1) for values in (self.input.mean, self.input.std)
+        )
+        pixels = (prepared * std + mean).round().clamp(0, 255).to(torch.uint8)
+        if self.input.colour == "bgr":
+            pixels = pixels.flip(1)
+        return np.ascontiguousarray(pixels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy())
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether a path looks like a bundle: a folder with bundle.json, or a .zip."""
+    return (path / "bundle.json").is_file() or (path.is_file() and path.suffix.lower() == ".zip")
