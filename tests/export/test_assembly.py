@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Every kind of file at every precision becomes a bundle that opens, and gives the vectors of the model."""
-=======
 """Every kind of file at every precision becomes a bundle that opens and gives the model's vectors."""
->>>>>>> export
 
 import numpy as np
 import pytest
@@ -25,12 +21,7 @@ def exported(out, kind="onnx", precision="float32", *, make=network, colour="rgb
     model, config = make(colour)
     others = people(12, 4, spec=model.input, first=500, name="other") if precision == "int8" else None
     settings = ExportOptions(to=kind, precision=precision, **options)
-<<<<<<< HEAD
-    given = people(spec=model.input) if images is None else images
-    return export_model(*(model, out, settings), images=given or None, quantize_on=others, detector=None, config=config)
-=======
     return export_model(*(model, out, settings), images=images, quantize_on=others, detector=None, config=config)
->>>>>>> export
 
 
 def vectors_of(model, pixels, mirror=False):
