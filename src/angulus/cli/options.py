@@ -249,6 +249,35 @@ class BundleUse:
         return Recognizer(bundle, detector=other, choose=self.choose, runtime=self.runtime, threads=self.threads)
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class GalleryUse:
+    """How a gallery is opened.
+
+    Parameters
+    ----------
+    key_file
+        A file with the key of an encrypted gallery, 32 bytes or 64 hexadecimal digits; or set ANGULUS_GALLERY_KEY.
+    transform_key_file
+        A file with the key of the transform that its vectors go through.
+    search
+        How templates are searched: exact, or an index of faiss over them such as faiss:HNSW32.
+    """
+
+    key_file: Path | None = None
+    transform_key_file: Path | None = None
+    search: str = "exact"
+
+    def key(self) -> bytes | None:
+        """The key, from the file or from the environment. Raises GalleryError."""
+        from angulus.gallery.ciphers import key_bytes, read_key
+
+        if self.key_file is not None:
+            return read_key(self.key_file)
+        said = os.environ.get("ANGULUS_GALLERY_KEY")
+        return key_bytes(said) if said else None
+
+
 class Usual:
     """What holds where nothing is said."""
 
@@ -264,6 +293,7 @@ class Usual:
     figures = Figures()
     said = Said()
     bundle_use = BundleUse()
+    gallery_use = GalleryUse()
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

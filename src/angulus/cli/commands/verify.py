@@ -142,7 +142,7 @@ def _many(
     *,
     undecided: bool,
 ) -> int:
-    from angulus.cli.inputs.verified_pairs import read_named_pairs, save_answers, verified
+    from angulus.cli.inputs.deciding.verified_pairs import read_named_pairs, save_answers, verified
     from angulus.cli.printing.verdict_account import rates
 
     listed = read_named_pairs(pairs)

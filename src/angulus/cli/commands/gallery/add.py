@@ -44,8 +44,8 @@ def add(
     refuse_alike
         Enrol nobody who looks like somebody else, or whose photo is somebody else's.
     """
-    from angulus.cli.inputs.galleries import opened, people_to_enrol
-    from angulus.cli.inputs.gallery_photos import enrolled
+    from angulus.cli.inputs.deciding.galleries import opened, people_to_enrol
+    from angulus.cli.inputs.deciding.gallery_photos import enrolled
     from angulus.cli.printing.gallery_account import enrolment_lines
 
     if (people is None) == (name is None or not photos):

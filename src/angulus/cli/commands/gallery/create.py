@@ -29,7 +29,7 @@ def create(
     storage
         What is searched: 16 bits a number, or 8 in half of the memory; the best are scored exactly in both.
     """
-    from angulus.cli.inputs.galleries import created
+    from angulus.cli.inputs.deciding.galleries import created
 
     with created(gallery, bundle, use, fpir=fpir, storage=storage) as made:
         print(f"{gallery}: an empty gallery for vectors of {made.dim} dimensions; a search aims at FPIR {fpir:g}")

@@ -18,7 +18,7 @@ def export(gallery: str, out: Path, /, *, keys: GalleryUse = Usual.gallery_use) 
         The file to write, .jsonl: a line with what the gallery is, then one for each person.
     """
     check_output(out)
-    from angulus.cli.inputs.galleries import opened
+    from angulus.cli.inputs.deciding.galleries import opened
     from angulus.gallery.exchange import export_people
 
     with opened(gallery, None, keys) as found:

@@ -22,7 +22,7 @@ def info(
     bundle
         The bundle that it was made with: to show the threshold, and how it moves as the gallery grows.
     """
-    from angulus.cli.inputs.galleries import opened, search_point_of
+    from angulus.cli.inputs.deciding.galleries import opened, search_point_of
     from angulus.cli.printing.gallery_account import growth_lines, info_lines, point_line
     from angulus.runtime import Bundle
 

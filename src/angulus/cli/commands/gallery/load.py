@@ -15,7 +15,7 @@ def load(gallery: str, file: Path, /, *, keys: GalleryUse = Usual.gallery_use) -
     file
         The file.
     """
-    from angulus.cli.inputs.galleries import opened
+    from angulus.cli.inputs.deciding.galleries import opened
     from angulus.gallery.exchange import import_people
 
     with opened(gallery, None, keys) as found:

@@ -23,7 +23,7 @@ def reissue(
     keys.transform_key_file
         The key of the transform that the gallery has now, if any.
     """
-    from angulus.cli.inputs.galleries import opened, rotation_of
+    from angulus.cli.inputs.deciding.galleries import opened, rotation_of
 
     with opened(gallery, None, keys) as found:
         found.reissue(None if new_transform_key_file is None else rotation_of(new_transform_key_file, found.dim))

@@ -17,7 +17,7 @@ def remove(gallery: str, name: str, /, *, photo: str | None = None, keys: Galler
     photo
         The id of one photo, as angulus gallery show prints it; the template is made anew from the others.
     """
-    from angulus.cli.inputs.galleries import opened
+    from angulus.cli.inputs.deciding.galleries import opened
 
     with opened(gallery, None, keys) as found:
         if photo is None:

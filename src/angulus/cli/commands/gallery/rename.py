@@ -15,7 +15,7 @@ def rename(gallery: str, name: str, other: str, /, *, keys: GalleryUse = Usual.g
     other
         The new name.
     """
-    from angulus.cli.inputs.galleries import opened
+    from angulus.cli.inputs.deciding.galleries import opened
 
     with opened(gallery, None, keys) as found:
         print(f"{name} is {found.rename(name, other).name} now")

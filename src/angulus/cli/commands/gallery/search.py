@@ -24,8 +24,8 @@ def search(
 ) -> int:
     """Say who of the gallery is on a photo, or that it is nobody of them.
 
-    For one photo the exit status is 0 for a person of the gallery, 1 for unknown, 3 where it cannot be told; for several
-    it is 0.
+    For one photo the exit status is 0 for a person of the gallery, 1 for unknown, 3 where it cannot be told; for
+    several it is 0.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def search(
     count
         How many people above the threshold are named at most.
     """
-    from angulus.cli.inputs.galleries import opened, search_point_of
-    from angulus.cli.inputs.gallery_photos import looked_at
+    from angulus.cli.inputs.deciding.galleries import opened, search_point_of
+    from angulus.cli.inputs.deciding.gallery_photos import looked_at
     from angulus.cli.printing.gallery_account import point_line, search_lines
     from angulus.runtime.identification import identify
 

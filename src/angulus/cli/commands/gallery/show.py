@@ -20,7 +20,7 @@ def show(
     name
         Of a person; left out, everybody is listed.
     """
-    from angulus.cli.inputs.galleries import opened
+    from angulus.cli.inputs.deciding.galleries import opened
     from angulus.cli.printing.gallery_account import person_facts, person_lines
 
     with opened(gallery, None, keys) as found:
