@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from angulus.errors import BundleError
-from angulus.gallery.enrolment import Found, GalleryInfo
+from angulus.gallery.enrolment import Found as FoundPerson
+from angulus.gallery.enrolment import GalleryInfo
 from angulus.gallery.people import Person
 from angulus.plain_numbers import one_in
 from angulus.runtime import Bundle, SeenPhoto
+
+SHOWN = 5
 
 if TYPE_CHECKING:
     from angulus.cli.inputs.deciding.gallery_photos import Enrolled
@@ -22,22 +25,24 @@ def enrolment_lines(one: "Enrolled") -> list[str]:
         lines.append(f"{one.name} was not enrolled: {one.problem}")
     else:
         done, count = one.enrolment, len(one.enrolment.person.photos)
+        came = len(done.photo_ids)
         new = "new" if done.is_new else "more photos"
-        lines.append(
-            f"{one.name}: {len(done.photo_ids)} photo{_s(len(done.photo_ids))} enrolled ({new}, {count} in all)"
-        )
+        lines.append(f"{one.name}: {came} photo{_s(came)} enrolled ({new}, {count} in all)")
         if count > 1:
-            lines.append(
-                f"  the photo least like the others scores {done.least_alike[1]:.2f} with all of them together"
-            )
-        lines += [f"  note: {each.sentence()}" for each in done.duplicates]
-        lines += [f"  note: this is {each.sentence()}" for each in done.look_alikes]
-    for photo in one.photos:
-        if photo.face is None:
-            lines.append(f"  left out: {photo.name}: {photo.problem}")
-        else:
-            lines += [f"  note: {photo.name}: {remark}" for remark in photo.face.remarks]
-    return lines
+            lines.append(f"  the photo that is least like the others scores {done.least_alike[1]:.2f} with their mean")
+        lines += _few([each.sentence() for each in done.duplicates])
+        lines += _few([f"this is {each.sentence()}" for each in done.look_alikes])
+    lines += [f"  left out: {photo.name}: {photo.problem}" for photo in one.photos if photo.face is None]
+    faces = [(photo.name, photo.face) for photo in one.photos if photo.face is not None]
+    return [*lines, *_few([f"{name}: {remark}" for name, face in faces for remark in face.remarks])]
+
+
+def _few(notes: Sequence[str]) -> list[str]:
+    """The first notes, and how many more there are."""
+    more = (
+        [f"  and {len(notes) - SHOWN:,} notes more like the last (--json FILE has all)"] if len(notes) > SHOWN else []
+    )
+    return [*(f"  note: {note}" for note in notes[:SHOWN]), *more]
 
 
 def point_line(point: "SearchPoint") -> str:
@@ -57,7 +62,7 @@ def point_line(point: "SearchPoint") -> str:
     return f"gallery of {size}: threshold {point.threshold:.3f}; {shown} is taken for somebody (95 %: {ends})"
 
 
-def search_lines(seen: SeenPhoto, answer: "Identification | None", hits: Sequence[Found]) -> list[str]:
+def search_lines(seen: SeenPhoto, answer: "Identification | None", hits: Sequence[FoundPerson]) -> list[str]:
     """Who is on a photo."""
     if answer is None:
         return [f"{seen.name}: CANNOT TELL: {seen.problem or 'no face was found'}"]

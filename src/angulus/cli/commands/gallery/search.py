@@ -46,6 +46,7 @@ def search(
     from angulus.cli.inputs.deciding.galleries import opened, search_point_of
     from angulus.cli.inputs.deciding.gallery_photos import looked_at
     from angulus.cli.printing.gallery_account import point_line, search_lines
+    from angulus.gallery.enrolment import Found
     from angulus.runtime.identification import identify
 
     if not photos:
@@ -56,8 +57,9 @@ def search(
         point = search_point_of(found, recognizer.bundle, fpir=fpir, threshold=threshold)
         print(point_line(point))
         for seen in looked_at(recognizer, photos, crops=use.crops):
-            hits = [] if seen.face is None else found.search(seen.face.vector[None], count)[0]
-            answer = None if seen.face is None else identify(hits, point)
+            face = seen.face
+            hits: list[Found] = [] if face is None else found.search(face.vector[None], count)[0]
+            answer = None if face is None else identify(hits, point)
             print("\n".join(search_lines(seen, answer, hits)))
             answers.append((seen, answer))
     named = [{"photo": seen.name, **({} if answer is None else answer.to_dict())} for seen, answer in answers]
