@@ -26,6 +26,7 @@ ROOMS = {
     "inspection": "what is in a set, and what leaked into another",
     "purification": "wrong labels",
     "inversion": "what a model gives away",
+    "export": "a file for deployment, and the proof that it is the same model",
 }
 
 

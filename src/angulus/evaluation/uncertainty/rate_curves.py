@@ -1,9 +1,10 @@
 """FAR and FRR of all pairs of a set at some hundred thresholds, each with its interval.
 
-Rates are exact. Intervals are those of `rate_intervals` without the replicates, which would take minutes for so many
-thresholds: Student's t on the scale log(p / (1 - p)) with the variance that `replicates` gives to rates. Below the kept
-tail the variance of FAR is that of a sample of the people, times the ratio of their numbers: what single people add
-falls as the number of people, what couples add falls faster, so that this is on the safe side.
+Rates are exact. Intervals of FRR are those of `rate_intervals`, the replicates being the same at all thresholds. Those
+of FAR do without replicates, which would take minutes for so many: Student's t on the scale log(p / (1 - p)) with the
+variance that `replicates` gives to rates. Below the kept tail the variance of FAR is that of a sample of the people,
+times the ratio of their numbers: what single people add falls as the number of people, what couples add falls faster,
+so that this is on the safe side.
 """
 
 from dataclasses import dataclass
@@ -13,10 +14,10 @@ from numpy.typing import NDArray
 
 from angulus.evaluation.rates.all_pairs import AllPairs
 from angulus.evaluation.rates.logits import inverse_logit, logit
-from angulus.evaluation.scores.subjects import SubjectScores
-from angulus.evaluation.uncertainty.bootstrap import bounded, of_units
+from angulus.evaluation.scores.subjects import SubjectScores, batches
+from angulus.evaluation.uncertainty.bootstrap import Bootstrap, bounded, finish, of_units
 from angulus.evaluation.uncertainty.intervals import Interval, student_quantile
-from angulus.evaluation.uncertainty.replicates import Spread, count_above, far_spread, share_spread
+from angulus.evaluation.uncertainty.replicates import Spread, count_above, far_spread, quotient, share_spread
 
 MOST_THRESHOLDS = 390
 MOST_SAMPLED = 500
@@ -39,20 +40,20 @@ def rate_curves(
     counted: AllPairs,
     scores: SubjectScores,
     *,
-    level: float = 0.95,
-    seed: int = 0,
+    bootstrap: Bootstrap | None = None,
 ) -> RateCurves:
     """Rates at the thresholds of the ROC, dense where one of them is small; at most 400 thresholds.
 
     vectors: unit [n, d]; labels [n]; counted, scores: all pairs of these, the latter with a tail.
     """
+    options = bootstrap or Bootstrap()
     roc = counted.roc_curve(most_points=MOST_THRESHOLDS)
     order = np.argsort(roc.threshold)
     thresholds, fars = roc.threshold[order], roc.far[order]
-    sample = _sampled(vectors, labels, scores.subjects, seed)
-    far = [_far(scores, sample, float(t), float(rate), level) for t, rate in zip(thresholds, fars, strict=True)]
-    frr = [_frr(scores, float(threshold), level) for threshold in thresholds]
-    return RateCurves(thresholds=thresholds, far=_columns(far), frr=_columns(frr), level=level)
+    sample = _sampled(vectors, labels, scores.subjects, options.seed)
+    far = [_far(scores, sample, float(t), float(rate), options.level) for t, rate in zip(thresholds, fars, strict=True)]
+    frr = _frr(scores, thresholds, options)
+    return RateCurves(thresholds=thresholds, far=_columns(far), frr=_columns(frr), level=options.level)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,11 +86,24 @@ def _far(scores: SubjectScores, sample: _Sample, threshold: float, rate: float, 
     return _interval(spread, level, "couples of people")
 
 
-def _frr(scores: SubjectScores, threshold: float, level: float) -> Interval:
-    accepted = count_above(scores.genuine, threshold)
-    trials = np.bincount(scores.genuine_subject, minlength=scores.subjects).astype(np.float64)
-    misses = np.bincount(scores.genuine_subject[accepted:], minlength=scores.subjects).astype(np.float64)
-    return _interval(share_spread(misses, trials), level, "people")
+def _frr(scores: SubjectScores, thresholds: NDArray[np.float64], options: Bootstrap) -> list[Interval]:
+    size = scores.subjects
+    trials = np.bincount(scores.genuine_subject, minlength=size).astype(np.float64)
+    accepted = [count_above(scores.genuine, float(threshold)) for threshold in thresholds]
+    misses = np.stack([np.bincount(scores.genuine_subject[k:], minlength=size) for k in accepted], 1).astype(np.float64)
+    weights = options.weights(size)
+    replicates = np.empty((len(weights), len(thresholds)))
+    for part, factors in batches(weights):
+        replicates[part] = quotient(factors @ misses, (factors @ trials)[:, None])
+    found = []
+    for place in range(len(thresholds)):
+        spread = share_spread(misses[:, place], trials)
+        if not 0 < spread.rate < 1 or spread.variance == 0:
+            found.append(of_units(spread, options.level, "people"))
+            continue
+        interval = finish(spread, replicates[:, place], weights, options, spread.ratio)
+        found.append(bounded(interval, spread.units))
+    return found
 
 
 def _interval(spread: Spread, level: float, what: str) -> Interval:
