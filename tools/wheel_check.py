@@ -2,8 +2,9 @@
 
     python tools/wheel_check.py [FOLDER]        a few minutes, most of them pip's; FOLDER is kept, else all is temporary
 
-Photos are drawn, with their landmarks, so that `align` needs no detector; then train, embed, evaluate, calibrate, and
-a type checker that looks at the installed package.
+Photos are drawn, with their landmarks, so that `align` needs no detector; then train, embed, evaluate, calibrate,
+export, and a type checker that looks at the installed package. A second environment, with `angulus[runtime]` alone and
+so without torch, decides with the bundle that was exported.
 """
 
 import os
@@ -55,12 +56,20 @@ COMMANDS = {
         "landmarks.csv",
         "--jobs",
         "1",
+        "--height",
+        "32",
     ],
-    "train": ["angulus", "train", "data.path=people", "data.fit=resize", *SMALL, "out=runs/first"],
+    "train": ["angulus", "train", "data.path=people", *SMALL, "out=runs/first"],
     "embed": ["angulus", "embed", "runs/first", "people", "--out", "people.npz"],
     "evaluate": ["angulus", "evaluate", "people.npz", "--report", "report.html"],
     "calibrate": ["angulus", "evaluate", "calibrate", "people.npz", "--far", "0.01", "--out", "threshold.json"],
+    "export": ["angulus", "export", "runs/first", "faces.zip", "--images", "people", "--far", "0.05"],
     "recipe keys": ["angulus", "config", "--schema"],
+}
+WITHOUT_TORCH = {
+    "no torch": ["python", "-c", "import importlib.util as u, sys; sys.exit(u.find_spec('torch') is not None)"],
+    "verify": ["angulus", "verify", "ONE", "OTHER", "--bundle", "faces.zip", "--crops", "--threshold", "-1"],
+    "verify in Python": ["python", "-c", "import angulus; print(angulus.Bundle('faces.zip').artefact.name)"],
 }
 
 
@@ -77,11 +86,12 @@ def check(folder: Path) -> int:
     """Everything in one folder; the number of commands that failed."""
     wheel = built(folder)
     contents(wheel)
-    binaries = installed(folder, wheel)
+    binaries = installed(folder / "environment", f"{wheel}[torch,onnx]", CHECKER)
     empty = folder / "empty"
     empty.mkdir(exist_ok=True)
     failed = [name for name, command in COMMANDS.items() if not works(name, command, empty, binaries)]
     failed += [] if types_are_seen(empty, binaries) else ["types"]
+    failed += decided(folder, wheel, empty)
     print(f"wheel {wheel.name}: " + (f"FAILED: {', '.join(failed)}" if failed else "all of it works outside the clone"))
     return len(failed)
 
@@ -104,15 +114,30 @@ def contents(wheel: Path) -> None:
     print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB, {len(names)} files, {len(recipes)} recipes")
 
 
-def installed(folder: Path, wheel: Path) -> Path:
-    """An environment with the wheel, what it asks for, and a type checker; the folder of its programs."""
-    home = folder / "environment"
+def installed(home: Path, *wanted: str) -> Path:
+    """An environment with the wheel and its extras; the folder of its programs."""
     venv.create(home, with_pip=True, clear=True)
     binaries = home / ("Scripts" if os.name == "nt" else "bin")
+    empty = size_of(home)
     begin = time.perf_counter()
-    subprocess.run([binaries / "python", "-m", "pip", "install", "--quiet", str(wheel), CHECKER], check=True)
-    print(f"installed in {time.perf_counter() - begin:.0f} s")
+    subprocess.run([binaries / "python", "-m", "pip", "install", "--quiet", *wanted], check=True)
+    size = (size_of(home) - empty) / 1e6
+    print(f"{wanted[0].rpartition('.whl')[2]} installed in {time.perf_counter() - begin:.0f} s, {size:.0f} MB")
     return binaries
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+
+
+def decided(folder: Path, wheel: Path, empty: Path) -> list[str]:
+    """Which of the commands that need no torch failed in an environment without it."""
+    binaries = installed(folder / "runtime", f"{wheel}[runtime]")
+    crops = sorted(path.relative_to(empty).as_posix() for path in (empty / "people").glob("*/*.jpg"))[:2]
+    filled = dict(zip(("ONE", "OTHER"), crops, strict=True))
+    commands = {name: [filled.get(word, word) for word in words] for name, words in WITHOUT_TORCH.items()}
+    return [name for name, command in commands.items() if not works(name, command, empty, binaries)]
 
 
 def works(name: str, command: list[str], empty: Path, binaries: Path) -> bool:

@@ -1,7 +1,8 @@
 """Angulus: open-set recognition with margin-softmax losses.
 
 The front door: what a user calls, each imported from its room when it is first asked for, so that `import
-angulus.margins` still needs torch alone. Margins, heads and all the rest are in the rooms (docs/architecture.md).
+angulus.margins` still needs torch alone, and what deploys needs no torch. Margins, heads and all the rest are in the
+rooms (docs/architecture.md).
 """
 
 import importlib
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from angulus.inversion import invert
     from angulus.models import load_model, save_model
     from angulus.purification import audit_labels, purify
+    from angulus.runtime import Bundle, Recognizer
     from angulus.training import Experiment, train
 
 _ROOMS = {
@@ -35,14 +37,17 @@ _ROOMS = {
     "inversion": ("invert",),
     "models": ("load_model", "save_model"),
     "purification": ("audit_labels", "purify"),
+    "runtime": ("Bundle", "Recognizer"),
     "training": ("Experiment", "train"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
+    "Bundle",
     "EmbeddingSet",
     "Experiment",
     "MarginHead",
+    "Recognizer",
     "__version__",
     "align_folder",
     "audit_labels",
@@ -69,7 +74,13 @@ if not TYPE_CHECKING:  # a type checker would take every misspelt name for Any
     def __getattr__(name: str) -> Any:
         if name not in _ROOM_OF:
             raise AttributeError(f"module 'angulus' has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"angulus.{_ROOM_OF[name]}"), name)
+        try:
+            value = getattr(importlib.import_module(f"angulus.{_ROOM_OF[name]}"), name)
+        except ModuleNotFoundError as error:
+            if error.name not in ("torch", "safetensors"):
+                raise
+            sentence = f'angulus.{name} needs torch, which is not installed: pip install "angulus[torch]"'
+            raise ModuleNotFoundError(sentence, name=error.name) from error
         globals()[name] = value
         return value
 

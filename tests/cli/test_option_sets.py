@@ -39,6 +39,22 @@ OPTIONS = {
         "detector edits far file fit images json min-face mirror network no-mirror precision preprocessing quantize-on "
         "quiet score to tolerance turn"
     ),
+    "gallery add": (
+        "alike bundle choose crops detector file json key-file min-face people quiet refuse-alike runtime score search "
+        "threads transform-key-file"
+    ),
+    "gallery create": "bundle fpir key-file search storage transform-key-file",
+    "gallery export": "key-file search transform-key-file",
+    "gallery info": "bundle json key-file search transform-key-file",
+    "gallery load": "key-file search transform-key-file",
+    "gallery reissue": "key-file new-transform-key-file search transform-key-file",
+    "gallery remove": "key-file photo search transform-key-file",
+    "gallery rename": "key-file search transform-key-file",
+    "gallery search": (
+        "bundle choose count crops detector file fpir json key-file min-face runtime score search threads threshold "
+        "transform-key-file"
+    ),
+    "gallery show": "json key-file search transform-key-file",
     "invert": (
         "allow batch-size betas bn bn-first bn-moment bn-unsquared clamp device distance embeddings first "
         "fit flip identities images iterations jitter json keys lr network norm normalise out picture-every "
@@ -47,6 +63,10 @@ OPTIONS = {
     "plan": "allow classes images json memory processes quiet",
     "purify": "allow angle json no-retrain out quiet retrain rounds rule subcenters",
     "study": "allow jobs json out quiet table-only threads",
+    "verify": (
+        "bundle choose crops detector far file json min-face out pairs photos picture quiet runtime score threads "
+        "threshold undecided"
+    ),
     "train": "allow json quiet resume",
 }
 

@@ -4,6 +4,7 @@ import pytest
 
 from angulus.config import load, resolve
 from angulus.errors import ConfigError
+from angulus.margins import Chosen
 
 
 def problems_of(*settings: str) -> list[str]:
@@ -132,8 +133,10 @@ def test_a_folder_in_place_of_a_kind_of_data():
     assert problem == "data.name: for a folder of images write data.path=photos/people"
 
 
-def test_a_margin_without_its_name():
-    assert only_problem("margin.m=0.3").startswith("margin.name: is missing; choose a margin: softmax, normface")
+def test_a_margin_without_its_name_is_the_one_that_would_be_chosen():
+    experiment = load([], ["data=synthetic", "margin.scale=24"])
+    assert (type(experiment.margin).__name__, experiment.margin.scale) == ("ArcFace", 24.0)
+    assert isinstance(experiment.margin.m, Chosen)
 
 
 @pytest.mark.parametrize(

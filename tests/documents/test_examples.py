@@ -6,8 +6,14 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from faces_drawn import face
+from PIL import Image
+from small_bundles import write_bundle
+
+from angulus.faces import ARCFACE, Face
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -31,9 +37,21 @@ def parts_of(page: Path) -> list[tuple[str, str | None]]:
     return parts
 
 
+class OneFace:
+    """A detector that finds a face in the middle of every photo."""
+
+    def detect(self, photo):
+        return (Face(box=np.array([19.0, 19, 131, 131]), landmarks=ARCFACE.array() + 19, score=0.9),)
+
+
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    """With a bundle and two photos, which pages about deciding speak of."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("angulus.runtime.recognition.open_detector", lambda bundle, choice: OneFace())
+    write_bundle(tmp_path / "faces.bundle")
+    for name, person in (("a", 1), ("b", 2)):
+        Image.fromarray(np.pad(face(person, side=112), ((19, 19), (19, 19), (0, 0)))).save(tmp_path / f"{name}.jpg")
     threads = torch.get_num_threads()
     with torch.random.fork_rng():
         yield

@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter,
 from angulus.cli.commands.audit.group import app as audit
 from angulus.cli.commands.data.group import app as data
 from angulus.cli.commands.evaluate.verification import app as evaluate
+from angulus.cli.commands.gallery.group import app as gallery
 from angulus.cli.streams import open_all, say, say_last
 from angulus.devices.processors import set_waiting
 from angulus.errors import AngulusError
@@ -25,6 +26,7 @@ PIPE_CLOSED = 141
 ALIKE = 0.8  # from here on an option is a slip of the pen for another one
 TAKE_SETTINGS = ("train", "config", "plan", "study", "purify")
 FULL = (errno.ENOSPC, errno.EDQUOT)
+WITH_TORCH = ("torch", "safetensors")
 OF_THE_MACHINE = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG, errno.EMFILE)
 
 set_waiting()  # read when torch is first imported, and by every child
@@ -49,6 +51,9 @@ for _command, _help in {
     "angulus train --resume runs/x goes on with a run that was interrupted.",
     "align": "Find the faces on photos and cut them out, aligned.\n\n"
     "angulus align PHOTOS OUT writes the crops into the same folders, a manifest, and a contact sheet to look at.",
+    "verify": "Say whether the faces on two photos are of one person, and how sure that is.\n\n"
+    "angulus verify a.jpg b.jpg --bundle BUNDLE answers with the score, the threshold and its error rates; the exit "
+    "status is 0 for one person, 1 for two, 3 where it cannot be told.",
     "embed": "Turn a set of images into embeddings.",
     "export": "Make a bundle for deployment of a model: its file, its threshold, and the proof that it is the same.\n\n"
     "angulus export runs/x x.bundle --images people writes an ONNX file and calibrates its threshold on the images; "
@@ -75,6 +80,7 @@ for _command, _help in {
 app.command(data)
 app.command(evaluate)
 app.command(audit)
+app.command(gallery)
 app.register_install_completion_command(help="Let the shell complete commands and options: bash, zsh, fish.")
 
 
@@ -95,6 +101,13 @@ def main(tokens: Sequence[str] | None = None) -> int:
         return fail(usage_sentence(error))
     except AngulusError as error:
         return fail(str(error))
+    except ModuleNotFoundError as error:
+        if error.name not in WITH_TORCH:
+            raise
+        return fail(
+            'this command needs torch, which is not installed: pip install "angulus[torch]" (without it there are'
+            " verify, gallery and serve)"
+        )
     except KeyboardInterrupt as interrupt:
         sentence = f"interrupted{''.join(f'; {part}' for part in interrupt.args)}"
         say(f"\n{sentence}")

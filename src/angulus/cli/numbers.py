@@ -30,6 +30,10 @@ def _within(value: float) -> str | None:
     return None if 0 <= value <= 1 else f"must lie in 0 to 1, got {value:g}"
 
 
+def _cosine(value: float) -> str | None:
+    return None if -1 <= value <= 1 else f"must lie in -1 to 1, as every score does, got {value:g}"
+
+
 def _least(least: int) -> Callable[[float], str | None]:
     return lambda value: None if value >= least else f"must be at least {least}, got {value:g}"
 
@@ -44,6 +48,7 @@ def _finite(value: float) -> str | None:
 
 Rate = Parameter(validator=_each(_rate))
 Share = Parameter(validator=_each(_within))
+Score = Parameter(validator=_each(_cosine))
 Count = Parameter(validator=_each(_least(1)))
 CountOrNone = Parameter(validator=_each(_least(0)))
 Positive = Parameter(validator=_each(_above_zero))

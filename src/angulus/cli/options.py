@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from angulus.cli.numbers import Count
+from angulus.cli.numbers import Count, Positive, Share
 
 if TYPE_CHECKING:
     from angulus.data import Source
+    from angulus.runtime import Recognizer
 
 Flag = Parameter(negative=(), show_default=False)
 Several = Parameter(negative=())
@@ -199,6 +200,84 @@ class Said:
     quiet: Annotated[bool, Flag] = False
 
 
+Choose = Literal["prominent", "largest", "central", "surest"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class BundleUse:
+    """How a bundle is run, and how faces are found.
+
+    Parameters
+    ----------
+    runtime
+        What computes: auto takes the first that is installed of those that can open the bundle.
+    threads
+        Threads of one pass through the network.
+    detector
+        Another detector than the one that the bundle brings; scrfd, retinaface and yunet need an ONNX file of yours.
+    file
+        The ONNX file of the detector.
+    min_face
+        The smallest face to look for, in pixels of the photo, with --detector mtcnn.
+    score
+        The least score of a face, 0 to 1, with --detector; left out, the detector's own.
+    choose
+        Which face of several: the prominent one (large and near the middle), the largest, the most central, or the one
+        with the highest score.
+    crops
+        The images are aligned crops: no face is looked for.
+    """
+
+    runtime: Literal["auto", "onnxruntime", "openvino", "torch"] = "auto"
+    threads: Annotated[int, Count] = 1
+    detector: Literal["bundle", "auto", "mtcnn", "yuface", "scrfd", "retinaface", "yunet"] = "bundle"
+    file: Path | None = None
+    min_face: Annotated[float, Positive] = 40.0
+    score: Annotated[float | None, Share] = None
+    choose: Choose = "prominent"
+    crops: Annotated[bool, Flag] = False
+
+    def recognizer(self, bundle: Path) -> "Recognizer":
+        """The bundle, opened. Raises BundleError."""
+        from angulus.faces.detectors.catalogue import DetectorChoice
+        from angulus.runtime import Recognizer
+
+        other = None
+        if self.detector != "bundle":
+            other = DetectorChoice(name=self.detector, file=self.file, min_face=self.min_face, score=self.score)
+        return Recognizer(bundle, detector=other, choose=self.choose, runtime=self.runtime, threads=self.threads)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class GalleryUse:
+    """How a gallery is opened.
+
+    Parameters
+    ----------
+    key_file
+        A file with the key of an encrypted gallery, 32 bytes or 64 hexadecimal digits; or set ANGULUS_GALLERY_KEY.
+    transform_key_file
+        A file with the key of the transform that its vectors go through.
+    search
+        How templates are searched: exact, or an index of faiss over them such as faiss:HNSW32.
+    """
+
+    key_file: Path | None = None
+    transform_key_file: Path | None = None
+    search: str = "exact"
+
+    def key(self) -> bytes | None:
+        """The key, from the file or from the environment. Raises GalleryError."""
+        from angulus.gallery.ciphers import key_bytes, read_key
+
+        if self.key_file is not None:
+            return read_key(self.key_file)
+        said = os.environ.get("ANGULUS_GALLERY_KEY")
+        return key_bytes(said) if said else None
+
+
 class Usual:
     """What holds where nothing is said."""
 
@@ -213,6 +292,8 @@ class Usual:
     table = Table()
     figures = Figures()
     said = Said()
+    bundle_use = BundleUse()
+    gallery_use = GalleryUse()
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

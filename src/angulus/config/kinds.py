@@ -51,7 +51,7 @@ class Family:
         return bool(self.needs) and all(has_member(kind, name) for name in self.needs)
 
 
-MARGIN = Family(noun="margin", names=MARGINS, hints=frozenset({Margin}), base=Margin)
+MARGIN = Family(noun="margin", names=MARGINS, hints=frozenset({Margin}), default="arcface", base=Margin)
 SCHEDULE = Family(noun="schedule", names=SCHEDULES, hints=frozenset({Schedule}), base=Schedule)
 MODEL = Family(noun="model", names=MODELS, hints=frozenset({ModelConfig}), needs=("build", "input", "embedding_dim"))
 STRATEGY = Family(noun="strategy", names=STRATEGIES, hints=frozenset({Strategy}), default="dense", needs=("sweep",))

@@ -48,8 +48,8 @@ class ExportOptions:
 
     to: onnx, openvino, coreml or torch.  precision: float32, float16 or int8.  preprocessing: inside the file, or
     beside it in bundle.json.  mirror: a vector is of both mirror views.  far: that the threshold is calibrated for;
-    None takes the smallest of 1e-4, 1e-3 and 1e-2 that the images resolve.  tolerance: largest 1 - cosine
-    between a vector and the original's; None takes 1e-5 for float32, 1e-3 for float16, 0.05 for int8.
+    None takes the smallest of 1e-4, 1e-3 and 1e-2 that the images resolve.  tolerance: largest 1 - cosine between a
+    vector and the original's; None takes 1e-5 for float32, 1e-3 for float16, 0.05 for int8.
     """
 
     to: Kind = "onnx"

@@ -10,12 +10,13 @@ from angulus.evaluation.rates.all_pairs import AllPairs, all_pairs
 from angulus.evaluation.scores.subjects import SubjectScores
 from angulus.evaluation.uncertainty.bootstrap import complement
 from angulus.evaluation.uncertainty.calibration import CalibratedThreshold, calibrate_threshold, chosen_people
+from angulus.evaluation.uncertainty.gallery_sizes import stranger_searches, tail_thresholds
 from angulus.evaluation.uncertainty.intervals import Interval
 from angulus.evaluation.uncertainty.rate_curves import rate_curves
 from angulus.evaluation.uncertainty.replicates import largest_count, needed_tail
 from angulus.evaluation.uncertainty.score_meaning import drawn_scores, meaning_of_scores
 from angulus.evaluation.uncertainty.verification_intervals import FEWEST_PEOPLE
-from angulus.runtime.curves import Curves, Histogram, RateCurve, SearchCurves
+from angulus.runtime.curves import Curves, Histogram, RateCurve, SearchCurves, Searches
 from angulus.runtime.thresholds import Meaning, Rate, Threshold
 
 FARS = (1e-4, 1e-3, 1e-2)
@@ -24,6 +25,9 @@ FEWEST = 10
 USUAL_TAIL = 250_000
 MOST_TAIL = 20_000_000
 BINS = 100
+PHOTOS, PROBES = (1, 2, 3, 5, 10), 3
+FEWEST_STRANGERS = 20
+MOST_SCORES = 2**21
 Vectors = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
@@ -94,9 +98,49 @@ def smallest_resolved(labels: Labels) -> float:
     )
 
 
-def search_curves(vectors: Vectors, labels: Labels, level: float) -> SearchCurves | None:
-    """FPIR of strangers in galleries of growing size; None until it is measured."""
-    return None
+def searches(vectors: Vectors, labels: Labels, level: float) -> Searches | None:
+    """FPIR of strangers in galleries of growing size, for each number of photos a person that enough people have.
+
+    Probes are at most PROBES photos of a person, templates the mean of so many of a person's photos, drawn anew. None
+    where there are fewer than FEWEST_STRANGERS people.
+    """
+    order = np.random.default_rng(0).permutation(len(labels))
+    rows = [order[labels[order] == person] for person in np.unique(labels)]
+    if len(rows) < FEWEST_STRANGERS:
+        return None
+    probes = np.concatenate([one[:PROBES] for one in rows])
+    numbers = [count for count in PHOTOS if sum(len(one) >= count for one in rows) >= FEWEST_STRANGERS]
+    made = {count: _templates(vectors, labels, [one[:count] for one in rows if len(one) >= count]) for count in numbers}
+    # at the same thresholds: those of the strangers' scores with the fewest and with the most photos
+    both = np.concatenate([_strangers(vectors, labels, *made[count]) for count in {numbers[0], numbers[-1]}])
+    thresholds = tail_thresholds(both)
+    curves = []
+    for count, (templates, people) in made.items():
+        found = stranger_searches(
+            vectors[probes], labels[probes], templates, people, thresholds=thresholds, level=level
+        )
+        rates = tuple(RateCurve(values=values) for values in found.fpir)
+        curves.append(
+            SearchCurves(
+                **{"photos": count, "people": found.people, "probes": found.probes, "sizes": found.sizes},
+                **{"thresholds": found.thresholds, "fpir": rates},
+            )
+        )
+    return Searches(curves=tuple(curves))
+
+
+def _templates(vectors: Vectors, labels: Labels, rows: list[NDArray[np.int64]]) -> tuple[Vectors, Labels]:
+    """One template [n, d] of each person's rows, as a gallery pools them, and whose it is [n]."""
+    means = np.stack([vectors[one].astype(np.float64).mean(0) for one in rows])
+    lengths = np.linalg.norm(means, axis=1, keepdims=True)
+    return (means / np.maximum(lengths, 1e-12)).astype(np.float32), np.array([labels[one[0]] for one in rows])
+
+
+def _strangers(vectors: Vectors, labels: Labels, templates: Vectors, people: Labels) -> NDArray[np.float32]:
+    """Scores of some images with the templates of others."""
+    some = np.random.default_rng(1).permutation(len(vectors))[: max(1, MOST_SCORES // len(templates))]
+    scores = vectors[some] @ templates.T
+    return scores[labels[some][:, None] != people[None, :]]
 
 
 def _threshold(artefact: str, found: CalibratedThreshold, vectors: Vectors, labels: Labels) -> Threshold:
@@ -126,7 +170,7 @@ def _curves(artefact: str, vectors: Vectors, labels: Labels, counted: AllPairs, 
         **{"genuine": len(scores.genuine), "strangers": scores.impostors, "thresholds": rates.thresholds},
         **{"far": RateCurve(values=rates.far), "frr": RateCurve(values=rates.frr)},
         histogram=Histogram(edges=drawn.edges, genuine=drawn.genuine, strangers=drawn.impostor),
-        search=search_curves(vectors, labels, rates.level),
+        searches=searches(vectors, labels, rates.level),
     )
 
 

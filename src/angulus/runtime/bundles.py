@@ -170,7 +170,7 @@ class Bundle:
             if values is not None and values.artefact != self.artefact.name:
                 raise BundleError(
                     f"{self.path}: {name} was measured with another artefact ({values.artefact[:12]}, this is"
-                    f" {self.artefact.name[:12]}), whose scores differ; export and calibrate this one with angulus export"
+                    f" {self.artefact.name[:12]}), whose scores differ; export this one with its own --images"
                 )
 
     @property

@@ -1,7 +1,8 @@
 """What about a photo of a face makes a decision less sure: remarks for people, never a decision by themselves.
 
-No figure of quality in the sense of ISO/IEC 29794-5 is claimed. The limits are those that 1 in 100 of LFW's photos
-crosses (`python benchmarks/quality_limits.py`), but that of the size, where a crop is enlarged twofold.
+No figure of quality in the sense of ISO/IEC 29794-5 is claimed. Sharpness and turn are remarked where 1 in 100 of LFW's
+photos lies (`python benchmarks/quality_limits.py`), brightness beyond what LFW has, the size where a crop is enlarged
+twofold.
 """
 
 from dataclasses import dataclass
@@ -10,13 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.faces.detectors.detection import Face
-from angulus.faces.templates import Template
-from angulus.runtime.preparation import Crops
 
 ENLARGED = 2.0
-BLURRED = 6.0
-TURNED = 0.3
-DARK, BRIGHT = 40.0, 215.0
+BLURRED = 12.0
+TURNED = 0.45
+DARK, BRIGHT = 50.0, 200.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +39,7 @@ def remarks_on(face: Face, crop: NDArray[np.uint8], scale: float, limits: Limits
     if scale > most.enlarged:
         found.append(f"the face is small ({face.side:.0f} pixels): it was enlarged {scale:.1f} times")
     if (sharp := sharpness(crop)) < most.blurred:
-        found.append(f"the face is blurred (sharpness {sharp:.1f}, usual are {most.blurred:g} and more)")
+        found.append(f"the face is blurred (sharpness {sharp:.1f}, usual is {most.blurred:g} and more)")
     if abs(side := turn(face.landmarks)) > most.turned:
         found.append(f"the face is turned away, to the {'right' if side > 0 else 'left'} of the picture")
     if not most.dark <= (grey := float(crop.mean())) <= most.bright:
@@ -75,8 +74,3 @@ def turn(landmarks: NDArray[np.float64]) -> float:
 def is_usable(crop: NDArray[np.uint8]) -> bool:
     """Whether there is anything on the crop at all: more than one grey value."""
     return bool(crop.min() != crop.max())
-
-
-def template_fits(crops: Crops, template: Template) -> bool:
-    """Whether crops have the size of a template."""
-    return crops.shape[1:3] == (template.height, template.width)

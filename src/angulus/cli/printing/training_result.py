@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from angulus.evaluation.rates.plain_numbers import USELESS
 from angulus.evaluation.report.recommendation import recommended
 from angulus.evaluation.report.result_files import result_of
 from angulus.json_files import read_json
+from angulus.plain_numbers import USELESS
 
 NAMES = 11
 FEW_FALSE_ACCEPTS = 10

@@ -21,7 +21,6 @@ from angulus.evaluation.rates.folds import (
     folded_cosines,
     protocol_view,
 )
-from angulus.evaluation.rates.plain_numbers import plain
 from angulus.evaluation.rates.roc import (
     ACCEPT_RULE,
     EqualErrorRate,
@@ -48,6 +47,7 @@ from angulus.evaluation.uncertainty.verification_intervals import (
     confidence_of_pairs,
     wanted_fars,
 )
+from angulus.plain_numbers import plain
 
 Labels = Sequence[int] | Sequence[str] | NDArray[Any] | Tensor
 DEFAULT_FARS = (1e-1, 1e-2, 1e-3, 1e-4)

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from angulus.errors import EvaluationError
 from angulus.evaluation.protocols.verification import VerificationResult
 from angulus.evaluation.rates.identification import Identification, RankPoint
-from angulus.evaluation.rates.plain_numbers import one_in, percent, plain, span
 from angulus.evaluation.rates.roc import OperatingPoint
 from angulus.evaluation.report.deployment import deployment_note, deployment_rows, few_people, strictest_point
 from angulus.evaluation.report.glossary import fitting
@@ -27,6 +26,7 @@ from angulus.evaluation.uncertainty.breakdown import Breakdown
 from angulus.evaluation.uncertainty.calibration import CalibratedThreshold
 from angulus.evaluation.uncertainty.comparison import Comparison
 from angulus.evaluation.uncertainty.search_intervals import SearchConfidence
+from angulus.plain_numbers import one_in, percent, plain, span
 from angulus.whole_files import reason_of, write_beside
 
 logger = logging.getLogger(__name__)

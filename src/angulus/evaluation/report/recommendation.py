@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from angulus.evaluation.protocols.verification import VerificationResult
-from angulus.evaluation.rates.plain_numbers import one_in, out_of, plain
 from angulus.evaluation.rates.roc import OperatingPoint
 from angulus.evaluation.uncertainty.calibration import CalibratedThreshold
 from angulus.evaluation.uncertainty.intervals import Interval
+from angulus.plain_numbers import one_in, out_of, plain
 
 USUAL_FARS = (1e-4, 1e-3, 1e-2)
 FEW_FALSE_ACCEPTS = 10

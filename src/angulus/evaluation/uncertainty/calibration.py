@@ -20,12 +20,12 @@ from numpy.typing import ArrayLike, NDArray
 from angulus.errors import EvaluationError
 from angulus.evaluation.rates.likelihood import read_fields
 from angulus.evaluation.rates.logits import inverse_logit, logit
-from angulus.evaluation.rates.plain_numbers import plain, span, text
 from angulus.evaluation.scores.subjects import SubjectScores
 from angulus.evaluation.uncertainty.bootstrap import FEW, Bootstrap
 from angulus.evaluation.uncertainty.intervals import Interval, student_quantile
 from angulus.evaluation.uncertainty.rate_intervals import far_interval, tar_interval, threshold_study
 from angulus.evaluation.uncertainty.replicates import largest_count
+from angulus.plain_numbers import plain, span, text
 from angulus.text_files import read_text
 
 

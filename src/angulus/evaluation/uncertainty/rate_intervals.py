@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from angulus.errors import EvaluationError
-from angulus.evaluation.rates.plain_numbers import plain
 from angulus.evaluation.rates.roc import descending
 from angulus.evaluation.scores.subjects import SubjectScores, Weights
 from angulus.evaluation.uncertainty.bootstrap import FEW, Bootstrap, bounded, complement, finish, of_units
@@ -34,6 +33,7 @@ from angulus.evaluation.uncertainty.replicates import (
     tar_spread,
     threshold_replicates,
 )
+from angulus.plain_numbers import plain
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from angulus.errors import EvaluationError
 from angulus.evaluation.rates.all_pairs import MOST_TAIL as MOST_KEPT
 from angulus.evaluation.rates.all_pairs import AllPairs
-from angulus.evaluation.rates.plain_numbers import plain, text
 from angulus.evaluation.rates.roc import descending
 from angulus.evaluation.scores.pairs import Pairs
 from angulus.evaluation.scores.subjects import SubjectScores
@@ -24,6 +23,7 @@ from angulus.evaluation.uncertainty.bootstrap import Bootstrap
 from angulus.evaluation.uncertainty.intervals import Interval
 from angulus.evaluation.uncertainty.rate_intervals import TarInterval, tar_at_far_intervals
 from angulus.evaluation.uncertainty.replicates import needed_tail
+from angulus.plain_numbers import plain, text
 
 # Impostor scores that 1,000 replicates go through in a second or two, and people of whom as many weights are kept.
 MOST_TAIL = 250_000

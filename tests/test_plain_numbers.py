@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from angulus.evaluation.rates.plain_numbers import one_in, out_of, percent, plain, span
+from angulus.plain_numbers import one_in, out_of, percent, plain, span
 
 
 @dataclass
