@@ -22,9 +22,13 @@ def test_what_is_staged_goes_in_one_step(tmp_path):
 
 
 def test_an_error_leaves_nothing(tmp_path):
-    with pytest.raises(RuntimeError), staged(tmp_path / "b") as folder:
-        (folder / "file").write_text("half")
-        raise RuntimeError
+    def half() -> None:
+        with staged(tmp_path / "b") as folder:
+            (folder / "file").write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        half()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
-from angulus.data.examples import Source
+from angulus.data import Source, open_source
 from angulus.errors import BundleError
 from angulus.export.artefacts import (
     Kind,
@@ -35,6 +36,7 @@ from angulus.runtime.thresholds import FORMAT, Threshold
 
 log = logging.getLogger(__name__)
 
+Images = Source | str | PathLike[str]
 AUTO = DetectorChoice()
 _TESTED = 2
 _UNRUN = "nothing here runs a file of Core ML: neither was it compared with the model nor a threshold calibrated"
@@ -99,8 +101,8 @@ def export_model(
     out: str | Path,
     options: ExportOptions | None = None,
     *,
-    images: Source | None = None,
-    quantize_on: Source | None = None,
+    images: Images | None = None,
+    quantize_on: Images | None = None,
     detector: DetectorChoice | None = AUTO,
     config: ModelConfig | None = None,
     facts: Mapping[str, Any] | None = None,
@@ -108,9 +110,9 @@ def export_model(
 ) -> Exported:
     """Write a bundle for deployment: a folder, or a .zip where `out` ends in .zip.
 
-    images: aligned crops at the model's size, which the artefact is compared on, and, where they are of at least five
-        people, its threshold calibrated on; people that the model was not trained on. Without any, made-up pictures are
-        compared and there is no threshold.
+    images: aligned crops at the model's size, a source or the path of one, which the artefact is compared on, and,
+        where they are of at least five people, its threshold calibrated on; people that the model was not trained on.
+        Without any, made-up pictures are compared and there is no threshold.
     quantize_on: for int8, aligned crops of other people, on whom ranges are measured.
     detector: that the bundle brings for photos; the usual one is the best that is installed, None brings none.
     config: what the model was built from, for torch.  facts: about the model, for people, kept in bundle.json.
@@ -120,9 +122,10 @@ def export_model(
     where something lies at `out` already, and where int8 would be judged on what it was made on; nothing is written.
     """
     settings, place = options or ExportOptions(), Path(out)
-    faces = None if quantize_on is None else QuantizationFaces.drawn(quantize_on)
-    if faces is not None and images is not None:
-        faces.check_people(images)
+    judges, others = (_source(given, model) for given in (images, quantize_on))
+    faces = None if others is None else QuantizationFaces.drawn(others)
+    if faces is not None and judges is not None:
+        faces.check_people(judges)
     with staged(place) as folder:
         network = DeployedNetwork(model, inside=settings.preprocessing == "inside", mirror=settings.mirror)
         log.info("exporting to %s, %s", settings.to, settings.precision)
@@ -135,13 +138,20 @@ def export_model(
         bundle.keep({**made.files, **brought.files})
         bundle.keep_values(VECTOR, {"format": FORMAT, "vectors": _test_vectors(made, network, artefact)})
         bundle.describe()
-        judged, found = _judged(bundle, made, model, settings, images, faces, progress)
+        judged, found = _judged(bundle, made, model, settings, judges, faces, progress)
         bundle.describe()
         whole = bundle.zipped() if place.suffix == ".zip" else folder
         description = _checked(whole, made).description
         moved(whole, place)
     parity, missing = judged.parity, found.missing
     return Exported(path=place, description=description, parity=parity, threshold=found.threshold, missing=missing)
+
+
+def _source(images: Images | None, model: EmbeddingModel) -> Source | None:
+    """Images as a source, opened at the model's size where a path is given."""
+    if not isinstance(images, str | PathLike):
+        return images
+    return open_source(str(images), size=(model.input.height, model.input.width), fit="proportional")
 
 
 def _judged(

@@ -9,7 +9,7 @@ from angulus.errors import EvaluationError
 from angulus.evaluation.rates.all_pairs import AllPairs, all_pairs
 from angulus.evaluation.scores.subjects import SubjectScores
 from angulus.evaluation.uncertainty.bootstrap import complement
-from angulus.evaluation.uncertainty.calibration import CalibratedThreshold, calibrate_threshold, split_people
+from angulus.evaluation.uncertainty.calibration import CalibratedThreshold, calibrate_threshold, chosen_people
 from angulus.evaluation.uncertainty.gallery_sizes import stranger_searches, tail_thresholds
 from angulus.evaluation.uncertainty.intervals import Interval
 from angulus.evaluation.uncertainty.rate_curves import rate_curves
@@ -22,7 +22,8 @@ from angulus.runtime.thresholds import Meaning, Rate, Threshold
 FARS = (1e-4, 1e-3, 1e-2)
 """From which the FAR is taken where the user names none: the smallest that is worth FEWEST false accepts."""
 FEWEST = 10
-MOST_TAIL = 250_000
+USUAL_TAIL = 250_000
+MOST_TAIL = 20_000_000
 BINS = 100
 PHOTOS, PROBES = (1, 2, 3, 5, 10), 3
 FEWEST_STRANGERS = 20
@@ -51,8 +52,8 @@ def calibrated(artefact: str, vectors: Vectors, labels: Labels | None, far: floa
     if people < FEWEST_PEOPLE:
         return Calibration(missing=f"{people} people are too few to calibrate a threshold with; it takes at least five")
     try:
-        counted, scores = scored(vectors, labels, far or max(FARS))
-        target = far or smallest_resolved(scores)
+        target = far or smallest_resolved(labels)
+        counted, scores = scored(vectors, labels, target)
         found = calibrate_threshold(scores, target)
         threshold = _threshold(artefact, found, vectors, labels)
         curves = _curves(artefact, vectors, labels, counted, scores)
@@ -62,9 +63,17 @@ def calibrated(artefact: str, vectors: Vectors, labels: Labels | None, far: floa
 
 
 def scored(vectors: Vectors, labels: Labels, far: float) -> tuple[AllPairs, SubjectScores]:
-    """All pairs, counted, and with the people behind those that FARs up to `far` need in halves of the people too."""
+    """All pairs, counted, and with the people behind those that FARs up to `far` need in halves of the people too.
+
+    Raises EvaluationError where these are too many to keep.
+    """
     pairs = len(labels) * (len(labels) - 1) // 2
-    tail = max(needed_tail(min(4 * far, 1.0), pairs) + 2000, min(pairs, MOST_TAIL))
+    tail = max(needed_tail(min(4 * far, 1.0), pairs) + 2000, min(pairs, USUAL_TAIL))
+    if tail > MOST_TAIL:
+        raise EvaluationError(
+            f"FAR {far:g} of all pairs of {len(labels):,} images would keep {tail:,} scores; ask for a smaller FAR, or"
+            " give fewer images"
+        )
     counted = all_pairs(vectors, labels, fars=(far,), tail=tail)
     kept = counted.kept
     scores = SubjectScores.of_all_pairs(
@@ -75,15 +84,17 @@ def scored(vectors: Vectors, labels: Labels, far: float) -> tuple[AllPairs, Subj
     return counted, scores
 
 
-def smallest_resolved(scores: SubjectScores) -> float:
+def smallest_resolved(labels: Labels) -> float:
     """The smallest of FARS at which the choosing half has at least FEWEST false accepts. Raises EvaluationError."""
-    choosing, _ = split_people(scores)
+    counts = np.unique(labels, return_counts=True)[1].astype(np.int64)
+    images = counts[chosen_people(len(counts))]
+    strangers = int(images.sum() ** 2 - (images**2).sum()) // 2
     for far in FARS:
-        if largest_count(far, choosing.impostors) >= FEWEST:
+        if largest_count(far, strangers) >= FEWEST:
             return far
     raise EvaluationError(
         f"FAR {max(FARS):g} takes at least {round(FEWEST / max(FARS)):,} pairs of strangers among half of the people,"
-        f" got {choosing.impostors:,}; give more people, or a larger FAR"
+        f" got {strangers:,}; give more people, or a larger FAR"
     )
 
 

@@ -13,6 +13,7 @@ from angulus.embeddings.directions import unit_rows
 from angulus.errors import BundleError
 from angulus.inference.networks import torch_network
 from angulus.models import EmbeddingModel
+from angulus.models.folding import folded
 from angulus.runtime.preparation import Crops
 
 Vectors = NDArray[np.float32]
@@ -40,7 +41,8 @@ class BothVectors:
 
 def original(model: EmbeddingModel, *, mirror: bool) -> Compute:
     """The network in torch, float32, as `angulus embed` runs it; mirror: the raw embeddings of both views are added."""
-    network = torch_network(model, torch.device("cpu"))
+    # a copy: the model may be on a GPU, or in training
+    network = torch_network(folded(model).cpu(), torch.device("cpu"))
 
     def compute(crops: Crops) -> Vectors:
         images = torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2)

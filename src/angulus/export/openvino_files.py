@@ -1,7 +1,6 @@
 """A network as OpenVINO's two files: float32, with weights in float16, or int8."""
 
 import tempfile
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from angulus.export.deployed_network import DeployedNetwork
 from angulus.export.quantization import Crops, quantized_openvino
 from angulus.inference.openvino_network import converted
 from angulus.runtime.networks import first_line
+from angulus.unreported_imports import import_unreported
 
 NAMES = ("model.xml", "model.bin")
 
@@ -17,7 +17,7 @@ NAMES = ("model.xml", "model.bin")
 def openvino_files(network: DeployedNetwork, precision: str, faces: Crops | None) -> dict[str, bytes]:
     """model.xml and model.bin for any number of images. faces: to quantise on, for int8. Raises BundleError."""
     try:
-        openvino = import_module("openvino")
+        openvino = import_unreported("openvino")
     except ImportError as error:
         raise BundleError('export to OpenVINO needs openvino: pip install "angulus[openvino]"') from error
     try:

@@ -1,12 +1,7 @@
-"""Weights and arithmetic in 8 bits, their ranges measured on faces: NNCF's post-training quantisation.
-
-Nothing is reported to anybody: NNCF is imported without the package by which it would.
-"""
+"""Weights and arithmetic in 8 bits, their ranges measured on faces: NNCF's post-training quantisation."""
 
 import logging
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from importlib import import_module
 from io import StringIO
 from typing import Any
@@ -17,10 +12,10 @@ from numpy.typing import NDArray
 from angulus.errors import BundleError
 from angulus.export.deployed_network import DeployedNetwork
 from angulus.runtime.networks import first_line
+from angulus.unreported_imports import import_unreported
 
 Crops = NDArray[np.uint8]
 FEWEST_FACES = 32
-_REPORTER = "openvino_telemetry"
 
 
 def quantized_openvino(made: Any, network: DeployedNetwork, faces: Crops) -> Any:
@@ -52,8 +47,7 @@ def check_faces(faces: Crops | None, precision: str) -> None:
 def installed_nncf() -> Any:
     """The package NNCF. Raises BundleError where it is not installed."""
     try:
-        with _unreported():
-            return import_module("nncf")
+        return import_unreported("nncf")
     except ImportError as error:
         raise BundleError('int8 needs NNCF: pip install "angulus[quantize]"') from error
 
@@ -77,18 +71,3 @@ def _inputs(network: DeployedNetwork, faces: Crops) -> list[NDArray[Any]]:
     """One image a batch, as the network takes them."""
     prepared = faces if network.inside else network.prepared(faces)
     return [prepared[place : place + 1] for place in range(len(prepared))]
-
-
-@contextmanager
-def _unreported() -> Generator[None, None, None]:
-    """NNCF finds no package to report by while the block runs."""
-    absent = object()
-    before = sys.modules.get(_REPORTER, absent)
-    sys.modules[_REPORTER] = None  # pyrefly: ignore[unsupported-operation]
-    try:
-        yield
-    finally:
-        if before is absent:
-            del sys.modules[_REPORTER]
-        else:
-            sys.modules[_REPORTER] = before  # pyrefly: ignore[unsupported-operation]

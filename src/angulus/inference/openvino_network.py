@@ -2,7 +2,6 @@
 
 import threading
 import warnings
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from angulus.errors import ModelError
 from angulus.models import EmbeddingModel
 from angulus.models.folding import folded
+from angulus.unreported_imports import import_unreported
 
 
 class OpenVinoNetwork:
@@ -27,7 +27,7 @@ class OpenVinoNetwork:
         }
         network = converted(folded(model).cpu(), torch.zeros(2, *model.input.shape))
         try:
-            self._compiled = import_module("openvino").Core().compile_model(network, "CPU", settings)
+            self._compiled = import_unreported("openvino").Core().compile_model(network, "CPU", settings)
         except Exception as error:  # OpenVINO has its own family of errors
             raise ModelError(f"OpenVINO cannot open the network: {str(error).splitlines()[0]}") from error
         self._own = threading.local()
@@ -42,11 +42,10 @@ class OpenVinoNetwork:
 def converted(network: nn.Module, example: Tensor) -> Any:
     """A module with one input and one output as an OpenVINO model; the first axis may have any length.
 
-    By OpenVINO's frontend itself: openvino.convert_model would report what it does to its makers.
     Raises ModelError where the network cannot be converted.
     """
-    openvino, frontends = import_module("openvino"), import_module("openvino.frontend")
-    decoders = import_module("openvino.frontend.pytorch.ts_decoder")
+    openvino, frontends = import_unreported("openvino"), import_unreported("openvino.frontend")
+    decoders = import_unreported("openvino.frontend.pytorch.ts_decoder")
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.errors import BundleError
+from angulus.unreported_imports import import_unreported
 
 RuntimeChoice = Literal["auto", "onnxruntime", "openvino", "torch"]
 RUNTIMES: tuple[str, ...] = get_args(RuntimeChoice)
@@ -84,7 +85,7 @@ class _Onnx:
 
 class _OpenVino:
     def __init__(self, description: bytes, weights: bytes | None, threads: int) -> None:
-        openvino = import_module("openvino")
+        openvino = import_unreported("openvino")
         settings = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
