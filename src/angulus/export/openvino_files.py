@@ -4,12 +4,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from angulus.devices.unreported_imports import import_unreported
 from angulus.errors import BundleError, ModelError
 from angulus.export.deployed_network import DeployedNetwork
 from angulus.export.quantization import Crops, quantized_openvino
 from angulus.inference.openvino_network import converted
 from angulus.runtime.networks import first_line
-from angulus.unreported_imports import import_unreported
 
 NAMES = ("model.xml", "model.bin")
 

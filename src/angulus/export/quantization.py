@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from angulus.devices.unreported_imports import import_unreported
 from angulus.errors import BundleError
 from angulus.export.deployed_network import DeployedNetwork
 from angulus.runtime.networks import first_line
-from angulus.unreported_imports import import_unreported
 
 Crops = NDArray[np.uint8]
 FEWEST_FACES = 32

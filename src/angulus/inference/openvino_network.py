@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from angulus.devices.unreported_imports import import_unreported
 from angulus.errors import ModelError
 from angulus.models import EmbeddingModel
 from angulus.models.folding import folded
-from angulus.unreported_imports import import_unreported
 
 
 class OpenVinoNetwork:

@@ -8,8 +8,8 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from angulus.devices.unreported_imports import import_unreported
 from angulus.errors import BundleError
-from angulus.unreported_imports import import_unreported
 
 RuntimeChoice = Literal["auto", "onnxruntime", "openvino", "torch"]
 RUNTIMES: tuple[str, ...] = get_args(RuntimeChoice)
