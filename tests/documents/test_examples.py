@@ -14,6 +14,7 @@ from PIL import Image
 from small_bundles import write_bundle
 
 from angulus.faces import ARCFACE, Face
+from angulus.models import InputSpec, TinyNet, save_model
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -46,10 +47,17 @@ class OneFace:
 
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
-    """With a bundle and two photos, which pages about deciding speak of."""
+    """With a bundle, two photos, a model and people, which pages about deciding speak of."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("angulus.runtime.recognition.open_detector", lambda bundle, choice: OneFace())
     write_bundle(tmp_path / "faces.bundle")
+    config = TinyNet(channels=(8,), units=(0,), embedding_dim=8, input=InputSpec(height=16, width=16))
+    save_model(tmp_path / "runs" / "x", config.build(), config)
+    for person in range(12):
+        (tmp_path / "others" / f"p{person}").mkdir(parents=True)
+        for number in range(3):
+            picture = Image.fromarray(face(person, number, side=16))
+            picture.save(tmp_path / "others" / f"p{person}" / f"{number}.png")
     for name, person in (("a", 1), ("b", 2)):
         Image.fromarray(np.pad(face(person, side=112), ((19, 19), (19, 19), (0, 0)))).save(tmp_path / f"{name}.jpg")
     threads = torch.get_num_threads()

@@ -21,15 +21,14 @@ def test_what_is_staged_goes_in_one_step(tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ["b"]
 
 
-def broken_off(out):
-    with staged(out) as folder:
-        (folder / "file").write_text("half")
-        raise RuntimeError
-
-
 def test_an_error_leaves_nothing(tmp_path):
+    def half() -> None:
+        with staged(tmp_path / "b") as folder:
+            (folder / "file").write_text("half")
+            raise RuntimeError
+
     with pytest.raises(RuntimeError):
-        broken_off(tmp_path / "b")
+        half()
     assert list(tmp_path.iterdir()) == []
 
 
