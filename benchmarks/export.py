@@ -70,7 +70,7 @@ class Material:
 def measured(seen: Material, name: str) -> dict[str, Any]:
     """One row: the figures of a kind of file."""
     if name == "torch":
-        return {"lfw": accuracies(seen, original(seen.opened.model, mirror=False))}
+        return {"lfw": accuracies(seen, original(seen.opened.model, mirror=False, raw=True))}
     kind, precision, *mirror = name.split("-")
     options = ExportOptions(to=kind, precision=precision, mirror=bool(mirror))
     with tempfile.TemporaryDirectory() as folder:
@@ -81,7 +81,7 @@ def measured(seen: Material, name: str) -> dict[str, Any]:
             detector=None,
             config=seen.opened.config,
         )
-        found = accuracies(seen, Embedder(Bundle(done.path)).vectors, mirror=bool(mirror))
+        found = accuracies(seen, Embedder(Bundle(done.path)).embeddings, mirror=bool(mirror))
     threshold = None if done.threshold is None else done.threshold.to_dict()
     return {"lfw": found, "parity": dict(done.parity), "threshold": threshold, "missing": done.missing}
 

@@ -39,8 +39,11 @@ class BothVectors:
         return 0 if self.labels is None else len(np.unique(self.labels))
 
 
-def original(model: EmbeddingModel, *, mirror: bool) -> Compute:
-    """The network in torch, float32, as `angulus embed` runs it; mirror: the raw embeddings of both views are added."""
+def original(model: EmbeddingModel, *, mirror: bool, raw: bool = False) -> Compute:
+    """The network in torch, float32, as `angulus embed` runs it; mirror: the raw embeddings of both views are added.
+
+    raw: embeddings as they are, and not of length 1.
+    """
     # a copy: the model may be on a GPU, or in training
     network = torch_network(folded(model).cpu(), torch.device("cpu"))
 
@@ -54,7 +57,7 @@ def original(model: EmbeddingModel, *, mirror: bool) -> Compute:
         unit, norms = unit_rows(found.numpy())
         if not np.isfinite(norms).all() or not (norms > 0).all():
             raise BundleError("the model gives an embedding without a direction (NaN, infinity or zero); train it anew")
-        return unit.astype(np.float32)
+        return (found.numpy() if raw else unit).astype(np.float32)
 
     return compute
 

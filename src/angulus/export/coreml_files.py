@@ -48,7 +48,7 @@ def _converted(network: DeployedNetwork, example: torch.Tensor, precision: str) 
         return tools.convert(
             traced,
             inputs=[tools.TensorType(name="images", shape=shape, dtype=np.float32)],
-            outputs=[tools.TensorType(name="vectors", dtype=np.float32)],
+            outputs=[tools.TensorType(name=name, dtype=np.float32) for name in ("vectors", "lengths")],
             convert_to="mlprogram",
             minimum_deployment_target=tools.target.iOS16,
             compute_precision=tools.precision.FLOAT16 if precision == "float16" else tools.precision.FLOAT32,

@@ -1,4 +1,4 @@
-"""The network as it is deployed: crops or prepared images in, one vector of length 1 for each out.
+"""The network as it is deployed: crops or prepared images in, one vector of length 1 for each out, and its length.
 
     inside    uint8 [n, height, width, 3], RGB: colour order, mean and std are part of the network
     beside    float32 [n, channels, height, width], prepared with what bundle.json says
@@ -38,15 +38,16 @@ class DeployedNetwork(nn.Module):
             self.register_buffer(name, _per_channel(getattr(model.input, name), model.input.channels))
         self.eval().requires_grad_(False)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Crops, or prepared images -> vectors [n, d]."""
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Crops, or prepared images -> vectors [n, d] of length 1, and the lengths [n, 1] that they had."""
         prepared = self._prepared(images) if self.inside else images
         if self.mirror:
             both = self.network(torch.cat([prepared, prepared.flip(-1)]))
             embeddings = both.reshape(2, -1, self.embedding_dim).sum(0)
         else:
             embeddings = self.network(prepared)
-        return embeddings / embeddings.norm(dim=1, keepdim=True)
+        lengths = embeddings.norm(dim=1, keepdim=True)
+        return embeddings / lengths, lengths
 
     def example(self, count: int = 2) -> Tensor:
         """Images of the form that it takes, which are no faces."""

@@ -13,7 +13,7 @@ from angulus.export.quantization import Crops, quantized_onnx
 from angulus.runtime.networks import first_line
 
 NAME = "model.onnx"
-INPUT, OUTPUT = "images", "vectors"
+INPUT, OUTPUTS = "images", ("vectors", "lengths")
 # What prepares pixels and measures lengths stays in float32: whole numbers up to 2^24, and squares, are beyond float16.
 _KEPT = ("Cast", "Sub", "Floor", "ReduceL2", "Transpose", "Slice", "Gather", "Concat")
 
@@ -38,7 +38,7 @@ def checked(content: bytes) -> None:
 
 
 def traced(network: torch.nn.Module, example: Any) -> bytes:
-    """A module with one input, and one output, as ONNX; the first axis may have any length."""
+    """A module with one input, and the outputs of a deployed one, as ONNX; the first axis may have any length."""
     installed_onnx()
     file: Any = io.BytesIO()
     try:
@@ -49,8 +49,8 @@ def traced(network: torch.nn.Module, example: Any) -> bytes:
                 *(network, (example,), file),
                 dynamo=False,
                 input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_axes={INPUT: {0: "n"}, OUTPUT: {0: "n"}},
+                output_names=list(OUTPUTS),
+                dynamic_axes={name: {0: "n"} for name in (INPUT, *OUTPUTS)},
             )
     except Exception as error:  # a network can fail to be exported in many ways
         raise BundleError(f"the network cannot be exported to ONNX: {first_line(error)}") from error

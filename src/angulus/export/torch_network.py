@@ -53,4 +53,4 @@ class TorchNetwork:
 
     def __call__(self, images: NDArray[Any]) -> Sequence[NDArray[Any]]:
         with one_thread(self.threads == 1), torch.inference_mode():
-            return [self.network(torch.from_numpy(images)).numpy()]
+            return [part.numpy() for part in self.network(torch.from_numpy(images))]

@@ -36,16 +36,27 @@ class Embedder:
 
     def vectors(self, crops: Crops, *, batch: int = BATCH) -> Vectors:
         """Vectors of length 1 [n, d], float32, of crops uint8 [n, height, width, 3], RGB; `batch` of them at once."""
+        return self._both(crops, batch)[0]
+
+    def embeddings(self, crops: Crops, *, batch: int = BATCH) -> Vectors:
+        """The same at the lengths that the model gives them; some published protocols depend on these."""
+        vectors, lengths = self._both(crops, batch)
+        return vectors * lengths
+
+    def _both(self, crops: Crops, batch: int) -> tuple[Vectors, Vectors]:
         preparation = self.artefact.preprocessing
         preparation.check(crops)
-        found = [np.empty((0, self.artefact.dim), np.float32)]
+        found = [(np.empty((0, self.artefact.dim), np.float32), np.empty((0, 1), np.float32))]
         for start in range(0, len(crops), batch):
             part = np.ascontiguousarray(crops[start : start + batch])
             found.append(self._run(part if preparation.inside else preparation.prepare(part)))
-        return np.concatenate(found)
+        vectors, lengths = zip(*found, strict=True)
+        return np.concatenate(vectors), np.concatenate(lengths)
 
-    def _run(self, images: NDArray[Any]) -> Vectors:
-        vectors = np.asarray(self._network(images)[0], dtype=np.float32)
+    def _run(self, images: NDArray[Any]) -> tuple[Vectors, Vectors]:
+        """Vectors of length 1 [n, d] and the lengths [n, 1] that the file gives beside them, or that they had."""
+        outputs = self._network(images)
+        vectors = np.asarray(outputs[0], dtype=np.float32)
         if vectors.shape != (len(images), self.artefact.dim):
             raise BundleError(
                 f"the network gave {list(vectors.shape)} for {len(images)} images, bundle.json says dim"
@@ -54,7 +65,8 @@ class Embedder:
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not np.isfinite(lengths).all() or (lengths == 0).any():
             raise BundleError("the network gave a vector without a direction (NaN, infinity or zero)")
-        return vectors / lengths
+        said = np.asarray(outputs[1], dtype=np.float32).reshape(len(images), -1) if len(outputs) > 1 else lengths
+        return vectors / lengths, said if said.shape == lengths.shape else lengths
 
     def _open(self, threads: int) -> Network:
         bundle, files = self.bundle, list(self.artefact.files)

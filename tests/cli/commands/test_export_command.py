@@ -65,9 +65,8 @@ def test_a_bundle_is_taken_where_a_model_is(places, tmp_path, capsys) -> None:
         assert main(["embed", str(name), str(people), "--out", str(tmp_path / f"{name.name}.npz"), "--quiet"]) == 0
     ours, theirs = (EmbeddingSet.load(tmp_path / name) for name in ("b.npz", "model.npz"))
     np.testing.assert_allclose(ours.unit(), theirs.unit(), atol=1e-5)
-    np.testing.assert_allclose(ours.embeddings, ours.unit(), atol=1e-6)
-    lengths = np.linalg.norm(theirs.flipped, axis=1, keepdims=True)
-    np.testing.assert_allclose(ours.flipped, theirs.flipped / lengths, atol=1e-5)
+    np.testing.assert_allclose(ours.embeddings, theirs.embeddings, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(ours.flipped, theirs.flipped, rtol=1e-3, atol=1e-3)
     found = []
     for name in (model, out):
         figures = str(tmp_path / f"{name.name}.json")

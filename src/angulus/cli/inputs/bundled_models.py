@@ -1,4 +1,4 @@
-"""A bundle where a command takes a model: its vectors are those of the file that is deployed."""
+"""A bundle where a command takes a model: its embeddings are those of the file that is deployed."""
 
 from pathlib import Path
 from typing import cast
@@ -12,7 +12,7 @@ from angulus.runtime import Bundle, Embedder
 
 
 class BundledModel(EmbeddingModel):
-    """The network of a bundle, on the CPU. It gives vectors of length 1 and no gradients."""
+    """The network of a bundle, on the CPU. It gives no gradients."""
 
     def __init__(self, path: Path, threads: int) -> None:
         bundle = Bundle(path)
@@ -24,8 +24,8 @@ class BundledModel(EmbeddingModel):
         self._embedder = Embedder(bundle, threads=threads)
 
     def encode(self, images: Tensor) -> Tensor:
-        """Prepared images [n, channels, height, width] -> vectors [n, d]."""
-        return torch.from_numpy(self._embedder.vectors(self._crops(images.cpu()))).to(images.device)
+        """Prepared images [n, channels, height, width] -> embeddings [n, d]."""
+        return torch.from_numpy(self._embedder.embeddings(self._crops(images.cpu()))).to(images.device)
 
     def _crops(self, prepared: Tensor) -> np.ndarray:
         """The whole numbers that were prepared, which their rounding gives back; grey becomes three equal colours."""
