@@ -35,6 +35,7 @@ from angulus.json_files import parse_json
 MATRIX = "gallery.matrix"
 _KEPT_CHANGES = 1000
 _QUERIES_AT_ONCE, _MOST_READERS = 256, 8
+_MOST_TIMES = 64  # what the rows of a matrix may take, of what the database takes
 _OPENED = b"the key opens this gallery"
 
 
@@ -85,8 +86,9 @@ class SqliteEngine:
         self._depth, self._holder, self._change = 0, 0, 0
         self._removes = self._resized = False
         try:
-            check_tables(self._writer, self._path)
-            self._cipher = self._checked_cipher(key)
+            with told(self._path, patience):
+                check_tables(self._writer, self._path)
+                self._cipher = self._checked_cipher(key)
             self._tables = PeopleTables(self._cipher)
             self._index = index or (
                 HeldMatrix(plan) if self._cipher.is_secret else MappedMatrix(self.folder / MATRIX, plan, patience)
@@ -384,8 +386,10 @@ class SqliteEngine:
 
     @staticmethod
     def _newest(link: sqlite3.Connection) -> Change:
-        number, token = link.execute("SELECT number, token FROM changes ORDER BY number DESC LIMIT 1").fetchone()
-        return Change(number=number, token=bytes(token))
+        found = link.execute("SELECT number, token FROM changes ORDER BY number DESC LIMIT 1").fetchone()
+        if found is None or not 0 < found[0] < 2**62 or len(found[1]) != 8:
+            raise GalleryError("the gallery does not say which change is its last; it is damaged: restore a copy of it")
+        return Change(number=found[0], token=bytes(found[1]))
 
     @staticmethod
     def _known(link: sqlite3.Connection, shown: Change | None, newest: Change) -> Change | None:
@@ -396,7 +400,10 @@ class SqliteEngine:
         return shown if found and bytes(found[0]) == shown.token else None
 
     def _copy_changes(self, link: sqlite3.Connection, index: RowIndex, since: int, dim: int) -> None:
-        index.reserve(highest_row(link))
+        rows, held = highest_row(link), sum(path.stat().st_size for path in self.folder.glob(f"{FILE}*"))
+        if rows * dim > _MOST_TIMES * held + 2**26:
+            raise GalleryError(f"{self._path} claims {rows:,} rows, more than fit in it; it is damaged")
+        index.reserve(rows)
         for rows, vectors in self._tables.changed(link, since, dim):
             index.update(rows - 1, vectors)
         index.forget(removed(link, since) - 1)
