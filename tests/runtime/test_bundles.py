@@ -139,9 +139,7 @@ def test_a_bundle_without_a_threshold_says_how_to_get_one(tmp_path):
     bundle = Bundle(write_bundle(tmp_path / "bundle", calibrated=False))
     assert bundle.threshold is None
     assert bundle.curves is None
-    with pytest.raises(
-        BundleError, match=r"has no threshold: it was exported without labelled.*--images PEOPLE"
-    ):
+    with pytest.raises(BundleError, match=r"has no threshold: it was exported without labelled.*--images PEOPLE"):
         bundle.calibrated()
 
 
