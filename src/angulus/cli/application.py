@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter,
 from angulus.cli.commands.audit.group import app as audit
 from angulus.cli.commands.data.group import app as data
 from angulus.cli.commands.evaluate.verification import app as evaluate
+from angulus.cli.commands.serve.group import app as serve
 from angulus.cli.streams import open_all, say, say_last
 from angulus.devices.processors import set_waiting
 from angulus.errors import AngulusError
@@ -76,6 +77,7 @@ for _command, _help in {
 app.command(data)
 app.command(evaluate)
 app.command(audit)
+app.command(serve)
 app.register_install_completion_command(help="Let the shell complete commands and options: bash, zsh, fish.")
 
 

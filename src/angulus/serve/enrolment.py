@@ -66,7 +66,8 @@ class Enrolment:
         )
         return answers.SearchAnswer(
             **{"decision": found.decision, "reason": found.reason, "person": found.person, "score": found.score},
-            **{"candidates": candidates, **said},
+            candidates=candidates,
+            **said,
         )
 
     async def enrol(self, given: Given, request: str, key: Key) -> answers.EnrolAnswer:

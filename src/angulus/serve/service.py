@@ -95,7 +95,7 @@ class Service:
         """
         names = given.names("checks")
         self.checks.need(names)
-        looked = await self.in_time(self.looking.look(given.uploads, crops=given.flag("crops")))
+        looked = await self.in_time(self.looking.look(given.uploads, crops=self.settings.crops or given.flag("crops")))
         if not names:
             return looked, [None] * len(looked)
         return looked, await self.in_time(self.looking.work(lambda: [self._checked(one, names) for one in looked]))
@@ -162,7 +162,9 @@ class Service:
         return answers.Health(status="stopping" if self.is_closing else "ready", version=__version__)
 
     def close(self) -> None:
-        """Finish what was taken, then stop."""
+        """Finish what was taken, then stop. A second call changes nothing."""
+        if self.is_closing:
+            return
         self.is_closing = True
         self.looking.close()
         self.ledger.close()

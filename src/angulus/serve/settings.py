@@ -55,17 +55,17 @@ class Batching:
 class Settings:
     """How the service behaves.
 
-    limits, batching: see there.  workers: threads that decode and look for faces.  open_access: no keys; for the
-    loopback alone.  checks: entries "module:function" by the name of the check.  keep_crops: of enrolled photos.
-    fpir: wanted of searches, until an operator chooses.  lookalike: score from which another person is reported at
-    enrolment; None takes the threshold of searches.
+    limits, batching: see there.  workers: threads that decode and look for faces.  checks: entries "module:function"
+    by the name of the check.  keep_crops: of enrolled photos.  crops: all photos are aligned crops, whatever a request
+    says.  fpir: wanted of searches, until an operator chooses.  lookalike: score from which another person is reported
+    at enrolment; None takes the threshold of searches.
     """
 
     limits: Limits = field(default_factory=Limits)
     batching: Batching = field(default_factory=Batching)
     workers: int = field(default_factory=bound_cores)
-    open_access: bool = False
     checks: Mapping[str, str] = field(default_factory=dict)
     keep_crops: bool = False
+    crops: bool = False
     fpir: float = 0.01
     lookalike: float | None = None

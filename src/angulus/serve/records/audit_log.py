@@ -8,7 +8,6 @@ only be another name.
 
 import logging
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from angulus.serve.queues.batcher import Batcher
 from angulus.serve.records.lines import LineFile, read_lines, write_lines
 
 CURRENT = "audit.jsonl"
-_ROTATED = re.compile(r"audit-(\d{8}T\d{6})-\d+\.jsonl")
+_ROTATED = re.compile(r"audit-(\d{8}T\d{6})-(\d{8})\.jsonl")
 _STAMP = "%Y%m%dT%H%M%S"
 KEPT_OF_FORGOTTEN = ("time", "request", "key")
 MOST_TOGETHER = 256
@@ -51,7 +50,7 @@ class AuditLog:
         self.folder, self._most, self._keep_days, self._now = folder, most_bytes, keep_days, now
         self._file = LineFile(folder / CURRENT)
         self._begun = self._first_time()
-        self._number = time.time_ns() % 10**6
+        self._number = max((number for _, number in map(_parts, self.files()[:-1])), default=0)
         self._drop_old()
         self._queue: Batcher[dict[str, Any] | Forget, None] = Batcher(
             self._write,
@@ -115,7 +114,7 @@ class AuditLog:
             self._file.close()
             try:
                 self._number += 1
-                name = f"audit-{self._now().strftime(_STAMP)}-{self._number % 10**6:06}.jsonl"
+                name = f"audit-{self._now().strftime(_STAMP)}-{self._number:08}.jsonl"
                 (self.folder / CURRENT).rename(self.folder / name)
             finally:
                 self._file = LineFile(self.folder / CURRENT)
@@ -127,9 +126,7 @@ class AuditLog:
         if self._keep_days is None:
             return
         for path in self.files()[:-1]:
-            match = _ROTATED.fullmatch(path.name)
-            assert match is not None
-            ended = datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC)
+            ended, _ = _parts(path)
             if self._now() - ended > timedelta(days=self._keep_days):
                 path.unlink(missing_ok=True)
                 logging.getLogger(__name__).info("%s is older than %g days: removed", path, self._keep_days)
@@ -140,6 +137,13 @@ class AuditLog:
             return datetime.fromisoformat(str(first.get("time")))
         except ValueError:
             return self._now()
+
+
+def _parts(path: Path) -> tuple[datetime, int]:
+    """When a file ended, and its number."""
+    match = _ROTATED.fullmatch(path.name)
+    assert match is not None
+    return datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC), int(match[2])
 
 
 def _size(one: dict[str, Any] | Forget) -> int:

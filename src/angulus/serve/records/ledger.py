@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from angulus.errors import ServiceError
-from angulus.folder_locks import locked
+from angulus.folder_locks import PATIENCE, locked
 from angulus.serve.records.audit_log import AuditLog
 from angulus.serve.records.choices import Choices
 from angulus.serve.records.crops import Crops
@@ -12,6 +12,7 @@ from angulus.serve.records.crops import Crops
 
 class Ledger:
     """log, choices, and crops where they are kept.  artefact: of the bundle.  keep_days: of lines of the log.
+    patience: seconds to wait for another service that holds the folder.
 
     Raises ServiceError where another service holds the folder, or it cannot be written.
     """
@@ -24,9 +25,10 @@ class Ledger:
         keep_crops: bool = False,
         keep_days: float | None = None,
         most_bytes: int = 16 * 2**20,
+        patience: float = PATIENCE,
     ) -> None:
         self._held = ExitStack()
-        self._held.enter_context(locked(folder, ServiceError, "serving with"))
+        self._held.enter_context(locked(folder, ServiceError, "serving with", patience=patience))
         self.log = AuditLog(folder, most_bytes=most_bytes, keep_days=keep_days)
         self.choices = Choices(folder, artefact)
         self.crops = Crops(folder / "crops") if keep_crops else None
