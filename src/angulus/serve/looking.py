@@ -117,13 +117,15 @@ def _check_size(upload: Upload, limits: Limits) -> None:
     """Before a pixel is decoded."""
     try:
         with open_image(upload.content) as image:
-            pixels, scans = image.width * image.height, upload.content.count(b"\xff\xda")
-            if image.format == "JPEG" and scans > MOST_SCANS:
-                raise ServiceError(f"{upload.name} has {scans} scans, at most {MOST_SCANS} are decoded", code="photo")
+            pixels, scans = image.width * image.height, 0
+            if image.format in ("JPEG", "MPO"):
+                scans = upload.content.count(b"\xff\xda")
     except ImageTooLargeError as error:
         raise ServiceError(f"cannot read {upload.name}: {error}", status=413, code="too_many_pixels") from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError):
         return  # `decoded` says what is wrong
+    if scans > MOST_SCANS:
+        raise ServiceError(f"{upload.name} has {scans} scans, at most {MOST_SCANS} are decoded", code="photo")
     if pixels > limits.pixels:
         raise ServiceError(
             f"{upload.name} has {pixels:,} pixels, at most {limits.pixels:,} are taken: send it smaller",
