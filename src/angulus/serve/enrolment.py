@@ -73,7 +73,6 @@ class Enrolment:
     async def enrol(self, given: Given, request: str, key: Key) -> answers.EnrolAnswer:
         """Enrol a person with the photos that have a face. Raises ServiceError: 409 for a name or a look-alike."""
         service, roster = self._service, self.roster
-        name = roster.checked_name(given.words.get("name", ""))
         looked, checked = await service.look(given)
         if failed := failed_checks(given.uploads, checked):
             raise ServiceError(failed, code="check_not_passed")
@@ -83,7 +82,7 @@ class Enrolment:
             raise ServiceError(f"no photo can be enrolled: {problems}", code="no_face")
         size = await service.gallery_size()
         wanted = Wanted(
-            **{"name": name, "add": given.flag("add"), "refuse_lookalikes": given.flag("refuse_lookalikes")},
+            **{"name": given.words.get("name", ""), "add": given.flag("add"), "refuse_lookalikes": given.flag("refuse_lookalikes")},
             **{"note": given.words.get("note", ""), "lookalike": service.lookalike(size)},
             vectors=np.stack([looked[place].seen.face.vector for place in usable]),  # pyrefly: ignore
             digests=[hashlib.sha256(given.uploads[place].content).hexdigest() for place in usable],
@@ -144,7 +143,8 @@ class Enrolment:
         if crops is not None:
             for photo, one in zip(found.photos, looked, strict=True):
                 assert one.seen.face is not None
-                crops.keep(photo.id, one.seen.face.crop)
+                if photo.id is not None:
+                    crops.keep(photo.id, one.seen.face.crop)
         return found
 
     def _dropped(self, name: str, photo: str | None = None) -> Gone:

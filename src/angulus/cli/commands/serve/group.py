@@ -1,5 +1,6 @@
 """`angulus serve`: decisions over HTTP, with keys, limits, a log and a page."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,6 @@ from angulus.cli.terminal import log_lines
 from angulus.errors import ConfigError
 
 if TYPE_CHECKING:
-    from angulus.runtime import Bundle
     from angulus.serve.records.keys import KeyRing
     from angulus.serve.settings import Settings
 
@@ -69,7 +69,7 @@ BOUNDS = Bounds()
 def serve(
     *,
     bundle: Path,
-    gallery: Path | None = None,
+    gallery: str | None = None,
     gallery_key: Path | None = None,
     state: Path = Path("serve_state"),
     keys: Path | None = None,
@@ -95,9 +95,11 @@ def serve(
     bundle
         What angulus export wrote: a folder or a .zip file.
     gallery
-        The gallery of enrolled people; it is made where it is missing. Left out, there is no enrolment and no search.
+        The gallery of enrolled people: a folder, which is made where it is missing, or postgresql://... as angulus
+        gallery create takes it. Left out, there is no enrolment and no search.
     gallery_key
-        The file with the key of an encrypted gallery, 64 hexadecimal digits.
+        The file with the key of an encrypted gallery, 64 hexadecimal digits; left out, ANGULUS_GALLERY_KEY in the
+        environment.
     state
         The folder for the log, the operators' choices and, where they are kept, crops.
     keys
@@ -129,6 +131,7 @@ def serve(
         All photos of requests are aligned crops: no face is looked for.
     """
     from angulus.serve.app import create_app
+    from angulus.serve.gallery_opening import KEY_VARIABLE, open_roster
     from angulus.serve.listening import Address, listen
     from angulus.serve.records.ledger import Ledger
     from angulus.serve.service import Service
@@ -141,10 +144,13 @@ def serve(
             " --certificate and --private-key, or --behind-proxy where a proxy brings TLS"
         )
     settings = _settings(bounds, fpir, lookalike, check, crops=use.crops, keep_crops=keep_crops)
+    if keep_crops and (gallery_key is not None or KEY_VARIABLE in os.environ):
+        raise ConfigError("--keep-crops stores pictures in the clear: it does not go with an encrypted gallery")
     recognizer = use.recognizer(bundle)
+    roster = None if gallery is None else open_roster(gallery, recognizer.bundle, gallery_key)
     with log_lines(quiet=said.quiet):
         ledger = Ledger(state, recognizer.bundle.artefact.name, keep_crops=keep_crops, keep_days=keep_days)
-        service = Service(recognizer, ledger, settings, gallery=_roster(gallery, gallery_key, recognizer.bundle))
+        service = Service(recognizer, ledger, settings, gallery=roster)
         try:
             listen(create_app(service, ring), address, settings.limits, started=_started)
         finally:
@@ -198,7 +204,3 @@ def _entry(text: str) -> tuple[str, str]:
         raise ConfigError(f"--check must be NAME=module:function, got {text!r}")
     return name, entry
 
-
-def _roster(gallery: Path | None, key: Path | None, bundle: "Bundle") -> None:
-    if gallery is not None or key is not None:
-        raise ConfigError("galleries come")
