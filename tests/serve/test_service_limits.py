@@ -130,7 +130,9 @@ def test_multipart_that_is_none(served, kind):
     assert refused.status_code == 422
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "C:\\x\\..\\y.png", "/dev/zero", "a\x00b", "\u202ex", "", "x" * 999])
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "C:\\x\\..\\y.png", "/dev/zero", "a\x00b", "\u202ex", "", "x" * 999]
+)
 def test_names_of_files_are_data(served, name, tmp_path):
     before = sorted(path for path in served.folder.rglob("*") if "state" not in path.parts)
     answer = served.ask(
@@ -167,7 +169,11 @@ def test_checks(served):
 
 
 def test_headers_of_every_answer(served):
-    for answer in (served.ask("GET", "/", role=None), served.ask("GET", "/v1/card"), served.ask("GET", "/x", role=None)):
+    for answer in (
+        served.ask("GET", "/", role=None),
+        served.ask("GET", "/v1/card"),
+        served.ask("GET", "/x", role=None),
+    ):
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "unsafe" not in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"

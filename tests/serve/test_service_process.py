@@ -86,7 +86,9 @@ def test_a_large_upload_gets_its_answer(running):
 def test_a_slow_client_holds_nobody_up(running):
     _, url, key = running
     with connection(url) as slow:
-        head = f"POST /v1/verify HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+        head = (
+            f"POST /v1/verify HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+        )
         slow.sendall(head.encode() + b"Content-Length: 1000\r\n\r\n{")
         with Client(url, key=key) as client:
             assert client.verify(crop(1), crop(1)).decision == "same"

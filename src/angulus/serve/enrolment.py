@@ -72,7 +72,8 @@ class Enrolment:
 
     async def enrol(self, given: Given, request: str, key: Key) -> answers.EnrolAnswer:
         """Enrol a person with the photos that have a face. Raises ServiceError: 409 for a name or a look-alike."""
-        service, roster = self._service, self.roster
+        service, words = self._service, given.words
+        _ = self.roster  # a service without a gallery says so before it works
         looked, checked = await service.look(given)
         if failed := failed_checks(given.uploads, checked):
             raise ServiceError(failed, code="check_not_passed")
@@ -82,8 +83,8 @@ class Enrolment:
             raise ServiceError(f"no photo can be enrolled: {problems}", code="no_face")
         size = await service.gallery_size()
         wanted = Wanted(
-            **{"name": given.words.get("name", ""), "add": given.flag("add"), "refuse_lookalikes": given.flag("refuse_lookalikes")},
-            **{"note": given.words.get("note", ""), "lookalike": service.lookalike(size)},
+            **{"name": words.get("name", ""), "note": words.get("note", ""), "add": given.flag("add")},
+            **{"refuse_lookalikes": given.flag("refuse_lookalikes"), "lookalike": service.lookalike(size)},
             vectors=np.stack([looked[place].seen.face.vector for place in usable]),  # pyrefly: ignore
             digests=[hashlib.sha256(given.uploads[place].content).hexdigest() for place in usable],
         )

@@ -203,4 +203,3 @@ def _entry(text: str) -> tuple[str, str]:
     if not found or not name or ":" not in entry:
         raise ConfigError(f"--check must be NAME=module:function, got {text!r}")
     return name, entry
-
