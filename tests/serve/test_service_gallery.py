@@ -1,4 +1,4 @@
-"""Enrol, search, remove over HTTP: people, strangers, look-alikes, what stays in the log, and the operator's choices."""
+"""Enrol, search, remove over HTTP: people, strangers, look-alikes, the log, the operator's choices."""
 
 from urllib.parse import quote
 

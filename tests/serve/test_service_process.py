@@ -8,13 +8,21 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import pytest
+import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from service_parts import crop
 from small_bundles import write_bundle
 
 from angulus.errors import ServiceError
 from angulus.serve.client import Client
+from angulus.serve.listening import _Server
+from angulus.serve.settings import Limits
 
 COMMAND = [sys.executable, "-m", "angulus", "serve"]
 
@@ -121,9 +129,76 @@ def test_a_signal_lets_what_was_begun_finish(running):
     assert "Traceback" not in process.stderr.read()
 
 
+def certificate(folder):
+    """A certificate for the loopback that it signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    begins = datetime.now(UTC) - timedelta(days=1)
+    alternative = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = x509.CertificateBuilder(name, name, key.public_key(), 7, begins, begins + timedelta(days=9))
+    made = made.add_extension(alternative, critical=False)
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    (folder / "cert.pem").write_bytes(made.sign(key, hashes.SHA256()).public_bytes(pem))
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    return folder / "cert.pem", folder / "key.pem"
+
+
+def test_tls(tmp_path):
+    write_bundle(tmp_path / "bundle")
+    cert, key = certificate(tmp_path)
+    words = ["--bundle", tmp_path / "bundle", "--state", tmp_path / "state", "--port", 0, "--open", "--quiet"]
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, [*words, "--certificate", cert, "--private-key", key])], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert select.select([process.stdout], [], [], 60)[0]
+        url = process.stdout.readline().split()[-1]
+        assert url.startswith("https://")
+        with Client(url, certificate=cert) as client:
+            assert client.verify(crop(1), crop(1), crops=True).decision == "same"
+        with Client(url) as client, pytest.raises(ServiceError, match="CERTIFICATE_VERIFY_FAILED"):
+            client.health()
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+class Connection:
+    """What uvicorn keeps of a connection."""
+
+    def __init__(self, cycle=None, timer=None):
+        self.cycle, self.timeout_keep_alive_task = cycle, timer
+        self.transport = self
+        self.closed = False
+
+    def close(self):
+        self.closed = True
+
+
+class Cycle:
+    def __init__(self, complete):
+        self.response_complete = complete
+
+
+def test_connections_over_which_no_request_comes_are_closed(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("angulus.serve.listening.time.monotonic", lambda: clock[0])
+    server = _Server(uvicorn.Config(lambda: None), Limits(head_seconds=5), lambda: None)
+    silent, works, rests = Connection(), Connection(Cycle(complete=False)), Connection(Cycle(complete=True), timer=1)
+    stalls = Connection(Cycle(complete=True))
+    server.server_state.connections.update((silent, works, rests, stalls))
+    for now in (0.0, 4.0, 6.0):
+        clock[0] = now
+        server._close_stalled()
+    assert [one.closed for one in (silent, works, rests, stalls)] == [True, False, False, True]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("--open", "--certificate", "KEYS", "--private-key", "KEYS"), "cannot be used for TLS"),
+        (("--open", "--keep-crops", "--gallery-key", "KEYS"), "does not go with an encrypted gallery"),
         ((), "keys add NAME --role admin"),
         (("--open", "--host", "0.0.0.0"), "--open is for the loopback alone"),
         (("--open", "--check", "liveness"), "--check must be NAME=module:function"),

@@ -7,6 +7,7 @@
 Needs pip install "angulus[client]". Refusals are ServiceError with the server's sentence, its status and its code.
 """
 
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -47,7 +48,7 @@ class Client:
         if tries < 1:
             raise ServiceError(f"tries must be at least 1, got {tries}")
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
-        verify: Any = True if certificate is None else httpx.create_ssl_context(verify=str(certificate))
+        verify: Any = True if certificate is None else _trusting(certificate)
         self._tries = tries
         self._http = httpx.Client(
             base_url=url, headers=headers, timeout=seconds, verify=verify, transport=transport, trust_env=False
@@ -190,6 +191,13 @@ class Client:
             if refusal.code != "busy" or not left:  # "busy" alone says that nothing was done
                 raise refusal
             time.sleep(min(LONGEST_WAIT, refusal.retry_after or 1))
+
+
+def _trusting(certificate: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=certificate)
+    except OSError as error:
+        raise ServiceError(f"{certificate} cannot be used for TLS: {error.strerror or error}") from error
 
 
 def _read(answer: type[Answer], content: bytes) -> Answer:

@@ -90,9 +90,10 @@ class Looking:
     def _job(self, upload: Upload, *, crops: bool) -> Callable[[], Looked]:
         def job() -> Looked:
             pixels = pixels_of(upload, self._limits)
+            if not crops:
+                return Looked(seen=self._recognizer.cut_out(pixels, upload.name), pixels=pixels)
             try:
-                take = self._recognizer.as_crop if crops else self._recognizer.cut_out
-                return Looked(seen=take(pixels, upload.name), pixels=pixels)
+                return Looked(seen=self._recognizer.as_crop(pixels, upload.name), pixels=pixels)
             except BundleError as error:
                 raise ServiceError(str(error), code="photo") from error
 

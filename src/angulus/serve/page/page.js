@@ -162,8 +162,8 @@ async function removePerson(name) {
   if (!confirm(`Remove ${name} from the gallery and from the log? This cannot be undone.`)) return;
   try {
     await ask("DELETE", `people/${encodeURIComponent(name)}`);
-    at("enrol-result").replaceChildren(answer("good", `${name} is removed`, "Nothing of this person is left in the gallery, the crops and the log."));
     await showPeople();
+    at("enrol-result").replaceChildren(answer("good", `${name} is removed`, "Nothing of this person is left in the gallery, the crops and the log."));
   } catch (error) {
     at("enrol-result").replaceChildren(answer("bad", "Not done", sentence(error.message)));
   }
@@ -176,7 +176,7 @@ const rates = new Rates(ask);
 
 async function showThreshold() {
   const points = await ask("GET", "operating-point");
-  await rates.load(null, points.verify);
+  await rates.load(null, points);
   const lines = points.choices.map((one) => {
     const what = one.use === "verify" ? "comparing" : "searching";
     const value = one.threshold !== undefined ? `threshold ${one.threshold.toFixed(3)}` : `${one.use === "verify" ? "FAR" : "FPIR"} ${percent(one.rate)}`;
@@ -233,7 +233,7 @@ async function greet() {
   try {
     const card = await ask("GET", "card");
     const people = card.calibration ? `calibrated on ${card.calibration.people.toLocaleString("en")} people` : "never calibrated";
-    at("about").textContent = `${card.model.source ?? "model"}, ${card.artefact.kind} ${card.artefact.precision}, ${people}`;
+    at("about").textContent = `${card.model.file ?? card.model.source ?? card.model.network ?? "model"}, ${card.artefact.kind} ${card.artefact.precision}, ${people}`;
     at("access").open = false;
   } catch (error) {
     at("about").textContent = error.message;

@@ -1,4 +1,4 @@
-// Photos for a form: chosen, dropped, pasted or taken with the camera. They stay in this page until they are sent.
+// Photos for a form: chosen, dropped or taken with the camera. They stay in this page until they are sent.
 
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);

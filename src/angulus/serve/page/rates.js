@@ -32,7 +32,7 @@ export class Rates {
     }
     this.line.addEventListener("input", () => this.move());
     this.line.addEventListener("change", () => { this["rates-said"].textContent = this.sentence(); });
-    this.use.addEventListener("change", () => this.move());
+    this.use.addEventListener("change", () => { this.draw(); this.move(); });
     this.logarithmic.addEventListener("change", () => { this.draw(); this.move(); });
     this["people-wanted"].addEventListener("change", () => this.load(Number(this["people-wanted"].value) || null));
     document.getElementById("present").addEventListener("click", () => this.load(null));
@@ -41,21 +41,27 @@ export class Rates {
     this.histogram.addEventListener("pointermove", drag);
   }
 
-  get threshold() { return this.found.thresholds[Number(this.line.value)]; }
+  get threshold() { return Number(this.line.value); }
 
-  async load(people, inForce = this.inForce) {
+  // The threshold that holds now for what is chosen below the picture.
+  get inForce() { return this.points?.[this.use.value]?.threshold; }
+
+  async load(people, points = this.points) {
     const kept = this.found ? this.threshold : null;
     this.found = await this.ask("GET", `calibration${people ? `?people=${people}` : ""}`);
-    this.inForce = inForce;
+    this.points = points;
     const { thresholds, calibration_people, genuine_pairs, stranger_pairs, level } = this.found;
     this["people-wanted"].value = this.found.people;
     this.level.textContent = percent(level);
     this.measured.textContent =
       `Measured with this very network on ${calibration_people.toLocaleString("en")} people: ${genuine_pairs.toLocaleString("en")} pairs of one ` +
       `person, ${stranger_pairs.toLocaleString("en")} of two. A score above the line counts as the same person.`;
-    this.line.max = thresholds.length - 1;
-    const start = kept ?? inForce?.threshold ?? thresholds[Math.floor(thresholds.length / 2)];
-    this.line.value = placeOf(thresholds, start);
+    const [low, high] = [Math.ceil(thresholds[0] * 1000) / 1000, Math.floor(thresholds[thresholds.length - 1] * 1000) / 1000];
+    [this.line.min, this.line.max] = [low, high];
+    this.line.value = kept ?? this.inForce ?? thresholds[Math.floor(thresholds.length / 2)];
+    // the handle stands below the line: half of it hangs over at each end
+    this.line.style.marginLeft = `calc(${(100 * this.x(low)) / WIDTH}% - 8px)`;
+    this.line.style.width = `calc(${(100 * (this.x(high) - this.x(low))) / WIDTH}% + 16px)`;
     this.draw();
     this.move();
   }
@@ -87,7 +93,7 @@ export class Rates {
       drawn.push(shape("polygon", { class: which ? "genuine" : "strangers", points: `0,${HEIGHT} ${points.join(" ")} ${WIDTH},${HEIGHT}` }));
     });
     drawn.push(shape("line", { class: "axis", x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }));
-    if (this.inForce) drawn.push(shape("line", { class: "force", x1: this.x(this.inForce.threshold), x2: this.x(this.inForce.threshold), y1: 0, y2: HEIGHT }));
+    if (this.inForce !== undefined) drawn.push(shape("line", { class: "force", x1: this.x(this.inForce), x2: this.x(this.inForce), y1: 0, y2: HEIGHT }));
     this.mark = shape("line", { class: "line", y1: 0, y2: HEIGHT });
     this.histogram.replaceChildren(...drawn, this.mark);
     const [low, high] = [edges[0], edges[edges.length - 1]];
@@ -100,9 +106,9 @@ export class Rates {
 
   moveTo(event) {
     const box = this.histogram.getBoundingClientRect();
-    const { edges, thresholds } = this.found;
+    const { edges } = this.found;
     const score = edges[0] + ((event.clientX - box.left) / box.width) * (edges[edges.length - 1] - edges[0]);
-    this.line.value = placeOf(thresholds, Math.max(score, thresholds[0]));
+    this.line.value = score.toFixed(3);
     this.move();
     if (event.type !== "pointermove") this.line.focus({ preventScroll: true });
   }
@@ -110,13 +116,14 @@ export class Rates {
   rows() {
     const { thresholds, far, frr, fpir, search_thresholds, smallest_far, smallest_fpir, stranger_pairs, people, photos } = this.found;
     const place = placeOf(thresholds, this.threshold);
+    const above = thresholds[place] >= this.threshold - 1e-12 ? place : Math.min(place + 1, thresholds.length - 1);
     const rows = [
-      { name: "FAR", said: "pairs of two people, so many count as one person", rate: at(far, place), smallest: smallest_far, of: `${stranger_pairs.toLocaleString("en")} pairs` },
-      { name: "FRR", said: "pairs of one person, so many count as two people", rate: at(frr, place) },
+      { name: "FAR", said: "two people are taken for one", rate: at(far, place), smallest: smallest_far, of: `${stranger_pairs.toLocaleString("en")} pairs of two people` },
+      { name: "FRR", said: "one person is taken for two", rate: at(frr, above) },
     ];
     if (fpir && people) {
       rows.push({
-        name: "FPIR", said: `strangers who are searched for among ${people.toLocaleString("en")} enrolled (${photos.toLocaleString("en")} photos), so many come back as somebody`,
+        name: "FPIR", said: `a stranger is taken for somebody, in a gallery of ${people.toLocaleString("en")} people (${photos.toLocaleString("en")} photos)`,
         rate: at(fpir, placeOf(search_thresholds, this.threshold)), smallest: smallest_fpir, of: "the strangers of the calibration",
       });
     }
@@ -136,8 +143,8 @@ export class Rates {
       const note = blind ? `your data cannot resolve below this (${row.of})` : oneIn(row.rate.estimate);
       return element("tr", {},
         element("th", { scope: "row" }, row.name, element("div", { class: "soft small" }, row.said)),
-        element("td", {}, element("strong", {}, shown), element("div", { class: blind ? "warn small" : "soft small" }, note)),
-        element("td", {}, `${percent(row.rate.low)} to ${percent(row.rate.high)}`));
+        element("td", {}, element("strong", {}, shown), element("div", { class: "small" }, `${percent(row.rate.low)} to ${percent(row.rate.high)}`),
+          element("div", { class: blind ? "warn small" : "soft small" }, note)));
     }));
     this.meaning.textContent = this.said();
   }
