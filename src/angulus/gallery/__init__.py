@@ -10,10 +10,10 @@ Needs numpy alone for galleries in folders; keys, PostgreSQL, faiss and Qdrant a
 from angulus.gallery.ciphers import read_key
 from angulus.gallery.engines import Engine, Hit
 from angulus.gallery.enrolment import Duplicate, Enrolment, Found, GalleryInfo, LookAlike
+from angulus.gallery.folder.row_scan import ScanPlan
 from angulus.gallery.gallery import Gallery, Transform
 from angulus.gallery.opening import open_engine
 from angulus.gallery.people import EnrolledPhoto, Person, template_of
-from angulus.gallery.row_scan import ScanPlan
 from angulus.gallery.transforms import KeyedRotation
 
 __all__ = [

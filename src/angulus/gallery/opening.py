@@ -10,10 +10,10 @@ from pathlib import Path
 
 from angulus.errors import GalleryError
 from angulus.gallery.engines import PATIENCE, Engine
-from angulus.gallery.row_matrix import Storage
-from angulus.gallery.row_scan import ScanPlan
-from angulus.gallery.sqlite_engine import SqliteEngine, create_folder
-from angulus.gallery.sqlite_file import FILE
+from angulus.gallery.folder.row_matrix import Storage
+from angulus.gallery.folder.row_scan import ScanPlan
+from angulus.gallery.folder.sqlite_engine import SqliteEngine, create_folder
+from angulus.gallery.folder.sqlite_file import FILE
 
 _POSTGRES = ("postgresql://", "postgres://")
 _QDRANT = ("qdrant:", "qdrant+")
@@ -69,7 +69,7 @@ def _open_folder(
 ) -> SqliteEngine:
     index = None
     if search.startswith("faiss:"):
-        from angulus.gallery.faiss_search import FaissIndex
+        from angulus.gallery.folder.faiss_search import FaissIndex
 
         index = FaissIndex(search.removeprefix("faiss:"))
     elif search != "exact":

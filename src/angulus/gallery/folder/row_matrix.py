@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from angulus.errors import GalleryError
 from angulus.files import open_in_place
 from angulus.gallery.engines import PATIENCE
-from angulus.gallery.row_scan import ScanPlan, best_rows, chosen_plan
+from angulus.gallery.folder.row_scan import ScanPlan, best_rows, chosen_plan
 from angulus.whole_files import reason_of, write_beside
 
 Storage = Literal["float16", "int8"]

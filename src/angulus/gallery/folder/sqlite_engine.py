@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from angulus.errors import GalleryError
 from angulus.gallery.ciphers import WRONG_KEY, Cipher, cipher_for
 from angulus.gallery.engines import PATIENCE, Hit, candidates_for, checked_facts, checked_queries
+from angulus.gallery.folder.row_matrix import STORAGES, Change, HeldMatrix, Layout, MappedMatrix, RowIndex, Storage
+from angulus.gallery.folder.row_scan import ScanPlan
+from angulus.gallery.folder.sqlite_file import FILE, check_file, check_tables, connect, create_file, told
+from angulus.gallery.folder.sqlite_people import PeopleTables, Templates, forget_vectors, highest_row, removed
 from angulus.gallery.people import MOST_DIMENSIONS, Person, checked_person
-from angulus.gallery.row_matrix import STORAGES, Change, HeldMatrix, Layout, MappedMatrix, RowIndex, Storage
-from angulus.gallery.row_scan import ScanPlan
-from angulus.gallery.sqlite_file import FILE, check_file, check_tables, connect, create_file, told
-from angulus.gallery.sqlite_people import PeopleTables, Templates, forget_vectors, highest_row, removed
 from angulus.json_files import parse_json
 
 MATRIX = "gallery.matrix"

@@ -1,0 +1,1 @@
+"""A gallery in a folder: SQLite holds the people, a matrix of their templates beside it is searched."""
