@@ -11,11 +11,11 @@ from starlette.testclient import TestClient
 
 from angulus.runtime import Recognizer
 from angulus.runtime.curves import Curves, Histogram, RateCurve, SearchCurves, Searches
-from angulus.serve.app import create_app
 from angulus.serve.records.keys import ROLES, KeyRing, add_key
 from angulus.serve.records.ledger import Ledger
 from angulus.serve.service import Service
 from angulus.serve.settings import Settings
+from angulus.serve.web.app import create_app
 
 SCORES = ((0.05, 0.09), (0.62, 0.12))
 """Mean and width of made-up scores of two people, and of one."""

@@ -7,9 +7,9 @@ from pydantic import TypeAdapter
 from service_parts import Served
 
 from angulus.serve.answers import Refusal
-from angulus.serve.examples import ANSWERS, REFUSAL
-from angulus.serve.operations import operations
 from angulus.serve.service import Service
+from angulus.serve.web.examples import ANSWERS, REFUSAL
+from angulus.serve.web.operations import operations
 
 
 @pytest.fixture(scope="module")

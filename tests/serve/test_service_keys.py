@@ -7,9 +7,9 @@ import pytest
 from starlette.datastructures import Headers
 
 from angulus.errors import ServiceError
-from angulus.serve.gate import check_origin
 from angulus.serve.records import keys as keys_module
 from angulus.serve.records.keys import KeyRing, add_key, read_keys, remove_key
+from angulus.serve.web.gate import check_origin
 
 
 def test_a_key_is_stored_as_a_digest_that_only_its_owner_can_read(tmp_path):

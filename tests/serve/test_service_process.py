@@ -21,8 +21,8 @@ from small_bundles import write_bundle
 
 from angulus.errors import ServiceError
 from angulus.serve.client import Client
-from angulus.serve.listening import _Server
 from angulus.serve.settings import Limits
+from angulus.serve.web.listening import _Server
 
 COMMAND = [sys.executable, "-m", "angulus", "serve"]
 
@@ -183,7 +183,7 @@ class Cycle:
 
 def test_connections_over_which_no_request_comes_are_closed(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("angulus.serve.listening.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("angulus.serve.web.listening.time.monotonic", lambda: clock[0])
     server = _Server(uvicorn.Config(lambda: None), Limits(head_seconds=5), lambda: None)
     silent, works, rests = Connection(), Connection(Cycle(complete=False)), Connection(Cycle(complete=True), timer=1)
     stalls = Connection(Cycle(complete=True))

@@ -9,9 +9,9 @@ import numpy as np
 from angulus.errors import ServiceError
 from angulus.runtime.identification import identify
 from angulus.serve import answers
-from angulus.serve.bodies import Given
 from angulus.serve.looking import Looked
 from angulus.serve.records.keys import Key
+from angulus.serve.requests import Given
 from angulus.serve.roster import Enrolled, Gone, Roster, Wanted
 from angulus.serve.service import Checked, Service, failed_checks
 from angulus.serve.wording import photo_answer, search_point_answer

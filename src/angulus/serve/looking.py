@@ -16,9 +16,9 @@ from angulus.faces.photos import decoded
 from angulus.image_files import ImageTooLargeError, open_image
 from angulus.runtime.preparation import Crops
 from angulus.runtime.recognition import Recognizer, SeenPhoto, with_vectors
-from angulus.serve.bodies import Upload
 from angulus.serve.queues.batcher import Batcher
 from angulus.serve.queues.workers import Workers
+from angulus.serve.requests import Upload
 from angulus.serve.settings import Limits, Settings
 
 Result = TypeVar("Result")

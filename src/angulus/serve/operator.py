@@ -5,9 +5,9 @@ from angulus.runtime.curves import GallerySize
 from angulus.runtime.identification import SearchPoint, search_point
 from angulus.runtime.verification import point_of
 from angulus.serve import answers
-from angulus.serve.bodies import Given
 from angulus.serve.records.choices import Choice
 from angulus.serve.records.keys import Key
+from angulus.serve.requests import Given
 from angulus.serve.service import Service
 from angulus.serve.wording import calibration_of, point_answer, search_point_answer
 

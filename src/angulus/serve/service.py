@@ -10,12 +10,12 @@ from angulus.runtime.identification import SearchPoint, search_point
 from angulus.runtime.recognition import Recognizer
 from angulus.runtime.verification import Decision, OperatingPoint, point_of, verify
 from angulus.serve import answers
-from angulus.serve.bodies import Given, Upload
 from angulus.serve.checks import CheckedFace, Checks
 from angulus.serve.looking import Looked, Looking
 from angulus.serve.metrics import Metrics
 from angulus.serve.records.keys import Key
 from angulus.serve.records.ledger import Ledger
+from angulus.serve.requests import Given, Upload
 from angulus.serve.roster import Roster
 from angulus.serve.settings import Settings
 from angulus.serve.wording import card_of, face_box, photo_answer, point_answer

@@ -130,11 +130,11 @@ def serve(
     use.crops
         All photos of requests are aligned crops: no face is looked for.
     """
-    from angulus.serve.app import create_app
     from angulus.serve.gallery_opening import KEY_VARIABLE, open_roster
-    from angulus.serve.listening import Address, listen
     from angulus.serve.records.ledger import Ledger
     from angulus.serve.service import Service
+    from angulus.serve.web.app import create_app
+    from angulus.serve.web.listening import Address, listen
 
     address = Address(host=host, port=port, certificate=certificate, private_key=private_key)
     ring = _ring(keys, open=open, is_loopback=address.is_loopback)

@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from angulus.errors import ServiceError
-from angulus.serve.bodies import Budget
 from angulus.serve.records.keys import OPEN, Key, KeyRing, Role
+from angulus.serve.web.bodies import Budget
 
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 2**28

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from angulus.serve.bodies import Form
-from angulus.serve.operations import Operation
+from angulus.serve.requests import Form
+from angulus.serve.web.operations import Operation
 
 PHOTO_JSON = {"type": "string", "format": "byte", "description": "an image file in base64"}
 PHOTO_PART = {"type": "string", "format": "binary", "description": "an image file"}

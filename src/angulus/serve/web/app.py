@@ -13,12 +13,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
 from angulus.errors import AngulusError, BundleError, ServiceError
-from angulus.serve.bodies import NOTHING, Budget, read_given
-from angulus.serve.examples import answered, parameters, request_body
-from angulus.serve.gate import Access, Gate
-from angulus.serve.operations import Call, Operation, operations
 from angulus.serve.records.keys import OPEN, KeyRing
+from angulus.serve.requests import NOTHING
 from angulus.serve.service import Service
+from angulus.serve.web.bodies import Budget, read_given
+from angulus.serve.web.examples import answered, parameters, request_body
+from angulus.serve.web.gate import Access, Gate
+from angulus.serve.web.operations import Call, Operation, operations
 from angulus.version import __version__
 
 PAGE = {

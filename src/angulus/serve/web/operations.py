@@ -6,10 +6,10 @@ from typing import Any
 
 from angulus.errors import ServiceError
 from angulus.serve import answers
-from angulus.serve.bodies import Form, Given
 from angulus.serve.enrolment import Enrolment
 from angulus.serve.operator import Operator
 from angulus.serve.records.keys import Key, Role
+from angulus.serve.requests import Form, Given
 from angulus.serve.service import Service
 
 VERIFY = Form(photos={"left": (1, 1), "right": (1, 1)}, words=("crops", "undecided", "checks"))
