@@ -9,7 +9,8 @@ process, on the same cores as the service, so that the figures are a lower bound
 answered requests. Memory: what the service's process holds (VmRSS), before and after, and its high-water mark.
 
 "overload": 64 clients against queues of 8, who ask again at once when refused. "slow": 30 clients that never finish
-their bodies, while one works. "upload": a body of 100 MB. "hostile": one request of each kind, the status of its answer.
+their bodies, while one works. "upload": a body of 100 MB. "hostile": one request of each kind, and the status of its
+answer (0: the connection was cut by the client).
 """
 
 import argparse
@@ -119,7 +120,7 @@ def served(bundle: Path, *words: str) -> Iterator[Running]:
             "--quiet",
             *words,
         ]
-        process = subprocess.Popen([*command, *given], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen([*command, *given, *words], stdout=subprocess.PIPE, text=True)
         try:
             assert process.stdout is not None
             port = int(process.stdout.readline().rsplit(":", 1)[1])
