@@ -105,8 +105,12 @@ def write_bundle(
     vector=None,
     files=(),
     precision="float32",
+    measured=curves,
 ):
-    """A bundle at `path`, a folder or a .zip file; content: of the network, where it is not the right one."""
+    """A bundle at `path`, a folder or a .zip file; content: of the network, where it is not the right one.
+
+    measured: error rates by the artefact's name.
+    """
     weights = matrix(seed)
     model = network(weights, inside=inside) if content is None else content
     preprocessing = Preprocessing(
@@ -121,7 +125,7 @@ def write_bundle(
     parts = {"model.onnx": model, "vector.json": as_json({"vectors": np.asarray(wanted).tolist()}), **dict(files)}
     if calibrated:
         parts["threshold.json"] = as_json(threshold(artefact.name).to_dict())
-        parts["calibration.json"] = as_json(curves(artefact.name).to_dict())
+        parts["calibration.json"] = as_json(measured(artefact.name).to_dict())
     description = Description(
         **{"artefact": artefact, "detector": detector, "model": {"source": "a test"}, "angulus": "0", "made": "today"},
         files={name: digest(part) for name, part in parts.items()},

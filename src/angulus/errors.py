@@ -9,6 +9,7 @@ AngulusError
   EvaluationError   embeddings or a protocol
   BundleError       a bundle for deployment, its artefact, threshold or runtime
   GalleryError      a gallery of enrolled people, or what is done to it
+  ServiceError      a request that the service refuses, or the service itself
   NonFiniteError    a loss or gradient became infinite or NaN
   OutOfMemoryError  a run took more memory than there is
 """
@@ -62,6 +63,17 @@ class BundleError(AngulusError, ValueError):
 
 class GalleryError(AngulusError, ValueError):
     """A gallery that cannot be opened or changed as it was asked to."""
+
+
+class ServiceError(AngulusError, ValueError):
+    """A request that is refused, or a service that cannot start or be reached.
+
+    status: of HTTP.  code: a word for programs.  retry_after: seconds, where trying again makes sense.
+    """
+
+    def __init__(self, sentence: str, *, status: int = 422, code: str = "invalid", retry_after: int = 0) -> None:
+        super().__init__(sentence)
+        self.status, self.code, self.retry_after = status, code, retry_after
 
 
 class NonFiniteError(AngulusError, ArithmeticError):

@@ -62,6 +62,14 @@ OPTIONS = {
     ),
     "plan": "allow classes images json memory processes quiet",
     "purify": "allow angle json no-retrain out quiet retrain rounds rule subcenters",
+    "serve": (
+        "batch batch-wait behind-proxy bundle certificate check choose crops detector file fpir gallery gallery-key "
+        "host keep-crops keep-days keys lookalike min-face open photos pixels port private-key quiet request-mb "
+        "runtime score seconds state threads waiting workers"
+    ),
+    "serve keys add": "keys role",
+    "serve keys list": "keys",
+    "serve keys remove": "keys",
     "study": "allow jobs json out quiet table-only threads",
     "verify": (
         "bundle choose crops detector far file json min-face out pairs photos picture quiet runtime score threads "

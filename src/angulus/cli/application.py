@@ -13,6 +13,7 @@ from angulus.cli.commands.audit.group import app as audit
 from angulus.cli.commands.data.group import app as data
 from angulus.cli.commands.evaluate.verification import app as evaluate
 from angulus.cli.commands.gallery.group import app as gallery
+from angulus.cli.commands.serve.group import app as serve
 from angulus.cli.streams import open_all, say, say_last
 from angulus.devices.processors import set_waiting
 from angulus.errors import AngulusError
@@ -81,6 +82,7 @@ app.command(data)
 app.command(evaluate)
 app.command(audit)
 app.command(gallery)
+app.command(serve)
 app.register_install_completion_command(help="Let the shell complete commands and options: bash, zsh, fish.")
 
 

@@ -1,7 +1,7 @@
 """From a photo to the vector of a face on it: found, chosen, cut out, judged, embedded."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -94,13 +94,13 @@ class Recognizer:
     ) -> list[SeenPhoto]:
         """The faces of some photos, all embedded together."""
         called = [_name_of(photo) for photo in photos] if names is None else list(names)
-        found = [self._cut_out(photo, name, rule or self._rule) for photo, name in zip(photos, called, strict=True)]
+        found = [self.cut_out(photo, name, rule) for photo, name in zip(photos, called, strict=True)]
         return self._embedded(found)
 
     def take_crops(self, crops: Sequence[Given], *, names: Sequence[str] | None = None) -> list[SeenPhoto]:
         """Aligned crops as photos of one face each: nothing is looked for."""
         called = [_name_of(crop) for crop in crops] if names is None else list(names)
-        return self._embedded([self._as_crop(crop, name) for crop, name in zip(crops, called, strict=True)])
+        return self._embedded([self.as_crop(crop, name) for crop, name in zip(crops, called, strict=True)])
 
     def vectors(self, crops: Crops) -> Vectors:
         """Vectors [n, d] of length 1 of crops uint8 [n, h, w, 3]."""
@@ -120,7 +120,9 @@ class Recognizer:
                 self._detector = open_detector(self.bundle, self._choice)
             return self._detector
 
-    def _cut_out(self, photo: Given, name: str, rule: Rule) -> SeenPhoto:
+    def cut_out(self, photo: Given, name: str, rule: Rule | None = None) -> SeenPhoto:
+        """The faces of one photo, not embedded: their vectors are empty, for who embeds those of many at once."""
+        rule = rule or self._rule
         try:
             pixels = _pixels(photo)
         except FacesError as error:
@@ -147,7 +149,8 @@ class Recognizer:
         problem = "" if faces else "no face was found"
         return SeenPhoto(name=name, height=height, width=width, faces=tuple(faces), problem=problem)
 
-    def _as_crop(self, crop: Given, name: str) -> SeenPhoto:
+    def as_crop(self, crop: Given, name: str) -> SeenPhoto:
+        """An aligned crop as a photo of one face, not embedded. Raises BundleError for another size."""
         wanted = (self.template.height, self.template.width)
         try:
             pixels = _pixels(crop)
@@ -169,10 +172,13 @@ class Recognizer:
     def _embedded(self, photos: Sequence[SeenPhoto]) -> list[SeenPhoto]:
         """The photos with the vectors of their faces, computed together."""
         crops = [face.crop for photo in photos for face in photo.faces]
-        vectors = iter(self.vectors(np.stack(crops)) if crops else ())
-        return [
-            replace(photo, faces=tuple(replace(face, vector=next(vectors)) for face in photo.faces)) for photo in photos
-        ]
+        return with_vectors(photos, self.vectors(np.stack(crops)) if crops else ())
+
+
+def with_vectors(photos: Sequence[SeenPhoto], vectors: Iterable[NDArray[np.float32]]) -> list[SeenPhoto]:
+    """The photos with these vectors of their faces, in order."""
+    given = iter(vectors)
+    return [replace(photo, faces=tuple(replace(face, vector=next(given)) for face in photo.faces)) for photo in photos]
 
 
 def _name_of(photo: Given) -> str:

@@ -1,0 +1,1 @@
+"""The command that serves decisions, and those about its keys."""

@@ -1,0 +1,42 @@
+"""The gallery that a service is started with: made where it is missing, and refused where it is of another network."""
+
+import os
+from pathlib import Path
+
+from angulus.errors import ServiceError
+from angulus.gallery import Gallery, open_engine, read_key
+from angulus.runtime.bundles import Bundle
+from angulus.serve.roster import Roster
+
+KEY_VARIABLE = "ANGULUS_GALLERY_KEY"
+ARTEFACT = "artefact"
+"""The fact of a gallery that says what made its vectors."""
+
+
+def open_roster(place: str | Path, bundle: Bundle, key_file: Path | None = None) -> Roster:
+    """A gallery for a bundle; a folder without one gets one.
+
+    key_file: of an encrypted gallery; left out, the key is in the environment (ANGULUS_GALLERY_KEY), if anywhere.
+    Raises GalleryError where it cannot be opened, ServiceError where its vectors are of another artefact.
+    """
+    key = os.environ.get(KEY_VARIABLE) if key_file is None else read_key(key_file)
+    artefact = bundle.artefact
+    is_new = "://" not in str(place) and not str(place).startswith("qdrant:") and _is_empty(Path(place))
+    gallery = Gallery(open_engine(place, create=is_new, dim=artefact.dim if is_new else None, key=key))
+    stored = gallery.facts().get(ARTEFACT)
+    if stored is None and not gallery.engine.count():
+        gallery.set_facts({ARTEFACT: artefact.name})
+    elif stored is not None and stored != artefact.name:
+        gallery.close()
+        raise ServiceError(
+            f"{place} holds vectors of another artefact ({str(stored)[:12]}, the bundle has {artefact.name[:12]}),"
+            " whose scores mean nothing here: take its bundle, or enrol the photos into a new gallery"
+        )
+    if gallery.dim != artefact.dim:
+        gallery.close()
+        raise ServiceError(f"{place} takes vectors of {gallery.dim} dimensions, the bundle gives {artefact.dim}")
+    return Roster(gallery)
+
+
+def _is_empty(folder: Path) -> bool:
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))

@@ -1,0 +1,107 @@
+"""The log: whole lines on the disk, in files of bounded size and age; who was removed is in none of them."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from angulus.errors import ServiceError
+from angulus.serve.records.audit_log import CURRENT, AuditLog
+from angulus.serve.records.choices import Choices
+from angulus.serve.records.ledger import Ledger
+from angulus.serve.records.lines import LineFile
+
+ANN, BEN = {"name": "Ann", "id": "aa" * 16}, {"name": "Ben", "id": "bb" * 16}
+
+
+def line(number, *people):
+    return {"request": f"r{number}", "key": "office", "operation": "search", "decision": "person", "people": people}
+
+
+def test_lines_are_read_newest_first(tmp_path):
+    log = AuditLog(tmp_path)
+    for number in range(5):
+        log.note(line(number)).result()
+    assert [row["request"] for row in log.lines(3)] == ["r4", "r3", "r2"]
+    log.close()
+    assert len((tmp_path / CURRENT).read_text().splitlines()) == 5
+
+
+def test_a_half_line_is_cut_off(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    file = LineFile(path)
+    file.append([{"a": 1}])
+    file.close()
+    with path.open("a") as half:
+        half.write('{"a": 2, "b"')
+    file = LineFile(path)
+    file.append([{"a": 3}])
+    file.close()
+    assert [json.loads(row)["a"] for row in path.read_text().splitlines()] == [1, 3]
+
+
+def test_files_are_bounded_in_size_and_age(tmp_path):
+    clock = [datetime(2026, 1, 1, tzinfo=UTC)]
+    log = AuditLog(tmp_path, most_bytes=500, keep_days=10, now=lambda: clock[0])
+    for number in range(12):
+        log.note(line(number)).result()
+    assert len(log.files()) == 3
+    assert max(path.stat().st_size for path in log.files()) < 1000
+    assert len(log.lines(100)) == 12
+    clock[0] += timedelta(days=11)
+    log.note(line(99)).result()
+    log.note(line(100)).result()
+    assert {row["request"] for row in log.lines(100)} >= {"r99", "r100"}
+    clock[0] += timedelta(days=11)
+    log.note(line(101)).result()
+    assert [row["request"] for row in log.lines(100)][:1] == ["r101"]
+    assert not any(row["request"] == "r3" for row in log.lines(100))
+    log.close()
+
+
+def test_who_was_removed_is_in_no_line_of_any_file(tmp_path):
+    log = AuditLog(tmp_path, most_bytes=600)
+    for number in range(8):
+        log.note(line(number, ANN if number % 2 else BEN)).result()
+    log.note(line(8, ANN, BEN)).result()
+    log.note(line(9, {"name": "Ann renamed", "id": ANN["id"]})).result()
+    log.forget("Ann", ANN["id"]).result()
+    log.note(line(10, BEN)).result()
+    rows = log.lines(100)
+    log.close()
+    assert all(b"Ann" not in path.read_bytes() and ANN["id"].encode() not in path.read_bytes() for path in log.files())
+    assert len(rows) == 11
+    forgotten = [row for row in rows if row.get("forgotten")]
+    assert len(forgotten) == 6
+    assert set(forgotten[0]) == {"time", "request", "key", "forgotten"}
+
+
+def test_one_service_holds_the_folder(tmp_path):
+    ledger = Ledger(tmp_path / "state", "0" * 64)
+    with pytest.raises(ServiceError, match="another process is serving with"):
+        Ledger(tmp_path / "state", "0" * 64, patience=0.0)
+    ledger.close()
+    Ledger(tmp_path / "state", "0" * 64).close()
+
+
+def test_the_last_choice_of_this_artefact_holds(tmp_path):
+    choices = Choices(tmp_path, "a" * 64)
+    said = {"key": "office", "by": "B. Officer", "reason": "fewer false alarms"}
+    choices.choose("verify", threshold=0.4, rate=None, **said)
+    choices.choose("verify", threshold=0.5, rate=None, **said)
+    choices.choose("search", threshold=None, rate=0.01, **said)
+    choices.close()
+    again, other = Choices(tmp_path, "a" * 64), Choices(tmp_path, "b" * 64)
+    assert again.current("verify").threshold == 0.5
+    assert again.current("search").rate == 0.01
+    assert other.current("verify") is None
+    assert [choice.threshold for choice in other.history()] == [None, 0.5, 0.4]
+    for wrong in ({"threshold": 2.0, "rate": None}, {"threshold": 0.1, "rate": 0.1}, {"threshold": None, "rate": 1.0}):
+        with pytest.raises(ServiceError):
+            again.choose("verify", **wrong, **said)
+    with pytest.raises(ServiceError, match="reason must say something"):
+        again.choose("verify", threshold=0.4, rate=None, key="office", by="B.", reason=" ")
+    with pytest.raises(ServiceError, match="use must be"):
+        again.choose("all", threshold=0.4, rate=None, **said)
+    again.close()
+    other.close()
