@@ -198,7 +198,7 @@ def test_connections_over_which_no_request_comes_are_closed(monkeypatch):
     ("words", "said"),
     [
         (("--open", "--certificate", "KEYS", "--private-key", "KEYS"), "cannot be used for TLS"),
-        (("--open", "--keep-crops", "--gallery-key", "KEYS"), "does not go with an encrypted gallery"),
+        (("--open", "--keep-crops", "--key-file", "SECRET"), "does not go with an encrypted gallery"),
         ((), "keys add NAME --role admin"),
         (("--open", "--host", "0.0.0.0"), "--open is for the loopback alone"),
         (("--open", "--check", "liveness"), "--check must be NAME=module:function"),
@@ -213,7 +213,9 @@ def test_what_would_not_be_safe_is_refused(tmp_path, words, said, capsys):
 
     write_bundle(tmp_path / "bundle")
     add_key(tmp_path / "keys.json", "boss", "admin")
-    given = [str(tmp_path / "keys.json") if word == "KEYS" else word for word in words]
+    (tmp_path / "secret").write_text("ab" * 32)
+    files = {"KEYS": "keys.json", "SECRET": "secret"}
+    given = [str(tmp_path / files[word]) if word in files else word for word in words]
     paths = ["--bundle", str(tmp_path / "bundle"), "--state", str(tmp_path / "state"), "--port", "0"]
     assert main(["serve", *paths, *given]) == 2
     assert said in capsys.readouterr().err

@@ -1,28 +1,38 @@
 """The gallery that a service is started with: made where it is missing, and refused where it is of another network."""
 
-import os
 from pathlib import Path
 
 from angulus.errors import ServiceError
-from angulus.gallery import Gallery, open_engine, read_key
+from angulus.gallery import Gallery, KeyedRotation, open_engine
 from angulus.runtime.bundles import Bundle
 from angulus.serve.roster import Roster
 
-KEY_VARIABLE = "ANGULUS_GALLERY_KEY"
 ARTEFACT = "artefact"
 """The fact of a gallery that says what made its vectors."""
 
 
-def open_roster(place: str | Path, bundle: Bundle, key_file: Path | None = None) -> Roster:
+def open_roster(
+    place: str | Path,
+    bundle: Bundle,
+    *,
+    key: bytes | None = None,
+    transform: KeyedRotation | None = None,
+    search: str = "exact",
+) -> Roster:
     """A gallery for a bundle; a folder without one gets one.
 
-    key_file: of an encrypted gallery; left out, the key is in the environment (ANGULUS_GALLERY_KEY), if anywhere.
+    key: of an encrypted gallery.  transform: that its vectors go through.  search: how templates are searched.
     Raises GalleryError where it cannot be opened, ServiceError where its vectors are of another artefact.
     """
-    key = os.environ.get(KEY_VARIABLE) if key_file is None else read_key(key_file)
     artefact = bundle.artefact
+    dim = artefact.dim if transform is None else transform.keep
     is_new = "://" not in str(place) and not str(place).startswith("qdrant:") and _is_empty(Path(place))
-    gallery = Gallery(open_engine(place, create=is_new, dim=artefact.dim if is_new else None, key=key))
+    engine = open_engine(place, create=is_new, dim=dim if is_new else None, key=key, search=search)
+    try:
+        gallery = Gallery(engine, transform)
+    except BaseException:
+        engine.close()
+        raise
     stored = gallery.facts().get(ARTEFACT)
     if stored is None and not gallery.engine.count():
         gallery.set_facts({ARTEFACT: artefact.name})

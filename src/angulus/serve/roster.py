@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,10 @@ class Roster:
         self._counts: Counter[int] = Counter()
         self._looked = 0.0
         self.size()
+
+    def facts(self) -> dict[str, Any]:
+        """Settings that belong to the gallery."""
+        return self._gallery.facts()
 
     @property
     def people(self) -> int:

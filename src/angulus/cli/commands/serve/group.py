@@ -1,6 +1,5 @@
 """`angulus serve`: decisions over HTTP, with keys, limits, a log and a page."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +8,7 @@ from cyclopts import App, Parameter
 
 from angulus.cli.commands.serve.keys import app as keys_app
 from angulus.cli.numbers import Count, CountOrNone, Positive, Rate, Score
-from angulus.cli.options import BundleUse, Flag, Said, Several, Usual
+from angulus.cli.options import BundleUse, Flag, GalleryUse, Said, Several, Usual
 from angulus.cli.terminal import log_lines
 from angulus.errors import ConfigError
 
@@ -70,7 +69,6 @@ def serve(
     *,
     bundle: Path,
     gallery: str | None = None,
-    gallery_key: Path | None = None,
     state: Path = Path("serve_state"),
     keys: Path | None = None,
     open: Annotated[bool, Flag] = False,
@@ -79,12 +77,13 @@ def serve(
     certificate: Path | None = None,
     private_key: Path | None = None,
     behind_proxy: Annotated[bool, Flag] = False,
-    fpir: Annotated[float, Rate] = 0.01,
+    fpir: Annotated[float | None, Rate] = None,
     lookalike: Annotated[float | None, Score] = None,
     check: Annotated[tuple[str, ...], Several] = (),
     keep_crops: Annotated[bool, Flag] = False,
     keep_days: Annotated[float | None, Positive] = None,
     bounds: Bounds = BOUNDS,
+    opening: GalleryUse = Usual.gallery_use,
     use: BundleUse = Usual.bundle_use,
     said: Said = Usual.said,
 ) -> None:
@@ -97,9 +96,6 @@ def serve(
     gallery
         The gallery of enrolled people: a folder, which is made where it is missing, or postgresql://... as angulus
         gallery create takes it. Left out, there is no enrolment and no search.
-    gallery_key
-        The file with the key of an encrypted gallery, 64 hexadecimal digits; left out, ANGULUS_GALLERY_KEY in the
-        environment.
     state
         The folder for the log, the operators' choices and, where they are kept, crops.
     keys
@@ -117,7 +113,8 @@ def serve(
     behind_proxy
         Listen without TLS beyond the loopback, because a proxy in front brings it.
     fpir
-        The wanted share of strangers that a search takes for somebody; operators may choose another one.
+        The wanted share of strangers that a search takes for somebody; left out, the one that the gallery was made
+        with, or 0.01. Operators may choose another one.
     lookalike
         Report other people at enrolment from this score on; left out, from the threshold of searches.
     check
@@ -130,7 +127,8 @@ def serve(
     use.crops
         All photos of requests are aligned crops: no face is looked for.
     """
-    from angulus.serve.gallery_opening import KEY_VARIABLE, open_roster
+    from angulus.cli.inputs.deciding.galleries import FPIR, rotation_of
+    from angulus.serve.gallery_opening import open_roster
     from angulus.serve.records.ledger import Ledger
     from angulus.serve.service import Service
     from angulus.serve.web.app import create_app
@@ -143,11 +141,16 @@ def serve(
             f"--host {host} can be reached from elsewhere, where keys and faces must not travel in the clear: give"
             " --certificate and --private-key, or --behind-proxy where a proxy brings TLS"
         )
-    settings = _settings(bounds, fpir, lookalike, check, crops=use.crops, keep_crops=keep_crops)
-    if keep_crops and (gallery_key is not None or KEY_VARIABLE in os.environ):
+    key = opening.key()
+    if keep_crops and key is not None:
         raise ConfigError("--keep-crops stores pictures in the clear: it does not go with an encrypted gallery")
     recognizer = use.recognizer(bundle)
-    roster = None if gallery is None else open_roster(gallery, recognizer.bundle, gallery_key)
+    dim, secret = recognizer.bundle.artefact.dim, opening.transform_key_file
+    transform = None if secret is None else rotation_of(secret, dim)
+    kept = {"key": key, "transform": transform, "search": opening.search}
+    roster = None if gallery is None else open_roster(gallery, recognizer.bundle, **kept)
+    wanted = fpir if fpir is not None else None if roster is None else roster.facts().get(FPIR)
+    settings = _settings(bounds, float(wanted or 0.01), lookalike, check, crops=use.crops, keep_crops=keep_crops)
     with log_lines(quiet=said.quiet):
         ledger = Ledger(state, recognizer.bundle.artefact.name, keep_crops=keep_crops, keep_days=keep_days)
         service = Service(recognizer, ledger, settings, gallery=roster)
