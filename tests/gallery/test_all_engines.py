@@ -49,7 +49,7 @@ def test_who_is_put_is_read_back(engine) -> None:
 
 
 def test_searches_find_whom_the_oracle_finds(engine) -> None:
-    people = crowd(400, photos=2)
+    people = crowd(150, photos=2)
     engine.put_many(people)
     agree(engine, people, units(7, seed=1), 5)
     agree(engine, people, np.stack([each.template for each in people[:9]]), 1)
