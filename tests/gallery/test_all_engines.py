@@ -93,6 +93,9 @@ def test_a_name_is_of_one_person(engine) -> None:
     engine.put(ann)
     with pytest.raises(GalleryError, match="'Ann' is enrolled already"):
         engine.put(other)
+    with pytest.raises(GalleryError, match="'Cy' is enrolled already"):
+        engine.put_many([person("Cy", units(1)), person("Cy", units(1, seed=2))])
+    assert engine.count() == 1
     engine.put(replace(ann, name="Bob"))
     engine.put(other)
     assert {each.name for each in engine.people()} == {"Ann", "Bob"}
