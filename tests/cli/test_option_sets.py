@@ -63,9 +63,9 @@ OPTIONS = {
     "plan": "allow classes images json memory processes quiet",
     "purify": "allow angle json no-retrain out quiet retrain rounds rule subcenters",
     "serve": (
-        "batch batch-wait behind-proxy bundle certificate check choose crops detector file fpir gallery key-file "
-        "host keep-crops keep-days keys lookalike min-face open photos pixels port private-key quiet request-mb "
-        "runtime score search seconds state threads transform-key-file waiting workers"
+        "batch batch-wait behind-proxy bundle certificate check choose crops detector file fpir gallery host "
+        "keep-crops keep-days key-file keys lookalike min-face open photos pixels port private-key quiet "
+        "request-mb runtime score search seconds state threads transform-key-file waiting workers"
     ),
     "serve keys add": "keys role",
     "serve keys list": "keys",

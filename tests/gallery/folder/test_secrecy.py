@@ -125,6 +125,28 @@ def test_reissued_vectors_leave_no_bytes(tmp_path) -> None:
         assert not any(part in content for vector in drawn for part in parts_of(vector))
 
 
+def test_only_the_owner_reads_the_files(tmp_path) -> None:
+    with open_engine(tmp_path, create=True, dim=32) as engine:
+        engine.put(person("Ann", units(1)))
+        engine.search(units(1), 1)
+        modes = {path.name: path.stat().st_mode & 0o077 for path in tmp_path.iterdir() if path.suffix != ".lock"}
+        assert set(modes.values()) == {0}, modes
+
+
+def test_what_could_not_be_overwritten_is_said(tmp_path, caplog) -> None:
+    with open_engine(tmp_path, create=True, dim=32, patience=0.05) as engine:
+        ann = person("Ann", units(1))
+        engine.put_many([ann, person("Bob", units(1, seed=1))])
+        reader = sqlite3.connect(tmp_path / "gallery.db", isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM people").fetchone()
+        engine.drop(ann.id)
+        assert "removed vectors stay in its log until the next removal" in caplog.text
+        reader.close()
+        engine.drop(engine.named("Bob").id)
+        assert not any(part in bytes_in(tmp_path) for part in parts_of(ann.template))
+
+
 def test_key_files(tmp_path) -> None:
     (tmp_path / "key").write_text(KEY.hex() + "\n")
     assert read_key(tmp_path / "key") == KEY

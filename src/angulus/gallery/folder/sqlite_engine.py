@@ -10,6 +10,7 @@ copies of the folder, are beyond it. With a key all names, notes, digests and ve
 matrix is in memory alone.
 """
 
+import logging
 import os
 import sqlite3
 import threading
@@ -31,6 +32,8 @@ from angulus.gallery.folder.sqlite_file import FILE, check_file, check_tables, c
 from angulus.gallery.folder.sqlite_people import PeopleTables, Templates, forget_vectors, highest_row, removed
 from angulus.gallery.people import MOST_DIMENSIONS, Person, checked_person
 from angulus.json_files import parse_json
+
+logger = logging.getLogger(__name__)
 
 MATRIX = "gallery.matrix"
 _KEPT_CHANGES = 1000
@@ -166,14 +169,24 @@ class SqliteEngine:
 
     def _overwrite(self) -> None:
         """Zero what was removed in the matrix, and empty the log, which holds older pages of the database."""
-        self._catch_up()
-        if self._resized:
-            self.compact()
-        matrix = self.folder / MATRIX
-        if not isinstance(self._index, MappedMatrix) and matrix.exists() and not self._cipher.is_secret:
-            self._catch_up(MappedMatrix(matrix, patience=self.patience))
-        # where another process is reading, the log is emptied when the next change is made, or by the last to close
-        self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        try:
+            self._catch_up()
+            if self._resized:
+                self.compact()
+            matrix = self.folder / MATRIX
+            if not isinstance(self._index, MappedMatrix) and matrix.exists() and not self._cipher.is_secret:
+                self._catch_up(MappedMatrix(matrix, patience=self.patience))
+            with told(self._path, self.patience):
+                waits = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except GalleryError as error:
+            raise GalleryError(
+                f"the change was made, but not all of what was removed could be overwritten yet: {error}"
+            ) from error
+        if waits:
+            logger.warning(
+                "%s is being read: removed vectors stay in its log until the next removal, or until all close it",
+                self.folder,
+            )
 
     def _check_open(self) -> None:
         if self._closed:
