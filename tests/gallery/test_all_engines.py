@@ -49,7 +49,7 @@ def test_who_is_put_is_read_back(engine) -> None:
 
 
 def test_searches_find_whom_the_oracle_finds(engine) -> None:
-    people = crowd(400, photos=2)
+    people = crowd(150, photos=2)
     engine.put_many(people)
     agree(engine, people, units(7, seed=1), 5)
     agree(engine, people, np.stack([each.template for each in people[:9]]), 1)
@@ -93,6 +93,9 @@ def test_a_name_is_of_one_person(engine) -> None:
     engine.put(ann)
     with pytest.raises(GalleryError, match="'Ann' is enrolled already"):
         engine.put(other)
+    with pytest.raises(GalleryError, match="'Cy' is enrolled already"):
+        engine.put_many([person("Cy", units(1)), person("Cy", units(1, seed=2))])
+    assert engine.count() == 1
     engine.put(replace(ann, name="Bob"))
     engine.put(other)
     assert {each.name for each in engine.people()} == {"Ann", "Bob"}

@@ -218,7 +218,7 @@ class Held(Recognizer):
 
 def test_overload_is_refused_at_once_and_what_was_taken_is_finished(tmp_path):
     held = Held(write_bundle(tmp_path / "bundle"))
-    limits = Limits(waiting=3, seconds=20)
+    limits = Limits(waiting=4, seconds=20)
     other = Served(tmp_path, recognizer=held, settings=Settings(workers=1, limits=limits, batching=Batching(most=1)))
     with ThreadPoolExecutor(8) as pool:
         first = [pool.submit(other.verify, crop(1), crop(1)) for _ in range(2)]
@@ -226,6 +226,7 @@ def test_overload_is_refused_at_once_and_what_was_taken_is_finished(tmp_path):
         while other.service.looking.workers.open < 4:
             pass
         refused = other.verify(crop(1), crop(1))
+        assert other.service.looking.workers.open == 4  # the refused request left nothing behind
         held.go.set()
         assert [one.result().status_code for one in first] == [200, 200]
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")

@@ -105,7 +105,7 @@ class Gallery:
             raise GalleryError(f"a person needs at least one photo, got none for {name!r}; give a photo")
         with self.engine.writing():
             before = self.engine.named(name)
-            duplicates = self._duplicates(given)
+            duplicates = self._duplicates(name, given)
             known = {each.photo for each in duplicates if each.name == name}
             added = [photo for place, photo in enumerate(given) if place not in known]
             person = _joined(before, added, name, note)
@@ -127,9 +127,14 @@ class Gallery:
         """Vectors as the engine keeps and searches them."""
         return checked_vectors(vectors, self.dim) if self.transform is None else self.transform.apply(vectors)
 
-    def _duplicates(self, given: Sequence[EnrolledPhoto]) -> list[Duplicate]:
+    def _duplicates(self, name: str, given: Sequence[EnrolledPhoto]) -> list[Duplicate]:
         found = []
+        first: dict[str, EnrolledPhoto] = {}
         for place, photo in enumerate(given):
+            before = first.setdefault(photo.digest, photo)
+            if photo.digest and before is not photo:
+                found.append(Duplicate(photo=place, name=name, photo_id=before.id, added=before.added))
+                continue
             holders = self.engine.holders(photo.digest) if photo.digest else []
             for holder in filter(None, map(self.engine.get, holders)):
                 same = next(each for each in holder.photos if each.digest == photo.digest)

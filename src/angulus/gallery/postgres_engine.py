@@ -125,8 +125,9 @@ class PostgresEngine:
         name = self._sql.Identifier(f"people_hnsw_{dim}")
         self._writer.execute(
             self._sql.SQL(
-                "CREATE INDEX IF NOT EXISTS {} ON {}.people USING hnsw ((template::halfvec({})) halfvec_ip_ops)"
-            ).format(name, self._sql.Identifier(self.schema), self._sql.Literal(dim))
+                "CREATE INDEX IF NOT EXISTS {} ON {}.people USING hnsw ((template::halfvec({})) halfvec_ip_ops) "
+                "WHERE vector_dims(template) = {}"  # else rows that this very change removes are in its way
+            ).format(name, self._sql.Identifier(self.schema), self._sql.Literal(dim), self._sql.Literal(dim))
         )
 
     # ------------------------------------------------------------------------------------------ connections
@@ -373,7 +374,7 @@ class PostgresEngine:
 
     def _searched(self, link: Any, query: NDArray[np.float32], k: int, dim: int) -> list[Hit]:
         statement = self._sql.SQL(
-            "SELECT id, name, template FROM {schema}.people "
+            "SELECT id, name, template FROM {schema}.people WHERE vector_dims(template) = {dim} "
             "ORDER BY template::halfvec({dim}) <#> %s::halfvec({dim}) LIMIT %s"
         ).format(schema=self._sql.Identifier(self.schema), dim=self._sql.Literal(dim))
         rows = link.execute(statement, [self._half(query), candidates_for(k)]).fetchall()

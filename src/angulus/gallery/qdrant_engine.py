@@ -18,6 +18,7 @@ import threading
 import uuid
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
@@ -156,24 +157,29 @@ class QdrantEngine:
 
     def put_many(self, people: Iterable[Person]) -> None:
         """`put` for each, some hundred in a request."""
+        everybody = iter(people)
         with self._lock, self._told():
-            waiting: list[Any] = []
-            for person in people:
-                waiting.append(self._point(person))
-                if len(waiting) == _PAGE:
-                    self._client.upsert(self.collection, waiting, wait=True)
-                    waiting = []
-            if waiting:
-                self._client.upsert(self.collection, waiting, wait=True)
+            while part := list(islice(everybody, _PAGE)):
+                for person in part:
+                    checked_person(person, self.dim)
+                self._check_names(part)
+                self._client.upsert(self.collection, [self._point(person) for person in part], wait=True)
+
+    def _check_names(self, people: list[Person]) -> None:
+        ids = {person.name: person.id for person in people}
+        names = self.models.FieldCondition(key="name", match=self.models.MatchAny(any=list(ids)))
+        points = self._client.scroll(
+            self.collection, scroll_filter=self._people(names), limit=len(ids), with_payload=["person", "name"]
+        )[0]
+        held = [(point.payload["person"], point.payload["name"]) for point in points]
+        for ident, name in [*held, *((person.id, person.name) for person in people)]:
+            if ids[name] != ident:
+                raise GalleryError(
+                    f"each name must be of one person, and {name!r} is enrolled already; "
+                    "add to that person, or choose another name"
+                )
 
     def _point(self, person: Person) -> Any:
-        checked_person(person, self.dim)
-        other = self.named(person.name)
-        if other is not None and other.id != person.id:
-            raise GalleryError(
-                f"each name must be of one person, and {person.name!r} is enrolled already; "
-                "add to that person, or choose another name"
-            )
         photos = [
             {
                 "id": photo.id,

@@ -141,8 +141,12 @@ class FaissIndex:
             return np.where(numbers < 0, -1, self._row_of[numbers])
 
     def memory(self) -> int:
-        """Bytes of the index, as it would be written."""
-        return len(self._faiss.serialize_index(self._index)) if self._index is not None else 0
+        """Bytes of the vectors in the index, and of the links of a graph."""
+        if self._index is None:
+            return 0
+        each = self._index.code_size if hasattr(self._index, "code_size") else 4 * self._index.d
+        links = 4 * self._index.hnsw.neighbors.size() if hasattr(self._index, "hnsw") else 0
+        return self._index.ntotal * each + links
 
     def close(self) -> None:
         with self._lock:

@@ -194,7 +194,7 @@ class MappedMatrix(HeldMatrix):
         try:
             if self.path.is_symlink():
                 self.path.unlink()
-            write_beside(self.path, lambda partial: partial.write_bytes(self._described(0, None)))
+            write_beside(self.path, lambda partial: _write_private(partial, self._described(0, None)))
             self._open()
         except OSError as error:
             raise _cannot(self.path, error) from error
@@ -300,6 +300,12 @@ def _file_lock(path: Path, patience: float) -> Generator[None, None, None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """A file that its owner alone can read, as the database is."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
 
 
 def _cannot(path: Path, error: OSError) -> GalleryError:

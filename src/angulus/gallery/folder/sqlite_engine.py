@@ -10,6 +10,7 @@ copies of the folder, are beyond it. With a key all names, notes, digests and ve
 matrix is in memory alone.
 """
 
+import logging
 import os
 import sqlite3
 import threading
@@ -32,9 +33,12 @@ from angulus.gallery.folder.sqlite_people import PeopleTables, Templates, forget
 from angulus.gallery.people import MOST_DIMENSIONS, Person, checked_person
 from angulus.json_files import parse_json
 
+logger = logging.getLogger(__name__)
+
 MATRIX = "gallery.matrix"
 _KEPT_CHANGES = 1000
 _QUERIES_AT_ONCE, _MOST_READERS = 256, 8
+_MOST_TIMES = 64  # what the rows of a matrix may take, of what the database takes
 _OPENED = b"the key opens this gallery"
 
 
@@ -85,8 +89,9 @@ class SqliteEngine:
         self._depth, self._holder, self._change = 0, 0, 0
         self._removes = self._resized = False
         try:
-            check_tables(self._writer, self._path)
-            self._cipher = self._checked_cipher(key)
+            with told(self._path, patience):
+                check_tables(self._writer, self._path)
+                self._cipher = self._checked_cipher(key)
             self._tables = PeopleTables(self._cipher)
             self._index = index or (
                 HeldMatrix(plan) if self._cipher.is_secret else MappedMatrix(self.folder / MATRIX, plan, patience)
@@ -164,14 +169,24 @@ class SqliteEngine:
 
     def _overwrite(self) -> None:
         """Zero what was removed in the matrix, and empty the log, which holds older pages of the database."""
-        self._catch_up()
-        if self._resized:
-            self.compact()
-        matrix = self.folder / MATRIX
-        if not isinstance(self._index, MappedMatrix) and matrix.exists() and not self._cipher.is_secret:
-            self._catch_up(MappedMatrix(matrix, patience=self.patience))
-        # where another process is reading, the log is emptied when the next change is made, or by the last to close
-        self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        try:
+            self._catch_up()
+            if self._resized:
+                self.compact()
+            matrix = self.folder / MATRIX
+            if not isinstance(self._index, MappedMatrix) and matrix.exists() and not self._cipher.is_secret:
+                self._catch_up(MappedMatrix(matrix, patience=self.patience))
+            with told(self._path, self.patience):
+                waits = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except GalleryError as error:
+            raise GalleryError(
+                f"the change was made, but not all of what was removed could be overwritten yet: {error}"
+            ) from error
+        if waits:
+            logger.warning(
+                "%s is being read: removed vectors stay in its log until the next removal, or until all close it",
+                self.folder,
+            )
 
     def _check_open(self) -> None:
         if self._closed:
@@ -384,8 +399,10 @@ class SqliteEngine:
 
     @staticmethod
     def _newest(link: sqlite3.Connection) -> Change:
-        number, token = link.execute("SELECT number, token FROM changes ORDER BY number DESC LIMIT 1").fetchone()
-        return Change(number=number, token=bytes(token))
+        found = link.execute("SELECT number, token FROM changes ORDER BY number DESC LIMIT 1").fetchone()
+        if found is None or not 0 < found[0] < 2**62 or len(found[1]) != 8:
+            raise GalleryError("the gallery does not say which change is its last; it is damaged: restore a copy of it")
+        return Change(number=found[0], token=bytes(found[1]))
 
     @staticmethod
     def _known(link: sqlite3.Connection, shown: Change | None, newest: Change) -> Change | None:
@@ -396,7 +413,10 @@ class SqliteEngine:
         return shown if found and bytes(found[0]) == shown.token else None
 
     def _copy_changes(self, link: sqlite3.Connection, index: RowIndex, since: int, dim: int) -> None:
-        index.reserve(highest_row(link))
+        rows, held = highest_row(link), sum(path.stat().st_size for path in self.folder.glob(f"{FILE}*"))
+        if rows * dim > _MOST_TIMES * held + 2**26:
+            raise GalleryError(f"{self._path} claims {rows:,} rows, more than fit in it; it is damaged")
+        index.reserve(rows)
         for rows, vectors in self._tables.changed(link, since, dim):
             index.update(rows - 1, vectors)
         index.forget(removed(link, since) - 1)

@@ -198,6 +198,8 @@ class PeopleTables:
             "SELECT people.row, id, content FROM people JOIN templates USING (row) WHERE changed > ?", [since]
         )
         while part := found.fetchmany(_ROWS_AT_ONCE):
+            if min(row[0] for row in part) < 1:
+                raise GalleryError("rows of people must be 1 and higher; the gallery is damaged: restore a copy of it")
             yield np.array([row[0] for row in part], dtype=np.int64), self._opened([row[1:] for row in part], dim)
 
     def _opened(self, templates: list[tuple[str, bytes]], dim: int) -> NDArray[np.float32]:
