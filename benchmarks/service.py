@@ -108,18 +108,7 @@ def served(bundle: Path, *words: str) -> Iterator[Running]:
             [*command, "keys", "add", "load", "--role", "admin", "--keys", keys],
             **{"check": True, "capture_output": True, "text": True},
         )
-        given = [
-            "--bundle",
-            str(bundle),
-            "--keys",
-            keys,
-            "--state",
-            f"{folder}/state",
-            "--port",
-            "0",
-            "--quiet",
-            *words,
-        ]
+        given = ["--bundle", str(bundle), "--keys", keys, "--state", f"{folder}/state", "--port", "0", "--quiet"]
         process = subprocess.Popen([*command, *given, *words], stdout=subprocess.PIPE, text=True)
         try:
             assert process.stdout is not None

@@ -6,7 +6,7 @@ import pytest
 from service_parts import Served, crop, encoded, sentence_of
 from small_bundles import write_bundle
 
-from angulus.errors import ServiceError
+from angulus.errors import GalleryError, ServiceError
 from angulus.gallery import Gallery, open_engine
 from angulus.runtime import Recognizer
 from angulus.serve.gallery_opening import open_roster
@@ -73,6 +73,7 @@ def test_what_is_noticed_at_enrolment(served):
     assert enrol(served, "Nobody", crop(1), add="true").status_code == 404
     assert enrol(served, "", crop(1)).status_code == 422
     assert "a name must have" in sentence_of(enrol(served, "x" * 300, crop(1)))
+    assert "more than dots" in sentence_of(enrol(served, "..", crop(1)))
     assert enrol(served, "Dan", b"no image").status_code == 422
     assert enrol(served, "Dan", crop(3), role="read").status_code == 403
 
@@ -105,6 +106,10 @@ def test_a_person_is_removed_from_gallery_and_log(served):
     rows = served.ask("GET", "/v1/audit", role="admin").json()["lines"]
     assert [row.get("operation") for row in rows] == ["search", "remove", "search", None, "enrol", None]
     assert rows[2]["people"][0]["name"] == "Ben"
+    served.service.gallery.drop("Ben")  # as by a service that was killed before it came to the log
+    assert b"Ben" in (served.folder / "state" / "audit.jsonl").read_bytes()
+    assert served.ask("DELETE", "/v1/people/Ben", role="enrol").status_code == 404
+    assert b"Ben" not in (served.folder / "state" / "audit.jsonl").read_bytes()
     assert served.ask("DELETE", "/v1/people/Ann", role="enrol").status_code == 404
 
 
@@ -187,7 +192,10 @@ def test_crops_are_kept_only_where_that_was_asked_for(tmp_path, served):
     assert other.ask("GET", f"/v1/people/Ben/photos/{best['photo']}/crop").status_code == 404
     assert other.ask("GET", "/v1/people/Ann/photos/..%2F..%2Fkeys/crop").status_code == 404
     other.ask("DELETE", "/v1/people/Ann", role="enrol")
-    assert len(list((tmp_path / "other" / "state" / "crops").iterdir())) == 1
+    (kept,) = (tmp_path / "other" / "state" / "crops").iterdir()
+    (kept.parent / f"{'0' * 32}.png").write_bytes(b"left by a service that was killed")
+    other.ledger.crops.keep_only(other.service.gallery.photo_ids())
+    assert list(kept.parent.iterdir()) == [kept]
     other.service.close()
 
 
@@ -206,3 +214,21 @@ def test_what_another_process_enrols_is_counted(tmp_path, served, monkeypatch):
         other.add("Zoe", vector[None])
     assert served.service.gallery.size() == {1: 2}
     assert search(served, crop(9))["person"] == "Zoe"
+
+
+def test_an_encrypted_gallery(tmp_path, monkeypatch):
+    pytest.importorskip("cryptography")
+    bundle = Recognizer(write_bundle(tmp_path / "bundle")).bundle
+    (tmp_path / "key").write_text("5a" * 32)
+    roster = open_roster(tmp_path / "gallery", bundle, tmp_path / "key")
+    other = Served(tmp_path, bundle=tmp_path / "bundle", gallery=roster, settings=Settings(workers=1, fpir=0.05))
+    enrol(other, "Annabelle", crop(1))
+    assert search(other, crop(1))["person"] == "Annabelle"
+    other.service.close()
+    assert all(b"Annabelle" not in path.read_bytes() for path in (tmp_path / "gallery").rglob("*") if path.is_file())
+    with pytest.raises(GalleryError):
+        open_roster(tmp_path / "gallery", bundle)
+    monkeypatch.setenv("ANGULUS_GALLERY_KEY", "5a" * 32)
+    again = open_roster(tmp_path / "gallery", bundle)
+    assert again.people == 1
+    again.close()

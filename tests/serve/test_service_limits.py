@@ -1,5 +1,6 @@
 """What is too much, too slow or hostile is refused with the right status, and the service goes on."""
 
+import asyncio
 import base64
 import json
 import struct
@@ -108,7 +109,7 @@ def test_too_many_photos(served):
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("[" * 100_000, "not readable JSON"),
+        ("[" * 9_000, "not readable JSON"),
         ('{"left": ' + '{"a":' * 70 + "1" + "}" * 71, "not readable JSON"),
         ("[1]", "must be an object"),
         ('{"left": 3, "right": "x"}', "must be a photo"),
@@ -122,6 +123,12 @@ def test_bodies_that_are_no_request(served, body, said):
     refused = served.ask("POST", "/v1/verify", content=body, headers={"content-type": "application/json"})
     assert refused.status_code == 422
     assert said in sentence_of(refused)
+
+
+def test_json_that_swells_in_memory(served):
+    content = '{"left": [' + "[]," * 50_000 + "1]}"
+    refused = served.ask("POST", "/v1/verify", content=content, headers={"content-type": "application/json"})
+    assert (refused.status_code, sentence_of(refused)) == (413, "the body must have at most 10,000 values")
 
 
 @pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=x"])
@@ -211,7 +218,7 @@ class Held(Recognizer):
 
 def test_overload_is_refused_at_once_and_what_was_taken_is_finished(tmp_path):
     held = Held(write_bundle(tmp_path / "bundle"))
-    limits = Limits(waiting=3, seconds=20)
+    limits = Limits(waiting=4, seconds=20)
     other = Served(tmp_path, recognizer=held, settings=Settings(workers=1, limits=limits, batching=Batching(most=1)))
     with ThreadPoolExecutor(8) as pool:
         first = [pool.submit(other.verify, crop(1), crop(1)) for _ in range(2)]
@@ -219,6 +226,7 @@ def test_overload_is_refused_at_once_and_what_was_taken_is_finished(tmp_path):
         while other.service.looking.workers.open < 4:
             pass
         refused = other.verify(crop(1), crop(1))
+        assert other.service.looking.workers.open == 4  # the refused request left nothing behind
         held.go.set()
         assert [one.result().status_code for one in first] == [200, 200]
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
@@ -269,3 +277,28 @@ def test_the_log_has_no_images_no_vectors_and_no_names_of_files(tmp_path):
     assert (row["key"], row["operation"], row["decision"]) == ("a-read", "verify", "same")
     assert other.ask("GET", "/v1/audit", role="enrol").status_code == 403
     assert json.dumps(row)
+
+
+@pytest.mark.parametrize(("pause", "status"), [(5.0, 408), (0.0, 400)])
+def test_a_body_that_stalls_or_is_cut_short(tmp_path, pause, status):
+    other = Served(tmp_path, settings=Settings(workers=1, limits=Limits(body_seconds=0.2)))
+    parts = [{"type": "http.request", "body": b"{", "more_body": True}]
+    sent = []
+
+    async def receive():
+        if parts:
+            return parts.pop()
+        await asyncio.sleep(pause)
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    key = f"Bearer {other.keys['read']}".encode()
+    headers = [(b"authorization", key), (b"content-type", b"application/json"), (b"content-length", b"100")]
+    scope = {
+        **{"type": "http", "method": "POST", "path": "/v1/verify", "raw_path": b"/v1/verify", "query_string": b""},
+        **{"headers": headers, "http_version": "1.1", "scheme": "http", "server": ("x", 80), "client": ("y", 1)},
+    }
+    asyncio.run(other.app(scope, receive, send))
+    assert sent[0]["status"] == status

@@ -5,7 +5,7 @@ import base64
 import numpy as np
 import pytest
 from service_parts import Served, crop, encoded, sentence_of
-from small_bundles import matrix, vectors_of
+from small_bundles import matrix, vectors_of, write_bundle
 
 from angulus.serve.records.keys import ROLES
 
@@ -44,6 +44,18 @@ def test_vectors_are_those_of_the_network(served):
 
     wanted = vectors_of(np.stack([face(n, side=16) for n in (1, 2)]), matrix())
     np.testing.assert_allclose(np.array(answer["vectors"]), wanted, atol=1e-5)
+
+
+def test_a_bundle_that_was_never_calibrated_decides_nothing(tmp_path):
+    other = Served(tmp_path, bundle=write_bundle(tmp_path / "bare.bundle", calibrated=False))
+    refused = other.verify(crop(1), crop(1))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "bundle")
+    assert "no threshold" in sentence_of(refused)
+    assert other.ask("GET", "/v1/calibration").status_code == 409
+    assert "verify" not in other.ask("GET", "/v1/operating-point").json()
+    assert "calibration" not in other.ask("GET", "/v1/card").json()
+    files = {"photos": ("a.png", crop(1))}
+    assert other.ask("POST", "/v1/embed", role="admin", files=files, data={"crops": "true"}).status_code == 200
 
 
 @pytest.mark.parametrize("role", [None, *ROLES])

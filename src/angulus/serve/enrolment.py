@@ -107,7 +107,12 @@ class Enrolment:
 
     async def remove(self, name: str, request: str, key: Key) -> answers.RemoveAnswer:
         """Remove a person from the gallery, the crops, and the lines of the log. Raises ServiceError (404)."""
-        gone = await self._change(lambda: self._dropped(name))
+        try:
+            gone = await self._change(lambda: self._dropped(name))
+        except ServiceError as error:
+            if error.code == "nobody":  # a service that was killed in between may have left lines about them
+                await self._service.forget(name, "", request, key, is_gone=False)
+            raise
         await self._service.forget(gone.name, gone.person, request, key)
         return answers.RemoveAnswer(request=request, name=gone.name, photos=len(gone.photos), person_removed=True)
 

@@ -55,7 +55,7 @@ class Looking:
 
         Raises ServiceError: 413 or 422 for a photo that cannot be used, 503 where the queues are full.
         """
-        found = await _all([self.workers.submit(self._job(upload, crops=crops)) for upload in uploads])
+        found = await self._all([self._job(upload, crops=crops) for upload in uploads])
         wanted = [face.crop for one in found for face in one.seen.faces]
         if not wanted:
             return found
@@ -86,6 +86,18 @@ class Looking:
         """Finish what was taken."""
         self.workers.close()
         self.network.close()
+
+    async def _all(self, jobs: Sequence[Callable[[], Looked]]) -> list[Looked]:
+        """The results in order; what was not begun is given up where one fails, or finds no room."""
+        futures: list[Future[Looked]] = []
+        try:
+            for job in jobs:
+                futures.append(self.workers.submit(job))
+            return list(await asyncio.gather(*(asyncio.wrap_future(future) for future in futures)))
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
 
     def _job(self, upload: Upload, *, crops: bool) -> Callable[[], Looked]:
         def job() -> Looked:
@@ -132,13 +144,3 @@ def _check_size(upload: Upload, limits: Limits) -> None:
             f"{upload.name} has {pixels:,} pixels, at most {limits.pixels:,} are taken: send it smaller",
             **{"status": 413, "code": "too_many_pixels"},
         )
-
-
-async def _all(futures: Sequence["Future[Looked]"]) -> list[Looked]:
-    """The results in order; what was not begun is given up where one fails."""
-    try:
-        return list(await asyncio.gather(*(asyncio.wrap_future(future) for future in futures)))
-    except BaseException:
-        for future in futures:
-            future.cancel()
-        raise

@@ -173,6 +173,10 @@ class Roster:
             for one in found
         ]
 
+    def photo_ids(self) -> set[str]:
+        """Of all enrolled photos."""
+        return {photo.id for person in self._gallery.people() for photo in person.photos}
+
     def close(self) -> None:
         """Close the gallery."""
         self._gallery.close()
@@ -218,9 +222,12 @@ class Hit:
 
 def _checked(name: str) -> str:
     try:
-        return checked_name(name)
+        found = checked_name(name)
     except GalleryError as error:
         raise ServiceError(str(error)) from error
+    if found in (".", ".."):  # browsers take them out of addresses, so that such a person could not be removed
+        raise ServiceError(f"a name must be more than dots, got {found!r}")
+    return found
 
 
 def _nobody(name: str) -> ServiceError:

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+from collections.abc import Set
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,12 @@ class Crops:
         path = self._path(photo)
         if path is not None:
             path.unlink(missing_ok=True)
+
+    def keep_only(self, photos: Set[str]) -> None:
+        """Forget all crops but of these photos: a service that was killed may have left some."""
+        for path in self._folder.glob("*.png"):
+            if path.stem not in photos:
+                path.unlink(missing_ok=True)
 
     def _path(self, photo: str) -> Path | None:
         """None for an id that is none: what a request names is never a path."""
