@@ -7,7 +7,7 @@ from service_parts import Served, crop, encoded, sentence_of
 from small_bundles import write_bundle
 
 from angulus.errors import GalleryError, ServiceError
-from angulus.gallery import Gallery, open_engine
+from angulus.gallery import Gallery, open_engine, read_key
 from angulus.runtime import Recognizer
 from angulus.serve.gallery_opening import open_roster
 from angulus.serve.settings import Settings
@@ -216,11 +216,11 @@ def test_what_another_process_enrols_is_counted(tmp_path, served, monkeypatch):
     assert search(served, crop(9))["person"] == "Zoe"
 
 
-def test_an_encrypted_gallery(tmp_path, monkeypatch):
+def test_an_encrypted_gallery(tmp_path):
     pytest.importorskip("cryptography")
     bundle = Recognizer(write_bundle(tmp_path / "bundle")).bundle
     (tmp_path / "key").write_text("5a" * 32)
-    roster = open_roster(tmp_path / "gallery", bundle, tmp_path / "key")
+    roster = open_roster(tmp_path / "gallery", bundle, key=read_key(tmp_path / "key"))
     other = Served(tmp_path, bundle=tmp_path / "bundle", gallery=roster, settings=Settings(workers=1, fpir=0.05))
     enrol(other, "Annabelle", crop(1))
     assert search(other, crop(1))["person"] == "Annabelle"
@@ -228,7 +228,6 @@ def test_an_encrypted_gallery(tmp_path, monkeypatch):
     assert all(b"Annabelle" not in path.read_bytes() for path in (tmp_path / "gallery").rglob("*") if path.is_file())
     with pytest.raises(GalleryError):
         open_roster(tmp_path / "gallery", bundle)
-    monkeypatch.setenv("ANGULUS_GALLERY_KEY", "5a" * 32)
-    again = open_roster(tmp_path / "gallery", bundle)
+    again = open_roster(tmp_path / "gallery", bundle, key=read_key(tmp_path / "key"))
     assert again.people == 1
     again.close()
