@@ -65,10 +65,21 @@ def without(values, name):
         ("bundle.json", lambda v: v | {"files": {}}, "files and artefact.files differ in model.onnx"),
         ("bundle.json", lambda v: v | {"artefact": v["artefact"] | {"kind": "exe"}}, "kind must be one of onnx"),
         ("threshold.json", lambda v: v | {"value": "high"}, "value must be a finite number, got 'high'"),
-        ("threshold.json", lambda v: v | {"far": {"estimate": 2, "low": 0, "high": 1}}, "must lie in 0 to 1"),
+        ("threshold.json", lambda v: v | {"far": {"estimate": 2, "low": 0, "high": 1}}, "both in 0 to 1, got 2"),
         ("threshold.json", lambda v: v | {"value": True}, "value must be a finite number, got True"),
         ("calibration.json", lambda v: v | {"thresholds": v["thresholds"][::-1]}, "at least two numbers that rise"),
         ("calibration.json", lambda v: v | {"far": {"estimate": [0], "low": [0], "high": [0]}}, "must have 7 numbers"),
+        (
+            "threshold.json",
+            lambda v: v | {"value": -50},
+            "a threshold must lie within its interval, and both in -1 to 1",
+        ),
+        ("threshold.json", lambda v: v | {"level": -3}, "target_far and level must lie in 0 to 1"),
+        ("threshold.json", lambda v: v | {"value": 10**400}, "a whole number beyond all bounds"),
+        ("threshold.json", lambda v: v | {"note": "\ud800"}, "note must be a text"),
+        ("threshold.json", lambda v: v | {"far": {"estimate": 0.9, "low": 0, "high": 0.1}}, "within its interval"),
+        ("calibration.json", lambda v: v | {"far": v["far"] | {"low": [1.0] * 7}}, "each within its interval"),
+        ("bundle.json", lambda v: v | {"made": "\udc00"}, "made must be a text"),
         ("calibration.json", lambda v: v | {"searches": [{}]}, "searches has no thresholds"),
         ("calibration.json", lambda v: v | {"searches": 5}, "searches must be a list"),
         ("calibration.json", lambda v: v | {"people": -1}, "people must be a whole number, got -1"),
@@ -115,7 +126,9 @@ def test_nothing_outside_of_a_bundle_is_read(tmp_path):
     (tmp_path / "secret").write_text("secret")
     path = write_bundle(tmp_path / "bundle")
     (path / "link.onnx").symlink_to(tmp_path / "secret")
-    for name, words in (("../secret", "a plain name within it"), ("link.onnx", "leads out of the bundle")):
+    plain = "a plain name within it"
+    names = {"../secret": plain, "link.onnx": "leads out of the bundle", "x" * 5000: plain, "/etc/passwd": plain}
+    for name, words in names.items():
 
         def pointed(values, name=name):
             values["files"] |= {name: digest(b"secret")}

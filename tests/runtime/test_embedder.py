@@ -59,6 +59,7 @@ def test_several_threads_get_their_own_vectors(tmp_path, runtime):
         ({"content": b"nothing"}, "onnxruntime cannot open the network"),
         ({"vector": np.zeros((0, DIM))}, "must have 1 to 8 vectors"),
         ({"vector": np.ones((9, DIM))}, "must have 1 to 8 vectors"),
+        ({"files": {"vector.json": b'{"vectors": [[1.0], [1.0, 2.0]]}'}.items()}, "must have vectors of one length"),
         ({"vector": np.ones((2, 3))}, r"must be \[2, 8\], got \[2, 3\]"),
     ],
 )

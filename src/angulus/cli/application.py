@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from difflib import SequenceMatcher
+from typing import Any
 
 from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter, UnknownOptionError, ValidationError
 
@@ -14,6 +15,7 @@ from angulus.cli.commands.data.group import app as data
 from angulus.cli.commands.evaluate.verification import app as evaluate
 from angulus.cli.commands.gallery.group import app as gallery
 from angulus.cli.commands.serve.group import app as serve
+from angulus.cli.inputs.words.overwritten import OPTIONS, check_apart
 from angulus.cli.streams import open_all, say, say_last
 from angulus.devices.processors import set_waiting
 from angulus.errors import AngulusError
@@ -90,10 +92,13 @@ def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command; print errors as sentences on stderr and return the exit status."""
     open_all()
     follow_parent()
+    words = sys.argv[1:] if tokens is None else list(tokens)
     try:
         with raised():
+            if any(word.split("=")[0] in OPTIONS for word in words):
+                check_apart(parsed(words))
             status = app(
-                sys.argv[1:] if tokens is None else list(tokens),
+                words,
                 exit_on_error=False,
                 print_error=False,
                 result_action="return_value",
@@ -124,6 +129,14 @@ def main(tokens: Sequence[str] | None = None) -> int:
             raise
         return fail(unwritten(error))
     return status if isinstance(status, int) else 0
+
+
+def parsed(words: Sequence[str]) -> dict[str, Any]:
+    """The arguments of a command line by their names; none where it is wrong, which is said when it is run."""
+    with suppress(CycloptsError):
+        _, bound, _ = app.parse_args(list(words), exit_on_error=False, print_error=False)
+        return dict(bound.arguments)
+    return {}
 
 
 def fail(sentence: str) -> int:

@@ -4,6 +4,7 @@ A record is flattened by the command line: its fields are options of every comma
 something of its own by one of them says so in its docstring, under the name record.field.
 """
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from angulus.cli.numbers import Count, Positive, Share
+from angulus.whole_files import write_beside
 
 if TYPE_CHECKING:
     from angulus.data import Source
@@ -311,6 +313,9 @@ def check_output(*paths: Path | None) -> None:
             continue
         if path.is_dir():
             raise AngulusError(f"{path} is a folder; name a file to write")
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            kind = "a link" if path.is_symlink() else "a device or a pipe"
+            raise AngulusError(f"{path} is {kind}, in whose place the result would be laid; name a plain file")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             probe = path.with_name(f".{path.name}.probe")
@@ -340,18 +345,15 @@ def check_outside(out: Path | None, *inputs: Path | None) -> None:
 def save_json(path: Path | None, content: Any) -> None:
     """Write a command's figures, whole or not at all; nothing where no file was asked for."""
     if path is not None:
-        from angulus.training.storage.atomic_files import write_json
-
-        write_json(path, content)
+        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+        write_beside(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def save_text(path: Path | None, text: Callable[[], str]) -> None:
     """Write a text, whole or not at all; nothing where no file was asked for."""
     if path is not None:
-        from angulus.training.storage.atomic_files import write_atomic
-
         content = text().encode()
-        write_atomic(path, lambda file: file.write(content))
+        write_beside(path, lambda part: part.write_bytes(content))
 
 
 def device_named(name: str) -> str:

@@ -8,11 +8,16 @@ from numpy.typing import NDArray
 from angulus.errors import EvaluationError
 from angulus.evaluation.rates.all_pairs import AllPairs, all_pairs
 from angulus.evaluation.scores.subjects import SubjectScores
-from angulus.evaluation.uncertainty.bootstrap import complement
-from angulus.evaluation.uncertainty.calibration import CalibratedThreshold, calibrate_threshold, chosen_people
+from angulus.evaluation.uncertainty.bootstrap import Bootstrap
+from angulus.evaluation.uncertainty.calibration import (
+    CalibratedThreshold,
+    calibrate_threshold,
+    chosen_people,
+    split_people,
+)
 from angulus.evaluation.uncertainty.gallery_sizes import stranger_searches, tail_thresholds
 from angulus.evaluation.uncertainty.intervals import Interval
-from angulus.evaluation.uncertainty.rate_curves import rate_curves
+from angulus.evaluation.uncertainty.rate_curves import frr_of_people, rate_curves
 from angulus.evaluation.uncertainty.replicates import largest_count, needed_tail
 from angulus.evaluation.uncertainty.score_meaning import drawn_scores, meaning_of_scores
 from angulus.evaluation.uncertainty.verification_intervals import FEWEST_PEOPLE
@@ -55,7 +60,7 @@ def calibrated(artefact: str, vectors: Vectors, labels: Labels | None, far: floa
         target = far or smallest_resolved(labels)
         counted, scores = scored(vectors, labels, target)
         found = calibrate_threshold(scores, target)
-        threshold = _threshold(artefact, found, vectors, labels)
+        threshold = _threshold(artefact, found, scores, vectors, labels)
         curves = _curves(artefact, vectors, labels, counted, scores)
     except EvaluationError as error:
         return Calibration(missing=f"no threshold could be calibrated: {error}")
@@ -143,13 +148,18 @@ def _strangers(vectors: Vectors, labels: Labels, templates: Vectors, people: Lab
     return scores[labels[some][:, None] != people[None, :]]
 
 
-def _threshold(artefact: str, found: CalibratedThreshold, vectors: Vectors, labels: Labels) -> Threshold:
+def _threshold(
+    artefact: str, found: CalibratedThreshold, scores: SubjectScores, vectors: Vectors, labels: Labels
+) -> Threshold:
+    _, reporting = split_people(scores, seed=found.seed)
+    # each person counts alike: of some there are a thousand times as many pairs as of others
+    (frr,) = frr_of_people(reporting, np.array([found.threshold]), Bootstrap())
     return Threshold(
         **{"artefact": artefact, "value": found.threshold, "target_far": found.target},
         # where the people that chose are many of one kind the quantiles need not hold the value itself
         **{"low": min(found.threshold_low, found.threshold), "high": max(found.threshold_high, found.threshold)},
         far=rate_of(found.achieved),
-        frr=rate_of(complement(found.tar)),
+        frr=rate_of(frr),
         **{"level": found.achieved.level, "people": found.reporting_people},
         meaning=_meaning(vectors, labels, found.seed),
         note=found.note,

@@ -6,7 +6,9 @@ from typing import Protocol
 
 from angulus.errors import BundleError
 from angulus.files import BoundedReader
+from angulus.runtime.fields import is_written
 
+MOST_NAME = 200
 MOST_BYTES = 2**32
 """Of one file."""
 
@@ -79,6 +81,7 @@ class _Zip:
 def _checked(name: str) -> str:
     """A name within the bundle. Raises BundleError for one that leads elsewhere."""
     parts = name.split("/")
-    if not name or "\\" in name or "\0" in name or any(part in ("", ".", "..") for part in parts) or ":" in parts[0]:
-        raise BundleError(f"a file of a bundle has a plain name within it, got {name!r}")
+    is_plain = is_written(name) and 1 <= len(name.encode()) <= MOST_NAME and not set(name) & {"\\", "\0", ":"}
+    if not is_plain or any(part in ("", ".", "..") for part in parts):
+        raise BundleError(f"a file of a bundle has a plain name within it, got {ascii(name)[:80]}")
     return name

@@ -46,10 +46,8 @@ class RateCurve:
         if any(len(row) != count for row in rows):
             raise BundleError(f"{given.where} must have {count} numbers in each list, got {[len(row) for row in rows]}")
         values = np.array(rows, dtype=np.float64).reshape(3, count)
-        if not ((values >= 0) & (values <= 1)).all() or not (values[1] <= values[2]).all():
-            raise BundleError(
-                f"{given.where}: rates and their intervals must lie in 0 to 1, the low end below the high"
-            )
+        if not ((values >= 0) & (values <= 1)).all() or not _are_between(values):
+            raise BundleError(f"{given.where}: rates must lie in 0 to 1, each within its interval")
         return cls(values=values)
 
 
@@ -269,6 +267,12 @@ def _place(thresholds: Numbers, threshold: float) -> int:
     if not math.isfinite(threshold):
         raise BundleError(f"a threshold must be a finite number, got {threshold}")
     return max(0, int(np.searchsorted(thresholds, threshold, side="right")) - 1)
+
+
+def _are_between(values: Numbers) -> bool:
+    """Whether estimates lie within their intervals, but for rounding."""
+    estimate, low, high = values
+    return bool(((low <= estimate + 1e-12) & (estimate <= high + 1e-12)).all())
 
 
 def _logs(curve: RateCurve) -> Numbers:

@@ -36,14 +36,17 @@ def open_detector(bundle: Bundle, choice: DetectorChoice | None = None) -> Detec
 def _bundled(bundle: Bundle, described: BundledDetector) -> Detector:
     if described.name == "mtcnn" and set(described.files) == set(_STAGES):
         return Mtcnn(_stages(bundle, described), mtcnn_options(described.min_face, described.score))
-    if described.name in ("scrfd", "retinaface", "yunet"):
+    if described.name in ("scrfd", "retinaface", "yunet") and set(described.files) == {"network"}:
         kind = cast(OnnxKind, described.name)
         options = OnnxOptions(kind=kind) if described.score is None else OnnxOptions(kind=kind, score=described.score)
         content = bundle.read(described.files["network"])
         return OnnxDetector(Path(described.files["network"]), options, session=onnx_session(content, 1))
     if described.name == "yuface":
         return cast(Detector, DetectorChoice(name="yuface", score=described.score).open())
-    raise BundleError(f"{bundle.path} names a detector that this version does not know: {described.name!r}")
+    raise BundleError(
+        f"{bundle.path} names a detector that this version does not know, or not all of its files:"
+        f" {described.name[:80]!r} with {', '.join(described.files)[:200] or 'none'}"
+    )
 
 
 def _stages(bundle: Bundle, described: BundledDetector) -> dict[str, Network]:

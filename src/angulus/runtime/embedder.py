@@ -85,7 +85,10 @@ class Embedder:
         rows = Fields(parsed(self.bundle.read(VECTOR), where), where).any("vectors")
         if not isinstance(rows, list) or not 1 <= len(rows) <= MOST_TESTED:
             raise BundleError(f"{where} must have 1 to {MOST_TESTED} vectors")
-        wanted = np.array([Fields({"vector": row}, where).numbers("vector") for row in rows], dtype=np.float32)
+        vectors = [Fields({"vector": row}, where).numbers("vector") for row in rows]
+        if len({len(vector) for vector in vectors}) > 1:
+            raise BundleError(f"{where} must have vectors of one length, got {[len(vector) for vector in vectors]}")
+        wanted = np.array(vectors, dtype=np.float32)
         size = self.artefact.preprocessing
         found = self.vectors(formula_crops(size.height, size.width, len(rows)))
         if wanted.shape != found.shape:

@@ -10,6 +10,15 @@ MOST_TEXT = 10_000
 MOST_NUMBERS = 1_000_000
 
 
+def is_written(text: str) -> bool:
+    """Whether a text can be written down at all: JSON may hold halves of characters."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Fields:
     """The values of an object under their names.  where: what it is called in sentences."""
 
@@ -32,7 +41,7 @@ class Fields:
     def text(self, name: str) -> str:
         """A text of bounded length."""
         value = self.any(name)
-        if not isinstance(value, str) or len(value) > MOST_TEXT:
+        if not isinstance(value, str) or len(value) > MOST_TEXT or not is_written(value):
             raise self._wrong(name, "a text", value)
         return value
 
@@ -71,10 +80,16 @@ class Fields:
         return {key: inner.text(key) for key in inner.values}
 
     def _number(self, name: str, value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._wrong(name, "a finite number", value)
-        return float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            raise self._wrong(name, "a finite number", "a whole number beyond all bounds") from None
+        if not math.isfinite(number):
+            raise self._wrong(name, "a finite number", value)
+        return number
 
     def _wrong(self, name: str, wanted: str, value: object) -> BundleError:
-        shown = repr(value)
+        shown = ascii(value)
         return BundleError(f"{self.where}: {name} must be {wanted}, got {shown[:60]}{'...' if len(shown) > 60 else ''}")

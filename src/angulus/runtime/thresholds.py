@@ -20,9 +20,10 @@ class Rate:
     high: float
 
     def __post_init__(self) -> None:
-        if not (0 <= self.low <= 1 and 0 <= self.estimate <= 1 and 0 <= self.high <= 1 and self.low <= self.high):
+        if not 0 <= self.low <= self.estimate <= self.high <= 1:
             raise BundleError(
-                f"a rate and its interval must lie in 0 to 1, got {self.estimate:g} ({self.low:g} to {self.high:g})"
+                "a rate must lie within its interval, and both in 0 to 1, got"
+                f" {self.estimate:g} ({self.low:g} to {self.high:g})"
             )
 
     def to_dict(self) -> dict[str, float]:
@@ -52,7 +53,8 @@ class Threshold:
     """A threshold on the cosine, chosen on some people and tried on others, who had no part in the choice.
 
     artefact: the name of the artefact that gave the scores.  low, high: where other people would have put it.
-    target_far: the FAR aimed at.  far, frr: measured on the people it was tried on.  level: of all intervals.
+    target_far: the FAR aimed at.  far, frr: measured on the people it was tried on, the latter as the mean over people
+    of each one's own.  level: of all intervals.
     people: it was tried on.  meaning: of scores, where they were calibrated.  note: empty, or why to be careful.
     """
 
@@ -67,6 +69,15 @@ class Threshold:
     people: int
     meaning: Meaning | None = None
     note: str = ""
+
+    def __post_init__(self) -> None:
+        if not -1 <= self.low <= self.value <= self.high <= 1:
+            raise BundleError(
+                "a threshold must lie within its interval, and both in -1 to 1, as scores do, got"
+                f" {self.value:g} ({self.low:g} to {self.high:g})"
+            )
+        if not (0 < self.target_far < 1 and 0 < self.level < 1):
+            raise BundleError(f"target_far and level must lie in 0 to 1, got {self.target_far:g} and {self.level:g}")
 
     def accepts(self, score: float) -> bool:
         """Whether two faces are taken for one person: the score is greater than the threshold."""

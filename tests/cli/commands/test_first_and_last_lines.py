@@ -48,7 +48,7 @@ def test_the_first_and_the_last_lines_of_a_run(folder, trained, capsys):
         "training on 10 identities with 40 images, 2 identities with 8 images held out",
         "network   tiny,",
         "32x32 rgb images to",
-        "loss      arcface, scale 16",
+        "loss      arcface, scale 10",
         "optim.lr 0.05: ",
         "10 people are few to learn from nothing",
         f"angulus train data.path='{folder}' init=FILE",

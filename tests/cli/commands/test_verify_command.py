@@ -126,7 +126,7 @@ def test_tables_that_cannot_be_used(capsys, crops, text, sentence):
 
 
 def test_neither_torch_nor_anything_that_trains_is_needed(crops):
-    words = [str(word) for word in pair(crops, "a1", "b1")]
+    words = [str(word) for word in pair(crops, "a1", "b1", "--json", crops / "a.json")]
     source = str(Path(__file__).parents[3] / "src")
     environment = os.environ | {"PYTHONPATH": source}
     command = [sys.executable, "-c", NEEDS_NO_TORCH, *words]
@@ -137,6 +137,38 @@ def test_neither_torch_nor_anything_that_trains_is_needed(crops):
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 2
     assert 'this command needs torch, which is not installed: pip install "angulus[torch]"' in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--picture", "bundle/bundle.json"), "bundle/bundle.json is read by this command (bundle, bundle)"),
+        (("--picture", "bundle/new.png"), "bundle/new.png is read by this command"),
+        (("--picture", "a1.png"), "a1.png is read by this command (a1.png, left); name another file for picture"),
+        (("--json", "here/../b1.png"), "is read by this command"),
+        (("--json", "x", "--picture", "x"), "is named for two results"),
+        (("--json", "/dev/null"), "/dev/null is a device or a pipe"),
+        (("--json", "link"), "link is a link"),
+    ],
+)
+def test_nothing_that_is_read_is_written_over(capsys, crops, monkeypatch, words, sentence):
+    monkeypatch.chdir(crops)
+    write_bundle(crops / "bundle")
+    (crops / "here").mkdir()
+    (crops / "link").symlink_to("/dev/stdout")
+    before = {path: path.read_bytes() for path in crops.rglob("*") if path.is_file() and not path.is_symlink()}
+    status, _, err = said(capsys, "verify", "a1.png", "b1.png", "--bundle", "bundle", "--crops", *words)
+    assert (status, sentence in err) == (2, True), err
+    assert {path: path.read_bytes() for path in before} == before
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_table_is_not_written_over(capsys, crops):
+    (crops / "pairs.csv").write_text("a,b\na1.png,b1.png\n")
+    words = ("verify", "--pairs", crops / "pairs.csv", "--bundle", crops / "bundle.zip", "--crops")
+    status, _, err = said(capsys, *words, "--out", crops / "pairs.csv")
+    assert (status, "is read by this command" in err) == (2, True)
+    assert (crops / "pairs.csv").read_text().startswith("a,b\n")
 
 
 def test_rates_that_say_nothing_are_said_to_say_nothing():

@@ -1,10 +1,10 @@
 """FAR and FRR of all pairs of a set at some hundred thresholds, each with its interval.
 
-Rates are exact. Intervals of FRR are those of `rate_intervals`, the replicates being the same at all thresholds. Those
-of FAR do without replicates, which would take minutes for so many: Student's t on the scale log(p / (1 - p)) with the
-variance that `replicates` gives to rates. Below the kept tail the variance of FAR is that of a sample of the people,
-times the ratio of their numbers: what single people add falls as the number of people, what couples add falls faster,
-so that this is on the safe side.
+Rates are exact; FRR is the mean over people of each one's own. Intervals of FRR are those of `rate_intervals`, the
+replicates being the same at all thresholds. Those of FAR do without replicates, which would take minutes for so many:
+Student's t on the scale log(p / (1 - p)) with the variance that `replicates` gives to rates. Below the kept tail the
+variance of FAR is that of a sample of the people, times the ratio of their numbers: what single people add falls as the
+number of people, what couples add falls faster, so that this is on the safe side.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ def rate_curves(
     thresholds, fars = roc.threshold[order], roc.far[order]
     sample = _sampled(vectors, labels, scores.subjects, options.seed)
     far = [_far(scores, sample, float(t), float(rate), options.level) for t, rate in zip(thresholds, fars, strict=True)]
-    frr = _frr(scores, thresholds, options)
+    frr = frr_of_people(scores, thresholds, options)
     return RateCurves(thresholds=thresholds, far=_columns(far), frr=_columns(frr), level=options.level)
 
 
@@ -86,11 +86,14 @@ def _far(scores: SubjectScores, sample: _Sample, threshold: float, rate: float, 
     return _interval(spread, level, "couples of people")
 
 
-def _frr(scores: SubjectScores, thresholds: NDArray[np.float64], options: Bootstrap) -> list[Interval]:
+def frr_of_people(scores: SubjectScores, thresholds: NDArray[np.float64], options: Bootstrap) -> list[Interval]:
+    """FRR at rising thresholds [k]: the mean over people of the share of each one's own pairs, nobody counting more."""
     size = scores.subjects
-    trials = np.bincount(scores.genuine_subject, minlength=size).astype(np.float64)
+    pairs = np.bincount(scores.genuine_subject, minlength=size).astype(np.float64)
+    trials = (pairs > 0).astype(np.float64)
     accepted = [count_above(scores.genuine, float(threshold)) for threshold in thresholds]
-    misses = np.stack([np.bincount(scores.genuine_subject[k:], minlength=size) for k in accepted], 1).astype(np.float64)
+    misses = np.stack([np.bincount(scores.genuine_subject[k:], minlength=size) for k in accepted], 1)
+    misses = misses / np.maximum(pairs, 1)[:, None]
     weights = options.weights(size)
     replicates = np.empty((len(weights), len(thresholds)))
     for part, factors in batches(weights):

@@ -58,12 +58,12 @@ def open_margin(kind: type[Margin]) -> dict[str, Chosen]:
 
 
 def margin_scale(num_classes: int) -> float:
-    """A scale for losses of cosines: 3.4 log C, at least 16, up to 32 at CASIA's ten thousand classes; from there to
+    """A scale for losses of cosines: 3.4 log C, at least 10, up to 32 at CASIA's ten thousand classes; from there to
     64 at MS1MV2's 85 thousand, and 64 beyond."""
     (few, low), (many, high) = PUBLISHED
     logarithm = math.log(max(num_classes, 2))
     if num_classes <= few:
-        return float(min(low, max(16, round(3.4 * logarithm))))
+        return float(min(low, max(10, round(3.4 * logarithm))))
     share = (logarithm - math.log(few)) / (math.log(many) - math.log(few))
     return float(min(high, round(low + share * (high - low))))
 

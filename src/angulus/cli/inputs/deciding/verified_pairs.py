@@ -91,9 +91,9 @@ def verified(
 ) -> Answers:
     """Every photo is looked at once, then the pairs are compared. Raises DataError for a photo that is not there."""
     names = sorted({name for pair in pairs for name in (pair.left, pair.right)})
-    missing = [name for name in names if not (photos / name).is_file()]
+    missing = [name for name in names if not _is_there(photos / name)]
     if missing:
-        raise DataError(f"{len(missing):,} of {len(names):,} photos are not in {photos}, first {missing[0]}")
+        raise DataError(f"{len(missing):,} of {len(names):,} photos are not in {photos}, first {missing[0][:200]}")
     seen: dict[str, SeenPhoto] = {}
     for start in range(0, len(names), _TOGETHER):
         part = names[start : start + _TOGETHER]
@@ -107,6 +107,13 @@ def verified(
         for pair in pairs
     )
     return Answers(pairs=pairs, verdicts=verdicts)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is no name
+        return False
 
 
 def save_answers(path: Path, answers: Answers) -> None:
