@@ -68,7 +68,7 @@ def create_file(path: Path, facts: dict[str, bytes], patience: float) -> None:
     if path.exists() and path.stat().st_size:
         raise GalleryError(f"{path.parent} holds a gallery already; open it, or name another folder")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
         os.close(descriptor)
     except OSError as error:
