@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from angulus.cli.options import GalleryUse
 from angulus.errors import ConfigError, GalleryError
 from angulus.gallery.ciphers import read_key
-from angulus.gallery.gallery import Gallery
+from angulus.gallery.gallery import ARTEFACT, Gallery
 from angulus.gallery.opening import open_engine
 from angulus.gallery.transforms import KeyedRotation
 from angulus.runtime import Bundle
@@ -17,7 +17,7 @@ from angulus.runtime import Bundle
 if TYPE_CHECKING:
     from angulus.runtime.identification import SearchPoint
 
-ARTEFACT, FPIR = "artefact", "fpir"
+FPIR = "fpir"
 
 
 @contextmanager
