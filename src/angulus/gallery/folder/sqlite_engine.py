@@ -15,7 +15,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -49,17 +49,37 @@ def create_folder(
     storage: Storage = "float16",
     key: bytes | str | None = None,
     patience: float = PATIENCE,
+    facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Make an empty gallery. Raises GalleryError where the folder holds one, or cannot be written."""
+    """Make an empty gallery, with its facts or not at all.
+
+    Raises GalleryError where the folder holds one, or cannot be written.
+    """
     if not 1 <= dim <= MOST_DIMENSIONS:
         raise GalleryError(f"a gallery must have 1 to {MOST_DIMENSIONS} dimensions, got {dim}")
     if storage not in STORAGES:
         raise GalleryError(f"storage must be one of {', '.join(STORAGES)}, got {storage}")
     cipher = cipher_for(key)
-    facts = {".dim": str(dim).encode(), ".storage": storage.encode(), ".gallery": os.urandom(16)}
+    kept = {".dim": str(dim).encode(), ".storage": storage.encode(), ".gallery": os.urandom(16)}
     if cipher.is_secret:
-        facts[".check"] = cipher.seal(_OPENED, "check", "")
-    create_file(folder / FILE, facts, patience)
+        kept[".check"] = cipher.seal(_OPENED, "check", "")
+    for name, text in checked_facts(facts or {}).items():
+        if text is not None:
+            kept[_plain_name(name)] = cipher.seal(text.encode(), "fact", name)
+    create_file(folder / FILE, kept, patience)
+
+
+def discard_folder(folder: Path) -> None:
+    """Take away the files of a gallery that nobody has used yet."""
+    for name in (FILE, f"{FILE}-wal", f"{FILE}-shm", MATRIX, Path(MATRIX).with_suffix(".lock")):
+        with suppress(OSError):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _plain_name(name: str) -> str:
+    if name.startswith("."):
+        raise GalleryError("a fact's name must not begin with a dot; choose another name")
+    return name
 
 
 class SqliteEngine:
@@ -244,8 +264,8 @@ class SqliteEngine:
     def set_facts(self, facts: Mapping[str, Any]) -> None:
         """See `Engine.set_facts`."""
         texts = checked_facts(facts)
-        if any(name.startswith(".") for name in texts):
-            raise GalleryError("a fact's name must not begin with a dot; choose another name")
+        for name in texts:
+            _plain_name(name)
         with self.writing():
             for name, text in texts.items():
                 self._writer.execute("DELETE FROM facts WHERE name = ?", [name])

@@ -13,6 +13,7 @@ Only a file whose tables are exactly these is opened: no triggers, views or expr
 """
 
 import os
+import secrets
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from angulus.errors import GalleryError
 from angulus.files import BoundedReader
-from angulus.whole_files import reason_of
+from angulus.whole_files import clear_partials_of, glob_escaped, reason_of
 
 FILE = "gallery.db"
 FORMAT, APPLICATION = 1, 0x416E6761
@@ -69,17 +70,25 @@ def create_file(path: Path, facts: dict[str, bytes], patience: float) -> None:
         raise GalleryError(f"{path.parent} holds a gallery already; open it, or name another folder")
     try:
         path.parent.mkdir(0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
-        os.close(descriptor)
+        clear_partials_of(path)
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.{os.getpid()}.partial")
+        os.close(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        try:
+            _fill(partial, facts, patience)
+            _put_in_place(partial, path)
+        finally:
+            for left in path.parent.glob(f"{glob_escaped(partial.name)}*"):
+                left.unlink(missing_ok=True)
     except OSError as error:
         raise GalleryError(f"{path} cannot be made: {reason_of(error)}; name another folder") from error
+
+
+def _fill(path: Path, facts: dict[str, bytes], patience: float) -> None:
     link = connect(path, patience)
     try:
         with told(path, patience):
-            link.execute("PRAGMA journal_mode=WAL").fetchall()
+            link.execute("PRAGMA journal_mode=MEMORY").fetchall()  # no file beside it, and none is needed yet
             link.execute("BEGIN IMMEDIATE")
-            if link.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-                raise GalleryError(f"another process made a gallery in {path.parent} meanwhile; open it")
             for table in TABLES:
                 link.execute(table)
             link.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
@@ -87,8 +96,22 @@ def create_file(path: Path, facts: dict[str, bytes], patience: float) -> None:
             link.execute(f"PRAGMA application_id={APPLICATION}")
             link.execute(f"PRAGMA user_version={FORMAT}")
             link.execute("COMMIT")
+            link.execute("PRAGMA journal_mode=WAL").fetchall()
     finally:
         link.close()
+
+
+def _put_in_place(partial: Path, path: Path) -> None:
+    """Give a file its name, unless another process was faster. Raises OSError and GalleryError."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        if path.stat().st_size:
+            raise GalleryError(f"another process made a gallery in {path.parent} meanwhile; open it") from None
+        partial.replace(path)
+    except OSError:  # a file system without second names
+        partial.replace(path)
+    partial.unlink(missing_ok=True)  # a file with two names is not opened
 
 
 def check_file(path: Path) -> None:
