@@ -21,8 +21,11 @@ LONGEST_NAME, LONGEST_NOTE, MOST_PHOTOS, MOST_DIMENSIONS = 200, 2000, 10_000, 81
 OF_LENGTH_1 = 1e-3
 _ID = re.compile(r"[0-9a-f]{8,64}")
 _DIGEST = re.compile(r"([0-9a-f]{64})?")
-_INVISIBLE = {"Cc", "Cs", "Zl", "Zp"}
-_TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}  # they make a name look like another one
+_INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_NOT_SHOWN = {
+    *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0),
+    *(*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)),
+}  # joiners, fillers and selectors of other categories: with them two names look the same
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,8 +93,10 @@ def checked_name(name: str) -> str:
     if not 1 <= len(name) <= LONGEST_NAME:
         raise GalleryError(f"a name must have 1 to {LONGEST_NAME} characters, got {len(name)}")
     for sign in name:
-        if unicodedata.category(sign) in _INVISIBLE or ord(sign) in _TURNING:
-            raise GalleryError(f"a name must have no control characters, got U+{ord(sign):04X}; leave it out")
+        if unicodedata.category(sign) in _INVISIBLE or ord(sign) in _NOT_SHOWN:
+            raise GalleryError(
+                f"a name must have no control or invisible characters, got U+{ord(sign):04X}; leave it out"
+            )
     return name
 
 

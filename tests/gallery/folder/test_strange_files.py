@@ -82,7 +82,7 @@ def test_rows_below_the_first_are_refused(folder) -> None:
 
 def test_names_that_nobody_could_enrol_are_not_given_out(folder) -> None:
     change(folder, "UPDATE people SET name=CAST('x' || char(27) || '[2J' AS BLOB)")
-    with open_engine(folder) as engine, pytest.raises(GalleryError, match="no control characters"):
+    with open_engine(folder) as engine, pytest.raises(GalleryError, match="no control or invisible characters"):
         engine.search(units(1), 1)
 
 
