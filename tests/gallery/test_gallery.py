@@ -119,6 +119,11 @@ def test_a_search_says_which_photo(gallery) -> None:
     assert gallery.search(drawn[0], 1)[0][0].name == "Ann"
 
 
+def test_notes_have_lines(gallery) -> None:
+    gallery.add("Ann", units(1), notes=["at the\r\ndoor"], note="one\ntwo")
+    assert (gallery.person("Ann").note, gallery.person("Ann").photos[0].note) == ("one\ntwo", "at the\ndoor")
+
+
 @pytest.mark.parametrize(
     ("name", "vectors", "more", "says"),
     [
@@ -133,6 +138,8 @@ def test_a_search_says_which_photo(gallery) -> None:
         ("Ann", units(2), {"digests": [digest(1)]}, "one for each of the 2 photos, got 1"),
         ("Ann", units(1), {"digests": ["xyz"]}, "SHA-256"),
         ("Ann", units(1), {"notes": ["x" * 2001]}, "at most 2,000 characters"),
+        *(("Ann", units(1), {"notes": [f"a{sign}"]}, f"U[+]{ord(sign):04X}") for sign in "\x1b\r\t\0\x9b\u2028\ud800"),
+        ("Ann", units(1), {"note": "\x1b[2J"}, "a note must have no control characters, got U[+]001B"),
         ("Ann", np.stack([units(1)[0], -units(1)[0]]), {}, "must not cancel each other"),
     ],
 )

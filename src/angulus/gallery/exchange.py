@@ -27,6 +27,7 @@ from angulus.gallery.people import (
     EnrolledPhoto,
     Person,
     checked_name,
+    checked_note,
     new_id,
     stored_bytes,
     template_of,
@@ -150,13 +151,17 @@ def _read(line: Any, dim: int, where: str) -> Person:
             name=checked_name(line["name"]),
             photos=tuple(
                 EnrolledPhoto(
-                    id=new_id(), vector=vector, digest=photo["digest"], added=photo["added"], note=photo["note"]
+                    id=new_id(),
+                    vector=vector,
+                    digest=photo["digest"],
+                    added=photo["added"],
+                    note=checked_note(photo["note"]),
                 )
                 for photo, vector in zip(photos, vectors, strict=True)
             ),
             template=template_of(np.asarray(vectors)),
             added=line["added"],
-            note=line["note"],
+            note=checked_note(line["note"]),
         )
     except (KeyError, TypeError, binascii.Error, ValueError) as error:
         reason = f"has no {error}" if isinstance(error, KeyError) else str(error)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sqlite3
 
 import pytest
 from faces_drawn import face
@@ -162,3 +163,16 @@ def test_people_travel_in_a_file(capsys, home):
     assert "3 people enrolled" in said(capsys, "load", "h", "out.jsonl", "--key-file", "key")[1]
     search = ("search", "h", "10.png", "--bundle", "b", "--crops", "--key-file", "key")
     assert "10.png: P1" in said(capsys, *search)[1]
+
+
+def test_what_others_wrote_moves_no_terminal(capsys, home):
+    made(capsys)
+    link = sqlite3.connect(home / "g" / "gallery.db")
+    with link:
+        link.execute("UPDATE people SET note = CAST('x' || char(27) || '[2J' || char(10) || char(8238) AS BLOB)")
+        link.execute("UPDATE photos SET note = CAST('y' || char(155) || '31m' AS BLOB)")
+    link.close()
+    _, out, _ = said(capsys, "show", "g", "P1")
+    assert ": x\\x1b[2J\\n\\u202e" in out
+    assert ": y\\x9b31m" in out
+    assert not set(out) & set("\x1b\u202e\x9b")
