@@ -45,6 +45,8 @@ def open_engine(
     Raises GalleryError where there is no gallery, one already, or an option that the engine does not have.
     """
     text = str(place)
+    if not text.strip():
+        raise GalleryError('a gallery must have a place, got ""; name a folder, such as people.gallery')
     if create and dim is None:
         raise GalleryError("a new gallery must be told its dimensions (dim), those of the model's vectors")
     if text.startswith(_POSTGRES + _QDRANT):

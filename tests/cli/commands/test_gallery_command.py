@@ -99,6 +99,22 @@ def test_info_says_how_the_threshold_moves(capsys, home):
     assert len(moved) >= 2
 
 
+def test_an_empty_gallery_has_no_rate_below_zero(capsys, home):
+    assert said(capsys, "create", "g", "--bundle", "b", "--fpir", "0.1")[0] == 0
+    _, out, _ = said(capsys, "info", "g", "--bundle", "b", "--json", "a.json")
+    assert "0 people, 0 photos" in out
+    search = json.loads((home / "a.json").read_text())["search"]
+    assert search["people"] == 0
+    assert "-0.0" not in json.dumps(search) + out
+
+
+def test_a_gallery_needs_a_place(capsys, home):
+    before = sorted(home.iterdir())
+    status, _, err = said(capsys, "create", "", "--bundle", "b")
+    assert (status, "a gallery must have a place" in err) == (2, True)
+    assert sorted(home.iterdir()) == before
+
+
 def test_a_key_and_a_transform_are_needed_again(capsys, home):
     keys = ("--key-file", "key", "--transform-key-file", "other")
     assert "3 of 3" in made(capsys, *keys)

@@ -46,12 +46,20 @@ _MAGIC = b"SQLite format 3\0"
 _LONGEST = 2**24  # bytes of one value
 
 
-def connect(path: Path, patience: float) -> sqlite3.Connection:
-    """A connection that trusts nothing in the file, flushes at every commit and overwrites what is deleted."""
+def can_write(path: Path) -> bool:
+    """Whether this process may change a gallery's file, and make the files that SQLite has beside it."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
+def connect(path: Path, patience: float, *, to_write: bool = True) -> sqlite3.Connection:
+    """A connection that trusts nothing in the file, flushes at every commit and overwrites what is deleted.
+
+    to_write: False for a file that cannot be changed; nothing is made beside it.
+    """
+    mode = "mode=rw" if to_write else _read_mode(path)  # never rwc: a file that went away is not made anew
     with told(path, patience):
-        # mode=rw, so that a file that went away is not made anew
         link = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=patience, isolation_level=None,
+            f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=patience, isolation_level=None,
             check_same_thread=False, cached_statements=64,
         )  # fmt: skip
         link.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
@@ -62,6 +70,12 @@ def connect(path: Path, patience: float) -> sqlite3.Connection:
         ):  # fmt: skip
             link.execute(f"PRAGMA {setting}").fetchall()
     return link
+
+
+def _read_mode(path: Path) -> str:
+    """A log that has something in it must be read too; without one SQLite would still want to make one."""
+    log = path.with_name(f"{path.name}-wal")
+    return "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
 
 
 def create_file(path: Path, facts: dict[str, bytes], patience: float) -> None:
@@ -128,7 +142,7 @@ def check_file(path: Path) -> None:
         raise GalleryError(f"{path} is no gallery: it is not an SQLite file; name a folder that holds one")
 
 
-def check_tables(link: sqlite3.Connection, path: Path) -> None:
+def check_tables(link: sqlite3.Connection, path: Path, *, to_write: bool = True) -> None:
     """Raise GalleryError where a file's tables are not exactly those of a gallery of this format."""
     with told(path, 0):
         application = link.execute("PRAGMA application_id").fetchone()[0]
@@ -142,7 +156,7 @@ def check_tables(link: sqlite3.Connection, path: Path) -> None:
         raise GalleryError(f"{path} must be a gallery of format {FORMAT}, and is of {version}; use its own version")
     if tables != set(TABLES) or count > 100:
         raise GalleryError(f"{path} has other tables, views or triggers than a gallery; it is not opened")
-    if link.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+    if to_write and link.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         link.execute("PRAGMA journal_mode=WAL").fetchall()
 
 
