@@ -77,6 +77,7 @@ def _without(line, name):
             "must have 64 bytes",
         ),
         (lambda lines: [lines[0], lines[1], lines[1], *lines[2:]], "is enrolled already"),
+        (lambda lines: [lines[0].replace('{"artefact": "x"}', "7"), *lines[1:]], "the facts of a gallery"),
         (lambda lines: [lines[0].replace("32", "33"), *lines[1:]], "must have vectors of 32 dimensions"),
     ],
 )
@@ -95,3 +96,15 @@ def test_vectors_of_another_transform_are_refused(gallery, empty, tmp_path) -> N
         import_people(empty, tmp_path / "out.jsonl")
     with pytest.raises(GalleryError, match="cannot be read"):
         import_people(empty, tmp_path / "none")
+
+
+@pytest.mark.parametrize(("artefact", "fits"), [("x", True), (None, True), ("y", False), (7, False)])
+def test_vectors_of_another_artefact_are_refused(gallery, empty, tmp_path, artefact, fits) -> None:
+    export_people(gallery, tmp_path / "out.jsonl")
+    empty.set_facts({"artefact": artefact})
+    if fits:
+        assert import_people(empty, tmp_path / "out.jsonl") == 2
+        return
+    with pytest.raises(GalleryError, match=f"must have vectors of the gallery's artefact '{artefact}', and has .* 'x'"):
+        import_people(empty, tmp_path / "out.jsonl")
+    assert empty.info().people == 0

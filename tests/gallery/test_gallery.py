@@ -15,6 +15,9 @@ def gallery(request, tmp_path):
         yield Gallery(engine)
 
 
+UNSEEN = "\u202e\u200b\u200c\u200d\u200e\u200f\u2060\u2066\ufeff\u00ad\u061c\u2028\ufe0f\u034f\u3164\U000e0041\ud800"
+
+
 def near(vector, seed, much=0.3):
     """A unit vector beside another."""
     found = vector + much * units(1, len(vector), seed)[0]
@@ -116,13 +119,18 @@ def test_a_search_says_which_photo(gallery) -> None:
     assert gallery.search(drawn[0], 1)[0][0].name == "Ann"
 
 
+def test_notes_have_lines(gallery) -> None:
+    gallery.add("Ann", units(1), notes=["at the\r\ndoor"], note="one\ntwo")
+    assert (gallery.person("Ann").note, gallery.person("Ann").photos[0].note) == ("one\ntwo", "at the\ndoor")
+
+
 @pytest.mark.parametrize(
     ("name", "vectors", "more", "says"),
     [
         ("", units(1), {}, "1 to 200 characters, got 0"),
         ("x" * 201, units(1), {}, "1 to 200 characters, got 201"),
         ("a\nb", units(1), {}, "U[+]000A"),
-        ("a\u202eb", units(1), {}, "U[+]202E"),
+        *((f"An{sign}n", units(1), {}, f"U[+]{ord(sign):04X}") for sign in UNSEEN),
         ("Ann", np.empty((0, 32), np.float32), {}, "at least one photo"),
         ("Ann", units(1, 16), {}, "32 dimensions, got 16"),
         ("Ann", 1.1 * units(1), {}, "length 1.1"),
@@ -130,6 +138,8 @@ def test_a_search_says_which_photo(gallery) -> None:
         ("Ann", units(2), {"digests": [digest(1)]}, "one for each of the 2 photos, got 1"),
         ("Ann", units(1), {"digests": ["xyz"]}, "SHA-256"),
         ("Ann", units(1), {"notes": ["x" * 2001]}, "at most 2,000 characters"),
+        *(("Ann", units(1), {"notes": [f"a{sign}"]}, f"U[+]{ord(sign):04X}") for sign in "\x1b\r\t\0\x9b\u2028\ud800"),
+        ("Ann", units(1), {"note": "\x1b[2J"}, "a note must have no control characters, got U[+]001B"),
         ("Ann", np.stack([units(1)[0], -units(1)[0]]), {}, "must not cancel each other"),
     ],
 )

@@ -21,12 +21,13 @@ import numpy as np
 
 from angulus.errors import GalleryError
 from angulus.files import BoundedReader
-from angulus.gallery.gallery import TRANSFORM, Gallery
+from angulus.gallery.gallery import ARTEFACT, TRANSFORM, Gallery
 from angulus.gallery.people import (
     MOST_PHOTOS,
     EnrolledPhoto,
     Person,
     checked_name,
+    checked_note,
     new_id,
     stored_bytes,
     template_of,
@@ -71,7 +72,7 @@ def import_people(gallery: Gallery, path: str | Path) -> int:
     """Enrol everybody of a file as one change; how many they are. Facts stay those of the gallery.
 
     Raises GalleryError, and nothing is changed, where the file is none of these, is cut short, has vectors of another
-    size or transform, or names somebody who is enrolled already.
+    size, transform or artefact, or names somebody who is enrolled already.
     """
     try:
         with BoundedReader(path) as file:
@@ -84,9 +85,21 @@ def import_people(gallery: Gallery, path: str | Path) -> int:
                     f"{path} must have vectors of {gallery.engine.dim} dimensions in the gallery's own transform, and "
                     "has others; import it into a gallery that was made like the one it comes from"
                 )
+            _check_artefact(gallery, head.get("facts"), path)
             return _enrol(gallery, lines, path)
     except OSError as error:
         raise GalleryError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _check_artefact(gallery: Gallery, facts: Any, path: str | Path) -> None:
+    if not isinstance(facts, dict | None):
+        raise GalleryError(f"{path} must begin with the facts of a gallery, and they are no object; it is damaged")
+    theirs, ours = (facts or {}).get(ARTEFACT), gallery.facts().get(ARTEFACT)
+    if theirs is not None and ours is not None and theirs != ours:
+        raise GalleryError(
+            f"{path} must have vectors of the gallery's artefact {str(ours)[:12]!r}, and has those of "
+            f"{str(theirs)[:12]!r}, which cannot be compared; enrol the people anew from their photos"
+        )
 
 
 def _enrol(gallery: Gallery, lines: Iterator[Any], path: str | Path) -> int:
@@ -138,13 +151,17 @@ def _read(line: Any, dim: int, where: str) -> Person:
             name=checked_name(line["name"]),
             photos=tuple(
                 EnrolledPhoto(
-                    id=new_id(), vector=vector, digest=photo["digest"], added=photo["added"], note=photo["note"]
+                    id=new_id(),
+                    vector=vector,
+                    digest=photo["digest"],
+                    added=photo["added"],
+                    note=checked_note(photo["note"]),
                 )
                 for photo, vector in zip(photos, vectors, strict=True)
             ),
             template=template_of(np.asarray(vectors)),
             added=line["added"],
-            note=line["note"],
+            note=checked_note(line["note"]),
         )
     except (KeyError, TypeError, binascii.Error, ValueError) as error:
         reason = f"has no {error}" if isinstance(error, KeyError) else str(error)

@@ -32,6 +32,7 @@ from angulus.gallery.people import (
     template_of,
 )
 
+ARTEFACT = "artefact"  # the fact that names the network whose vectors are kept
 TRANSFORM = "transform"
 _LOOK_ALIKES = 5
 

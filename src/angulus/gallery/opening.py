@@ -6,13 +6,16 @@ qdrant:/folder/NAME  qdrant:memory/NAME  qdrant+http://host:6333/NAME  qdrant+ht
 """
 
 import re
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from angulus.errors import GalleryError
 from angulus.gallery.engines import PATIENCE, Engine
 from angulus.gallery.folder.row_matrix import Storage
 from angulus.gallery.folder.row_scan import ScanPlan
-from angulus.gallery.folder.sqlite_engine import SqliteEngine, create_folder
+from angulus.gallery.folder.sqlite_engine import SqliteEngine, create_folder, discard_folder
 from angulus.gallery.folder.sqlite_file import FILE
 
 _POSTGRES = ("postgresql://", "postgres://")
@@ -29,6 +32,7 @@ def open_engine(
     key: bytes | str | None = None,
     plan: ScanPlan | None = None,
     patience: float = PATIENCE,
+    facts: Mapping[str, Any] | None = None,
 ) -> Engine:
     """Open the engine at a place, or create it.
 
@@ -37,24 +41,34 @@ def open_engine(
     or "hnsw".  storage: "float16" or "int8" rows in the matrix; None: as the gallery has it, float16 in a new one.
     key: 32 bytes or 64 hexadecimal digits: an encrypted gallery (folders).  plan: how the matrix is gone through; None:
     chosen by timing.  patience: seconds to wait for another process that is changing it.
+    facts: settings of a new gallery, see `Gallery.set_facts`.
     Raises GalleryError where there is no gallery, one already, or an option that the engine does not have.
     """
     text = str(place)
+    if not text.strip():
+        raise GalleryError('a gallery must have a place, got ""; name a folder, such as people.gallery')
     if create and dim is None:
         raise GalleryError("a new gallery must be told its dimensions (dim), those of the model's vectors")
     if text.startswith(_POSTGRES + _QDRANT):
         _refuse_options(text, key=key, storage=storage, plan=plan)
-        if text.startswith(_POSTGRES):
-            from angulus.gallery.postgres_engine import PostgresEngine
-
-            return PostgresEngine(text, dim=dim if create else None, search=search, patience=patience)
-        _refuse_options(text, search=None if search == "exact" else search)
-        from angulus.gallery.qdrant_engine import QdrantEngine
-
-        return QdrantEngine(text, dim=dim if create else None)
+        engine = _open_server(text, dim if create else None, search, patience)
+        if create and facts:
+            engine.set_facts(facts)
+        return engine
     if re.match(r"[a-z+]{2,}://", text):
         raise GalleryError(f"a gallery is a folder, postgresql://..., qdrant:... or qdrant+http(s)://..., got {text!r}")
-    return _open_folder(Path(place), create, dim, search, storage, key, plan, patience)
+    return _open_folder(Path(place), create, dim, search, storage, key, plan, patience, facts)
+
+
+def _open_server(place: str, dim: int | None, search: str, patience: float) -> Engine:
+    if place.startswith(_POSTGRES):
+        from angulus.gallery.postgres_engine import PostgresEngine
+
+        return PostgresEngine(place, dim=dim, search=search, patience=patience)
+    _refuse_options(place, search=None if search == "exact" else search)
+    from angulus.gallery.qdrant_engine import QdrantEngine
+
+    return QdrantEngine(place, dim=dim)
 
 
 def _open_folder(
@@ -66,6 +80,7 @@ def _open_folder(
     key: bytes | str | None,
     plan: ScanPlan | None,
     patience: float,
+    facts: Mapping[str, Any] | None,
 ) -> SqliteEngine:
     index = None
     if search.startswith("faiss:"):
@@ -74,14 +89,33 @@ def _open_folder(
         index = FaissIndex(search.removeprefix("faiss:"))
     elif search != "exact":
         raise GalleryError(f'search must be "exact" or "faiss:" and the name of an index, got {search!r}')
-    if create:
-        create_folder(folder, dim or 0, storage=storage or "float16", key=key, patience=patience)
-    elif not (folder / FILE).exists():
-        raise GalleryError(f"there is no gallery in {folder}; make one with: angulus gallery create {folder}")
-    engine = SqliteEngine(folder, key=key, index=index, plan=plan, patience=patience)
-    if storage is not None and engine.storage != storage:
-        engine.set_storage(storage)
-    return engine
+    if not create:
+        if not (folder / FILE).exists():
+            raise GalleryError(f"there is no gallery in {folder}; make one with: angulus gallery create {folder}")
+        engine = SqliteEngine(folder, key=key, index=index, plan=plan, patience=patience)
+        if storage is not None and engine.storage != storage:
+            engine.set_storage(storage)
+        return engine
+    with _gone_on_failure(folder):
+        create_folder(folder, dim or 0, storage=storage or "float16", key=key, patience=patience, facts=facts)
+        try:
+            return SqliteEngine(folder, key=key, index=index, plan=plan, patience=patience)
+        except BaseException:  # such as a disk with room for the database and none for the matrix
+            discard_folder(folder)
+            raise
+
+
+@contextmanager
+def _gone_on_failure(folder: Path) -> Generator[None, None, None]:
+    """A folder that is made in the block is taken away again where the block fails and leaves it empty."""
+    was_there = folder.exists()
+    try:
+        yield
+    except BaseException:
+        if not was_there:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def _refuse_options(place: str, **options: object) -> None:

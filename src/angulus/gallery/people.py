@@ -21,8 +21,13 @@ LONGEST_NAME, LONGEST_NOTE, MOST_PHOTOS, MOST_DIMENSIONS = 200, 2000, 10_000, 81
 OF_LENGTH_1 = 1e-3
 _ID = re.compile(r"[0-9a-f]{8,64}")
 _DIGEST = re.compile(r"([0-9a-f]{64})?")
-_INVISIBLE = {"Cc", "Cs", "Zl", "Zp"}
-_TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}  # they make a name look like another one
+_INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_CONTROL = {"Cc", "Cs", "Zl", "Zp"}
+_INVISIBLE = {*_CONTROL, "Cf"}
+_NOT_SHOWN = {
+    *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0),
+    *(*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)),
+}  # joiners, fillers and selectors of other categories: with them two names look the same
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,8 +95,10 @@ def checked_name(name: str) -> str:
     if not 1 <= len(name) <= LONGEST_NAME:
         raise GalleryError(f"a name must have 1 to {LONGEST_NAME} characters, got {len(name)}")
     for sign in name:
-        if unicodedata.category(sign) in _INVISIBLE or ord(sign) in _TURNING:
-            raise GalleryError(f"a name must have no control characters, got U+{ord(sign):04X}; leave it out")
+        if unicodedata.category(sign) in _INVISIBLE or ord(sign) in _NOT_SHOWN:
+            raise GalleryError(
+                f"a name must have no control or invisible characters, got U+{ord(sign):04X}; leave it out"
+            )
     return name
 
 
@@ -122,9 +129,22 @@ def checked_digest(digest: str) -> str:
 
 
 def checked_note(note: str) -> str:
-    if not isinstance(note, str) or len(note) > LONGEST_NOTE or any("\ud800" <= sign <= "\udfff" for sign in note):
+    """A note as it is stored, lines ended by newlines. Raises GalleryError for what is none."""
+    if not isinstance(note, str) or len(note) > LONGEST_NOTE:
         raise GalleryError(f"a note must be text of at most {LONGEST_NOTE:,} characters; shorten it")
+    note = note.replace("\r\n", "\n")
+    for sign in note:
+        if sign != "\n" and unicodedata.category(sign) in _CONTROL:
+            raise GalleryError(f"a note must have no control characters, got U+{ord(sign):04X}; leave it out")
     return note
+
+
+def shown(text: str) -> str:
+    """A text as it can be printed in one line: what would move or colour a terminal's output is written as escapes."""
+    return "".join(
+        sign.encode("unicode_escape").decode("ascii") if unicodedata.category(sign) in _INVISIBLE else sign
+        for sign in text
+    )
 
 
 def checked_date(added: str) -> str:

@@ -159,7 +159,7 @@ class Searches:
             place = larger[0] if larger else len(self.curves) - 1
             groups[place] = groups.get(place, 0) + people
         total = sum((self.curves[place].held(people) for place, people in groups.items()), np.zeros(()))
-        return -np.expm1(np.broadcast_to(total, (3, len(self.thresholds))))
+        return 0.0 - np.expm1(np.broadcast_to(total, (3, len(self.thresholds))))  # 0, never -0, where nobody is
 
     def rate(self, threshold: float, gallery: GallerySize) -> Rate:
         """FPIR at a threshold."""

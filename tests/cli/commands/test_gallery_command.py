@@ -1,7 +1,9 @@
 """`angulus gallery`: people enrolled from crops, found, unknown, shown, removed, renamed; keys and wrong places."""
 
+import hashlib
 import json
 import re
+import sqlite3
 
 import pytest
 from faces_drawn import face
@@ -98,10 +100,27 @@ def test_info_says_how_the_threshold_moves(capsys, home):
     assert len(moved) >= 2
 
 
+def test_an_empty_gallery_has_no_rate_below_zero(capsys, home):
+    assert said(capsys, "create", "g", "--bundle", "b", "--fpir", "0.1")[0] == 0
+    _, out, _ = said(capsys, "info", "g", "--bundle", "b", "--json", "a.json")
+    assert "0 people, 0 photos" in out
+    search = json.loads((home / "a.json").read_text())["search"]
+    assert search["people"] == 0
+    assert "-0.0" not in json.dumps(search) + out
+
+
+def test_a_gallery_needs_a_place(capsys, home):
+    before = sorted(home.iterdir())
+    status, _, err = said(capsys, "create", "", "--bundle", "b")
+    assert (status, "a gallery must have a place" in err) == (2, True)
+    assert sorted(home.iterdir()) == before
+
+
 def test_a_key_and_a_transform_are_needed_again(capsys, home):
     keys = ("--key-file", "key", "--transform-key-file", "other")
     assert "3 of 3" in made(capsys, *keys)
-    assert b"P1" not in (b"".join(path.read_bytes() for path in (home / "g").iterdir()))
+    digest = hashlib.sha256((home / "10.png").read_bytes()).hexdigest()
+    assert digest.encode() not in b"".join(path.read_bytes() for path in (home / "g").iterdir())
     search = ("search", "g", "10.png", "--bundle", "b", "--crops")
     assert "10.png: P1" in said(capsys, *search, *keys)[1]
     for wrong, sentence in (
@@ -162,3 +181,16 @@ def test_people_travel_in_a_file(capsys, home):
     assert "3 people enrolled" in said(capsys, "load", "h", "out.jsonl", "--key-file", "key")[1]
     search = ("search", "h", "10.png", "--bundle", "b", "--crops", "--key-file", "key")
     assert "10.png: P1" in said(capsys, *search)[1]
+
+
+def test_what_others_wrote_moves_no_terminal(capsys, home):
+    made(capsys)
+    link = sqlite3.connect(home / "g" / "gallery.db")
+    with link:
+        link.execute("UPDATE people SET note = CAST('x' || char(27) || '[2J' || char(10) || char(8238) AS BLOB)")
+        link.execute("UPDATE photos SET note = CAST('y' || char(155) || '31m' AS BLOB)")
+    link.close()
+    _, out, _ = said(capsys, "show", "g", "P1")
+    assert ": x\\x1b[2J\\n\\u202e" in out
+    assert ": y\\x9b31m" in out
+    assert not set(out) & set("\x1b\u202e\x9b")

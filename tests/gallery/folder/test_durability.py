@@ -12,6 +12,7 @@ from gallery_people import KEY, crowd, person, units
 
 from angulus.errors import GalleryError
 from angulus.gallery import open_engine
+from angulus.gallery.folder import row_matrix
 from angulus.gallery.folder.sqlite_file import FILE
 
 SCRIPTS = Path(__file__).parents[3] / "benchmarks"
@@ -115,3 +116,38 @@ def test_a_closed_gallery_says_so(tmp_path) -> None:
         engine.search(units(1), 1)
     with pytest.raises(GalleryError, match="was closed; open it again"):
         engine.put(person("Ann", units(1)))
+
+
+@pytest.mark.parametrize("room", [4096, 8192, 70_000])
+@pytest.mark.parametrize("made", [True, False])
+def test_what_cannot_be_created_leaves_nothing(tmp_path, room, made) -> None:
+    resource = pytest.importorskip("resource")
+    folder = tmp_path / "g"
+    if not made:
+        folder.mkdir()
+    kept = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, kept[1]))  # as a full disk is
+    try:
+        with pytest.raises(GalleryError):
+            open_engine(folder, create=True, dim=8, facts={"about": "x" * 60_000}).close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, kept)
+    assert list(tmp_path.rglob("*")) == ([] if made else [folder])
+    with open_engine(folder, create=True, dim=8, facts={"about": "y"}) as engine:
+        assert engine.facts() == {"about": "y"}
+
+
+def test_a_gallery_without_room_for_its_matrix_leaves_nothing(tmp_path, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(row_matrix, "write_beside", full)
+    with pytest.raises(GalleryError, match=r"gallery.matrix cannot be written: the disk is full"):
+        open_engine(tmp_path / "g", create=True, dim=8)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_creation_that_was_killed_leaves_nothing_for_the_next(tmp_path) -> None:
+    (tmp_path / ".gallery.db.0123456789abcdef.999999999.partial").write_bytes(b"half")
+    open_engine(tmp_path, create=True, dim=8).close()
+    assert not list(tmp_path.glob("*.partial"))

@@ -125,12 +125,25 @@ def test_reissued_vectors_leave_no_bytes(tmp_path) -> None:
         assert not any(part in content for vector in drawn for part in parts_of(vector))
 
 
+def modes(folder):
+    return {path.name: path.stat().st_mode & 0o077 for path in (folder, *folder.iterdir())}
+
+
 def test_only_the_owner_reads_the_files(tmp_path) -> None:
-    with open_engine(tmp_path, create=True, dim=32) as engine:
+    with open_engine(tmp_path / "g", create=True, dim=32) as engine:
         engine.put(person("Ann", units(1)))
         engine.search(units(1), 1)
-        modes = {path.name: path.stat().st_mode & 0o077 for path in tmp_path.iterdir() if path.suffix != ".lock"}
-        assert set(modes.values()) == {0}, modes
+        assert set(modes(tmp_path / "g").values()) == {0}, modes(tmp_path / "g")
+
+
+@pytest.mark.parametrize("name", ["gallery.matrix", "gallery.lock"])
+def test_files_that_all_could_read_are_closed_to_them(tmp_path, name) -> None:
+    open_engine(tmp_path / "g", create=True, dim=32).close()
+    (tmp_path / "g" / name).chmod(0o644)
+    with open_engine(tmp_path / "g") as engine:
+        engine.put(person("Ann", units(1)))
+        engine.search(units(1), 1)
+    assert set(modes(tmp_path / "g").values()) == {0}, modes(tmp_path / "g")
 
 
 def test_what_could_not_be_overwritten_is_said(tmp_path, caplog) -> None:

@@ -1,5 +1,6 @@
 """Files of strangers, damaged files and copies: refused with a sentence, or made good from the stored people."""
 
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -82,7 +83,7 @@ def test_rows_below_the_first_are_refused(folder) -> None:
 
 def test_names_that_nobody_could_enrol_are_not_given_out(folder) -> None:
     change(folder, "UPDATE people SET name=CAST('x' || char(27) || '[2J' AS BLOB)")
-    with open_engine(folder) as engine, pytest.raises(GalleryError, match="no control characters"):
+    with open_engine(folder) as engine, pytest.raises(GalleryError, match="no control or invisible characters"):
         engine.search(units(1), 1)
 
 
@@ -117,6 +118,39 @@ def test_places_without_a_gallery(tmp_path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(GalleryError, match="cannot be made"):
         open_engine(tmp_path / "file", create=True, dim=8)
+
+
+@pytest.mark.parametrize("place", ["", " "])
+def test_the_current_folder_is_not_filled_by_mistake(tmp_path, monkeypatch, place) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(GalleryError, match="a gallery must have a place"):
+        open_engine(place, create=True, dim=8)
+    assert not list(tmp_path.iterdir())
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_a_gallery_that_cannot_be_written_is_read(folder, people, tmp_path, monkeypatch, log) -> None:
+    if log:  # a copy of a gallery in use: the last change is in its log alone
+        with open_engine(folder) as engine:
+            people.append(person("new", units(1, seed=77)))
+            engine.put(people[-1])
+            folder = Path(shutil.copytree(folder, tmp_path / "copy"))
+    before = files_in(folder)
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    with open_engine(folder) as engine:
+        agree(engine, people)
+        assert sorted(one.name for one in engine.people()) == sorted(one.name for one in people)
+        for change in (engine.compact, lambda: engine.drop(people[0].id), lambda: engine.set_facts({"a": 1})):
+            with pytest.raises(GalleryError, match="must be writable to be changed"):
+                change()
+    after = files_in(folder)
+    for name in ("gallery.db", "gallery.matrix", "gallery.lock"):
+        assert after[name] == before[name]
+    assert set(after) == set(before)
 
 
 def test_a_gallery_is_not_made_twice(folder) -> None:

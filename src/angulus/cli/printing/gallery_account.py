@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from angulus.errors import BundleError
 from angulus.gallery.enrolment import Found as FoundPerson
 from angulus.gallery.enrolment import GalleryInfo
-from angulus.gallery.people import Person
+from angulus.gallery.people import Person, shown
 from angulus.plain_numbers import one_in
 from angulus.runtime import Bundle, SeenPhoto
 
@@ -34,7 +34,12 @@ def enrolment_lines(one: "Enrolled") -> list[str]:
         lines += _few([f"this is {each.sentence()}" for each in done.look_alikes])
     lines += [f"  left out: {photo.name}: {photo.problem}" for photo in one.photos if photo.face is None]
     faces = [(photo.name, photo.face) for photo in one.photos if photo.face is not None]
-    return [*lines, *_few([f"{name}: {remark}" for name, face in faces for remark in face.remarks])]
+    return _plain([*lines, *_few([f"{name}: {remark}" for name, face in faces for remark in face.remarks])])
+
+
+def _plain(lines: Sequence[str]) -> list[str]:
+    """Lines whose names and notes, which others wrote, cannot move or colour what a terminal shows."""
+    return [shown(line) for line in lines]
 
 
 def _few(notes: Sequence[str]) -> list[str]:
@@ -58,14 +63,14 @@ def point_line(point: "SearchPoint") -> str:
         if point.fpir.low <= 0
         else (f"{one_in(point.fpir.low)} to {one_in(point.fpir.high)}")
     )
-    shown = "no stranger" if point.fpir.estimate <= 0 else f"{often} strangers"
-    return f"gallery of {size}: threshold {point.threshold:.3f}; {shown} is taken for somebody (95 %: {ends})"
+    those = "no stranger" if point.fpir.estimate <= 0 else f"{often} strangers"
+    return f"gallery of {size}: threshold {point.threshold:.3f}; {those} is taken for somebody (95 %: {ends})"
 
 
 def search_lines(seen: SeenPhoto, answer: "Identification | None", hits: Sequence[FoundPerson]) -> list[str]:
     """Who is on a photo."""
     if answer is None:
-        return [f"{seen.name}: CANNOT TELL: {seen.problem or 'no face was found'}"]
+        return _plain([f"{seen.name}: CANNOT TELL: {seen.problem or 'no face was found'}"])
     score = "" if answer.score is None else f"   best score {answer.score:.3f}"
     if answer.decision == "person":
         best = hits[0]
@@ -76,7 +81,12 @@ def search_lines(seen: SeenPhoto, answer: "Identification | None", hits: Sequenc
     else:
         lines = [f"{seen.name}: CANNOT TELL: {answer.reason}{score}"]
     face = seen.face
-    return [*lines, *(f"  note: {remark}" for remark in (() if face is None else face.remarks))]
+    return _plain([*lines, *(f"  note: {remark}" for remark in (() if face is None else face.remarks))])
+
+
+def people_line(person: Person) -> str:
+    """A person among others."""
+    return shown(f"{person.name}: {len(person.photos)} photo{_s(len(person.photos))}, {person.added}")
 
 
 def person_lines(person: Person) -> list[str]:
@@ -84,10 +94,11 @@ def person_lines(person: Person) -> list[str]:
     lines = [f"{person.name}, enrolled {person.added}{f': {person.note}' if person.note else ''}"]
     lines += [
         f"  photo {photo.id}  {photo.added}  {f'SHA-256 {photo.digest}' if photo.digest else 'no digest'}"
+        f"{f': {photo.note}' if photo.note else ''}"
         for photo in person.photos
     ]
     kept = len(person.template)
-    return [*lines, f"  {len(person.photos)} vectors and a template of {kept} numbers each; no photo is kept"]
+    return _plain([*lines, f"  {len(person.photos)} vectors and a template of {kept} numbers each; no photo is kept"])
 
 
 def person_facts(person: Person) -> dict[str, Any]:
@@ -99,11 +110,13 @@ def person_facts(person: Person) -> dict[str, Any]:
 def info_lines(held: GalleryInfo) -> list[str]:
     """What a gallery holds."""
     rotated = "none" if held.transform is None else str(held.transform.get("name", "some"))
-    return [
-        f"{held.people:,} {'person' if held.people == 1 else 'people'}, {held.photos:,} photo{_s(held.photos)},"
-        f" {held.dim} dimensions, {held.engine}, {held.memory / 1e6:.1f} MB are searched; transform: {rotated}",
-        f"artefact {str(held.facts.get('artefact'))[:12]}, a search aims at FPIR {held.facts.get('fpir'):g}",
-    ]
+    return _plain(
+        [
+            f"{held.people:,} {'person' if held.people == 1 else 'people'}, {held.photos:,} photo{_s(held.photos)},"
+            f" {held.dim} dimensions, {held.engine}, {held.memory / 1e6:.1f} MB are searched; transform: {rotated}",
+            f"artefact {str(held.facts.get('artefact'))[:12]}, a search aims at FPIR {held.facts.get('fpir'):g}",
+        ]
+    )
 
 
 def growth_lines(gallery: "Gallery", bundle: Bundle) -> list[str]:

@@ -16,7 +16,7 @@ import threading
 import time
 import zlib
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, get_args
@@ -200,7 +200,7 @@ class MappedMatrix(HeldMatrix):
             raise _cannot(self.path, error) from error
 
     def _open(self) -> None:
-        descriptor = open_in_place(self.path)
+        descriptor = _private(self.path)
         try:
             found = os.fstat(descriptor)
             if found.st_size < HEADER:
@@ -247,7 +247,7 @@ class MappedMatrix(HeldMatrix):
         change = Change(number=header[5], token=header[6]) if header else None
         size = HEADER + count * self._row().itemsize
         try:
-            descriptor = open_in_place(self.path)
+            descriptor = _private(self.path)
             try:
                 if hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(descriptor, 0, size)  # else a full disk would end the process when it is written
@@ -282,7 +282,7 @@ def _file_lock(path: Path, patience: float) -> Generator[None, None, None]:
         yield
         return
     try:
-        descriptor = open_in_place(path)
+        descriptor = _private(path)
     except OSError as error:
         raise _cannot(path, error) from error
     try:
@@ -300,6 +300,18 @@ def _file_lock(path: Path, patience: float) -> Generator[None, None, None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _private(path: Path) -> int:
+    """A descriptor of a file of the gallery, made where it is missing; only the owner may read it, whatever was."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with suppress(OSError):  # open_in_place says what is wrong
+        os.close(os.open(path, flags, 0o600))
+    descriptor = open_in_place(path)
+    found = os.fstat(descriptor)
+    if found.st_mode & 0o007 and hasattr(os, "geteuid") and found.st_uid == os.geteuid():
+        os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 def _write_private(path: Path, content: bytes) -> None:

@@ -7,7 +7,7 @@ A search goes through the matrix (or an index of faiss) for candidates and score
 stored templates. Any number of processes may search and change a gallery at once; writers wait for each other.
 A removed person is overwritten in the database, in its log and in the matrix; what a disk keeps of freed blocks, and
 copies of the folder, are beyond it. With a key all names, notes, digests and vectors are stored encrypted, and the
-matrix is in memory alone.
+matrix is in memory alone; so it is where the folder cannot be written, which is then read as it was when it was opened.
 """
 
 import logging
@@ -15,7 +15,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,7 +28,7 @@ from angulus.gallery.ciphers import WRONG_KEY, Cipher, cipher_for
 from angulus.gallery.engines import PATIENCE, Hit, candidates_for, checked_facts, checked_queries
 from angulus.gallery.folder.row_matrix import STORAGES, Change, HeldMatrix, Layout, MappedMatrix, RowIndex, Storage
 from angulus.gallery.folder.row_scan import ScanPlan
-from angulus.gallery.folder.sqlite_file import FILE, check_file, check_tables, connect, create_file, told
+from angulus.gallery.folder.sqlite_file import FILE, can_write, check_file, check_tables, connect, create_file, told
 from angulus.gallery.folder.sqlite_people import PeopleTables, Templates, forget_vectors, highest_row, removed
 from angulus.gallery.people import MOST_DIMENSIONS, Person, checked_person
 from angulus.json_files import parse_json
@@ -49,17 +49,37 @@ def create_folder(
     storage: Storage = "float16",
     key: bytes | str | None = None,
     patience: float = PATIENCE,
+    facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Make an empty gallery. Raises GalleryError where the folder holds one, or cannot be written."""
+    """Make an empty gallery, with its facts or not at all.
+
+    Raises GalleryError where the folder holds one, or cannot be written.
+    """
     if not 1 <= dim <= MOST_DIMENSIONS:
         raise GalleryError(f"a gallery must have 1 to {MOST_DIMENSIONS} dimensions, got {dim}")
     if storage not in STORAGES:
         raise GalleryError(f"storage must be one of {', '.join(STORAGES)}, got {storage}")
     cipher = cipher_for(key)
-    facts = {".dim": str(dim).encode(), ".storage": storage.encode(), ".gallery": os.urandom(16)}
+    kept = {".dim": str(dim).encode(), ".storage": storage.encode(), ".gallery": os.urandom(16)}
     if cipher.is_secret:
-        facts[".check"] = cipher.seal(_OPENED, "check", "")
-    create_file(folder / FILE, facts, patience)
+        kept[".check"] = cipher.seal(_OPENED, "check", "")
+    for name, text in checked_facts(facts or {}).items():
+        if text is not None:
+            kept[_plain_name(name)] = cipher.seal(text.encode(), "fact", name)
+    create_file(folder / FILE, kept, patience)
+
+
+def discard_folder(folder: Path) -> None:
+    """Take away the files of a gallery that nobody has used yet."""
+    for name in (FILE, f"{FILE}-wal", f"{FILE}-shm", MATRIX, Path(MATRIX).with_suffix(".lock")):
+        with suppress(OSError):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _plain_name(name: str) -> str:
+    if name.startswith("."):
+        raise GalleryError("a fact's name must not begin with a dot; choose another name")
+    return name
 
 
 class SqliteEngine:
@@ -82,7 +102,8 @@ class SqliteEngine:
         self.folder, self.patience = Path(folder), patience
         self._path = self.folder / FILE
         check_file(self._path)
-        self._writer = connect(self._path, patience)
+        self._can_write = can_write(self._path)
+        self._writer = self._connected()
         self._readers: list[sqlite3.Connection] = []
         self._closed = False
         self._lock, self._catching = threading.RLock(), threading.Lock()
@@ -90,11 +111,12 @@ class SqliteEngine:
         self._removes = self._resized = False
         try:
             with told(self._path, patience):
-                check_tables(self._writer, self._path)
+                check_tables(self._writer, self._path, to_write=self._can_write)
                 self._cipher = self._checked_cipher(key)
             self._tables = PeopleTables(self._cipher)
+            in_memory = self._cipher.is_secret or not self._can_write
             self._index = index or (
-                HeldMatrix(plan) if self._cipher.is_secret else MappedMatrix(self.folder / MATRIX, plan, patience)
+                HeldMatrix(plan) if in_memory else MappedMatrix(self.folder / MATRIX, plan, patience)
             )
             self._catch_up()
         except BaseException:
@@ -117,6 +139,9 @@ class SqliteEngine:
 
     # ------------------------------------------------------------------------------------------ connections
 
+    def _connected(self) -> sqlite3.Connection:
+        return connect(self._path, self.patience, to_write=self._can_write)
+
     @contextmanager
     def _reading(self) -> Generator[sqlite3.Connection, None, None]:
         """A connection that sees one state of the gallery within the block: that of this thread's own changes."""
@@ -128,7 +153,7 @@ class SqliteEngine:
         try:
             link = self._readers.pop()
         except IndexError:
-            link = connect(self._path, self.patience)
+            link = self._connected()
         try:
             with told(self._path, self.patience):
                 link.execute("BEGIN")
@@ -146,7 +171,7 @@ class SqliteEngine:
     def writing(self) -> Generator[None, None, None]:
         """See `Engine.writing`."""
         with self._lock:
-            self._check_open()
+            self._check_writable()
             if not self._depth:
                 with told(self._path, self.patience):
                     self._writer.execute("BEGIN IMMEDIATE")
@@ -187,6 +212,11 @@ class SqliteEngine:
                 "%s is being read: removed vectors stay in its log until the next removal, or until all close it",
                 self.folder,
             )
+
+    def _check_writable(self) -> None:
+        self._check_open()
+        if not self._can_write:
+            raise GalleryError(f"{self.folder} must be writable to be changed, and is not; make it so, open again")
 
     def _check_open(self) -> None:
         if self._closed:
@@ -244,8 +274,8 @@ class SqliteEngine:
     def set_facts(self, facts: Mapping[str, Any]) -> None:
         """See `Engine.set_facts`."""
         texts = checked_facts(facts)
-        if any(name.startswith(".") for name in texts):
-            raise GalleryError("a fact's name must not begin with a dot; choose another name")
+        for name in texts:
+            _plain_name(name)
         with self.writing():
             for name, text in texts.items():
                 self._writer.execute("DELETE FROM facts WHERE name = ?", [name])
@@ -309,7 +339,7 @@ class SqliteEngine:
         Takes as long as copying it, and as much room. Vectors of removed people are overwritten when they are removed.
         """
         with self._lock, told(self._path, self.patience):
-            self._check_open()
+            self._check_writable()
             self._writer.execute("VACUUM")
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 

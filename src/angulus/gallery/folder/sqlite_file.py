@@ -13,6 +13,7 @@ Only a file whose tables are exactly these is opened: no triggers, views or expr
 """
 
 import os
+import secrets
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from angulus.errors import GalleryError
 from angulus.files import BoundedReader
-from angulus.whole_files import reason_of
+from angulus.whole_files import clear_partials_of, glob_escaped, reason_of
 
 FILE = "gallery.db"
 FORMAT, APPLICATION = 1, 0x416E6761
@@ -45,12 +46,20 @@ _MAGIC = b"SQLite format 3\0"
 _LONGEST = 2**24  # bytes of one value
 
 
-def connect(path: Path, patience: float) -> sqlite3.Connection:
-    """A connection that trusts nothing in the file, flushes at every commit and overwrites what is deleted."""
+def can_write(path: Path) -> bool:
+    """Whether this process may change a gallery's file, and make the files that SQLite has beside it."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
+def connect(path: Path, patience: float, *, to_write: bool = True) -> sqlite3.Connection:
+    """A connection that trusts nothing in the file, flushes at every commit and overwrites what is deleted.
+
+    to_write: False for a file that cannot be changed; nothing is made beside it.
+    """
+    mode = "mode=rw" if to_write else _read_mode(path)  # never rwc: a file that went away is not made anew
     with told(path, patience):
-        # mode=rw, so that a file that went away is not made anew
         link = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=patience, isolation_level=None,
+            f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=patience, isolation_level=None,
             check_same_thread=False, cached_statements=64,
         )  # fmt: skip
         link.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
@@ -63,23 +72,37 @@ def connect(path: Path, patience: float) -> sqlite3.Connection:
     return link
 
 
+def _read_mode(path: Path) -> str:
+    """A log that has something in it must be read too; without one SQLite would still want to make one."""
+    log = path.with_name(f"{path.name}-wal")
+    return "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
+
+
 def create_file(path: Path, facts: dict[str, bytes], patience: float) -> None:
     """Make a gallery's file, whole or not at all. Raises GalleryError where there is something already."""
     if path.exists() and path.stat().st_size:
         raise GalleryError(f"{path.parent} holds a gallery already; open it, or name another folder")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
-        os.close(descriptor)
+        path.parent.mkdir(0o700, parents=True, exist_ok=True)
+        clear_partials_of(path)
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.{os.getpid()}.partial")
+        os.close(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        try:
+            _fill(partial, facts, patience)
+            _put_in_place(partial, path)
+        finally:
+            for left in path.parent.glob(f"{glob_escaped(partial.name)}*"):
+                left.unlink(missing_ok=True)
     except OSError as error:
         raise GalleryError(f"{path} cannot be made: {reason_of(error)}; name another folder") from error
+
+
+def _fill(path: Path, facts: dict[str, bytes], patience: float) -> None:
     link = connect(path, patience)
     try:
         with told(path, patience):
-            link.execute("PRAGMA journal_mode=WAL").fetchall()
+            link.execute("PRAGMA journal_mode=MEMORY").fetchall()  # no file beside it, and none is needed yet
             link.execute("BEGIN IMMEDIATE")
-            if link.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-                raise GalleryError(f"another process made a gallery in {path.parent} meanwhile; open it")
             for table in TABLES:
                 link.execute(table)
             link.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
@@ -87,8 +110,22 @@ def create_file(path: Path, facts: dict[str, bytes], patience: float) -> None:
             link.execute(f"PRAGMA application_id={APPLICATION}")
             link.execute(f"PRAGMA user_version={FORMAT}")
             link.execute("COMMIT")
+            link.execute("PRAGMA journal_mode=WAL").fetchall()
     finally:
         link.close()
+
+
+def _put_in_place(partial: Path, path: Path) -> None:
+    """Give a file its name, unless another process was faster. Raises OSError and GalleryError."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        if path.stat().st_size:
+            raise GalleryError(f"another process made a gallery in {path.parent} meanwhile; open it") from None
+        partial.replace(path)
+    except OSError:  # a file system without second names
+        partial.replace(path)
+    partial.unlink(missing_ok=True)  # a file with two names is not opened
 
 
 def check_file(path: Path) -> None:
@@ -105,7 +142,7 @@ def check_file(path: Path) -> None:
         raise GalleryError(f"{path} is no gallery: it is not an SQLite file; name a folder that holds one")
 
 
-def check_tables(link: sqlite3.Connection, path: Path) -> None:
+def check_tables(link: sqlite3.Connection, path: Path, *, to_write: bool = True) -> None:
     """Raise GalleryError where a file's tables are not exactly those of a gallery of this format."""
     with told(path, 0):
         application = link.execute("PRAGMA application_id").fetchone()[0]
@@ -119,7 +156,7 @@ def check_tables(link: sqlite3.Connection, path: Path) -> None:
         raise GalleryError(f"{path} must be a gallery of format {FORMAT}, and is of {version}; use its own version")
     if tables != set(TABLES) or count > 100:
         raise GalleryError(f"{path} has other tables, views or triggers than a gallery; it is not opened")
-    if link.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+    if to_write and link.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         link.execute("PRAGMA journal_mode=WAL").fetchall()
 
 

@@ -21,7 +21,7 @@ def show(
         Of a person; left out, everybody is listed.
     """
     from angulus.cli.inputs.deciding.galleries import opened
-    from angulus.cli.printing.gallery_account import person_facts, person_lines
+    from angulus.cli.printing.gallery_account import people_line, person_facts, person_lines
 
     with opened(gallery, None, keys) as found:
         if name is not None:
@@ -31,6 +31,6 @@ def show(
             return
         shown = []
         for person in found.people():
-            print(f"{person.name}: {len(person.photos)} photo{'' if len(person.photos) == 1 else 's'}, {person.added}")
+            print(people_line(person))
             shown.append(person_facts(person))
         figures.save({"people": shown})

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from angulus.cli.options import GalleryUse
 from angulus.errors import ConfigError, GalleryError
 from angulus.gallery.ciphers import read_key
-from angulus.gallery.gallery import Gallery
+from angulus.gallery.gallery import ARTEFACT, TRANSFORM, Gallery
 from angulus.gallery.opening import open_engine
 from angulus.gallery.transforms import KeyedRotation
 from angulus.runtime import Bundle
@@ -17,7 +17,7 @@ from angulus.runtime import Bundle
 if TYPE_CHECKING:
     from angulus.runtime.identification import SearchPoint
 
-ARTEFACT, FPIR = "artefact", "fpir"
+FPIR = "fpir"
 
 
 @contextmanager
@@ -28,10 +28,11 @@ def created(
     known = Bundle(bundle)
     rotation = None if use.transform_key_file is None else rotation_of(use.transform_key_file, known.artefact.dim)
     dim = known.artefact.dim if rotation is None else rotation.keep
-    engine = open_engine(place, create=True, dim=dim, storage=storage, key=use.key(), search="exact")
-    with Gallery(engine, rotation) as found:
-        found.set_facts({ARTEFACT: known.artefact.name, FPIR: fpir})
-        yield found
+    facts: dict[str, Any] = {ARTEFACT: known.artefact.name, FPIR: fpir}
+    if rotation is not None:
+        facts[TRANSFORM] = rotation.as_dict()
+    with Gallery(open_engine(place, create=True, dim=dim, storage=storage, key=use.key(), facts=facts), rotation) as it:
+        yield it
 
 
 @contextmanager
