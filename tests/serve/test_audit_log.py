@@ -76,6 +76,21 @@ def test_who_was_removed_is_in_no_line_of_any_file(tmp_path):
     assert set(forgotten[0]) == {"time", "request", "key", "forgotten"}
 
 
+def test_many_are_forgotten_together(tmp_path):
+    log = AuditLog(tmp_path, most_bytes=600)
+    for number in range(300):
+        log.note(line(number, {"name": f"p{number}", "id": f"{number:032}"}))
+    gone = [log.forget(f"p{number}", "") for number in range(300)]
+    kept = log.note(line(300, {"name": "p1", "id": "ff" * 16}))  # enrolled anew
+    assert [one.result() for one in gone] == [1] * 300
+    assert kept.result() == 0
+    assert log.forget("nobody", "").result() == 0
+    rows = log.lines(1000)
+    log.close()
+    assert [row["request"] for row in rows] == [f"r{number}" for number in range(300, -1, -1)]
+    assert [row["people"][0]["name"] for row in rows if "people" in row] == ["p1"]
+
+
 def test_one_service_holds_the_folder(tmp_path):
     ledger = Ledger(tmp_path / "state", "0" * 64)
     with pytest.raises(ServiceError, match="another process is serving with"):

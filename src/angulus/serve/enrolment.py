@@ -12,7 +12,7 @@ from angulus.serve import answers
 from angulus.serve.looking import Looked
 from angulus.serve.records.keys import Key
 from angulus.serve.requests import Given
-from angulus.serve.roster import Enrolled, Gone, Roster, Wanted
+from angulus.serve.roster import Enrolled, Gone, Roster, Wanted, written
 from angulus.serve.service import Checked, Service, failed_checks
 from angulus.serve.wording import photo_answer, search_point_answer
 
@@ -106,13 +106,20 @@ class Enrolment:
         return answers.PersonAnswer(name=found.name, person=found.id, added=found.added, photos=photos)
 
     async def remove(self, name: str, request: str, key: Key) -> answers.RemoveAnswer:
-        """Remove a person from the gallery, the crops, and the lines of the log. Raises ServiceError (404)."""
+        """Remove a person from the gallery, the crops, and the lines of the log.
+
+        Who is not in the gallery, but still in the log, is removed there: a removal that failed half-way, or was made
+        by another program, is brought to its end. Raises ServiceError (404) for who is in neither.
+        """
         try:
             gone = await self._change(lambda: self._dropped(name))
         except ServiceError as error:
-            if error.code == "nobody":  # a service that was killed in between may have left lines about them
-                await self._service.forget(name, "", request, key, is_gone=False)
-            raise
+            if error.code != "nobody":
+                raise
+            known = await self._change(lambda: self._swept(name))
+            if not await self._service.forget(known, "", request, key):
+                raise
+            return answers.RemoveAnswer(request=request, name=known, photos=0, person_removed=True)
         await self._service.forget(gone.name, gone.person, request, key)
         return answers.RemoveAnswer(request=request, name=gone.name, photos=len(gone.photos), person_removed=True)
 
@@ -159,6 +166,12 @@ class Enrolment:
             for one in gone.photos:
                 crops.remove(one)
         return gone
+
+    def _swept(self, name: str) -> str:
+        """The name as galleries write it, when no crop is left of photos that are in the gallery no more."""
+        if (crops := self._service.ledger.crops) is not None:
+            crops.keep_only(self.roster.photo_ids)
+        return written(name)
 
     def _has_crop(self, photo: str | None) -> bool:
         crops = self._service.ledger.crops

@@ -95,7 +95,7 @@ class Roster:
         """Enrol a person, or add photos to one. Raises ServiceError: 404, 409 or 422."""
         if wanted.refuse_lookalikes and wanted.lookalike is None:
             raise ServiceError("nothing says from which score people look alike: start the service with --lookalike")
-        name = _checked(wanted.name)
+        name = written(wanted.name)
         with self._gallery.engine.writing():
             is_known = self._gallery.engine.named(name) is not None
             if is_known and not wanted.add:
@@ -148,7 +148,7 @@ class Roster:
 
     def person(self, name: str) -> Person:
         """A person by name. Raises ServiceError (404)."""
-        found = self._gallery.engine.named(_checked(name))
+        found = self._gallery.engine.named(written(name))
         if found is None:
             raise _nobody(name)
         return found
@@ -220,7 +220,8 @@ class Hit:
     photo_score: float
 
 
-def _checked(name: str) -> str:
+def written(name: str) -> str:
+    """A name as galleries write it. Raises ServiceError for what is no name."""
     try:
         found = checked_name(name)
     except GalleryError as error:

@@ -41,7 +41,7 @@ class Service:
         self.looking = Looking(recognizer, self.settings, seen_batch=self.metrics.batch)
         self.is_closing = False
         if gallery is not None and ledger.crops is not None:
-            ledger.crops.keep_only(gallery.photo_ids())
+            ledger.crops.keep_only(gallery.photo_ids)
         self.metrics.follow("workers_open", "Jobs of workers that run or wait.", lambda: self.looking.workers.open)
         self.metrics.follow("crops_waiting", "Crops that wait for the network.", lambda: self.looking.network.queued)
         self.metrics.follow("gallery_people", "People enrolled.", lambda: 0 if gallery is None else gallery.people)
@@ -150,10 +150,14 @@ class Service:
         deployed = self.bundle.threshold
         return found if found is not None or deployed is None else deployed.value
 
-    async def forget(self, name: str, person: str, request: str, key: Key, *, is_gone: bool = True) -> None:
-        """Empty the log's lines about a person who was removed, and note that this was done; without a name."""
-        await asyncio.wrap_future(self.ledger.log.forget(name, person))
-        await self.note("remove", request, key, "removed" if is_gone else "not there", {})
+    async def forget(self, name: str, person: str, request: str, key: Key) -> int:
+        """Empty the log's lines about a person who was removed, and note that this was done; without a name.
+
+        Returns how many lines there were. Raises ServiceError (503); it may be asked for again.
+        """
+        found = await asyncio.wrap_future(self.ledger.log.forget(name, person))
+        await self.note("remove", request, key, "removed" if found or person else "not there", {})
+        return found
 
     def card(self) -> answers.Card:
         """What decides here."""
