@@ -99,6 +99,31 @@ def test_one_service_holds_the_folder(tmp_path):
     Ledger(tmp_path / "state", "0" * 64).close()
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        '{"use": "verify", "threshold": 0.1, "rate": null, "by": "\\ud800", "reason": "y", "artefact": "ARTEFACT"}',
+        '{"use": "verify", "threshold": NaN, "by": "x", "reason": "y"}',
+        '{"use": "verify", "threshold": 1e999}',
+        '{"use": [{}], "threshold": 0.1}',
+        '{"use": "verify", "threshold": 1' + "0" * 400 + "}",
+        "\x00",
+        "[]",
+    ],
+)
+def test_damaged_lines_are_left_out(tmp_path, damage):
+    said = {"key": "office", "by": "B. Officer", "reason": "fewer false alarms"}
+    choices = Choices(tmp_path, "a" * 64)
+    choices.choose("verify", threshold=0.4, rate=None, **said)
+    choices.close()
+    with (tmp_path / "choices.jsonl").open("a") as file:
+        file.write(damage.replace("ARTEFACT", "a" * 64) + "\n")
+    again = Choices(tmp_path, "a" * 64)
+    assert [choice.threshold for choice in again.history()] == [0.4]
+    assert again.current("verify").threshold == 0.4
+    again.close()
+
+
 def test_the_last_choice_of_this_artefact_holds(tmp_path):
     choices = Choices(tmp_path, "a" * 64)
     said = {"key": "office", "by": "B. Officer", "reason": "fewer false alarms"}

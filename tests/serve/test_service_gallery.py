@@ -140,6 +140,23 @@ def test_a_removal_on_a_full_disk_can_be_asked_for_again(served, monkeypatch):
     assert enrol(served, "Ann", crop(1)).status_code == 201
 
 
+def test_who_cannot_be_written_down_is_not_enrolled(served, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    enrol(served, "Ben", crop(2))
+    for name, photo, words in (("Ann", crop(1), {}), ("Ben", crop(2, 1), {"add": "true"})):
+        monkeypatch.setattr("angulus.serve.records.lines.os.write", full)
+        refused = enrol(served, name, photo, **words)
+        monkeypatch.undo()
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_written")
+    assert served.ask("GET", "/v1/people/Ann", role="enrol").status_code == 404
+    assert len(served.ask("GET", "/v1/people/Ben", role="enrol").json()["photos"]) == 1
+    assert search(served, crop(1))["point"]["photos"] == 1
+    assert enrol(served, "Ann", crop(1)).json()["people"] == 2
+    assert enrol(served, "Ben", crop(2, 1), add="true").status_code == 201
+
+
 def test_the_last_photo_takes_the_person_along(served):
     enrol(served, "Ann", crop(1))
     (photo,) = served.ask("GET", "/v1/people/Ann", role="enrol").json()["photos"]

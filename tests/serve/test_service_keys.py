@@ -73,6 +73,8 @@ def test_what_is_wrong_is_said(tmp_path, change, said):
         ({"host": "a:8000", "origin": "http://a:8000", "sec-fetch-site": "same-origin"}, True),
         ({"host": "a:8000", "origin": "http://evil.example"}, False),
         ({"host": "a:8000", "origin": "null"}, False),
+        ({"host": "a:8000", "origin": "http://[x"}, False),
+        ({"origin": "http://[x"}, False),
         ({"host": "a:8000", "sec-fetch-site": "cross-site"}, False),
         ({"host": "a:8000", "sec-fetch-site": "none"}, True),
     ],

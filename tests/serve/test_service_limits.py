@@ -117,6 +117,9 @@ def test_too_many_photos(served):
         ('{"crops": ["true", "false"]}', "given twice"),
         ('{"crops": {"a": 1}}', "must be a text"),
         (b"\xff\xfe", "not readable JSON"),
+        ('{"crops": "\\ud800"}', "crops must be readable text"),
+        ('{"left": "\\udfff", "right": "x"}', "left must be a photo"),
+        ('{"\\ud800": "x"}', "there is no field"),
     ],
 )
 def test_bodies_that_are_no_request(served, body, said):

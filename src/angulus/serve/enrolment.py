@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from angulus.errors import ServiceError
+from angulus.gallery.people import Person
 from angulus.runtime.identification import identify
 from angulus.serve import answers
 from angulus.serve.looking import Looked
@@ -88,9 +89,12 @@ class Enrolment:
             vectors=np.stack([looked[place].seen.face.vector for place in usable]),  # pyrefly: ignore
             digests=[hashlib.sha256(given.uploads[place].content).hexdigest() for place in usable],
         )
-        found = await self._change(lambda: self._added(wanted, [looked[place] for place in usable]))
-        people = [{"name": found.name, "id": found.person}]
-        await service.note("enrol", request, key, "enrolled", {"people": people, "photos": len(usable)})
+
+        def note(person: Person) -> None:
+            people = [{"name": person.name, "id": person.id}]
+            service.note_now("enrol", request, key, "enrolled", {"people": people, "photos": len(usable)})
+
+        found = await self._change(lambda: self._added(wanted, [looked[place] for place in usable], note))
         return _enrolled(request, found, looked, checked, usable)
 
     async def people(self, after: str, most: int) -> answers.PeopleAnswer:
@@ -150,9 +154,9 @@ class Enrolment:
     async def _change(self, job: Callable[[], Result]) -> Result:
         return await self._service.looking.work(job)
 
-    def _added(self, wanted: Wanted, looked: Sequence[Looked]) -> Enrolled:
-        """Add to the gallery, and keep the crops where that is asked for."""
-        found, crops = self.roster.add(wanted), self._service.ledger.crops
+    def _added(self, wanted: Wanted, looked: Sequence[Looked], note: Callable[[Person], None]) -> Enrolled:
+        """Add to the gallery if that can be written down, and keep the crops where that is asked for."""
+        found, crops = self.roster.add(wanted, note), self._service.ledger.crops
         if crops is not None:
             for photo, one in zip(found.photos, looked, strict=True):
                 assert one.seen.face is not None

@@ -4,7 +4,7 @@ import heapq
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,8 +91,11 @@ class Roster:
                 self._recount()
             return dict(self._counts)
 
-    def add(self, wanted: Wanted) -> Enrolled:
-        """Enrol a person, or add photos to one. Raises ServiceError: 404, 409 or 422."""
+    def add(self, wanted: Wanted, note: Callable[[Person], object] = lambda _: None) -> Enrolled:
+        """Enrol a person, or add photos to one. Raises ServiceError: 404, 409 or 422.
+
+        note: writes down who is enrolled; where it raises, nobody is.
+        """
         if wanted.refuse_lookalikes and wanted.lookalike is None:
             raise ServiceError("nothing says from which score people look alike: start the service with --lookalike")
         name = written(wanted.name)
@@ -106,6 +109,11 @@ class Roster:
             if wanted.add and not is_known:
                 raise _nobody(name)
             found = self._added(name, wanted)
+            try:
+                note(found.person)
+            except BaseException:
+                self._undo(found)
+                raise
         with self._lock:
             after = len(found.person.photos)
             self._moved(0 if found.is_new else after - len(found.photo_ids), after)
@@ -192,6 +200,11 @@ class Roster:
         except GalleryError as error:
             status, code = (409, "look_alike") if "was not enrolled" in str(error) else (422, "invalid")
             raise ServiceError(str(error), status=status, code=code) from error
+
+    def _undo(self, found: Enrolment) -> None:
+        """Take out what was added. Most galleries do so at an error; this is for those that change at once."""
+        for photo in found.photo_ids:
+            self._gallery.remove_photo(found.person.name, photo)
 
     def _moved(self, before: int, after: int) -> None:
         """A person had so many photos, and has so many now."""

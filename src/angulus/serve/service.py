@@ -116,8 +116,12 @@ class Service:
 
     async def note(self, operation: str, request: str, key: Key, decision: str, facts: Mapping[str, Any]) -> None:
         """Count a decision, and write it down, before the answer leaves. Raises ServiceError (503)."""
-        line = {"request": request, "key": key.name, "operation": operation, "decision": decision, **facts}
-        await asyncio.wrap_future(self.ledger.log.note(line))
+        await asyncio.wrap_future(self.ledger.log.note(_line(operation, request, key, decision, facts)))
+        self.metrics.decided(operation, decision)
+
+    def note_now(self, operation: str, request: str, key: Key, decision: str, facts: Mapping[str, Any]) -> None:
+        """`note` for a worker's thread, within a change that is undone where this raises."""
+        self.ledger.log.note(_line(operation, request, key, decision, facts)).result()
         self.metrics.decided(operation, decision)
 
     def point(self) -> OperatingPoint:
@@ -184,6 +188,10 @@ class Service:
         box, landmarks = (None, None) if face.face is None else (face.face.box, face.face.landmarks)
         given = CheckedFace(photo=looked.pixels, crop=face.crop, box=box, landmarks=landmarks)
         return self.checks.run(names, given)
+
+
+def _line(operation: str, request: str, key: Key, decision: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {"request": request, "key": key.name, "operation": operation, "decision": decision, **facts}
 
 
 Checked = Mapping[str, answers.CheckResult] | None

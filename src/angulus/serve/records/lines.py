@@ -66,13 +66,15 @@ class LineFile:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a file, those that are no objects left out; none where there is no file."""
+    """The lines of a file, those that are no objects, or no text and numbers, left out; none where there is no file."""
     if not path.exists():
         return
     with BoundedReader(path) as file:
         while line := file.readline(MOST_LINE):
             try:
                 value = parse_json(line)
+                # what could not be sent as JSON would break every answer that shows it
+                json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
             except ValueError:
                 continue
             if isinstance(value, dict):

@@ -49,6 +49,7 @@ def create_app(service: Service, ring: KeyRing | None) -> FastAPI:
     app = FastAPI(
         **{"title": "Angulus", "version": __version__, "lifespan": lifespan, "docs_url": None, "redoc_url": None},
         **{"openapi_url": "/v1/openapi.json", "description": ABOUT},
+        redirect_slashes=False,  # it would lead to whatever host a request names
     )
     access = Access(ring)
     for operation in operations(service):

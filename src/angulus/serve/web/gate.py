@@ -9,6 +9,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from typing import Literal
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -136,10 +137,18 @@ def check_origin(headers: Headers) -> None:
     """Raise ServiceError (403) for a request that a page of another origin sent."""
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
     foreign = site in ("cross-site", "same-site")
-    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+    if origin is not None and (_of_address(origin, "netloc") or "") != headers.get("host"):
         foreign = True
     if foreign:
         raise ServiceError("pages of other origins may not use the service", status=403, code="origin")
+
+
+def _of_address(text: str, part: Literal["netloc", "hostname"]) -> str | None:
+    """A part of an address; None for what is none."""
+    try:
+        return getattr(urlsplit(text), part)
+    except ValueError:
+        return None
 
 
 def _secret(headers: Headers) -> str:
@@ -151,7 +160,7 @@ def _secret(headers: Headers) -> str:
 
 def _check_host(headers: Headers) -> None:
     """Without keys the name that was asked for must be the loopback's, or a page could lead its own name here."""
-    host = urlsplit(f"//{headers.get('host', '')}").hostname
+    host = _of_address(f"//{headers.get('host', '')}", "hostname")
     if host not in LOOPBACK:
         raise ServiceError(
             f"without keys the service is for {' and '.join(LOOPBACK)} alone, got host {str(host)[:80]!r}",
