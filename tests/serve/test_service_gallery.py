@@ -157,6 +157,25 @@ def test_who_cannot_be_written_down_is_not_enrolled(served, monkeypatch):
     assert enrol(served, "Ben", crop(2, 1), add="true").status_code == 201
 
 
+def test_a_gallery_that_is_gone_is_no_fault_of_who_asks(served, monkeypatch):
+    monkeypatch.setattr("angulus.serve.roster.RETRY", 0.0)
+    enrol(served, "Ann", crop(1))
+    assert served.ask("GET", "/v1/health", role=None).json()["status"] == "ready"
+    (served.folder / "gallery").rename(served.folder / "moved")
+    health = served.ask("GET", "/v1/health", role=None)
+    assert (health.status_code, health.json()["status"]) == (503, "no gallery")
+    files = {"photo": ("who.png", crop(1))}
+    for refused in (
+        enrol(served, "Ben", crop(2)),
+        served.ask("POST", "/v1/search", files=files, data={"crops": "true"}),
+        served.ask("DELETE", "/v1/people/Ann", role="enrol"),
+    ):
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "gallery")
+        assert str(served.folder) not in refused.text
+    (served.folder / "moved").rename(served.folder / "gallery")
+    assert served.ask("GET", "/v1/health", role=None).status_code == 200
+
+
 def test_the_last_photo_takes_the_person_along(served):
     enrol(served, "Ann", crop(1))
     (photo,) = served.ask("GET", "/v1/people/Ann", role="enrol").json()["photos"]

@@ -39,9 +39,14 @@ def test_changes_are_taken_over_while_it_runs(tmp_path, monkeypatch):
     assert ring.find(second).name == "second"
     remove_key(path, "first")
     assert ring.find(first) is None
-    path.unlink()
-    with pytest.raises(ServiceError, match="cannot be read"):
-        ring.find(second)
+    for breaks in (lambda: path.write_text("a secret"), path.unlink):
+        breaks()
+        for _ in range(2):
+            with pytest.raises(ServiceError, match="the file of keys cannot be read now") as refused:
+                ring.find(second)
+            assert (refused.value.status, refused.value.code) == (503, "no_keys")
+            assert "secret" not in str(refused.value)
+            assert str(tmp_path) not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -268,6 +268,7 @@ def test_what_cannot_be_written_down_is_not_answered(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_written")
     assert "decision" not in refused.json()
+    assert str(tmp_path) not in refused.text
     assert other.service.ledger.log.lines(10) == []
     assert other.verify(crop(1), crop(1)).status_code == 200
 

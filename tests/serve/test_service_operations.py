@@ -55,6 +55,7 @@ def test_a_bundle_that_was_never_calibrated_decides_nothing(tmp_path):
     refused = other.verify(crop(1), crop(1))
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "bundle")
     assert "no threshold" in sentence_of(refused)
+    assert str(tmp_path) not in refused.text
     assert other.ask("GET", "/v1/calibration").status_code == 409
     assert "verify" not in other.ask("GET", "/v1/operating-point").json()
     assert "calibration" not in other.ask("GET", "/v1/card").json()

@@ -1,6 +1,7 @@
 """The gallery as the service uses it: people by name, their numbers of photos counted, refusals with a status."""
 
 import heapq
+import logging
 import threading
 import time
 from collections import Counter
@@ -11,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.errors import GalleryError, ServiceError
+from angulus.errors import AngulusError, GalleryError, ServiceError
 from angulus.gallery.enrolment import Enrolment
 from angulus.gallery.gallery import Gallery
 from angulus.gallery.people import Person, checked_name
 from angulus.runtime.curves import GallerySize
 from angulus.serve import answers
 
+RETRY = 5.0  # seconds between searches that try whether the gallery works
 RECOUNT = 2.0  # seconds between looks at what other processes did to the gallery
 
 
@@ -73,6 +75,7 @@ class Roster:
         self._lock = threading.Lock()
         self._counts: Counter[int] = Counter()
         self._looked = 0.0
+        self._tried, self._usable = time.monotonic(), True
         self.size()
 
     def facts(self) -> dict[str, Any]:
@@ -181,6 +184,18 @@ class Roster:
             for one in found
         ]
 
+    def is_usable(self) -> bool:
+        """Whether a search works, as tried at most every few seconds."""
+        if time.monotonic() - self._tried > RETRY:
+            self._tried = time.monotonic()
+            try:
+                self._gallery.search(np.eye(1, self._gallery.dim, dtype=np.float32), 1)
+                self._usable = True
+            except (AngulusError, OSError) as error:
+                logging.getLogger(__name__).error("the gallery cannot be searched: %s", error)
+                self._usable = False
+        return self._usable
+
     def photo_ids(self) -> set[str]:
         """Of all enrolled photos."""
         return {photo.id for person in self._gallery.people() for photo in person.photos}
@@ -198,6 +213,8 @@ class Roster:
                 **{"note": wanted.note, "look_alike": wanted.lookalike, "refuse_look_alikes": wanted.refuse_lookalikes},
             )
         except GalleryError as error:
+            if isinstance(error.__cause__, Exception) and not isinstance(error.__cause__, ValueError | TypeError):
+                raise  # a disk or a database, not what was asked for
             status, code = (409, "look_alike") if "was not enrolled" in str(error) else (422, "invalid")
             raise ServiceError(str(error), status=status, code=code) from error
 

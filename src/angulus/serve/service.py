@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from angulus.errors import ServiceError
+from angulus.errors import BundleError, ServiceError
 from angulus.runtime.curves import GallerySize
 from angulus.runtime.identification import SearchPoint, search_point
 from angulus.runtime.recognition import Recognizer
@@ -131,8 +131,18 @@ class Service:
         """
         choice = self.ledger.choices.current("verify")
         if choice is None:
-            return point_of(self.bundle)
-        return point_of(self.bundle, far=choice.rate, threshold=choice.threshold)
+            return self.point_of(None, None)
+        return self.point_of(choice.rate, choice.threshold)
+
+    def point_of(self, far: float | None, threshold: float | None) -> OperatingPoint:
+        """The operating point for a wanted FAR or at a threshold; the deployed one where neither is given.
+
+        Raises BundleError, which does not say where the bundle is.
+        """
+        try:
+            return point_of(self.bundle, far=far, threshold=threshold)
+        except BundleError as error:
+            raise BundleError(str(error).replace(str(self.bundle.path), "the bundle")) from error
 
     async def gallery_size(self) -> GallerySize:
         """How many people have how many photos; nobody where there is no gallery."""
@@ -167,9 +177,13 @@ class Service:
         """What decides here."""
         return card_of(self.bundle, self.checks.names)
 
-    def health(self) -> answers.Health:
-        """Is the service ready?"""
-        return answers.Health(status="stopping" if self.is_closing else "ready", version=__version__)
+    async def health(self) -> answers.Health:
+        """Is the service ready? "no gallery" where there is one that cannot be used."""
+        if self.is_closing:
+            return answers.Health(status="stopping", version=__version__)
+        # not by the workers: a service that is busy is ready
+        usable = self.gallery is None or await asyncio.to_thread(self.gallery.is_usable)
+        return answers.Health(status="ready" if usable else "no gallery", version=__version__)
 
     def close(self) -> None:
         """Finish what was taken, then stop. A second call changes nothing."""

@@ -47,7 +47,7 @@ class LineFile:
             os.fsync(self._descriptor)
         except OSError as error:
             os.ftruncate(self._descriptor, before)
-            raise _unwritten(self.path, error) from error
+            raise _unwritten(self.path.name, error) from error  # where it lies is not for who asks
 
     def close(self) -> None:
         """Close the file."""
@@ -104,7 +104,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _unwritten(path: Path, error: OSError) -> ServiceError:
+def _unwritten(path: Path | str, error: OSError) -> ServiceError:
     return ServiceError(
         f"{path} cannot be written ({error.strerror or error}): nothing is decided that is not written down",
         **{"status": 503, "code": "not_written", "retry_after": 10},

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
-from angulus.errors import AngulusError, BundleError, ServiceError
+from angulus.errors import AngulusError, BundleError, FacesError, GalleryError, ServiceError
 from angulus.serve.records.keys import OPEN, KeyRing
 from angulus.serve.requests import NOTHING
 from angulus.serve.service import Service
@@ -144,7 +144,14 @@ async def _refused(request: Request, error: Exception) -> Response:
         return refusal(request, error.status, error.code, str(error), retry_after=error.retry_after)
     if isinstance(error, BundleError):
         return refusal(request, 409, "bundle", str(error))
-    return refusal(request, 422, "invalid", str(error))
+    if isinstance(error, FacesError):
+        return refusal(request, 422, "photo", str(error))
+    if not isinstance(error, GalleryError):
+        return await _broken(request, error)
+    name = request.state.request  # where the gallery is, is for the log alone
+    logging.getLogger(__name__).error("request %s could not use the gallery: %s", name, error)
+    said = f"the gallery cannot be used now; the log of the service says why under {name}"
+    return refusal(request, 503, "gallery", said, retry_after=10)
 
 
 async def _unknown(request: Request, error: Exception) -> Response:
