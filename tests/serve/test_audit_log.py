@@ -1,6 +1,7 @@
 """The log: whole lines on the disk, in files of bounded size and age; who was removed is in none of them."""
 
 import json
+import stat
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -122,6 +123,16 @@ def test_damaged_lines_are_left_out(tmp_path, damage):
     assert [choice.threshold for choice in again.history()] == [0.4]
     assert again.current("verify").threshold == 0.4
     again.close()
+
+
+def test_the_folder_is_for_its_owner_alone(tmp_path):
+    (tmp_path / "state").mkdir(mode=0o755)
+    ledger = Ledger(tmp_path / "state", "0" * 64, keep_crops=True)
+    ledger.log.note(line(0)).result()
+    found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "state").iterdir()}
+    ledger.close()
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+    assert found == {".lock": 0o600, "audit.jsonl": 0o600, "choices.jsonl": 0o600, "crops": 0o700}
 
 
 def test_the_last_choice_of_this_artefact_holds(tmp_path):

@@ -128,6 +128,13 @@ def test_without_keys_a_host_that_is_none_is_refused(served):
         assert client.get("/v1/card", headers=headers).status_code == status
 
 
+def test_a_long_head_is_refused(served):
+    for path, headers in (("/v1/health", {"x-long": "x" * 20_000}), ("/v1/health?x=" + "x" * 20_000, {})):
+        refused = served.ask("GET", path, role=None, headers=headers)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (431, "head")
+    assert served.ask("GET", "/v1/health", role=None, headers={"x-long": "x" * 10_000}).status_code == 200
+
+
 def test_what_is_missing_or_unknown_is_said(served):
     refused = served.ask("POST", "/v1/verify", files={"left": ("a.png", crop(1))})
     assert (refused.status_code, sentence_of(refused)) == (422, "right must be 1 photo, got 0")

@@ -18,7 +18,7 @@ from angulus.serve.requests import NOTHING
 from angulus.serve.service import Service
 from angulus.serve.web.bodies import Budget, read_given
 from angulus.serve.web.examples import answered, parameters, request_body
-from angulus.serve.web.gate import Access, Gate
+from angulus.serve.web.gate import MOST_HEAD, Access, Gate
 from angulus.serve.web.operations import Call, Operation, operations
 from angulus.version import __version__
 
@@ -62,7 +62,7 @@ def create_app(service: Service, ring: KeyRing | None) -> FastAPI:
     def finished(scope: Scope, status: int, seconds: float) -> None:
         service.metrics.finished(scope["state"].get("operation", "other"), status, seconds)
 
-    app.add_middleware(Gate, budget=budget, finished=finished)
+    app.add_middleware(Gate, budget=budget, finished=finished, too_long=_too_long)
     _describe_keys(app)
     return app
 
@@ -152,6 +152,11 @@ async def _refused(request: Request, error: Exception) -> Response:
     logging.getLogger(__name__).error("request %s could not use the gallery: %s", name, error)
     said = f"the gallery cannot be used now; the log of the service says why under {name}"
     return refusal(request, 503, "gallery", said, retry_after=10)
+
+
+def _too_long(request: Request) -> Response:
+    said = f"the path and headers of a request must have at most {MOST_HEAD:,} bytes: send less"
+    return refusal(request, 431, "head", said)
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

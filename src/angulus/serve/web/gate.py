@@ -14,12 +14,14 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from angulus.errors import ServiceError
 from angulus.serve.records.keys import OPEN, Key, KeyRing, Role
 from angulus.serve.web.bodies import Budget
 
+MOST_HEAD = 2**14  # bytes of a request's path and headers
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 2**28
 HEADERS = {
@@ -43,11 +45,18 @@ class Gate:
     """Around the whole application.
 
     budget: of bodies; what a request took of it is given back when it ends.  finished: is told the operation's path,
-    status and seconds of every request.
+    status and seconds of every request.  too_long: the answer to one whose path and headers are.
     """
 
-    def __init__(self, app: ASGIApp, *, budget: Budget, finished: Callable[[Scope, int, float], None]) -> None:
-        self._app, self._budget, self._finished = app, budget, finished
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        budget: Budget,
+        finished: Callable[[Scope, int, float], None],
+        too_long: Callable[[Request], Response],
+    ) -> None:
+        self._app, self._budget, self._finished, self._too_long = app, budget, finished, too_long
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -64,10 +73,17 @@ class Gate:
         exchange = _Exchange(receive, send, state["request"], has_body=has_body)
         started = time.perf_counter()
         try:
-            await self._app(scope, exchange.receive, exchange.send)
+            # the socket's bound is for heads that come in pieces, not for what one packet brings
+            app = self._too_long(Request(scope)) if _head_size(scope) > MOST_HEAD else self._app
+            await app(scope, exchange.receive, exchange.send)
         finally:
             self._budget.give_back(state["reserved"])
             self._finished(scope, exchange.status, time.perf_counter() - started)
+
+
+def _head_size(scope: Scope) -> int:
+    path = len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"")
+    return path + sum(len(name) + len(value) + 4 for name, value in scope["headers"])
 
 
 class _Exchange:
