@@ -1,6 +1,7 @@
 """The log: whole lines on the disk, in files of bounded size and age; who was removed is in none of them."""
 
 import json
+import stat
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -76,12 +77,62 @@ def test_who_was_removed_is_in_no_line_of_any_file(tmp_path):
     assert set(forgotten[0]) == {"time", "request", "key", "forgotten"}
 
 
+def test_many_are_forgotten_together(tmp_path):
+    log = AuditLog(tmp_path, most_bytes=600)
+    for number in range(300):
+        log.note(line(number, {"name": f"p{number}", "id": f"{number:032}"}))
+    gone = [log.forget(f"p{number}", "") for number in range(300)]
+    kept = log.note(line(300, {"name": "p1", "id": "ff" * 16}))  # enrolled anew
+    assert [one.result() for one in gone] == [1] * 300
+    assert kept.result() == 0
+    assert log.forget("nobody", "").result() == 0
+    rows = log.lines(1000)
+    log.close()
+    assert [row["request"] for row in rows] == [f"r{number}" for number in range(300, -1, -1)]
+    assert [row["people"][0]["name"] for row in rows if "people" in row] == ["p1"]
+
+
 def test_one_service_holds_the_folder(tmp_path):
     ledger = Ledger(tmp_path / "state", "0" * 64)
     with pytest.raises(ServiceError, match="another process is serving with"):
         Ledger(tmp_path / "state", "0" * 64, patience=0.0)
     ledger.close()
     Ledger(tmp_path / "state", "0" * 64).close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        '{"use": "verify", "threshold": 0.1, "rate": null, "by": "\\ud800", "reason": "y", "artefact": "ARTEFACT"}',
+        '{"use": "verify", "threshold": NaN, "by": "x", "reason": "y"}',
+        '{"use": "verify", "threshold": 1e999}',
+        '{"use": [{}], "threshold": 0.1}',
+        '{"use": "verify", "threshold": 1' + "0" * 400 + "}",
+        "\x00",
+        "[]",
+    ],
+)
+def test_damaged_lines_are_left_out(tmp_path, damage):
+    said = {"key": "office", "by": "B. Officer", "reason": "fewer false alarms"}
+    choices = Choices(tmp_path, "a" * 64)
+    choices.choose("verify", threshold=0.4, rate=None, **said)
+    choices.close()
+    with (tmp_path / "choices.jsonl").open("a") as file:
+        file.write(damage.replace("ARTEFACT", "a" * 64) + "\n")
+    again = Choices(tmp_path, "a" * 64)
+    assert [choice.threshold for choice in again.history()] == [0.4]
+    assert again.current("verify").threshold == 0.4
+    again.close()
+
+
+def test_the_folder_is_for_its_owner_alone(tmp_path):
+    (tmp_path / "state").mkdir(mode=0o755)
+    ledger = Ledger(tmp_path / "state", "0" * 64, keep_crops=True)
+    ledger.log.note(line(0)).result()
+    found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "state").iterdir()}
+    ledger.close()
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+    assert found == {".lock": 0o600, "audit.jsonl": 0o600, "choices.jsonl": 0o600, "crops": 0o700}
 
 
 def test_the_last_choice_of_this_artefact_holds(tmp_path):

@@ -106,11 +106,74 @@ def test_a_person_is_removed_from_gallery_and_log(served):
     rows = served.ask("GET", "/v1/audit", role="admin").json()["lines"]
     assert [row.get("operation") for row in rows] == ["search", "remove", "search", None, "enrol", None]
     assert rows[2]["people"][0]["name"] == "Ben"
-    served.service.gallery.drop("Ben")  # as by a service that was killed before it came to the log
-    assert b"Ben" in (served.folder / "state" / "audit.jsonl").read_bytes()
-    assert served.ask("DELETE", "/v1/people/Ben", role="enrol").status_code == 404
-    assert b"Ben" not in (served.folder / "state" / "audit.jsonl").read_bytes()
     assert served.ask("DELETE", "/v1/people/Ann", role="enrol").status_code == 404
+
+
+def test_a_removal_that_ended_half_way_is_brought_to_its_end(tmp_path):
+    served = with_gallery(tmp_path, records={"keep_crops": True})
+    enrol(served, "Zo\u00eb", crop(1))
+    enrol(served, "Ann", crop(2))
+    (photo,) = served.ask("GET", "/v1/people/Ann", role="enrol").json()["photos"]
+    served.service.gallery.drop("Zo\u00eb")  # as by the command line, or a service that was killed in between
+    log, crops = tmp_path / "state" / "audit.jsonl", tmp_path / "state" / "crops"
+    assert b"Zo" in log.read_bytes()
+    done = served.ask("DELETE", "/v1/people/" + quote("Zoe\u0308"), role="enrol")
+    assert (done.status_code, done.json()["photos"], done.json()["person_removed"]) == (200, 0, True)
+    assert b"Zo" not in log.read_bytes()
+    assert [path.stem for path in crops.glob("*.png")] == [photo["id"]]
+    assert served.ask("DELETE", "/v1/people/Zo\u00eb", role="enrol").status_code == 404
+    served.service.close()
+
+
+def test_a_removal_on_a_full_disk_can_be_asked_for_again(served, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    enrol(served, "Ann", crop(1))
+    monkeypatch.setattr("angulus.serve.records.audit_log.write_lines", full)
+    refused = served.ask("DELETE", "/v1/people/Ann", role="enrol")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_written")
+    assert "the disk is full" in sentence_of(refused)
+    monkeypatch.undo()
+    assert served.ask("DELETE", "/v1/people/Ann", role="enrol").status_code == 200
+    assert b"Ann" not in (served.folder / "state" / "audit.jsonl").read_bytes()
+    assert enrol(served, "Ann", crop(1)).status_code == 201
+
+
+def test_who_cannot_be_written_down_is_not_enrolled(served, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    enrol(served, "Ben", crop(2))
+    for name, photo, words in (("Ann", crop(1), {}), ("Ben", crop(2, 1), {"add": "true"})):
+        monkeypatch.setattr("angulus.serve.records.lines.os.write", full)
+        refused = enrol(served, name, photo, **words)
+        monkeypatch.undo()
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_written")
+    assert served.ask("GET", "/v1/people/Ann", role="enrol").status_code == 404
+    assert len(served.ask("GET", "/v1/people/Ben", role="enrol").json()["photos"]) == 1
+    assert search(served, crop(1))["point"]["photos"] == 1
+    assert enrol(served, "Ann", crop(1)).json()["people"] == 2
+    assert enrol(served, "Ben", crop(2, 1), add="true").status_code == 201
+
+
+def test_a_gallery_that_is_gone_is_no_fault_of_who_asks(served, monkeypatch):
+    monkeypatch.setattr("angulus.serve.roster.RETRY", 0.0)
+    enrol(served, "Ann", crop(1))
+    assert served.ask("GET", "/v1/health", role=None).json()["status"] == "ready"
+    (served.folder / "gallery").rename(served.folder / "moved")
+    health = served.ask("GET", "/v1/health", role=None)
+    assert (health.status_code, health.json()["status"]) == (503, "no gallery")
+    files = {"photo": ("who.png", crop(1))}
+    for refused in (
+        enrol(served, "Ben", crop(2)),
+        served.ask("POST", "/v1/search", files=files, data={"crops": "true"}),
+        served.ask("DELETE", "/v1/people/Ann", role="enrol"),
+    ):
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "gallery")
+        assert str(served.folder) not in refused.text
+    (served.folder / "moved").rename(served.folder / "gallery")
+    assert served.ask("GET", "/v1/health", role=None).status_code == 200
 
 
 def test_the_last_photo_takes_the_person_along(served):
@@ -194,7 +257,7 @@ def test_crops_are_kept_only_where_that_was_asked_for(tmp_path, served):
     other.ask("DELETE", "/v1/people/Ann", role="enrol")
     (kept,) = (tmp_path / "other" / "state" / "crops").iterdir()
     (kept.parent / f"{'0' * 32}.png").write_bytes(b"left by a service that was killed")
-    other.ledger.crops.keep_only(other.service.gallery.photo_ids())
+    other.ledger.crops.keep_only(other.service.gallery.photo_ids)
     assert list(kept.parent.iterdir()) == [kept]
     other.service.close()
 

@@ -39,9 +39,14 @@ def test_changes_are_taken_over_while_it_runs(tmp_path, monkeypatch):
     assert ring.find(second).name == "second"
     remove_key(path, "first")
     assert ring.find(first) is None
-    path.unlink()
-    with pytest.raises(ServiceError, match="cannot be read"):
-        ring.find(second)
+    for breaks in (lambda: path.write_text("a secret"), path.unlink):
+        breaks()
+        for _ in range(2):
+            with pytest.raises(ServiceError, match="the file of keys cannot be read now") as refused:
+                ring.find(second)
+            assert (refused.value.status, refused.value.code) == (503, "no_keys")
+            assert "secret" not in str(refused.value)
+            assert str(tmp_path) not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +78,8 @@ def test_what_is_wrong_is_said(tmp_path, change, said):
         ({"host": "a:8000", "origin": "http://a:8000", "sec-fetch-site": "same-origin"}, True),
         ({"host": "a:8000", "origin": "http://evil.example"}, False),
         ({"host": "a:8000", "origin": "null"}, False),
+        ({"host": "a:8000", "origin": "http://[x"}, False),
+        ({"origin": "http://[x"}, False),
         ({"host": "a:8000", "sec-fetch-site": "cross-site"}, False),
         ({"host": "a:8000", "sec-fetch-site": "none"}, True),
     ],

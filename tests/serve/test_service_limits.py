@@ -117,6 +117,9 @@ def test_too_many_photos(served):
         ('{"crops": ["true", "false"]}', "given twice"),
         ('{"crops": {"a": 1}}', "must be a text"),
         (b"\xff\xfe", "not readable JSON"),
+        ('{"crops": "\\ud800"}', "crops must be readable text"),
+        ('{"left": "\\udfff", "right": "x"}', "left must be a photo"),
+        ('{"\\ud800": "x"}', "there is no field"),
     ],
 )
 def test_bodies_that_are_no_request(served, body, said):
@@ -265,6 +268,7 @@ def test_what_cannot_be_written_down_is_not_answered(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_written")
     assert "decision" not in refused.json()
+    assert str(tmp_path) not in refused.text
     assert other.service.ledger.log.lines(10) == []
     assert other.verify(crop(1), crop(1)).status_code == 200
 

@@ -1,13 +1,17 @@
 """The operations that need a bundle alone: verify, detect, embed, card, health."""
 
 import base64
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from service_parts import Served, crop, encoded, sentence_of
 from small_bundles import matrix, vectors_of, write_bundle
+from starlette.testclient import TestClient
 
 from angulus.serve.records.keys import ROLES
+from angulus.serve.service import Service
+from angulus.serve.web.app import create_app
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +55,7 @@ def test_a_bundle_that_was_never_calibrated_decides_nothing(tmp_path):
     refused = other.verify(crop(1), crop(1))
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "bundle")
     assert "no threshold" in sentence_of(refused)
+    assert str(tmp_path) not in refused.text
     assert other.ask("GET", "/v1/calibration").status_code == 409
     assert "verify" not in other.ask("GET", "/v1/operating-point").json()
     assert "calibration" not in other.ask("GET", "/v1/card").json()
@@ -94,6 +99,40 @@ def test_images_that_cannot_be_used(served, content, status, said):
     refused = served.verify(content, crop(1))
     assert refused.status_code == status
     assert said in sentence_of(refused)
+
+
+def test_a_card_of_what_no_json_can_hold(tmp_path, monkeypatch):
+    other = Served(tmp_path)
+    strange = {"trained\ud800": ["\udfffx", float("nan")], "images": 3}
+    monkeypatch.setattr(other.service.bundle, "description", replace(other.service.bundle.description, model=strange))
+    card = other.ask("GET", "/v1/card")
+    assert card.status_code == 200
+    assert card.json()["model"]["images"] == 3
+    assert card.json()["model"]["trained?"][0] == "?x"
+
+
+def test_a_path_is_never_led_to_another_host(served):
+    refused = served.ask("GET", "/v1/people/", role=None, headers={"host": "evil.example"}, follow_redirects=False)
+    assert refused.status_code in (401, 404)
+    assert "location" not in refused.headers
+
+
+def test_without_keys_a_host_that_is_none_is_refused(served):
+    service = Service(served.recognizer, served.ledger)
+    client = TestClient(create_app(service, None), raise_server_exceptions=False)
+    for headers, status in (
+        ({"host": "[::1"}, 403),
+        ({"host": "localhost", "origin": "http://[x"}, 403),
+        ({"host": "[::1]:8000"}, 200),
+    ):
+        assert client.get("/v1/card", headers=headers).status_code == status
+
+
+def test_a_long_head_is_refused(served):
+    for path, headers in (("/v1/health", {"x-long": "x" * 20_000}), ("/v1/health?x=" + "x" * 20_000, {})):
+        refused = served.ask("GET", path, role=None, headers=headers)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (431, "head")
+    assert served.ask("GET", "/v1/health", role=None, headers={"x-long": "x" * 10_000}).status_code == 200
 
 
 def test_what_is_missing_or_unknown_is_said(served):

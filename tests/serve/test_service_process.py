@@ -129,8 +129,8 @@ def test_a_signal_lets_what_was_begun_finish(running):
     assert "Traceback" not in process.stderr.read()
 
 
-def certificate(folder):
-    """A certificate for the loopback that it signs itself, and its key."""
+def certificate(folder, phrase=None):
+    """A certificate for the loopback that it signs itself, and its key, encrypted where there is a phrase."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     begins = datetime.now(UTC) - timedelta(days=1)
@@ -139,6 +139,8 @@ def certificate(folder):
     made = made.add_extension(alternative, critical=False)
     made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    if phrase is not None:
+        plain = serialization.BestAvailableEncryption(phrase)
     (folder / "cert.pem").write_bytes(made.sign(key, hashes.SHA256()).public_bytes(pem))
     (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
     return folder / "cert.pem", folder / "key.pem"
@@ -204,6 +206,9 @@ def test_connections_over_which_no_request_comes_are_closed(monkeypatch):
         (("--open", "--check", "liveness"), "--check must be NAME=module:function"),
         (("--open", "--check", "liveness=no.such:check"), "cannot be imported"),
         (("--open", "--certificate", "x.pem"), "TLS needs both"),
+        (("--open", "--certificate", "PIPE", "--private-key", "PIPE"), "not a regular file"),
+        (("--open", "--certificate", "TLS", "--private-key", "SEALED"), "must not be encrypted"),
+        (("--keys", "KEYS", "--behind-proxy", "--host", "a..b"), "no host name or address"),
         (("--keys", "KEYS", "--host", "0.0.0.0"), "must not travel in the clear"),
     ],
 )
@@ -214,7 +219,10 @@ def test_what_would_not_be_safe_is_refused(tmp_path, words, said, capsys):
     write_bundle(tmp_path / "bundle")
     add_key(tmp_path / "keys.json", "boss", "admin")
     (tmp_path / "secret").write_text("ab" * 32)
-    files = {"KEYS": "keys.json", "SECRET": "secret"}
+    if "SEALED" in words:
+        certificate(tmp_path, b"a phrase")
+    os.mkfifo(tmp_path / "pipe")
+    files = {"KEYS": "keys.json", "SECRET": "secret", "PIPE": "pipe", "TLS": "cert.pem", "SEALED": "key.pem"}
     given = [str(tmp_path / files[word]) if word in files else word for word in words]
     paths = ["--bundle", str(tmp_path / "bundle"), "--state", str(tmp_path / "state"), "--port", "0"]
     assert main(["serve", *paths, *given]) == 2

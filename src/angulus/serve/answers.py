@@ -333,7 +333,7 @@ class Refusal:
 class Health:
     """Is the service alive, and ready to decide?"""
 
-    status: Literal["ready", "stopping"]
+    status: Literal["ready", "stopping", "no gallery"]
     version: str
 
 

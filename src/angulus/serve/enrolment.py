@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from angulus.errors import ServiceError
+from angulus.gallery.people import Person
 from angulus.runtime.identification import identify
 from angulus.serve import answers
 from angulus.serve.looking import Looked
 from angulus.serve.records.keys import Key
 from angulus.serve.requests import Given
-from angulus.serve.roster import Enrolled, Gone, Roster, Wanted
+from angulus.serve.roster import Enrolled, Gone, Roster, Wanted, written
 from angulus.serve.service import Checked, Service, failed_checks
 from angulus.serve.wording import photo_answer, search_point_answer
 
@@ -88,9 +89,12 @@ class Enrolment:
             vectors=np.stack([looked[place].seen.face.vector for place in usable]),  # pyrefly: ignore
             digests=[hashlib.sha256(given.uploads[place].content).hexdigest() for place in usable],
         )
-        found = await self._change(lambda: self._added(wanted, [looked[place] for place in usable]))
-        people = [{"name": found.name, "id": found.person}]
-        await service.note("enrol", request, key, "enrolled", {"people": people, "photos": len(usable)})
+
+        def note(person: Person) -> None:
+            people = [{"name": person.name, "id": person.id}]
+            service.note_now("enrol", request, key, "enrolled", {"people": people, "photos": len(usable)})
+
+        found = await self._change(lambda: self._added(wanted, [looked[place] for place in usable], note))
         return _enrolled(request, found, looked, checked, usable)
 
     async def people(self, after: str, most: int) -> answers.PeopleAnswer:
@@ -106,13 +110,20 @@ class Enrolment:
         return answers.PersonAnswer(name=found.name, person=found.id, added=found.added, photos=photos)
 
     async def remove(self, name: str, request: str, key: Key) -> answers.RemoveAnswer:
-        """Remove a person from the gallery, the crops, and the lines of the log. Raises ServiceError (404)."""
+        """Remove a person from the gallery, the crops, and the lines of the log.
+
+        Who is not in the gallery, but still in the log, is removed there: a removal that failed half-way, or was made
+        by another program, is brought to its end. Raises ServiceError (404) for who is in neither.
+        """
         try:
             gone = await self._change(lambda: self._dropped(name))
         except ServiceError as error:
-            if error.code == "nobody":  # a service that was killed in between may have left lines about them
-                await self._service.forget(name, "", request, key, is_gone=False)
-            raise
+            if error.code != "nobody":
+                raise
+            known = await self._change(lambda: self._swept(name))
+            if not await self._service.forget(known, "", request, key):
+                raise
+            return answers.RemoveAnswer(request=request, name=known, photos=0, person_removed=True)
         await self._service.forget(gone.name, gone.person, request, key)
         return answers.RemoveAnswer(request=request, name=gone.name, photos=len(gone.photos), person_removed=True)
 
@@ -143,9 +154,9 @@ class Enrolment:
     async def _change(self, job: Callable[[], Result]) -> Result:
         return await self._service.looking.work(job)
 
-    def _added(self, wanted: Wanted, looked: Sequence[Looked]) -> Enrolled:
-        """Add to the gallery, and keep the crops where that is asked for."""
-        found, crops = self.roster.add(wanted), self._service.ledger.crops
+    def _added(self, wanted: Wanted, looked: Sequence[Looked], note: Callable[[Person], None]) -> Enrolled:
+        """Add to the gallery if that can be written down, and keep the crops where that is asked for."""
+        found, crops = self.roster.add(wanted, note), self._service.ledger.crops
         if crops is not None:
             for photo, one in zip(found.photos, looked, strict=True):
                 assert one.seen.face is not None
@@ -159,6 +170,12 @@ class Enrolment:
             for one in gone.photos:
                 crops.remove(one)
         return gone
+
+    def _swept(self, name: str) -> str:
+        """The name as galleries write it, when no crop is left of photos that are in the gallery no more."""
+        if (crops := self._service.ledger.crops) is not None:
+            crops.keep_only(self.roster.photo_ids)
+        return written(name)
 
     def _has_crop(self, photo: str | None) -> bool:
         crops = self._service.ledger.crops

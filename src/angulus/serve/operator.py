@@ -3,7 +3,6 @@
 from angulus.errors import BundleError, ServiceError
 from angulus.runtime.curves import GallerySize
 from angulus.runtime.identification import SearchPoint, search_point
-from angulus.runtime.verification import point_of
 from angulus.serve import answers
 from angulus.serve.records.choices import Choice
 from angulus.serve.records.keys import Key
@@ -53,7 +52,7 @@ class Operator:
         size = await service.gallery_size()
         if use == "verify" and (threshold is None) != (rate is None):
             try:
-                point_of(service.bundle, far=rate, threshold=threshold)
+                service.point_of(rate, threshold)
             except BundleError as error:
                 raise ServiceError(str(error)) from error
         if use == "search" and (threshold is None) != (rate is None):

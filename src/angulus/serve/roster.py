@@ -1,23 +1,25 @@
 """The gallery as the service uses it: people by name, their numbers of photos counted, refusals with a status."""
 
 import heapq
+import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.errors import GalleryError, ServiceError
+from angulus.errors import AngulusError, GalleryError, ServiceError
 from angulus.gallery.enrolment import Enrolment
 from angulus.gallery.gallery import Gallery
 from angulus.gallery.people import Person, checked_name
 from angulus.runtime.curves import GallerySize
 from angulus.serve import answers
 
+RETRY = 5.0  # seconds between searches that try whether the gallery works
 RECOUNT = 2.0  # seconds between looks at what other processes did to the gallery
 
 
@@ -73,6 +75,7 @@ class Roster:
         self._lock = threading.Lock()
         self._counts: Counter[int] = Counter()
         self._looked = 0.0
+        self._tried, self._usable = time.monotonic(), True
         self.size()
 
     def facts(self) -> dict[str, Any]:
@@ -91,11 +94,14 @@ class Roster:
                 self._recount()
             return dict(self._counts)
 
-    def add(self, wanted: Wanted) -> Enrolled:
-        """Enrol a person, or add photos to one. Raises ServiceError: 404, 409 or 422."""
+    def add(self, wanted: Wanted, note: Callable[[Person], object] = lambda _: None) -> Enrolled:
+        """Enrol a person, or add photos to one. Raises ServiceError: 404, 409 or 422.
+
+        note: writes down who is enrolled; where it raises, nobody is.
+        """
         if wanted.refuse_lookalikes and wanted.lookalike is None:
             raise ServiceError("nothing says from which score people look alike: start the service with --lookalike")
-        name = _checked(wanted.name)
+        name = written(wanted.name)
         with self._gallery.engine.writing():
             is_known = self._gallery.engine.named(name) is not None
             if is_known and not wanted.add:
@@ -106,6 +112,11 @@ class Roster:
             if wanted.add and not is_known:
                 raise _nobody(name)
             found = self._added(name, wanted)
+            try:
+                note(found.person)
+            except BaseException:
+                self._undo(found)
+                raise
         with self._lock:
             after = len(found.person.photos)
             self._moved(0 if found.is_new else after - len(found.photo_ids), after)
@@ -148,7 +159,7 @@ class Roster:
 
     def person(self, name: str) -> Person:
         """A person by name. Raises ServiceError (404)."""
-        found = self._gallery.engine.named(_checked(name))
+        found = self._gallery.engine.named(written(name))
         if found is None:
             raise _nobody(name)
         return found
@@ -173,6 +184,18 @@ class Roster:
             for one in found
         ]
 
+    def is_usable(self) -> bool:
+        """Whether a search works, as tried at most every few seconds."""
+        if time.monotonic() - self._tried > RETRY:
+            self._tried = time.monotonic()
+            try:
+                self._gallery.search(np.eye(1, self._gallery.dim, dtype=np.float32), 1)
+                self._usable = True
+            except (AngulusError, OSError) as error:
+                logging.getLogger(__name__).error("the gallery cannot be searched: %s", error)
+                self._usable = False
+        return self._usable
+
     def photo_ids(self) -> set[str]:
         """Of all enrolled photos."""
         return {photo.id for person in self._gallery.people() for photo in person.photos}
@@ -190,8 +213,15 @@ class Roster:
                 **{"note": wanted.note, "look_alike": wanted.lookalike, "refuse_look_alikes": wanted.refuse_lookalikes},
             )
         except GalleryError as error:
+            if isinstance(error.__cause__, Exception) and not isinstance(error.__cause__, ValueError | TypeError):
+                raise  # a disk or a database, not what was asked for
             status, code = (409, "look_alike") if "was not enrolled" in str(error) else (422, "invalid")
             raise ServiceError(str(error), status=status, code=code) from error
+
+    def _undo(self, found: Enrolment) -> None:
+        """Take out what was added. Most galleries do so at an error; this is for those that change at once."""
+        for photo in found.photo_ids:
+            self._gallery.remove_photo(found.person.name, photo)
 
     def _moved(self, before: int, after: int) -> None:
         """A person had so many photos, and has so many now."""
@@ -220,7 +250,8 @@ class Hit:
     photo_score: float
 
 
-def _checked(name: str) -> str:
+def written(name: str) -> str:
+    """A name as galleries write it. Raises ServiceError for what is no name."""
     try:
         found = checked_name(name)
     except GalleryError as error:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from angulus.errors import ServiceError
+from angulus.errors import BundleError, ServiceError
 from angulus.runtime.curves import GallerySize
 from angulus.runtime.identification import SearchPoint, search_point
 from angulus.runtime.recognition import Recognizer
@@ -41,7 +41,7 @@ class Service:
         self.looking = Looking(recognizer, self.settings, seen_batch=self.metrics.batch)
         self.is_closing = False
         if gallery is not None and ledger.crops is not None:
-            ledger.crops.keep_only(gallery.photo_ids())
+            ledger.crops.keep_only(gallery.photo_ids)
         self.metrics.follow("workers_open", "Jobs of workers that run or wait.", lambda: self.looking.workers.open)
         self.metrics.follow("crops_waiting", "Crops that wait for the network.", lambda: self.looking.network.queued)
         self.metrics.follow("gallery_people", "People enrolled.", lambda: 0 if gallery is None else gallery.people)
@@ -116,8 +116,12 @@ class Service:
 
     async def note(self, operation: str, request: str, key: Key, decision: str, facts: Mapping[str, Any]) -> None:
         """Count a decision, and write it down, before the answer leaves. Raises ServiceError (503)."""
-        line = {"request": request, "key": key.name, "operation": operation, "decision": decision, **facts}
-        await asyncio.wrap_future(self.ledger.log.note(line))
+        await asyncio.wrap_future(self.ledger.log.note(_line(operation, request, key, decision, facts)))
+        self.metrics.decided(operation, decision)
+
+    def note_now(self, operation: str, request: str, key: Key, decision: str, facts: Mapping[str, Any]) -> None:
+        """`note` for a worker's thread, within a change that is undone where this raises."""
+        self.ledger.log.note(_line(operation, request, key, decision, facts)).result()
         self.metrics.decided(operation, decision)
 
     def point(self) -> OperatingPoint:
@@ -127,8 +131,18 @@ class Service:
         """
         choice = self.ledger.choices.current("verify")
         if choice is None:
-            return point_of(self.bundle)
-        return point_of(self.bundle, far=choice.rate, threshold=choice.threshold)
+            return self.point_of(None, None)
+        return self.point_of(choice.rate, choice.threshold)
+
+    def point_of(self, far: float | None, threshold: float | None) -> OperatingPoint:
+        """The operating point for a wanted FAR or at a threshold; the deployed one where neither is given.
+
+        Raises BundleError, which does not say where the bundle is.
+        """
+        try:
+            return point_of(self.bundle, far=far, threshold=threshold)
+        except BundleError as error:
+            raise BundleError(str(error).replace(str(self.bundle.path), "the bundle")) from error
 
     async def gallery_size(self) -> GallerySize:
         """How many people have how many photos; nobody where there is no gallery."""
@@ -150,18 +164,26 @@ class Service:
         deployed = self.bundle.threshold
         return found if found is not None or deployed is None else deployed.value
 
-    async def forget(self, name: str, person: str, request: str, key: Key, *, is_gone: bool = True) -> None:
-        """Empty the log's lines about a person who was removed, and note that this was done; without a name."""
-        await asyncio.wrap_future(self.ledger.log.forget(name, person))
-        await self.note("remove", request, key, "removed" if is_gone else "not there", {})
+    async def forget(self, name: str, person: str, request: str, key: Key) -> int:
+        """Empty the log's lines about a person who was removed, and note that this was done; without a name.
+
+        Returns how many lines there were. Raises ServiceError (503); it may be asked for again.
+        """
+        found = await asyncio.wrap_future(self.ledger.log.forget(name, person))
+        await self.note("remove", request, key, "removed" if found or person else "not there", {})
+        return found
 
     def card(self) -> answers.Card:
         """What decides here."""
         return card_of(self.bundle, self.checks.names)
 
-    def health(self) -> answers.Health:
-        """Is the service ready?"""
-        return answers.Health(status="stopping" if self.is_closing else "ready", version=__version__)
+    async def health(self) -> answers.Health:
+        """Is the service ready? "no gallery" where there is one that cannot be used."""
+        if self.is_closing:
+            return answers.Health(status="stopping", version=__version__)
+        # not by the workers: a service that is busy is ready
+        usable = self.gallery is None or await asyncio.to_thread(self.gallery.is_usable)
+        return answers.Health(status="ready" if usable else "no gallery", version=__version__)
 
     def close(self) -> None:
         """Finish what was taken, then stop. A second call changes nothing."""
@@ -180,6 +202,10 @@ class Service:
         box, landmarks = (None, None) if face.face is None else (face.face.box, face.face.landmarks)
         given = CheckedFace(photo=looked.pixels, crop=face.crop, box=box, landmarks=landmarks)
         return self.checks.run(names, given)
+
+
+def _line(operation: str, request: str, key: Key, decision: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {"request": request, "key": key.name, "operation": operation, "decision": decision, **facts}
 
 
 Checked = Mapping[str, answers.CheckResult] | None

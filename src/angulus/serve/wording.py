@@ -1,6 +1,8 @@
 """How what was found out is put into answers: never a vector or a pixel, unless the answer is for them."""
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 from angulus.faces.detectors.detection import Face
 from angulus.runtime.bundles import Bundle
@@ -62,12 +64,13 @@ def card_of(bundle: Bundle, checks: tuple[str, ...]) -> answers.Card:
     if curves is not None:
         pairs = {"genuine_pairs": curves.genuine, "stranger_pairs": curves.strangers}
         measured = {"people": curves.people, "photos": curves.photos, **pairs, "level": curves.level}
-    return answers.Card(
+    told = {
         **{"angulus": description.angulus, "artefact": description.artefact.to_dict(), "model": description.model},
-        **{"made": description.made, "parity": bundle.parity, "calibration": measured, "checks": checks},
-        detector=None if description.detector is None else description.detector.to_dict(),
-        threshold=None if bundle.threshold is None else bundle.threshold.to_dict(),
-    )
+        **{"made": description.made, "parity": bundle.parity, "calibration": measured},
+        "detector": None if description.detector is None else description.detector.to_dict(),
+        "threshold": None if bundle.threshold is None else bundle.threshold.to_dict(),
+    }
+    return answers.Card(**_sendable(told), checks=checks)
 
 
 def calibration_of(curves: Curves, gallery: GallerySize) -> answers.CalibrationAnswer:
@@ -91,6 +94,17 @@ def line(values: Numbers) -> answers.RateLine:
     """Rates [3, k]: estimate, low, high."""
     estimate, low, high = (tuple(row.tolist()) for row in values)
     return answers.RateLine(estimate=estimate, low=low, high=high)
+
+
+def _sendable(value: Any) -> Any:
+    """What a bundle says of itself, without what no JSON can hold: half characters, and numbers that are none."""
+    if isinstance(value, Mapping):
+        return {_sendable(str(name)): _sendable(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_sendable(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _smallest(searches: Searches | None, gallery: GallerySize) -> float | None:

@@ -15,8 +15,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from angulus.errors import ServiceError
 from angulus.serve.queues.batcher import Batcher
 from angulus.serve.records.lines import LineFile, read_lines, write_lines
+from angulus.whole_files import reason_of
 
 CURRENT = "audit.jsonl"
 _ROTATED = re.compile(r"audit-(\d{8}T\d{6})-(\d{8})\.jsonl")
@@ -52,9 +54,9 @@ class AuditLog:
         self._begun = self._first_time()
         self._number = max((number for _, number in map(_parts, self.files()[:-1])), default=0)
         self._drop_old()
-        self._queue: Batcher[dict[str, Any] | Forget, None] = Batcher(
+        self._queue: Batcher[dict[str, Any] | Forget, int] = Batcher(
             self._write,
-            **{"most": MOST_TOGETHER, "wait": 0.0, "waiting": 4 * MOST_TOGETHER, "size": _size, "name": "audit"},
+            **{"most": MOST_TOGETHER, "wait": 0.0, "waiting": 4 * MOST_TOGETHER, "name": "audit"},
         )
 
     @property
@@ -62,12 +64,15 @@ class AuditLog:
         """Lines that wait."""
         return self._queue.queued
 
-    def note(self, line: Mapping[str, Any]) -> "Future[None]":
+    def note(self, line: Mapping[str, Any]) -> "Future[int]":
         """Write a line, with the time; done when it is on the disk. Raises ServiceError."""
         return self._queue.submit({"time": self._now().isoformat(timespec="milliseconds"), **line})
 
-    def forget(self, name: str, person: str) -> "Future[None]":
-        """Empty all lines about a person; done when that is on the disk."""
+    def forget(self, name: str, person: str) -> "Future[int]":
+        """Empty all lines about a person, and say how many there were; done when that is on the disk.
+
+        Raises ServiceError (503) where that cannot be written; it may be asked for again.
+        """
         return self._queue.submit(Forget(name=name, person=person))
 
     def lines(self, most: int) -> list[dict[str, Any]]:
@@ -89,23 +94,48 @@ class AuditLog:
         self._queue.close()
         self._file.close()
 
-    def _write(self, batch: Sequence[dict[str, Any] | Forget]) -> list[None]:
+    def _write(self, batch: Sequence[dict[str, Any] | Forget]) -> list[int]:
+        """How many lines each piece emptied.
+
+        Lines come last: a batch that fails is done again piece by piece, and no line is written twice then, while
+        emptying lines twice does no harm.
+        """
         self._rotate_if_due()
-        rows = [one for one in batch if isinstance(one, dict)]
+        rows: list[dict[str, Any]] = []
+        counts = [0] * len(batch)
+        for place, one in enumerate(batch):
+            if isinstance(one, dict):
+                rows.append(one)
+            else:  # of lines that were given before, as of those on the disk
+                counts[place] = sum(_names(row, one) for row in rows)
+                rows = [emptied(row, one) for row in rows]
+        gone = {place: one for place, one in enumerate(batch) if isinstance(one, Forget)}
+        if gone:
+            for place, count in self._forget(gone).items():
+                counts[place] += count
         if rows:
             self._file.append(rows)
-        for one in batch:
-            if isinstance(one, Forget):
-                self._forget(one)
-        return [None] * len(batch)
+        return counts
 
-    def _forget(self, whom: Forget) -> None:
+    def _forget(self, people: Mapping[int, Forget]) -> dict[int, int]:
+        """How many lines about each there were. A file that names none of them stays as it is."""
+        counts = dict.fromkeys(people, 0)
         self._file.close()
         try:
             for path in self.files():
-                write_lines(path, (emptied(row, whom) for row in read_lines(path)))
+                found = {place: _count(path, whom) for place, whom in people.items()}
+                if any(found.values()):
+                    write_lines(path, (emptied(row, *people.values()) for row in read_lines(path)))
+                counts = {place: count + found[place] for place, count in counts.items()}
+        except OSError as error:
+            raise ServiceError(
+                f"lines of the log about who was removed cannot be emptied ({reason_of(error)}): remove the person"
+                " again when there is room",
+                **{"status": 503, "code": "not_written", "retry_after": 10},
+            ) from error
         finally:
             self._file = LineFile(self.folder / CURRENT)
+        return counts
 
     def _rotate_if_due(self) -> None:
         """A file is full, or, where lines are to go one day, a day old."""
@@ -146,16 +176,19 @@ def _parts(path: Path) -> tuple[datetime, int]:
     return datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC), int(match[2])
 
 
-def _size(one: dict[str, Any] | Forget) -> int:
-    """A removal goes alone, so that no line is written twice should it fail."""
-    return MOST_TOGETHER if isinstance(one, Forget) else 1
-
-
-def emptied(row: dict[str, Any], whom: Forget) -> dict[str, Any]:
-    """A line as it stays when a person is forgotten."""
-    if not any(_is_of(one, whom) for one in _people(row)):
+def emptied(row: dict[str, Any], *people: Forget) -> dict[str, Any]:
+    """A line as it stays when people are forgotten."""
+    if not any(_names(row, whom) for whom in people):
         return row
     return {**{name: row[name] for name in KEPT_OF_FORGOTTEN if name in row}, "forgotten": True}
+
+
+def _count(path: Path, whom: Forget) -> int:
+    return sum(_names(row, whom) for row in read_lines(path))
+
+
+def _names(row: Mapping[str, Any], whom: Forget) -> bool:
+    return any(_is_of(one, whom) for one in _people(row))
 
 
 def _people(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -90,5 +90,5 @@ def _choice(row: Mapping[str, Any]) -> Choice | None:
         return None
     try:
         return Choice(use=row.get("use", ""), **numbers, **texts)  # pyrefly: ignore[bad-argument-type]
-    except ServiceError:
+    except (ServiceError, OverflowError):  # the latter from showing a number of hundreds of digits
         return None

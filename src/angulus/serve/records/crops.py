@@ -3,7 +3,7 @@
 import io
 import os
 import re
-from collections.abc import Set
+from collections.abc import Callable, Set
 from pathlib import Path
 
 import numpy as np
@@ -48,10 +48,12 @@ class Crops:
         if path is not None:
             path.unlink(missing_ok=True)
 
-    def keep_only(self, photos: Set[str]) -> None:
-        """Forget all crops but of these photos: a service that was killed may have left some."""
-        for path in self._folder.glob("*.png"):
-            if path.stem not in photos:
+    def keep_only(self, photos: Callable[[], Set[str]]) -> None:
+        """Forget all crops but of these photos: a service that was killed, or another program, may have left some."""
+        kept = list(self._folder.glob("*.png"))  # first, so that one of a photo enrolled meanwhile is not among them
+        known = photos()
+        for path in kept:
+            if path.stem not in known:
                 path.unlink(missing_ok=True)
 
     def _path(self, photo: str) -> Path | None:

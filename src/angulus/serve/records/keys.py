@@ -7,6 +7,7 @@ up and others can guess, and nobody guesses or tabulates 2^256 numbers. Digests 
 import hashlib
 import hmac
 import json
+import logging
 import os
 import re
 import secrets
@@ -117,18 +118,23 @@ class KeyRing:
     def _current(self) -> tuple[Key, ...]:
         with self._lock:
             if time.monotonic() - self._checked >= RECHECK:
-                self._checked = time.monotonic()
-                if (stamp := self._stamped()) != self._stamp:
-                    self._keys, self._stamp = read_keys(self.path), stamp
+                try:
+                    if (stamp := self._stamped()) != self._stamp:
+                        self._keys, self._stamp = read_keys(self.path), stamp
+                except ServiceError as error:  # who asks is not known, so nothing of the file is for them
+                    logging.getLogger(__name__).error("no request is admitted: %s", error)
+                    raise ServiceError(
+                        "the file of keys cannot be read now: the log of the service says why",
+                        **{"status": 503, "code": "no_keys", "retry_after": 5},
+                    ) from error
+                self._checked = time.monotonic()  # only now: a file that cannot be read admits nobody, at any time
             return self._keys
 
     def _stamped(self) -> tuple[int, int, int]:
         try:
             found = os.stat(self.path)
         except OSError as error:
-            raise ServiceError(
-                f"{self.path} cannot be read: {error.strerror}", status=503, code="no_keys", retry_after=5
-            ) from error
+            raise ServiceError(f"{self.path} cannot be read: {error.strerror}") from error
         return found.st_mtime_ns, found.st_size, found.st_ino
 
 

@@ -1,10 +1,11 @@
 """Everything the service writes down, in one folder that one service holds at a time."""
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
 from angulus.errors import ServiceError
-from angulus.folder_locks import PATIENCE, locked
+from angulus.folder_locks import LOCK, PATIENCE, locked
 from angulus.serve.records.audit_log import AuditLog
 from angulus.serve.records.choices import Choices
 from angulus.serve.records.crops import Crops
@@ -29,6 +30,7 @@ class Ledger:
     ) -> None:
         self._held = ExitStack()
         self._held.enter_context(locked(folder, ServiceError, "serving with", patience=patience))
+        _keep_private(folder)
         self.log = AuditLog(folder, most_bytes=most_bytes, keep_days=keep_days)
         self.choices = Choices(folder, artefact)
         self.crops = Crops(folder / "crops") if keep_crops else None
@@ -38,3 +40,16 @@ class Ledger:
         self.log.close()
         self.choices.close()
         self._held.close()
+
+
+def _keep_private(folder: Path) -> None:
+    """Let the owner alone in: what is written here says who was looked for."""
+    try:
+        os.chmod(folder, 0o700)
+        if (folder / LOCK).exists():
+            os.chmod(folder / LOCK, 0o600)
+    except OSError as error:
+        raise ServiceError(
+            f"{folder} must be for its owner alone, and cannot be made so ({error.strerror or error}): name a folder"
+            " of your own with --state"
+        ) from error

@@ -47,7 +47,7 @@ class LineFile:
             os.fsync(self._descriptor)
         except OSError as error:
             os.ftruncate(self._descriptor, before)
-            raise _unwritten(self.path, error) from error
+            raise _unwritten(self.path.name, error) from error  # where it lies is not for who asks
 
     def close(self) -> None:
         """Close the file."""
@@ -66,13 +66,15 @@ class LineFile:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a file, those that are no objects left out; none where there is no file."""
+    """The lines of a file, those that are no objects, or no text and numbers, left out; none where there is no file."""
     if not path.exists():
         return
     with BoundedReader(path) as file:
         while line := file.readline(MOST_LINE):
             try:
                 value = parse_json(line)
+                # what could not be sent as JSON would break every answer that shows it
+                json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
             except ValueError:
                 continue
             if isinstance(value, dict):
@@ -102,7 +104,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _unwritten(path: Path, error: OSError) -> ServiceError:
+def _unwritten(path: Path | str, error: OSError) -> ServiceError:
     return ServiceError(
         f"{path} cannot be written ({error.strerror or error}): nothing is decided that is not written down",
         **{"status": 503, "code": "not_written", "retry_after": 10},

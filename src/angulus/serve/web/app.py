@@ -12,13 +12,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
-from angulus.errors import AngulusError, BundleError, ServiceError
+from angulus.errors import AngulusError, BundleError, FacesError, GalleryError, ServiceError
 from angulus.serve.records.keys import OPEN, KeyRing
 from angulus.serve.requests import NOTHING
 from angulus.serve.service import Service
 from angulus.serve.web.bodies import Budget, read_given
 from angulus.serve.web.examples import answered, parameters, request_body
-from angulus.serve.web.gate import Access, Gate
+from angulus.serve.web.gate import MOST_HEAD, Access, Gate
 from angulus.serve.web.operations import Call, Operation, operations
 from angulus.version import __version__
 
@@ -49,6 +49,7 @@ def create_app(service: Service, ring: KeyRing | None) -> FastAPI:
     app = FastAPI(
         **{"title": "Angulus", "version": __version__, "lifespan": lifespan, "docs_url": None, "redoc_url": None},
         **{"openapi_url": "/v1/openapi.json", "description": ABOUT},
+        redirect_slashes=False,  # it would lead to whatever host a request names
     )
     access = Access(ring)
     for operation in operations(service):
@@ -61,7 +62,7 @@ def create_app(service: Service, ring: KeyRing | None) -> FastAPI:
     def finished(scope: Scope, status: int, seconds: float) -> None:
         service.metrics.finished(scope["state"].get("operation", "other"), status, seconds)
 
-    app.add_middleware(Gate, budget=budget, finished=finished)
+    app.add_middleware(Gate, budget=budget, finished=finished, too_long=_too_long)
     _describe_keys(app)
     return app
 
@@ -143,7 +144,19 @@ async def _refused(request: Request, error: Exception) -> Response:
         return refusal(request, error.status, error.code, str(error), retry_after=error.retry_after)
     if isinstance(error, BundleError):
         return refusal(request, 409, "bundle", str(error))
-    return refusal(request, 422, "invalid", str(error))
+    if isinstance(error, FacesError):
+        return refusal(request, 422, "photo", str(error))
+    if not isinstance(error, GalleryError):
+        return await _broken(request, error)
+    name = request.state.request  # where the gallery is, is for the log alone
+    logging.getLogger(__name__).error("request %s could not use the gallery: %s", name, error)
+    said = f"the gallery cannot be used now; the log of the service says why under {name}"
+    return refusal(request, 503, "gallery", said, retry_after=10)
+
+
+def _too_long(request: Request) -> Response:
+    said = f"the path and headers of a request must have at most {MOST_HEAD:,} bytes: send less"
+    return refusal(request, 431, "head", said)
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

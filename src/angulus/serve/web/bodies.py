@@ -169,6 +169,10 @@ def _word(name: str, value: object) -> str:
         return repr(value)
     if not isinstance(value, str) or len(value) > MOST_WORD:
         raise ServiceError(f"{name} must be a text of at most {MOST_WORD:,} characters, got {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ServiceError(f"{name} must be readable text, got half a character at {error.start}") from error
     return value
 
 

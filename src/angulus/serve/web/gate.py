@@ -9,16 +9,19 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from typing import Literal
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from angulus.errors import ServiceError
 from angulus.serve.records.keys import OPEN, Key, KeyRing, Role
 from angulus.serve.web.bodies import Budget
 
+MOST_HEAD = 2**14  # bytes of a request's path and headers
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 2**28
 HEADERS = {
@@ -42,11 +45,18 @@ class Gate:
     """Around the whole application.
 
     budget: of bodies; what a request took of it is given back when it ends.  finished: is told the operation's path,
-    status and seconds of every request.
+    status and seconds of every request.  too_long: the answer to one whose path and headers are.
     """
 
-    def __init__(self, app: ASGIApp, *, budget: Budget, finished: Callable[[Scope, int, float], None]) -> None:
-        self._app, self._budget, self._finished = app, budget, finished
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        budget: Budget,
+        finished: Callable[[Scope, int, float], None],
+        too_long: Callable[[Request], Response],
+    ) -> None:
+        self._app, self._budget, self._finished, self._too_long = app, budget, finished, too_long
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -63,10 +73,17 @@ class Gate:
         exchange = _Exchange(receive, send, state["request"], has_body=has_body)
         started = time.perf_counter()
         try:
-            await self._app(scope, exchange.receive, exchange.send)
+            # the socket's bound is for heads that come in pieces, not for what one packet brings
+            app = self._too_long(Request(scope)) if _head_size(scope) > MOST_HEAD else self._app
+            await app(scope, exchange.receive, exchange.send)
         finally:
             self._budget.give_back(state["reserved"])
             self._finished(scope, exchange.status, time.perf_counter() - started)
+
+
+def _head_size(scope: Scope) -> int:
+    path = len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"")
+    return path + sum(len(name) + len(value) + 4 for name, value in scope["headers"])
 
 
 class _Exchange:
@@ -136,10 +153,18 @@ def check_origin(headers: Headers) -> None:
     """Raise ServiceError (403) for a request that a page of another origin sent."""
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
     foreign = site in ("cross-site", "same-site")
-    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+    if origin is not None and (_of_address(origin, "netloc") or "") != headers.get("host"):
         foreign = True
     if foreign:
         raise ServiceError("pages of other origins may not use the service", status=403, code="origin")
+
+
+def _of_address(text: str, part: Literal["netloc", "hostname"]) -> str | None:
+    """A part of an address; None for what is none."""
+    try:
+        return getattr(urlsplit(text), part)
+    except ValueError:
+        return None
 
 
 def _secret(headers: Headers) -> str:
@@ -151,7 +176,7 @@ def _secret(headers: Headers) -> str:
 
 def _check_host(headers: Headers) -> None:
     """Without keys the name that was asked for must be the loopback's, or a page could lead its own name here."""
-    host = urlsplit(f"//{headers.get('host', '')}").hostname
+    host = _of_address(f"//{headers.get('host', '')}", "hostname")
     if host not in LOOPBACK:
         raise ServiceError(
             f"without keys the service is for {' and '.join(LOOPBACK)} alone, got host {str(host)[:80]!r}",

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import os
 import signal
 import socket
 import ssl
@@ -17,12 +18,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from angulus.errors import ServiceError
+from angulus.files import open_regular
 from angulus.serve.settings import Limits
+from angulus.serve.web.gate import MOST_HEAD
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 BACKLOG = 128
 MOST_CONNECTIONS = 1000
-MOST_HEAD = 2**14
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +55,19 @@ class Address:
         if self.certificate is None or self.private_key is None:
             return
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.private_key)
+            for path in (self.certificate, self.private_key):
+                os.close(open_regular(path))  # a pipe would be waited for
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate, self.private_key, password=_no_phrase)
         except OSError as error:
             raise ServiceError(
                 f"{self.certificate} and {self.private_key} cannot be used for TLS: {error.strerror or error}"
             ) from error
+
+
+def _no_phrase() -> str:
+    """Left to itself OpenSSL asks for a phrase at the terminal, where nobody may be."""
+    raise ServiceError("the private key for TLS must not be encrypted: a service cannot ask for its phrase")
 
 
 def bound_socket(address: Address) -> socket.socket:
@@ -70,6 +80,8 @@ def bound_socket(address: Address) -> socket.socket:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(place)
         made.listen(BACKLOG)
+    except UnicodeError as error:
+        raise ServiceError(f"cannot listen at {address.host!r}: it is no host name or address; check --host") from error
     except OSError as error:
         raise ServiceError(
             f"cannot listen at {address.host} port {address.port}: {error.strerror or error}; take another --port"

@@ -220,7 +220,7 @@ def _enrolling(enrolment: Enrolment) -> tuple[Operation, ...]:
 
 def _knowing(service: Service) -> tuple[Operation, ...]:
     async def health(_: Call) -> answers.Health:
-        return service.health()
+        return await service.health()
 
     async def metrics(_: Call) -> str:
         return service.metrics.text()
