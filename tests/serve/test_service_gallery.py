@@ -125,6 +125,21 @@ def test_a_removal_that_ended_half_way_is_brought_to_its_end(tmp_path):
     served.service.close()
 
 
+def test_who_is_removed_during_a_search_is_in_no_line(served, monkeypatch):
+    enrol(served, "Ann", crop(1))
+    roster = served.service.gallery
+    search_first = roster.search
+
+    def searched(vector, most):
+        found = search_first(vector, most)
+        assert served.ask("DELETE", "/v1/people/Ann", role="enrol").status_code == 200
+        return found
+
+    monkeypatch.setattr(roster, "search", searched)
+    assert search(served, crop(1))["decision"] in ("person", "unknown")
+    assert b"Ann" not in (served.folder / "state" / "audit.jsonl").read_bytes()
+
+
 def test_a_removal_on_a_full_disk_can_be_asked_for_again(served, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -1,5 +1,6 @@
 """Who is enrolled, and who is it: people added, removed and searched, with everything the operator should know."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from angulus.serve import answers
 from angulus.serve.looking import Looked
 from angulus.serve.records.keys import Key
 from angulus.serve.requests import Given
-from angulus.serve.roster import Enrolled, Gone, Roster, Wanted, written
+from angulus.serve.roster import Enrolled, Gone, Hit, Roster, Wanted, written
 from angulus.serve.service import Checked, Service, failed_checks
 from angulus.serve.wording import photo_answer, search_point_answer
 
@@ -58,6 +59,7 @@ class Enrolment:
         facts = {"score": found.score, "threshold": point.threshold}
         people = [{"name": hit.name, "id": hit.person} for hit in above]
         await service.note("search", request, key, found.decision, {**facts, "people": people})
+        await self._forget_gone(above)
         candidates = tuple(
             answers.Candidate(
                 **{"name": hit.name, "score": hit.score, "photo": hit.photo, "photo_score": hit.photo_score},
@@ -150,6 +152,12 @@ class Enrolment:
         if content is None:
             raise ServiceError("no crop of this photo is kept", status=404, code="no_crop")
         return content
+
+    async def _forget_gone(self, hits: Sequence[Hit]) -> None:
+        """A line about somebody who was removed between search and line came too late to be emptied then."""
+        if hits:
+            for hit in await asyncio.to_thread(lambda: [one for one in hits if not self.roster.has(one.person)]):
+                await asyncio.wrap_future(self._service.ledger.log.forget(hit.name, hit.person))
 
     async def _change(self, job: Callable[[], Result]) -> Result:
         return await self._service.looking.work(job)

@@ -184,6 +184,10 @@ class Roster:
             for one in found
         ]
 
+    def has(self, person: str) -> bool:
+        """Whether there is a person with this id."""
+        return self._gallery.engine.get(person) is not None
+
     def is_usable(self) -> bool:
         """Whether a search works, as tried at most every few seconds."""
         if time.monotonic() - self._tried > RETRY:

@@ -30,10 +30,14 @@ class Ledger:
     ) -> None:
         self._held = ExitStack()
         self._held.enter_context(locked(folder, ServiceError, "serving with", patience=patience))
-        _keep_private(folder)
-        self.log = AuditLog(folder, most_bytes=most_bytes, keep_days=keep_days)
-        self.choices = Choices(folder, artefact)
-        self.crops = Crops(folder / "crops") if keep_crops else None
+        try:
+            _keep_private(folder)
+            self.log = AuditLog(folder, most_bytes=most_bytes, keep_days=keep_days)
+            self.choices = Choices(folder, artefact)
+            self.crops = Crops(folder / "crops") if keep_crops else None
+        except BaseException:
+            self._held.close()
+            raise
 
     def close(self) -> None:
         """Write what waits, and let the folder go."""
