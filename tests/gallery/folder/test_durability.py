@@ -128,7 +128,7 @@ def test_what_cannot_be_created_leaves_nothing(tmp_path, room, made) -> None:
     kept = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, kept[1]))  # as a full disk is
     try:
-        with pytest.raises(GalleryError):
+        with pytest.raises(GalleryError, match=r"/g/gallery\.(db|matrix) cannot be"):
             open_engine(folder, create=True, dim=8, facts={"about": "x" * 60_000}).close()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, kept)

@@ -11,6 +11,7 @@ from gallery_people import crowd, nearest, person, units
 
 from angulus.errors import GalleryError
 from angulus.gallery import open_engine
+from angulus.gallery.folder.row_matrix import HEADER, MappedMatrix
 from angulus.gallery.folder.sqlite_engine import MATRIX
 from angulus.gallery.folder.sqlite_file import FILE
 
@@ -179,11 +180,56 @@ def _linked(path: Path) -> None:
     path.symlink_to(path.with_name("elsewhere"))
 
 
-@pytest.mark.parametrize("damage", [_shorter, _garbled, _linked, Path.unlink, lambda path: path.write_bytes(b"")])
+def _rows(fill):
+    def damage(path: Path) -> None:
+        content = path.read_bytes()
+        path.write_bytes(content[:HEADER] + fill(content[HEADER:]))
+
+    return damage
+
+
+_ROW = 4 + 2 * 32
+_ROWS = (
+    _rows(lambda rows: bytes(len(rows))),
+    _rows(lambda rows: b"\xff" * len(rows)),
+    _rows(lambda rows: rows[:_ROW] + bytes(4) + rows[_ROW + 4 :]),
+    _rows(lambda rows: rows[:10] + bytes([rows[10] ^ 64]) + rows[11:]),
+    _rows(lambda rows: rows[_ROW : 2 * _ROW] + rows[:_ROW] + rows[2 * _ROW :]),
+)
+
+
+@pytest.mark.parametrize(
+    "damage", [_shorter, _garbled, _linked, Path.unlink, lambda path: path.write_bytes(b""), *_ROWS]
+)
 def test_a_damaged_matrix_is_made_again(folder, people, damage) -> None:
     damage(folder / MATRIX)
     with open_engine(folder) as engine:
         agree(engine, people)
+
+
+@pytest.mark.parametrize("damage", _ROWS)
+def test_damaged_rows_are_made_again(folder, people, damage) -> None:
+    whole = (folder / MATRIX).read_bytes()
+    damage(folder / MATRIX)
+    with open_engine(folder) as engine:
+        agree(engine, people)
+    assert (folder / MATRIX).read_bytes() == whole
+
+
+def test_the_sum_of_rows_is_kept_up(folder, people, monkeypatch) -> None:
+    with open_engine(folder) as one, open_engine(folder) as two:
+        one.drop(people[3].id)
+        two.put_many([person(f"more {number}", units(1, seed=100 + number)) for number in range(300)])
+        one.put(person("last", units(1, seed=999)))
+        two.drop(people[4].id)
+        one.search(units(1), 1)
+
+    def again(*_: object) -> None:
+        raise AssertionError("the matrix was made again")
+
+    monkeypatch.setattr(MappedMatrix, "reset", again)
+    with open_engine(folder) as engine:
+        assert engine.search(units(1, seed=999), 1)[0][0].name == "last"
 
 
 def test_a_matrix_of_another_gallery_is_not_searched(folder, people, tmp_path) -> None:

@@ -4,8 +4,10 @@
 
 scale is 1 / length of the values, so that rounding changes no length; it is 0 in a row of nobody. As a file:
 
-    4,096 bytes: magic, dim, storage, gallery, room in rows, number and token of the change shown, CRC-32; then the rows
+    4,096 bytes: magic, dim, storage, gallery, room in rows, number and token of the change shown, sum, CRC-32; the rows
 
+sum adds up the CRC-32 of each row, begun with its number, and nothing for rows of zeros: it is kept up as rows are
+written, and gone through when the file is first opened. It finds damage, not the work of somebody who knows it.
 Rows reach the disk before the header that speaks of them. One process at a time writes, all others map and read.
 """
 
@@ -33,9 +35,10 @@ from angulus.whole_files import reason_of, write_beside
 Storage = Literal["float16", "int8"]
 STORAGES: tuple[Storage, ...] = get_args(Storage)
 HEADER = 4096
-_MAGIC = b"angulus-matrix 1"
-_FIELDS = struct.Struct("<16sII16sQQ8s")
+_MAGIC = b"angulus-matrix 2"
+_FIELDS = struct.Struct("<16sII16sQQ8sQ")
 _TIMED_FROM = 50_000
+_SUMMED_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +102,18 @@ def encoded(vectors: NDArray[np.float32], layout: Layout) -> NDArray:
         rows["values"] = vectors
     rows["scale"] = 1 / np.linalg.norm(rows["values"].astype(np.float32), axis=1)
     return rows
+
+
+def sum_of(rows: NDArray, numbers: NDArray[np.int64] | None = None) -> int:
+    """What tells whether rows are as they were written. numbers: of the rows; None: 0, 1, 2, ..."""
+    total = 0
+    for start in range(0, len(rows), _SUMMED_AT_ONCE):
+        part = np.ascontiguousarray(rows[start : start + _SUMMED_AT_ONCE])
+        content = part.view(np.uint8).reshape(len(part), part.dtype.itemsize)
+        for place in np.flatnonzero(content.any(axis=1)).tolist():
+            number = start + place if numbers is None else int(numbers[start + place])
+            total += zlib.crc32(content[place], number & 0xFFFFFFFF)
+    return total % 2**64
 
 
 class HeldMatrix:
@@ -171,11 +186,16 @@ class MappedMatrix(HeldMatrix):
         self.path, self.patience = path, patience
         self._map: mmap.mmap | None = None
         self._inode = -1
+        self._sum, self._is_checked, self._holder = 0, False, 0
 
     @contextmanager
     def exclusive(self) -> Generator[None, None, None]:
         with _file_lock(self.path.with_suffix(".lock"), self.patience):
-            yield
+            self._holder = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._holder = 0
 
     def shows(self, layout: Layout) -> Change | None:
         self._layout = layout
@@ -187,14 +207,23 @@ class MappedMatrix(HeldMatrix):
         header = self._header()
         if header is None or header[1:4] != (layout.dim, STORAGES.index(layout.storage), layout.gallery):
             return None
+        if not self._is_intact(header[7]):
+            return None
         return Change(number=header[5], token=header[6]) if header[5] else None
 
+    def _is_intact(self, kept: int) -> bool:
+        """Whether the rows are those that were written; looked at once, while nobody else writes."""
+        if self._holder == threading.get_ident():
+            self._sum = kept
+            self._is_checked = self._is_checked or sum_of(self._rows) == kept
+        return self._is_checked
+
     def reset(self, layout: Layout) -> None:
-        self._layout = layout
+        self._layout, self._sum, self._is_checked = layout, 0, True
         try:
             if self.path.is_symlink():
                 self.path.unlink()
-            write_beside(self.path, lambda partial: _write_private(partial, self._described(0, None)))
+            write_beside(self.path, lambda partial: _write_private(partial, self._described(0, None, 0)))
             self._open()
         except OSError as error:
             raise _cannot(self.path, error) from error
@@ -235,11 +264,11 @@ class MappedMatrix(HeldMatrix):
             return None
         return header[4] if header[1:3] == (self._layout.dim, STORAGES.index(self._layout.storage)) else None
 
-    def _described(self, room: int, change: Change | None) -> bytes:
+    def _described(self, room: int, change: Change | None, total: int) -> bytes:
         assert self._layout is not None
         number, token = (0, bytes(8)) if change is None else (change.number, change.token)
         storage = STORAGES.index(self._layout.storage)
-        fields = _FIELDS.pack(_MAGIC, self._layout.dim, storage, self._layout.gallery, room, number, token)
+        fields = _FIELDS.pack(_MAGIC, self._layout.dim, storage, self._layout.gallery, room, number, token, total)
         return (fields + zlib.crc32(fields).to_bytes(4, "little")).ljust(HEADER, b"\0")
 
     def _grown(self, count: int) -> NDArray:
@@ -256,16 +285,32 @@ class MappedMatrix(HeldMatrix):
             finally:
                 os.close(descriptor)
             assert self._map is not None
-            self._map[:HEADER] = self._described(count, change)
+            self._map[:HEADER] = self._described(count, change, header[7] if header else 0)
             self._open()
         except OSError as error:
             raise _cannot(self.path, error) from error
         return self._rows
 
+    def update(self, rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
+        with self._summed(rows):
+            super().update(rows, vectors)
+
+    def forget(self, rows: NDArray[np.int64]) -> None:
+        rows = rows[rows < len(self._rows)]
+        with self._summed(rows):
+            super().forget(rows)
+
+    @contextmanager
+    def _summed(self, rows: NDArray[np.int64]) -> Generator[None, None, None]:
+        """Keep the sum up while rows change."""
+        self._sum -= sum_of(self._rows[rows], rows)
+        yield
+        self._sum = (self._sum + sum_of(self._rows[rows], rows)) % 2**64
+
     def settle(self, change: Change) -> None:
         assert self._map is not None
         self._map.flush()
-        self._map[:HEADER] = self._described(len(self._rows), change)
+        self._map[:HEADER] = self._described(len(self._rows), change, self._sum)
         self._map.flush(0, HEADER)
 
     def close(self) -> None:

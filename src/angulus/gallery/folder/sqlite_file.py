@@ -56,19 +56,23 @@ def connect(path: Path, patience: float, *, to_write: bool = True) -> sqlite3.Co
 
     to_write: False for a file that cannot be changed; nothing is made beside it.
     """
-    mode = "mode=rw" if to_write else _read_mode(path)  # never rwc: a file that went away is not made anew
     with told(path, patience):
-        link = sqlite3.connect(
-            f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=patience, isolation_level=None,
-            check_same_thread=False, cached_statements=64,
-        )  # fmt: skip
-        link.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
-        link.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 1)  # VACUUM takes one
-        for setting in (
-            "trusted_schema=OFF", "cell_size_check=ON", "foreign_keys=ON", "secure_delete=ON", "synchronous=FULL",
-            "temp_store=MEMORY", "mmap_size=0",
-        ):  # fmt: skip
-            link.execute(f"PRAGMA {setting}").fetchall()
+        return _linked(path, patience, "mode=rw" if to_write else _read_mode(path))
+
+
+def _linked(path: Path, patience: float, mode: str) -> sqlite3.Connection:
+    """mode: never rwc, so that a file that went away is not made anew."""
+    link = sqlite3.connect(
+        f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=patience, isolation_level=None,
+        check_same_thread=False, cached_statements=64,
+    )  # fmt: skip
+    link.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
+    link.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 1)  # VACUUM takes one
+    for setting in (
+        "trusted_schema=OFF", "cell_size_check=ON", "foreign_keys=ON", "secure_delete=ON", "synchronous=FULL",
+        "temp_store=MEMORY", "mmap_size=0",
+    ):  # fmt: skip
+        link.execute(f"PRAGMA {setting}").fetchall()
     return link
 
 
@@ -88,7 +92,8 @@ def create_file(path: Path, facts: dict[str, bytes], patience: float) -> None:
         partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.{os.getpid()}.partial")
         os.close(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         try:
-            _fill(partial, facts, patience)
+            with told(path, patience):
+                _fill(partial, facts, patience)
             _put_in_place(partial, path)
         finally:
             for left in path.parent.glob(f"{glob_escaped(partial.name)}*"):
@@ -98,19 +103,18 @@ def create_file(path: Path, facts: dict[str, bytes], patience: float) -> None:
 
 
 def _fill(path: Path, facts: dict[str, bytes], patience: float) -> None:
-    link = connect(path, patience)
+    link = _linked(path, patience, "mode=rw")
     try:
-        with told(path, patience):
-            link.execute("PRAGMA journal_mode=MEMORY").fetchall()  # no file beside it, and none is needed yet
-            link.execute("BEGIN IMMEDIATE")
-            for table in TABLES:
-                link.execute(table)
-            link.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
-            link.execute("INSERT INTO changes VALUES (1, ?)", [os.urandom(8)])
-            link.execute(f"PRAGMA application_id={APPLICATION}")
-            link.execute(f"PRAGMA user_version={FORMAT}")
-            link.execute("COMMIT")
-            link.execute("PRAGMA journal_mode=WAL").fetchall()
+        link.execute("PRAGMA journal_mode=MEMORY").fetchall()  # no file beside it, and none is needed yet
+        link.execute("BEGIN IMMEDIATE")
+        for table in TABLES:
+            link.execute(table)
+        link.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
+        link.execute("INSERT INTO changes VALUES (1, ?)", [os.urandom(8)])
+        link.execute(f"PRAGMA application_id={APPLICATION}")
+        link.execute(f"PRAGMA user_version={FORMAT}")
+        link.execute("COMMIT")
+        link.execute("PRAGMA journal_mode=WAL").fetchall()
     finally:
         link.close()
 
