@@ -7,7 +7,6 @@ neighbours proposes candidates, which are scored exactly in float32 from the sto
 for every query; the server's files hold the old row until VACUUM and new rows overwrite it: encrypt its disk.
 """
 
-import json
 import threading
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -29,6 +28,7 @@ from angulus.gallery.people import (
     checked_person,
     vectors_from,
 )
+from angulus.json_files import parse_json
 
 SCHEMA = "angulus"
 FORMAT = "angulus gallery 1"
@@ -214,7 +214,7 @@ class PostgresEngine:
         """See `Engine.facts`."""
         with self._reading() as link:
             rows = self._run("SELECT name, value FROM {}.facts WHERE left(name, 1) <> '.'", link).fetchall()
-        return {name: json.loads(value) for name, value in rows}
+        return {name: parse_json(value) for name, value in rows}
 
     def set_facts(self, facts: Mapping[str, Any]) -> None:
         """See `Engine.set_facts`."""

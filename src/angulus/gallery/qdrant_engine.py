@@ -11,7 +11,6 @@ enrol. The key of a server is taken from the variable QDRANT_API_KEY.
 
 import base64
 import binascii
-import json
 import os
 import re
 import threading
@@ -37,6 +36,7 @@ from angulus.gallery.people import (
     stored_bytes,
     vectors_from,
 )
+from angulus.json_files import parse_json
 
 FORMAT = "angulus gallery 1"
 KEY = "QDRANT_API_KEY"
@@ -139,7 +139,7 @@ class QdrantEngine:
     def facts(self) -> dict[str, Any]:
         """See `Engine.facts`."""
         with self._told():
-            return {name: json.loads(text) for name, text in self._own()["facts"].items()}
+            return {name: parse_json(text) for name, text in self._own()["facts"].items()}
 
     def set_facts(self, facts: Mapping[str, Any]) -> None:
         """See `Engine.set_facts`."""

@@ -9,6 +9,8 @@ from angulus.errors import BundleError
 from angulus.runtime.fields import Fields
 
 FORMAT = 1
+MOST = 1 + 1e-5
+"""A cosine of numbers of 32 bits may lie a little beyond 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,7 @@ class Threshold:
     note: str = ""
 
     def __post_init__(self) -> None:
-        if not -1 <= self.low <= self.value <= self.high <= 1:
+        if not -MOST <= self.low <= self.value <= self.high <= MOST:
             raise BundleError(
                 "a threshold must lie within its interval, and both in -1 to 1, as scores do, got"
                 f" {self.value:g} ({self.low:g} to {self.high:g})"
