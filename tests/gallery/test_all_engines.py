@@ -44,6 +44,7 @@ def test_who_is_put_is_read_back(engine) -> None:
     assert engine.holders("ab" * 32) == [ann.id]
     assert engine.holders("cd" * 32) == []
     assert (engine.count(), engine.photo_count(), engine.dim) == (1, 3, 32)
+    assert engine.sizes() == {3: 1}
     assert engine.get(new_id()) is None
     assert engine.named("Bob") is None
 

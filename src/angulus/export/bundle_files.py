@@ -15,7 +15,7 @@ from angulus.errors import BundleError
 from angulus.runtime.bundles import DESCRIPTION, Artefact, BundledDetector, Description
 from angulus.runtime.thresholds import as_text
 from angulus.version import __version__
-from angulus.whole_files import clear_partials_of, partial_of, reason_of
+from angulus.whole_files import clear_partials_of, flush_folder, partial_of, reason_of, write_flushed
 
 _DATE = (1980, 1, 1, 0, 0, 0)
 """Of files in a .zip, so that the same files make the same bytes."""
@@ -62,7 +62,7 @@ class BundleFolder:
         for name, content in contents.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_flushed(path, content)
+            write_flushed(path, content)
             self.files[name] = digest_of(content)
 
     def keep_values(self, name: str, values: Mapping[str, Any]) -> None:
@@ -75,7 +75,7 @@ class BundleFolder:
             **{"artefact": self.artefact, "detector": self.detector, "model": self.facts, "angulus": __version__},
             **{"made": datetime.now(UTC).strftime("%Y-%m-%d"), "files": dict(sorted(self.files.items()))},
         )
-        _write_flushed(self.folder / DESCRIPTION, as_text(described.to_dict()).encode())
+        write_flushed(self.folder / DESCRIPTION, as_text(described.to_dict()).encode())
 
     def zipped(self) -> Path:
         """All of it as one .zip, inside the folder."""
@@ -102,26 +102,8 @@ def moved(whole: Path, out: Path) -> None:
     check_free(out)
     if whole.is_dir():
         for folder in (whole, *(path for path in whole.rglob("*") if path.is_dir())):
-            _flush(folder)
+            flush_folder(folder)
     if out.is_dir():
         out.rmdir()
     os.rename(whole, out)
-    _flush(out.parent)
-
-
-def _write_flushed(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush(folder: Path) -> None:
-    """Make names in a folder last through a power cut, where the system can flush one."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    flush_folder(out.parent)

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from angulus.errors import BundleError
+from angulus.errors import BundleError, FacesError
 from angulus.export.onnx_files import checked, installed_onnx
 from angulus.faces.detectors.catalogue import DetectorChoice, installed
 from angulus.faces.detectors.mtcnn_networks import load_networks
@@ -71,7 +71,7 @@ def named(choice: DetectorChoice) -> Any:
         return choice.name
     try:
         found = installed()
-    except Exception:  # what there is to install need not be said to somebody who did not ask
+    except FacesError:  # what there is to install need not be said to somebody who did not ask
         return None
     needed = ("onnx", "onnxruntime", "joblib", "lz4") if found == "mtcnn" else ()
     return found if all(importlib.util.find_spec(package) for package in needed) else None

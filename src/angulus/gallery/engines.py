@@ -87,6 +87,10 @@ class Engine(Protocol):
 
     def photo_count(self) -> int: ...
 
+    def sizes(self) -> dict[int, int]:
+        """How many people have how many photos: {photos: people}."""
+        ...
+
     def search(self, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
         """The k people with the highest cosines for each query, best first. queries: float32 [q, d], length 1."""
         ...

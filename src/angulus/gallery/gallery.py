@@ -33,8 +33,15 @@ from angulus.gallery.people import (
 )
 
 ARTEFACT = "artefact"  # the fact that names the network whose vectors are kept
+USUAL_FPIR = 0.01
+FPIR = "fpir"  # the share of strangers taken for somebody that a search aims at
 TRANSFORM = "transform"
 _LOOK_ALIKES = 5
+
+
+def wanted_fpir(facts: Mapping[str, Any]) -> float:
+    """What a search aims at by the settings of a gallery: the one that it was made with, or USUAL_FPIR."""
+    return float(facts.get(FPIR) or USUAL_FPIR)
 
 
 class Transform(Protocol):

@@ -351,6 +351,12 @@ class PostgresEngine:
         with self._reading() as link:
             return self._run("SELECT count(*) FROM {}.photos", link).fetchone()[0]
 
+    def sizes(self) -> dict[int, int]:
+        """See `Engine.sizes`."""
+        each = "(SELECT count(*) AS photos FROM {}.photos GROUP BY person) AS each"
+        with self._reading() as link:
+            return dict(self._run(f"SELECT photos, count(*) FROM {each} GROUP BY photos", link).fetchall())
+
     # ------------------------------------------------------------------------------------------ search
 
     def search(self, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:

@@ -15,6 +15,7 @@ import os
 import re
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -291,7 +292,11 @@ class QdrantEngine:
 
     def photo_count(self) -> int:
         """See `Engine.photo_count`."""
-        return sum(len(person.photos) for person in self.people())
+        return sum(photos * people for photos, people in self.sizes().items())
+
+    def sizes(self) -> dict[int, int]:
+        """See `Engine.sizes`."""
+        return dict(Counter(len(person.photos) for person in self.people()))
 
     # ------------------------------------------------------------------------------------------ search
 

@@ -28,6 +28,7 @@ from angulus.models.catalogue import MODELS, config_from_dict, config_to_dict
 from angulus.models.spec import InputSpec
 from angulus.models.weights import check_fit, fill
 from angulus.version import __version__
+from angulus.whole_files import flush_folder, write_flushed
 
 logger = logging.getLogger(__name__)
 
@@ -267,31 +268,13 @@ def _write_both(folder: Path, weights: bytes, text: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
             temporary[name].unlink(missing_ok=True)  # it may be a link that somebody laid there
-            _write_flushed(temporary[name], content)
+            write_flushed(temporary[name], content)
         for name, part in temporary.items():
             os.replace(part, folder / name)
-        _flush_folder(folder)
+        flush_folder(folder)
     except OSError as error:
         raise ModelError(f"could not write the model to {folder}: {error.strerror or error}") from error
     finally:
         for part in temporary.values():
             part.unlink(missing_ok=True)
     logger.debug("wrote %s (%.1f MB)", folder, len(weights) / 1e6)
-
-
-def _write_flushed(file: Path, content: bytes) -> None:
-    with file.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the renames last through a power cut, where the system can flush a folder."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from angulus.errors import BundleError, FacesError
 from angulus.faces.detectors.catalogue import DetectorChoice
-from angulus.faces.detectors.detection import Face, Photo
+from angulus.faces.detectors.detection import Detector, Face, Photo
 from angulus.faces.detectors.landmark_lists import ListedLandmarks
 from angulus.faces.face_choice import Rule, choose
 from angulus.faces.image_warp import warp
@@ -83,7 +83,7 @@ class Recognizer:
         self.template = self.bundle.artefact.preprocessing.crop_template()
         self._rule, self._choice = choose, detector
         self._lock = threading.Lock()
-        self._detector: object | None = None
+        self._detector: Detector | ListedLandmarks | None = None
 
     def look(self, photo: Given, *, name: str | None = None, rule: Rule | None = None) -> SeenPhoto:
         """The faces of one photo. A photo that cannot be read, or without a face, has a `problem`."""
@@ -111,9 +111,9 @@ class Recognizer:
         found = self._opened()
         if isinstance(found, ListedLandmarks):
             return found.of(name)
-        return found.detect(photo)  # pyrefly: ignore[missing-attribute]
+        return found.detect(photo)
 
-    def _opened(self) -> object:
+    def _opened(self) -> Detector | ListedLandmarks:
         """The detector, opened when it is first asked for."""
         with self._lock:
             if self._detector is None:

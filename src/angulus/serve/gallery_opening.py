@@ -4,11 +4,9 @@ from pathlib import Path
 
 from angulus.errors import ServiceError
 from angulus.gallery import Gallery, KeyedRotation, open_engine
+from angulus.gallery.gallery import ARTEFACT
 from angulus.runtime.bundles import Bundle
 from angulus.serve.roster import Roster
-
-ARTEFACT = "artefact"
-"""The fact of a gallery that says what made its vectors."""
 
 
 def open_roster(

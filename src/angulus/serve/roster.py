@@ -239,7 +239,7 @@ class Roster:
         engine = self._gallery.engine
         photos = sum(number * people for number, people in self._counts.items())
         if (engine.count(), engine.photo_count()) != (self._counts.total(), photos):
-            self._counts = Counter(len(person.photos) for person in self._gallery.people())
+            self._counts = Counter(engine.sizes())
         self._looked = time.monotonic()
 
 

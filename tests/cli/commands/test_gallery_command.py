@@ -11,6 +11,7 @@ from PIL import Image
 from small_bundles import SIDE, write_bundle
 
 from angulus.cli import main
+from angulus.gallery import Gallery, open_engine
 
 
 @pytest.fixture
@@ -116,6 +117,14 @@ def test_a_gallery_needs_a_place(capsys, home):
     assert sorted(home.iterdir()) == before
 
 
+def test_a_gallery_without_a_wanted_rate_aims_at_the_usual_one(capsys, home):
+    made(capsys)
+    with Gallery(open_engine("g")) as gallery:
+        gallery.set_facts({"fpir": None})
+    status, out, _ = said(capsys, "info", "g", "--bundle", "b")
+    assert (status, "a search aims at FPIR 0.01" in out) == (0, True)
+
+
 def test_a_key_and_a_transform_are_needed_again(capsys, home):
     keys = ("--key-file", "key", "--transform-key-file", "other")
     assert "3 of 3" in made(capsys, *keys)
@@ -174,7 +183,6 @@ def test_what_is_wrong_is_said_and_changes_nothing(capsys, home, words, sentence
 
 
 def test_people_travel_in_a_file(capsys, home):
-    pytest.importorskip("angulus.gallery.exchange")
     made(capsys)
     assert "3 people: out.jsonl, not encrypted" in said(capsys, "export", "g", "out.jsonl")[1]
     assert said(capsys, "create", "h", "--bundle", "b", "--key-file", "key")[0] == 0

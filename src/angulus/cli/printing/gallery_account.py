@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from angulus.errors import BundleError
 from angulus.gallery.enrolment import Found as FoundPerson
 from angulus.gallery.enrolment import GalleryInfo
+from angulus.gallery.gallery import wanted_fpir
 from angulus.gallery.people import Person, shown
 from angulus.plain_numbers import one_in
 from angulus.runtime import Bundle, SeenPhoto
@@ -114,7 +115,7 @@ def info_lines(held: GalleryInfo) -> list[str]:
         [
             f"{held.people:,} {'person' if held.people == 1 else 'people'}, {held.photos:,} photo{_s(held.photos)},"
             f" {held.dim} dimensions, {held.engine}, {held.memory / 1e6:.1f} MB are searched; transform: {rotated}",
-            f"artefact {str(held.facts.get('artefact'))[:12]}, a search aims at FPIR {held.facts.get('fpir'):g}",
+            f"artefact {str(held.facts.get('artefact'))[:12]}, a search aims at FPIR {wanted_fpir(held.facts):g}",
         ]
     )
 
@@ -124,7 +125,7 @@ def growth_lines(gallery: "Gallery", bundle: Bundle) -> list[str]:
     searches = None if bundle.curves is None else bundle.curves.searches
     if searches is None:
         return []
-    wanted, lines = float(gallery.facts().get("fpir") or 0.01), []
+    wanted, lines = wanted_fpir(gallery.facts()), []
     for people in (10, 100, 1_000, 10_000, 100_000):
         try:
             lines.append(f"  {people:>7,} people: threshold {searches.threshold_for(wanted, {1: people}):.3f}")

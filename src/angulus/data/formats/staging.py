@@ -26,6 +26,7 @@ from angulus.data.formats.output import write_whole
 from angulus.errors import DataError
 from angulus.files import links_out, open_in_place
 from angulus.json_files import read_json
+from angulus.whole_files import flush_folder
 
 logger = logging.getLogger(__name__)
 
@@ -182,12 +183,3 @@ def _unwritable(target: Path, folder: Path, error: OSError) -> str:
     reason = "the disk is full" if full else str(error)
     kept = f"what was written so far is kept in {folder}; the same command goes on" if folder.exists() else ""
     return f"{target} could not be written: {reason}. Nothing was put in its place" + (f"; {kept}" if kept else "")
-
-
-def flush_folder(folder: Path) -> None:
-    """Make renames in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -378,6 +378,12 @@ class SqliteEngine:
         with self._reading() as link:
             return link.execute("SELECT count(*) FROM photos").fetchone()[0]
 
+    def sizes(self) -> dict[int, int]:
+        """See `Engine.sizes`."""
+        each = "SELECT count(*) AS photos FROM photos GROUP BY person"
+        with self._reading() as link:
+            return dict(link.execute(f"SELECT photos, count(*) FROM ({each}) GROUP BY photos").fetchall())
+
     # ------------------------------------------------------------------------------------------ search
 
     def search(self, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:

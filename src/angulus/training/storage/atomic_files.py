@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from angulus.errors import CheckpointError
-from angulus.whole_files import partial_of
+from angulus.whole_files import flush_folder, partial_of
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -53,20 +53,6 @@ def disk_is_full(path: Path) -> bool:
     except OSError:
         return False
     return space.f_bavail * space.f_frsize < 2**20
-
-
-def flush_folder(folder: Path) -> None:
-    """Make a rename durable, where folders can be flushed."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        return
-    finally:
-        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -28,9 +28,9 @@ from angulus.errors import AngulusError, CheckpointError, DamagedCheckpointError
 from angulus.pickles.tensors import load_tensors
 from angulus.training.distributed import Processes
 from angulus.training.recipe.serialization import differences
-from angulus.training.storage.atomic_files import flush_folder, unwritable, write_atomic
+from angulus.training.storage.atomic_files import unwritable, write_atomic
 from angulus.training.storage.class_names import check_classes
-from angulus.whole_files import clear_partials
+from angulus.whole_files import clear_partials, flush_folder
 
 log = logging.getLogger(__name__)
 

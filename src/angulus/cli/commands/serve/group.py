@@ -127,7 +127,8 @@ def serve(
     use.crops
         All photos of requests are aligned crops: no face is looked for.
     """
-    from angulus.cli.inputs.deciding.galleries import FPIR, rotation_of
+    from angulus.cli.inputs.deciding.galleries import rotation_of
+    from angulus.gallery.gallery import wanted_fpir
     from angulus.serve.gallery_opening import open_roster
     from angulus.serve.records.ledger import Ledger
     from angulus.serve.service import Service
@@ -149,8 +150,8 @@ def serve(
     transform = None if secret is None else rotation_of(secret, dim)
     kept = {"key": key, "transform": transform, "search": opening.search}
     roster = None if gallery is None else open_roster(gallery, recognizer.bundle, **kept)
-    wanted = fpir if fpir is not None else None if roster is None else roster.facts().get(FPIR)
-    settings = _settings(bounds, float(wanted or 0.01), lookalike, check, crops=use.crops, keep_crops=keep_crops)
+    wanted = wanted_fpir({} if roster is None else roster.facts()) if fpir is None else fpir
+    settings = _settings(bounds, wanted, lookalike, check, crops=use.crops, keep_crops=keep_crops)
     with log_lines(quiet=said.quiet):
         ledger = Ledger(state, recognizer.bundle.artefact.name, keep_crops=keep_crops, keep_days=keep_days)
         service = Service(recognizer, ledger, settings, gallery=roster)

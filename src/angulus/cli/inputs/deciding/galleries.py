@@ -1,6 +1,5 @@
 """Galleries that a command names: made, opened with their keys, and their threshold at their size."""
 
-from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,15 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from angulus.cli.options import GalleryUse
 from angulus.errors import ConfigError, GalleryError
 from angulus.gallery.ciphers import read_key
-from angulus.gallery.gallery import ARTEFACT, TRANSFORM, Gallery
+from angulus.gallery.gallery import ARTEFACT, FPIR, TRANSFORM, Gallery, wanted_fpir
 from angulus.gallery.opening import open_engine
 from angulus.gallery.transforms import KeyedRotation
 from angulus.runtime import Bundle
 
 if TYPE_CHECKING:
     from angulus.runtime.identification import SearchPoint
-
-FPIR = "fpir"
 
 
 @contextmanager
@@ -60,11 +57,6 @@ def rotation_of(key_file: Path, dim: int) -> KeyedRotation:
     return KeyedRotation(read_key(key_file), dim)
 
 
-def sizes_of(gallery: Gallery) -> dict[int, int]:
-    """How many people have how many photos."""
-    return dict(Counter(len(person.photos) for person in gallery.people()))
-
-
 def search_point_of(
     gallery: Gallery, bundle: Bundle, *, fpir: float | None = None, threshold: float | None = None
 ) -> "SearchPoint":
@@ -73,9 +65,9 @@ def search_point_of(
 
     if fpir is not None and threshold is not None:
         raise ConfigError("give --fpir or --threshold, not both")
-    wanted = None if threshold is not None else fpir if fpir is not None else float(gallery.facts().get(FPIR) or 0.01)
+    wanted = None if threshold is not None else fpir if fpir is not None else wanted_fpir(gallery.facts())
     searches = None if bundle.curves is None else bundle.curves.searches
-    return search_point(searches, sizes_of(gallery), fpir=wanted, threshold=threshold)
+    return search_point(searches, gallery.engine.sizes(), fpir=wanted, threshold=threshold)
 
 
 def people_to_enrol(folder: Path) -> dict[str, list[Path]]:
