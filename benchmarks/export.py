@@ -6,11 +6,10 @@
 
 Images: data/lfw112. The 6,000 pairs touch 4,281 people; of the 1,468 others 300 images, drawn by a seed, are what int8
 is made on, and the images of people who are not among those are what each file is compared with its model on. Both
-accuracies come from vectors of the exported file alone, opened by `runtime.Embedder`: plain and mirrored images,
-vectors of length 1 each. The row "torch" is the model itself, from vectors of length 1 as well: both protocols add or
-join raw embeddings (99.17 and 99.02 % for 068.ckpt), whose lengths are gone. "mirror" files add both views raw inside,
-as the protocol "insightface" does. One thread. Figures are written after each row to
-benchmarks/results/export_<machine>.json, and a table beside it; what is there is not measured again.
+accuracies come from vectors of the exported file alone, opened by `runtime.Embedder`: plain and mirrored images, at
+the lengths that the file gives, since both protocols join or add raw embeddings. The row "torch" is the model itself.
+"mirror" files add both views inside, as the protocol "insightface" does. One thread. Figures are written after each
+row to benchmarks/results/export_<machine>.json, and a table beside it; what is there is not measured again.
 """
 
 import argparse

@@ -8,6 +8,7 @@ from gallery_people import ENGINES, crowd, nearest, opened, person, units
 
 from angulus.errors import GalleryError
 from angulus.gallery import template_of
+from angulus.gallery.engines import UnknownPlaceError, everybody
 from angulus.gallery.people import new_id
 
 
@@ -33,7 +34,7 @@ def test_who_is_put_is_read_back(engine) -> None:
     ann = person("Zoë Ω 李", units(3), digest="ab" * 32)
     ann = replace(ann, note="first\nsecond")
     engine.put(ann)
-    for found in (engine.get(ann.id), engine.named(ann.name), *engine.people()):
+    for found in (engine.get(ann.id), engine.named(ann.name), *everybody(engine)):
         assert (found.id, found.name, found.note, found.added) == (ann.id, ann.name, ann.note, ann.added)
         np.testing.assert_allclose(found.template, ann.template, atol=5e-4)
         assert [photo.id for photo in found.photos] == [photo.id for photo in ann.photos]
@@ -60,7 +61,7 @@ def test_searches_find_whom_the_oracle_finds(engine) -> None:
 
 def test_an_empty_gallery_finds_nobody(engine) -> None:
     assert engine.search(units(2), 3) == [[], []]
-    assert list(engine.people()) == []
+    assert list(everybody(engine)) == []
 
 
 def test_fewer_people_than_asked_for(engine) -> None:
@@ -86,7 +87,7 @@ def test_removed_and_replaced_people(engine) -> None:
     back = [replace(each, id=new_id()) for each in gone[:10]]
     engine.put_many(back)
     agree(engine, [*left, *back], np.stack([each.template for each in gone]), 5)
-    assert sorted(each.name for each in engine.people()) == sorted(each.name for each in [*left, *back])
+    assert sorted(each.name for each in everybody(engine)) == sorted(each.name for each in [*left, *back])
 
 
 def test_a_name_is_of_one_person(engine) -> None:
@@ -99,7 +100,48 @@ def test_a_name_is_of_one_person(engine) -> None:
     assert engine.count() == 1
     engine.put(replace(ann, name="Bob"))
     engine.put(other)
-    assert {each.name for each in engine.people()} == {"Ann", "Bob"}
+    assert {each.name for each in everybody(engine)} == {"Ann", "Bob"}
+
+
+def test_names_change_hands_within_one_change(engine) -> None:
+    ann, bob = person("Ann", units(1)), person("Bob", units(1, seed=1))
+    engine.put_many([ann, bob])
+    engine.put_many([replace(ann, name="Cy"), replace(bob, name="Ann")])  # in this order, and not in the other
+    assert engine.named("Ann").id == bob.id
+    with pytest.raises(GalleryError, match="'Ann' is enrolled already"):
+        engine.put_many([replace(ann, name="Ann"), replace(bob, name="Dan")])
+    ann = replace(ann, name="Cy")
+    engine.put_many([replace(ann, note="first"), replace(ann, note="second")])
+    assert (engine.get(ann.id).note, engine.count()) == ("second", 2)
+
+
+def test_pages(engine) -> None:
+    people = crowd(13)
+    engine.put_many(people)
+    names, after, pages = [], "", 0
+    while after is not None:
+        found, after = engine.page(after, 4)
+        assert len(found) <= 4
+        names += [each.name for each in found]
+        pages += 1
+    assert (sorted(names), pages) == (sorted(each.name for each in people), 4)
+    whole, after = engine.page("", 13)
+    assert ([each.name for each in whole], after) == (names, None)
+    engine.put(replace(whole[5], note="changed"))  # who is there keeps the place
+    assert [each.name for each in engine.page("", 13)[0]] == names
+    for odd in ("P2", "-1", "1 ", "9" * 30, "\u0661"):
+        with pytest.raises(UnknownPlaceError, match="after must be empty, or what the page before gave"):
+            engine.page(odd, 4)
+
+
+def test_sizes(engine) -> None:
+    assert engine.sizes() == {}
+    people = [person("Ann", units(2)), person("Bob", units(1)), person("Cy", units(2, seed=3))]
+    engine.put_many(people)
+    assert (engine.sizes(), engine.photo_count()) == ({2: 2, 1: 1}, 5)
+    engine.put(replace(people[0], photos=people[0].photos[:1]))
+    engine.drop(people[1].id)
+    assert engine.sizes() == {1: 1, 2: 1}
 
 
 def test_facts(engine) -> None:

@@ -204,10 +204,12 @@ def test_people_are_listed_in_pages(served):
     for number in range(5):
         enrol(served, f"P{number}", crop(number))
     first = served.ask("GET", "/v1/people?most=3", role="enrol").json()
-    assert ([one["name"] for one in first["people"]], first["next"]) == (["P0", "P1", "P2"], "P2")
-    rest = served.ask("GET", "/v1/people?most=3&after=P2", role="enrol").json()
+    assert ([one["name"] for one in first["people"]], first["next"]) == (["P0", "P1", "P2"], "3")
+    rest = served.ask("GET", f"/v1/people?most=3&after={first['next']}", role="enrol").json()
     assert ([one["name"] for one in rest["people"]], "next" in rest, rest["total"]) == (["P3", "P4"], False, 5)
     assert served.ask("GET", "/v1/people?most=0", role="enrol").status_code == 422
+    refused = served.ask("GET", "/v1/people?after=P2", role="enrol")
+    assert (refused.status_code, "after must be empty" in refused.text) == (422, True)
     assert served.ask("GET", "/v1/people", role="read").status_code == 403
 
 

@@ -4,6 +4,7 @@ Engines know vectors and people, not thresholds: a hit is a score, and who decid
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,8 +18,16 @@ from angulus.errors import GalleryError
 from angulus.gallery.people import Person, checked_vectors
 
 MOST_HITS = 1000
+PAGE = 256
 PATIENCE = 10.0
 """Seconds to wait for another process that is changing the gallery."""
+
+
+class UnknownPlaceError(GalleryError):
+    """A page was to begin where no page ended."""
+
+    def __init__(self, after: str) -> None:
+        super().__init__(f"after must be empty, or what the page before gave as its next, got {after!r:.80}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +86,11 @@ class Engine(Protocol):
         """Ids of the people who have a photo with this SHA-256."""
         ...
 
-    def people(self) -> Iterator[Person]:
-        """Everybody, a few at a time; who is added or removed meanwhile may be in it or not."""
+    def page(self, after: str, most: int) -> tuple[list[Person], str | None]:
+        """At most so many people in the order in which they are kept, and where to go on after them; None: at the end.
+
+        after: what the page before gave; "" begins. Raises UnknownPlaceError for anything else.
+        """
         ...
 
     def count(self) -> int:
@@ -114,6 +126,21 @@ class Engine(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
+
+
+def everybody(engine: Engine) -> Iterator[Person]:
+    """All people, a few at a time; who is added or removed meanwhile may be in it or not."""
+    after: str | None = ""
+    while after is not None:
+        found, after = engine.page(after, PAGE)
+        yield from found
+
+
+def place_after(after: str) -> int:
+    """The number that a page ended with. Raises UnknownPlaceError for what is none."""
+    if not re.fullmatch("[0-9]{0,18}", after):
+        raise UnknownPlaceError(after)
+    return int(after or 0)
 
 
 def checked_queries(queries: NDArray, k: int, dim: int) -> NDArray[np.float32]:

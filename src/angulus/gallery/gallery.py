@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.errors import GalleryError
-from angulus.gallery.engines import Engine, Hit
+from angulus.gallery.engines import Engine, Hit, everybody
 from angulus.gallery.enrolment import Duplicate, Enrolment, Found, GalleryInfo, LookAlike
 from angulus.gallery.people import (
     EnrolledPhoto,
@@ -196,7 +196,7 @@ class Gallery:
 
     def people(self) -> Iterator[Person]:
         """Everybody, a few at a time."""
-        return self.engine.people()
+        return everybody(self.engine)
 
     # ------------------------------------------------------------------------------------------ search
 
@@ -239,17 +239,17 @@ class Gallery:
         if transform is not None and transform.dim != self.dim:
             raise GalleryError(f"the transform must take vectors of {self.dim} dimensions, got {transform.dim}")
 
-        def again(vectors: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-            plain = checked_vectors(vectors) if old is None else old.undo(np.stack(vectors))
-            return plain if transform is None else transform.apply(plain)
+        def again(person: Person) -> Person:
+            vectors = np.stack([photo.vector for photo in person.photos])
+            plain = checked_vectors(vectors) if old is None else old.undo(vectors)
+            turned = plain if transform is None else transform.apply(plain)
+            photos = [replace(photo, vector=new) for photo, new in zip(person.photos, turned, strict=True)]
+            return replace(person, photos=tuple(photos), template=template_of(turned))
 
         with self.engine.writing():
-            everybody = list(self.engine.people())
+            held = list(everybody(self.engine))
             self.engine.resize(self.dim if transform is None else transform.keep)
-            for person in everybody:
-                turned = again([photo.vector for photo in person.photos])
-                photos = [replace(photo, vector=new) for photo, new in zip(person.photos, turned, strict=True)]
-                self.engine.put(replace(person, photos=tuple(photos), template=template_of(turned)))
+            self.engine.put_many(again(person) for person in held)
             self.engine.set_facts({TRANSFORM: None if transform is None else transform.as_dict()})
         self.transform = transform
 

@@ -62,11 +62,11 @@ def open_engine(
 
 def _open_server(place: str, dim: int | None, search: str, patience: float) -> Engine:
     if place.startswith(_POSTGRES):
-        from angulus.gallery.postgres_engine import PostgresEngine
+        from angulus.gallery.servers.postgres_engine import PostgresEngine
 
         return PostgresEngine(place, dim=dim, search=search, patience=patience)
     _refuse_options(place, search=None if search == "exact" else search)
-    from angulus.gallery.qdrant_engine import QdrantEngine
+    from angulus.gallery.servers.qdrant_engine import QdrantEngine
 
     return QdrantEngine(place, dim=dim)
 

@@ -48,6 +48,11 @@ class KeyedRotation:
     def is_lossless(self) -> bool:
         return self.keep == self.dim
 
+    @property
+    def matrix(self) -> NDArray[np.float32]:
+        """[keep, dim], with rows of length 1; as secret as the key."""
+        return self._matrix
+
     def apply(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Unit vectors [n, dim] -> unit vectors [n, keep]."""
         turned = checked_vectors(vectors, self.dim) @ self._matrix.T

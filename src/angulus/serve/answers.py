@@ -231,7 +231,7 @@ class PersonLine:
 
 @dataclass(frozen=True, kw_only=True)
 class PeopleAnswer:
-    """People by name.  total: in the gallery.  next: the name to go on after, where there are more."""
+    """Some people.  total: in the gallery.  next: `after` of the next request, where there are more."""
 
     people: tuple[PersonLine, ...]
     total: int

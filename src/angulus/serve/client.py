@@ -93,7 +93,7 @@ class Client:
         return self._send(answers.EnrolAnswer, "people", [("photos", photo) for photo in photos], words)
 
     def people(self, *, after: str = "", most: int = 100) -> answers.PeopleAnswer:
-        """Who is enrolled, by name, from the one after `after`."""
+        """Some of who is enrolled; `next` of the answer is the `after` of the next page."""
         return self._ask(answers.PeopleAnswer, "GET", "people", params={"after": after, "most": most})
 
     def person(self, name: str) -> answers.PersonAnswer:

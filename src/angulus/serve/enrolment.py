@@ -100,7 +100,7 @@ class Enrolment:
         return _enrolled(request, found, looked, checked, usable)
 
     async def people(self, after: str, most: int) -> answers.PeopleAnswer:
-        """Some people by name."""
+        """Some people."""
         return await self._change(lambda: self.roster.listed(after, most))
 
     async def person(self, name: str) -> answers.PersonAnswer:

@@ -1,6 +1,5 @@
 """The gallery as the service uses it: people by name, their numbers of photos counted, refusals with a status."""
 
-import heapq
 import logging
 import threading
 import time
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.errors import AngulusError, GalleryError, ServiceError
+from angulus.gallery.engines import UnknownPlaceError
 from angulus.gallery.enrolment import Enrolment
 from angulus.gallery.gallery import Gallery
 from angulus.gallery.people import Person, checked_name
@@ -165,13 +165,13 @@ class Roster:
         return found
 
     def listed(self, after: str, most: int) -> answers.PeopleAnswer:
-        """People whose names come after one, in the order of their characters."""
-        people = ((one.name, len(one.photos), one.added) for one in self._gallery.people() if one.name > after)
-        found = heapq.nsmallest(most + 1, people)
-        rows = tuple(answers.PersonLine(name=name, photos=photos, added=added) for name, photos, added in found[:most])
-        return answers.PeopleAnswer(
-            people=rows, total=self._gallery.engine.count(), next=rows[-1].name if len(found) > most else None
-        )
+        """Some people in the order of the gallery. Raises ServiceError for an `after` that no page ended with."""
+        try:
+            found, following = self._gallery.engine.page(after, most)
+        except UnknownPlaceError as error:
+            raise ServiceError(str(error)) from error
+        rows = tuple(answers.PersonLine(name=one.name, photos=len(one.photos), added=one.added) for one in found)
+        return answers.PeopleAnswer(people=rows, total=self._gallery.engine.count(), next=following)
 
     def search(self, vector: NDArray[np.float32], most: int) -> list["Hit"]:
         """The people with the nearest templates, best first."""

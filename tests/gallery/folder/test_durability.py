@@ -12,6 +12,7 @@ from gallery_people import KEY, crowd, person, units
 
 from angulus.errors import GalleryError
 from angulus.gallery import open_engine
+from angulus.gallery.engines import everybody
 from angulus.gallery.folder import row_matrix
 from angulus.gallery.folder.sqlite_file import FILE
 
@@ -46,7 +47,7 @@ def test_two_processes_write_at_once(tmp_path) -> None:
         for each in writers:
             each.join(60)
         assert [each.exitcode for each in writers] == [0, 0]
-        people = list(engine.people())
+        people = list(everybody(engine))
         assert {each.name for each in people} == {f"{name}{number}" for name in "ab" for number in range(15)}
         hits = engine.search(np.stack([each.template for each in people]), 1)
         assert [mine[0].name for mine in hits] == [each.name for each in people]
@@ -76,7 +77,7 @@ def test_an_error_undoes_the_whole_change(tmp_path) -> None:
         engine.put(person("Ann", units(1)))
         with pytest.raises(ZeroDivisionError):
             _fail_within(engine)
-        assert [each.name for each in engine.people()] == ["Ann"]
+        assert [each.name for each in everybody(engine)] == ["Ann"]
         engine.put(person("Bob", units(1, seed=1)))
         assert {hit.name for hit in engine.search(units(1), 9)[0]} == {"Ann", "Bob"}
 

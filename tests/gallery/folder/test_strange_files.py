@@ -11,6 +11,7 @@ from gallery_people import crowd, nearest, person, units
 
 from angulus.errors import GalleryError
 from angulus.gallery import open_engine
+from angulus.gallery.engines import everybody
 from angulus.gallery.folder.row_matrix import HEADER, MappedMatrix
 from angulus.gallery.folder.sqlite_engine import MATRIX
 from angulus.gallery.folder.sqlite_file import FILE
@@ -144,7 +145,7 @@ def test_a_gallery_that_cannot_be_written_is_read(folder, people, tmp_path, monk
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
     with open_engine(folder) as engine:
         agree(engine, people)
-        assert sorted(one.name for one in engine.people()) == sorted(one.name for one in people)
+        assert sorted(one.name for one in everybody(engine)) == sorted(one.name for one in people)
         for change in (engine.compact, lambda: engine.drop(people[0].id), lambda: engine.set_facts({"a": 1})):
             with pytest.raises(GalleryError, match="must be writable to be changed"):
                 change()

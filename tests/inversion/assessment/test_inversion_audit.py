@@ -26,7 +26,7 @@ from angulus.inversion import (
 )
 from angulus.inversion.assessment.acceptance import calibrated
 from angulus.inversion.assessment.audit import frechet, numbers_of
-from angulus.inversion.assessment.defences import quantised, rotation, signs
+from angulus.inversion.assessment.defences import cut, quantised, rotation, signs
 from angulus.inversion.assessment.judges import at_size
 from angulus.inversion.assessment.page import findings, render_audit, summary
 from angulus.inversion.attack.label_only import average_of_answered, first_answers
@@ -125,17 +125,30 @@ def test_defences_change_what_is_stolen():
     assert defended("none", templates, options).templates is templates
     without = defended("no-statistics", templates, options)
     assert without.options.weights.batch_norm == 0.0
-    for name in ("8bit", "4bit", "sign", "rotated"):
+    for name in ("8bit", "4bit", "sign", "rotated", "half-with-key", "quarter-with-key"):
         stolen = defended(name, templates, options)
         assert stolen.options == options  # the same attack, so that the figures can be compared
         lengths = np.linalg.norm(stolen.templates, axis=1)
         assert lengths == pytest.approx(np.linalg.norm(templates, axis=1).mean())
         cosines = (unit(stolen.templates) * unit(templates)).sum(axis=1)
-        assert (cosines > (0.99 if name == "8bit" else 0.6)).all() or name == "rotated"
+        assert (cosines > (0.99 if name == "8bit" else 0.6)).all() or name not in ("8bit", "4bit", "sign")
     with pytest.raises(ConfigError, match="there is no defence '3bit'"):
         defended("3bit", templates, options)
     with pytest.raises(ConfigError, match="sign protects templates"):
         defended("sign", None, options)
+
+
+def test_thief_with_the_key_of_a_cut_template_has_the_nearest_that_gives_it():
+    templates = np.random.default_rng(1).normal(size=(400, 32)).astype(np.float32)
+    kept = rotation(32, seed=0)[:, :16]
+    found = cut(templates, 16, seed=0)
+    assert found @ kept == pytest.approx(templates @ kept, abs=1e-5)  # what was stored
+    assert (np.linalg.norm(found, axis=1) < np.linalg.norm(templates, axis=1)).all()
+    assert cut(templates, 32, seed=0) == pytest.approx(templates, abs=1e-5)
+    for name, share in (("half-with-key", 0.5), ("quarter-with-key", 0.25)):
+        stolen = defended(name, templates, InversionOptions()).templates
+        cosines = (unit(stolen) * unit(templates)).sum(axis=1)
+        assert (cosines**2).mean() == pytest.approx(share, abs=0.02)  # of random directions
 
 
 def test_answers_and_their_average():

@@ -14,7 +14,7 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from angulus.errors import GalleryError
 from angulus.gallery.ciphers import WRONG_KEY, Cipher, cipher_for
-from angulus.gallery.engines import PATIENCE, Hit, candidates_for, checked_facts, checked_queries
+from angulus.gallery.engines import PATIENCE, Hit, candidates_for, checked_facts, checked_queries, place_after
 from angulus.gallery.folder.row_matrix import STORAGES, Change, HeldMatrix, Layout, MappedMatrix, RowIndex, Storage
 from angulus.gallery.folder.row_scan import ScanPlan
 from angulus.gallery.folder.sqlite_file import FILE, can_write, check_file, check_tables, connect, create_file, told
@@ -355,13 +355,11 @@ class SqliteEngine:
         with self._reading() as link:
             return self._tables.one(link, self._layout(link).dim, name=name)
 
-    def people(self) -> Iterator[Person]:
-        """See `Engine.people`."""
-        last: int | None = 0
-        while last is not None:
-            with self._reading() as link:
-                found, last = self._tables.page(link, self._layout(link).dim, last)
-            yield from found
+    def page(self, after: str, most: int) -> tuple[list[Person], str | None]:
+        """See `Engine.page`."""
+        first = place_after(after)
+        with self._reading() as link:
+            return self._tables.page(link, self._layout(link).dim, first, most)
 
     def holders(self, digest: str) -> list[str]:
         """See `Engine.holders`."""

@@ -16,8 +16,7 @@ from angulus.errors import GalleryError
 from angulus.gallery.ciphers import Cipher
 from angulus.gallery.people import EnrolledPhoto, Person, checked_name, stored_bytes, vectors_from
 
-PAGE = 256
-_ROWS_AT_ONCE = 4096
+_READ_AT_ONCE, _ROWS_AT_ONCE = 256, 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,19 +114,21 @@ class PeopleTables:
             found = self._read(link, dim, "people.name_key = ?", [self.cipher.finder(name or "")])
         return next(iter(found), None)
 
-    def page(self, link: Connection, dim: int, after: int) -> tuple[list[Person], int | None]:
-        """The next people in the order of rows, and the row of the last; None after all."""
-        rows = link.execute("SELECT row FROM people WHERE row > ? ORDER BY row LIMIT ?", [after, PAGE]).fetchall()
-        if not rows:
-            return [], None
-        last = rows[-1][0]
-        return self._read(link, dim, "people.row > ? AND people.row <= ?", [after, last]), last
+    def page(self, link: Connection, dim: int, after: int, most: int) -> tuple[list[Person], str | None]:
+        """The next people in the order of rows, and the row of the last; None where no more follow."""
+        wanted = "SELECT row FROM people WHERE row > ? ORDER BY row LIMIT ?"
+        rows = [row for (row,) in link.execute(wanted, [after, most + 1])]
+        found: list[Person] = []
+        for start in range(0, min(len(rows), most), _READ_AT_ONCE):
+            part = rows[start : min(start + _READ_AT_ONCE, most)]
+            found += self._read(link, dim, "people.row >= ? AND people.row <= ?", [part[0], part[-1]])
+        return found, str(rows[most - 1]) if len(rows) > most else None
 
     def _read(self, link: Connection, dim: int, where: str, values: Sequence[Any]) -> list[Person]:
         """where: of this module, never of a user."""
         rows = link.execute(
             "SELECT people.row, id, name, note, added, content FROM people JOIN templates USING (row) "
-            f"WHERE {where} ORDER BY people.row LIMIT {PAGE}",
+            f"WHERE {where} ORDER BY people.row LIMIT {_READ_AT_ONCE}",
             values,
         ).fetchall()
         photos: dict[int, list[tuple]] = defaultdict(list)

@@ -8,6 +8,8 @@ sign            one bit a value: the sign alone
 rotated         the template turned by a random rotation of all dimensions that the thief does not know. What is not
                 simulated: a thief with the key, or with as many pairs of plain and turned templates as there are
                 dimensions, who can compute it
+half-with-key   the same rotation, of which half of the dimensions are kept (a quarter: quarter-with-key), and the thief
+                has the key too: the template that is inverted is the shortest one that gives what was stored
 """
 
 from dataclasses import dataclass, replace
@@ -25,9 +27,11 @@ DEFENCES = {
     "4bit": "Templates of length 1 rounded to 4 bits a value.",
     "sign": "Only the sign of each value is stored, one bit.",
     "rotated": "Templates turned by a secret random rotation; the attacker does not have the key.",
+    "half-with-key": "Templates turned by a rotation and cut to half of the dimensions; the attacker has the key.",
+    "quarter-with-key": "The same with a quarter of the dimensions; the attacker has the key.",
     "label-only": "The attacker sees nothing but the model's first answer (a name) to images sent to it.",
 }
-TEMPLATE_ONLY = ("8bit", "4bit", "sign", "rotated")
+TEMPLATE_ONLY = ("8bit", "4bit", "sign", "rotated", "half-with-key", "quarter-with-key")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,8 @@ def defended(name: str, templates: NDArray[np.float32] | None, options: Inversio
         "4bit": lambda: quantised(unit, 4),
         "sign": lambda: signs(unit),
         "rotated": lambda: unit @ rotation(unit.shape[1], seed).astype(np.float32),
+        "half-with-key": lambda: cut(unit, unit.shape[1] // 2, seed),
+        "quarter-with-key": lambda: cut(unit, unit.shape[1] // 4, seed),
     }[name]()
     length = np.float32(np.linalg.norm(templates, axis=1).mean())
     changed = changed / np.linalg.norm(changed, axis=1, keepdims=True) * length
@@ -77,6 +83,12 @@ def quantised(templates: NDArray[np.float32], bits: int) -> NDArray[np.float32]:
 def signs(templates: NDArray[np.float32]) -> NDArray[np.float32]:
     """One bit a value: plus or minus 1 / sqrt(d); 0 counts as plus."""
     return np.where(templates >= 0, 1.0, -1.0).astype(np.float32) / np.float32(np.sqrt(templates.shape[1]))
+
+
+def cut(templates: NDArray[np.float32], keep: int, seed: int) -> NDArray[np.float32]:
+    """What a thief with the key has of templates [n, d] of which `keep` turned dimensions were stored: [n, d]."""
+    kept = rotation(templates.shape[1], seed)[:, : max(keep, 1)]
+    return (templates @ kept @ kept.T).astype(np.float32)
 
 
 def rotation(dimensions: int, seed: int) -> NDArray[np.float64]:

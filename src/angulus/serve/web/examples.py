@@ -82,7 +82,7 @@ ANSWERS: dict[str, Any] = {
         "photos": [{"photo": PHOTO, "id": PHOTO_ID, "template_score": 0.88, "same_as": []}],
         "lookalikes": [{"name": "Bea Lee", "score": 0.56, "added": TIME}],
     },
-    "people": {"people": [{"name": "Ann Lee", "photos": 2, "added": TIME}], "total": 121, "next": "Ann Lee"},
+    "people": {"people": [{"name": "Ann Lee", "photos": 2, "added": TIME}], "total": 121, "next": "100"},
     "person": {
         **{"name": "Ann Lee", "person": PERSON, "added": TIME},
         "photos": [{"id": PHOTO_ID, "added": TIME, "crop": False}],

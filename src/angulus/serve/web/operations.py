@@ -155,7 +155,7 @@ def _enrolling(enrolment: Enrolment) -> tuple[Operation, ...]:
     async def crop(call: Call) -> bytes:
         return await enrolment.crop(call.parts["name"], call.parts["photo"])
 
-    listed = {"after": "go on after this name", "most": f"at most so many, 1 to {MOST_LISTED:,}"}
+    listed = {"after": "go on there: `next` of the answer before", "most": f"at most so many, 1 to {MOST_LISTED:,}"}
     one, photo = "/v1/people/{name}", "/v1/people/{name}/photos/{photo}"
     return (
         Operation(
@@ -175,7 +175,7 @@ def _enrolling(enrolment: Enrolment) -> tuple[Operation, ...]:
             "enrol",
             people,
             answers.PeopleAnswer,
-            "Who is enrolled, by name.",
+            "Who is enrolled, in the order of the gallery.",
             query=listed,
             refused=(404, 422, 503),
         ),

@@ -62,7 +62,8 @@ def inversion(
     closed
         Attack people that the run was trained on, through its head, instead of templates.
     defences
-        What is tried, with commas between: none, no-statistics, 8bit, 4bit, sign, rotated, label-only.
+        What is tried, with commas between: none, no-statistics, 8bit, 4bit, sign, rotated, half-with-key,
+        quarter-with-key, label-only.
     fars
         False accept rates of the thresholds, with commas between.
     names

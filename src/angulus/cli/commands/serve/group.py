@@ -136,6 +136,7 @@ def serve(
     from angulus.serve.web.listening import Address, listen
 
     address = Address(host=host, port=port, certificate=certificate, private_key=private_key)
+    address.check_tls()
     ring = _ring(keys, open=open, is_loopback=address.is_loopback)
     if not address.is_loopback and certificate is None and not behind_proxy:
         raise ConfigError(

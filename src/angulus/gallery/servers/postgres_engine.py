@@ -8,9 +8,9 @@ for every query; the server's files hold the old row until VACUUM and new rows o
 """
 
 import threading
-from collections import defaultdict
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -19,30 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.errors import GalleryError
-from angulus.gallery.engines import PATIENCE, Hit, candidates_for, checked_facts, checked_queries
-from angulus.gallery.people import (
-    MOST_DIMENSIONS,
-    EnrolledPhoto,
-    Person,
-    checked_name,
-    checked_person,
-    vectors_from,
-)
+from angulus.gallery.engines import PAGE, PATIENCE, Hit, candidates_for, checked_facts, checked_queries, place_after
+from angulus.gallery.people import MOST_DIMENSIONS, Person, checked_name
+from angulus.gallery.servers.postgres_people import TABLES, PeopleTables, half_vector, unit_vectors
 from angulus.json_files import parse_json
 
 SCHEMA = "angulus"
 FORMAT = "angulus gallery 1"
 EXACT_BELOW = 5_000
-_PAGE, _MOST_READERS, _MOST_INDEXED = 256, 8, 4000
-_TABLES = (
-    "CREATE TABLE {}.facts (name text PRIMARY KEY, value text NOT NULL)",
-    "CREATE TABLE {}.people (number bigserial PRIMARY KEY, id text UNIQUE NOT NULL, name text UNIQUE NOT NULL, "
-    "note text NOT NULL, added text NOT NULL, template halfvec NOT NULL)",
-    "CREATE TABLE {}.photos (person bigint NOT NULL REFERENCES {}.people (number) ON DELETE CASCADE, "
-    "place integer NOT NULL, id text NOT NULL, vector halfvec NOT NULL, digest text NOT NULL, added text NOT NULL, "
-    "note text NOT NULL, PRIMARY KEY (person, place))",
-    "CREATE INDEX ON {}.photos (digest) WHERE digest <> ''",
-)
+_MOST_READERS, _MOST_INDEXED = 8, 4000
 
 
 class PostgresEngine:
@@ -80,6 +65,7 @@ class PostgresEngine:
         self._psycopg, self._vectors = psycopg, pgvector.psycopg
         self._sql: Any = psycopg.sql
         self._address, self.schema = _parted(address)
+        self._tables = PeopleTables(self._sql, self.schema)
         self.search_by, self.ef_search, self.exact_below, self.patience = search, ef_search, exact_below, patience
         self._lock, self._depth, self._holder, self._closed = threading.RLock(), 0, 0, False
         self._readers: list[Any] = []
@@ -104,16 +90,18 @@ class PostgresEngine:
             if self._writer.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [self.schema]).fetchone():
                 raise GalleryError(f"the database has a schema {self.schema!r} already; open it, or name another")
             self._writer.execute("CREATE EXTENSION IF NOT EXISTS vector")
-            self._run("CREATE SCHEMA {}", self._writer)
-            for table in _TABLES:
-                self._run(table, self._writer)
-            self._run("INSERT INTO {}.facts VALUES ('.format', %s), ('.dim', %s)", self._writer, [FORMAT, str(dim)])
+            self._tables.run(self._writer, "CREATE SCHEMA {}")
+            for table in TABLES:
+                self._tables.run(self._writer, table)
+            self._tables.run(
+                self._writer, "INSERT INTO {}.facts VALUES ('.format', %s), ('.dim', %s)", [FORMAT, str(dim)]
+            )
 
     def _check(self) -> None:
         table = self._writer.execute("SELECT to_regclass(%s)", [f'"{self.schema}".facts']).fetchone()
         found = None
         if table and table[0]:
-            found = self._run("SELECT value FROM {}.facts WHERE name = '.format'", self._writer).fetchone()
+            found = self._tables.run(self._writer, "SELECT value FROM {}.facts WHERE name = '.format'").fetchone()
         if found is None or found[0] != FORMAT:
             raise GalleryError(f"there is no gallery in the schema {self.schema!r} of this database; create it first")
 
@@ -131,11 +119,6 @@ class PostgresEngine:
         )
 
     # ------------------------------------------------------------------------------------------ connections
-
-    def _run(self, text: str, link: Any, values: Sequence[Any] = ()) -> Any:
-        """text: of this module, {} in it is the schema."""
-        identifier = self._sql.Identifier(self.schema)
-        return link.execute(self._sql.SQL(text).format(*[identifier] * text.count("{}")), values)
 
     @contextmanager
     def _told(self) -> Generator[None, None, None]:
@@ -205,7 +188,7 @@ class PostgresEngine:
             return self._dim(link)
 
     def _dim(self, link: Any) -> int:
-        found = self._run("SELECT value FROM {}.facts WHERE name = '.dim'", link).fetchone()
+        found = self._tables.run(link, "SELECT value FROM {}.facts WHERE name = '.dim'").fetchone()
         if found is None or not found[0].isdecimal() or not 1 <= int(found[0]) <= MOST_DIMENSIONS:
             raise GalleryError(f"the gallery {self.schema!r} does not say how many dimensions it has; it is damaged")
         return int(found[0])
@@ -213,7 +196,7 @@ class PostgresEngine:
     def facts(self) -> dict[str, Any]:
         """See `Engine.facts`."""
         with self._reading() as link:
-            rows = self._run("SELECT name, value FROM {}.facts WHERE left(name, 1) <> '.'", link).fetchall()
+            rows = self._tables.run(link, "SELECT name, value FROM {}.facts WHERE left(name, 1) <> '.'").fetchall()
         return {name: parse_json(value) for name, value in rows}
 
     def set_facts(self, facts: Mapping[str, Any]) -> None:
@@ -223,56 +206,28 @@ class PostgresEngine:
             raise GalleryError("a fact's name must not begin with a dot; choose another name")
         with self.writing():
             for name, text in texts.items():
-                self._run("DELETE FROM {}.facts WHERE name = %s", self._writer, [name])
+                self._tables.run(self._writer, "DELETE FROM {}.facts WHERE name = %s", [name])
                 if text is not None:
-                    self._run("INSERT INTO {}.facts VALUES (%s, %s)", self._writer, [name, text])
+                    self._tables.run(self._writer, "INSERT INTO {}.facts VALUES (%s, %s)", [name, text])
 
     # ------------------------------------------------------------------------------------------ changes
 
     def put(self, person: Person) -> None:
         """See `Engine.put`."""
-        with self.writing():
-            checked_person(person, self._dim(self._writer))
-            taken = self._run(
-                "SELECT 1 FROM {}.people WHERE name = %s AND id <> %s", self._writer, [person.name, person.id]
-            ).fetchone()
-            if taken:
-                raise GalleryError(
-                    f"each name must be of one person, and {person.name!r} is enrolled already; "
-                    "add to that person, or choose another name"
-                )
-            half = self._half
-            number = self._run(
-                "INSERT INTO {}.people AS old (id, name, note, added, template) VALUES (%s, %s, %s, %s, %s) "
-                "ON CONFLICT (id) DO UPDATE SET name = excluded.name, note = excluded.note, added = excluded.added, "
-                "template = excluded.template RETURNING old.number",
-                self._writer,
-                [person.id, person.name, person.note, person.added, half(person.template)],
-            ).fetchone()[0]
-            self._run("DELETE FROM {}.photos WHERE person = %s", self._writer, [number])
-            for place, photo in enumerate(person.photos):
-                self._run(
-                    "INSERT INTO {}.photos VALUES (%s, %s, %s, %s, %s, %s, %s)",
-                    self._writer,
-                    [number, place, photo.id, half(photo.vector), photo.digest, photo.added, photo.note],
-                )
-
-    @staticmethod
-    def _half(vector: NDArray[np.float32]) -> Any:
-        from pgvector import HalfVector
-
-        return HalfVector(np.asarray(vector, dtype=np.float16))
+        self.put_many([person])
 
     def put_many(self, people: Iterable[Person]) -> None:
-        """See `Engine.put_many`."""
+        """See `Engine.put_many`; some hundred go to the server at once."""
+        everybody = iter(people)
         with self.writing():
-            for person in people:
-                self.put(person)
+            dim = self._dim(self._writer)
+            while part := list(islice(everybody, PAGE)):
+                self._tables.put(self._writer, part, dim)
 
     def drop(self, person_id: str) -> bool:
         """See `Engine.drop`; what the server does with the old row is its own."""
         with self.writing():
-            return bool(self._run("DELETE FROM {}.people WHERE id = %s", self._writer, [person_id]).rowcount)
+            return bool(self._tables.run(self._writer, "DELETE FROM {}.people WHERE id = %s", [person_id]).rowcount)
 
     def resize(self, dim: int) -> None:
         """See `Engine.resize`."""
@@ -281,8 +236,8 @@ class PostgresEngine:
         with self.writing():
             old = self._sql.Identifier(self.schema, f"people_hnsw_{self._dim(self._writer)}")
             self._writer.execute(self._sql.SQL("DROP INDEX IF EXISTS {}").format(old))
-            self._run("DELETE FROM {}.people", self._writer)
-            self._run("UPDATE {}.facts SET value = %s WHERE name = '.dim'", self._writer, [str(dim)])
+            self._tables.run(self._writer, "DELETE FROM {}.people")
+            self._tables.run(self._writer, "UPDATE {}.facts SET value = %s WHERE name = '.dim'", [str(dim)])
             if self.search_by == "hnsw":
                 self._make_index()
 
@@ -291,52 +246,33 @@ class PostgresEngine:
     def get(self, person_id: str) -> Person | None:
         """See `Engine.get`."""
         with self._reading() as link:
-            return next(iter(self._read(link, "id = %s", [person_id])), None)
+            return next(iter(self._tables.read(link, "id = %s", [person_id], self._dim(link))), None)
 
     def named(self, name: str) -> Person | None:
         """See `Engine.named`."""
         with self._reading() as link:
-            return next(iter(self._read(link, "name = %s", [name])), None)
+            return next(iter(self._tables.read(link, "name = %s", [name], self._dim(link))), None)
 
-    def people(self) -> Iterator[Person]:
-        """See `Engine.people`."""
-        last = 0
-        while True:
-            with self._reading() as link:
-                numbers = self._run(
-                    "SELECT number FROM {}.people WHERE number > %s ORDER BY number LIMIT %s", link, [last, _PAGE]
-                ).fetchall()
-                found = self._read(link, "number > %s AND number <= %s", [last, numbers[-1][0]]) if numbers else []
-            yield from found
+    def page(self, after: str, most: int) -> tuple[list[Person], str | None]:
+        """See `Engine.page`."""
+        first = place_after(after)
+        with self._reading() as link:
+            numbers = self._tables.run(
+                link, "SELECT number FROM {}.people WHERE number > %s ORDER BY number LIMIT %s", [first, most + 1]
+            ).fetchall()
             if not numbers:
-                return
-            last = numbers[-1][0]
-
-    def _read(self, link: Any, where: str, values: Sequence[Any]) -> list[Person]:
-        """where: of this module, never of a user."""
-        rows = self._run(
-            f"SELECT number, id, name, note, added, template FROM {{}}.people WHERE {where} ORDER BY number",
-            link,
-            values,
-        ).fetchall()
-        photos: dict[int, list[tuple]] = defaultdict(list)
-        for number, *photo in self._run(
-            "SELECT person, id, vector, digest, added, note FROM {}.photos WHERE person = ANY(%s) "
-            "ORDER BY person, place",
-            link,
-            [[row[0] for row in rows]],
-        ).fetchall():
-            photos[number].append(tuple(photo))
-        dim = self._dim(link)
-        return [_person(row, photos[row[0]], dim) for row in rows]
+                return [], None
+            last = numbers[:most][-1][0]
+            found = self._tables.read(link, "number > %s AND number <= %s", [first, last], self._dim(link))
+        return found, str(last) if len(numbers) > most else None
 
     def holders(self, digest: str) -> list[str]:
         """See `Engine.holders`."""
         with self._reading() as link:
-            rows = self._run(
+            rows = self._tables.run(
+                link,
                 "SELECT DISTINCT number, people.id FROM {}.photos JOIN {}.people ON person = number "
                 "WHERE digest = %s AND digest <> '' ORDER BY number LIMIT 100",
-                link,
                 [digest],
             )
             return [ident for _, ident in rows.fetchall()]
@@ -344,18 +280,18 @@ class PostgresEngine:
     def count(self) -> int:
         """See `Engine.count`."""
         with self._reading() as link:
-            return self._run("SELECT count(*) FROM {}.people", link).fetchone()[0]
+            return self._tables.run(link, "SELECT count(*) FROM {}.people").fetchone()[0]
 
     def photo_count(self) -> int:
         """See `Engine.photo_count`."""
         with self._reading() as link:
-            return self._run("SELECT count(*) FROM {}.photos", link).fetchone()[0]
+            return self._tables.run(link, "SELECT count(*) FROM {}.photos").fetchone()[0]
 
     def sizes(self) -> dict[int, int]:
         """See `Engine.sizes`."""
         each = "(SELECT count(*) AS photos FROM {}.photos GROUP BY person) AS each"
         with self._reading() as link:
-            return dict(self._run(f"SELECT photos, count(*) FROM {each} GROUP BY photos", link).fetchall())
+            return dict(self._tables.run(link, f"SELECT photos, count(*) FROM {each} GROUP BY photos").fetchall())
 
     # ------------------------------------------------------------------------------------------ search
 
@@ -370,7 +306,7 @@ class PostgresEngine:
     def _choose_way(self, link: Any) -> None:
         """Through the index or through everybody, for this transaction."""
         first = "SELECT count(*) FROM (SELECT 1 FROM {}.people LIMIT %s) AS first"
-        people = self._run(first, link, [self.exact_below]).fetchone()[0]
+        people = self._tables.run(link, first, [self.exact_below]).fetchone()[0]
         by_index = self.search_by == "hnsw" and people >= self.exact_below
         settings = {"enable_indexscan": by_index, "enable_seqscan": not by_index}
         for name, value in settings.items():
@@ -383,10 +319,10 @@ class PostgresEngine:
             "SELECT id, name, template FROM {schema}.people WHERE vector_dims(template) = {dim} "
             "ORDER BY template::halfvec({dim}) <#> %s::halfvec({dim}) LIMIT %s"
         ).format(schema=self._sql.Identifier(self.schema), dim=self._sql.Literal(dim))
-        rows = link.execute(statement, [self._half(query), candidates_for(k)]).fetchall()
+        rows = link.execute(statement, [half_vector(query), candidates_for(k)]).fetchall()
         if not rows:
             return []
-        scores = (_unit([row[2] for row in rows], dim) @ query).tolist()
+        scores = (unit_vectors([row[2] for row in rows], dim) @ query).tolist()
         best = sorted(range(len(rows)), key=lambda place: -scores[place])[:k]
         return [Hit(person_id=rows[place][0], name=checked_name(rows[place][1]), score=scores[place]) for place in best]
 
@@ -421,23 +357,3 @@ def _parted(address: str) -> tuple[str, str]:
     if not (1 <= len(schema) <= 63 and schema.replace("_", "a").isalnum() and schema.isascii()):
         raise GalleryError(f"schema must have 1 to 63 letters, digits and _, got {schema!r:.80}")
     return urlunsplit(parts._replace(query=urlencode(options))), schema
-
-
-def _unit(templates: Sequence[Any], dim: int) -> NDArray[np.float32]:
-    return vectors_from([each.to_numpy().astype("<f2").tobytes() for each in templates], dim)
-
-
-def _person(row: tuple, photos: list[tuple], dim: int) -> Person:
-    _, ident, name, note, added, template = row
-    vectors = _unit([template, *(photo[1] for photo in photos)], dim)
-    return Person(
-        id=ident,
-        name=checked_name(name),
-        note=note,
-        added=added,
-        template=vectors[0],
-        photos=tuple(
-            EnrolledPhoto(id=photo[0], vector=vector, digest=photo[2], added=photo[3], note=photo[4])
-            for photo, vector in zip(photos, vectors[1:], strict=True)
-        ),
-    )

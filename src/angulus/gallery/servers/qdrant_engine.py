@@ -15,8 +15,7 @@ import os
 import re
 import threading
 import uuid
-from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from types import TracebackType
@@ -26,9 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.errors import GalleryError
-from angulus.gallery.engines import Hit, candidates_for, checked_facts, checked_queries
+from angulus.gallery.engines import PAGE, Hit, UnknownPlaceError, candidates_for, checked_facts, checked_queries
 from angulus.gallery.people import (
     MOST_DIMENSIONS,
+    MOST_PHOTOS,
     EnrolledPhoto,
     Person,
     checked_name,
@@ -43,7 +43,6 @@ FORMAT = "angulus gallery 1"
 KEY = "QDRANT_API_KEY"
 _PLACE = re.compile(r"(?:qdrant:(memory|/.*|\./.*)|qdrant\+(https?://[^/]+))/([A-Za-z0-9_-]{1,64})")
 _FACTS = str(uuid.UUID(int=0))
-_PAGE = 256
 
 
 class QdrantEngine:
@@ -95,6 +94,7 @@ class QdrantEngine:
         if not self._is_local:  # which has none
             for field in ("kind", "person", "name", "digests"):
                 self._client.create_payload_index(self.collection, field, field_schema="keyword", wait=True)
+            self._client.create_payload_index(self.collection, "photo_count", field_schema="integer", wait=True)
         self._put_facts({"format": FORMAT, "dim": dim, "facts": {}})
 
     def _own(self) -> dict[str, Any]:
@@ -160,25 +160,34 @@ class QdrantEngine:
         """`put` for each, some hundred in a request."""
         everybody = iter(people)
         with self._lock, self._told():
-            while part := list(islice(everybody, _PAGE)):
-                for person in part:
-                    checked_person(person, self.dim)
-                self._check_names(part)
-                self._client.upsert(self.collection, [self._point(person) for person in part], wait=True)
+            while part := list(islice(everybody, PAGE)):
+                self._put(part)
 
-    def _check_names(self, people: list[Person]) -> None:
+    def _put(self, people: list[Person]) -> None:
+        for person in people:
+            checked_person(person, self.dim)
         ids = {person.name: person.id for person in people}
+        twice = next((person.name for person in people if ids[person.name] != person.id), None)
+        taken = self._taken(ids) if twice is None else twice
+        if twice is None and len(people) > 1 and (taken is not None or len(set(ids.values())) < len(people)):
+            for person in people:  # one may take a name that another before it has given up
+                self._put([person])
+        elif taken is not None:
+            raise GalleryError(
+                f"each name must be of one person, and {taken!r} is enrolled already; "
+                "add to that person, or choose another name"
+            )
+        else:
+            self._client.upsert(self.collection, [self._point(person) for person in people], wait=True)
+
+    def _taken(self, ids: dict[str, str]) -> str | None:
+        """A name that somebody else has than the one of this id."""
         names = self.models.FieldCondition(key="name", match=self.models.MatchAny(any=list(ids)))
         points = self._client.scroll(
             self.collection, scroll_filter=self._people(names), limit=len(ids), with_payload=["person", "name"]
         )[0]
         held = [(point.payload["person"], point.payload["name"]) for point in points]
-        for ident, name in [*held, *((person.id, person.name) for person in people)]:
-            if ids[name] != ident:
-                raise GalleryError(
-                    f"each name must be of one person, and {name!r} is enrolled already; "
-                    "add to that person, or choose another name"
-                )
+        return next((name for ident, name in held if ids[name] != ident), None)
 
     def _point(self, person: Person) -> Any:
         photos = [
@@ -198,6 +207,7 @@ class QdrantEngine:
             "note": person.note,
             "added": person.added,
             "photos": photos,
+            "photo_count": len(photos),
             "digests": sorted({photo.digest for photo in person.photos} - {""}),
         }
         template = vectors_from([stored_bytes(person.template)], self.dim)[0]  # as every engine stores it
@@ -248,17 +258,15 @@ class QdrantEngine:
         kind = self.models.FieldCondition(key="kind", match=self.models.MatchValue(value="person"))
         return self.models.Filter(must=[kind, *also])
 
-    def people(self) -> Iterator[Person]:
-        """See `Engine.people`."""
-        offset, is_first = None, True
-        while is_first or offset is not None:
-            with self._told():
-                points, offset = self._client.scroll(
-                    self.collection, scroll_filter=self._people(), limit=_PAGE, offset=offset, with_vectors=True
-                )
-            is_first = False
-            for point in points:
-                yield self._person(point)
+    def page(self, after: str, most: int) -> tuple[list[Person], str | None]:
+        """See `Engine.page`; the order is that of the points' ids."""
+        if after and not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", after):
+            raise UnknownPlaceError(after)
+        with self._told():
+            points, following = self._client.scroll(
+                self.collection, scroll_filter=self._people(), limit=most, offset=after or None, with_vectors=True
+            )
+        return [self._person(point) for point in points], None if following is None else str(following)
 
     def _person(self, point: Any) -> Person:
         found = point.payload
@@ -296,7 +304,11 @@ class QdrantEngine:
 
     def sizes(self) -> dict[int, int]:
         """See `Engine.sizes`."""
-        return dict(Counter(len(person.photos) for person in self.people()))
+        with self._told():
+            found = self._client.facet(
+                self.collection, key="photo_count", facet_filter=self._people(), limit=MOST_PHOTOS, exact=True
+            )
+        return {hit.value: hit.count for hit in found.hits}
 
     # ------------------------------------------------------------------------------------------ search
 
