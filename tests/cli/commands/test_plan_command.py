@@ -1,6 +1,7 @@
 """`angulus plan` prints what a recipe takes, for data at hand and for pretended sizes."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,16 @@ def test_pretended_sizes_need_no_data_and_no_device(capsys):
     assert "does not fit" in out
     assert "step times are left out" in out.lower()
     assert "nowhere" not in out
+
+
+def test_other_people_than_there_are_have_as_many_images_each(capsys):
+    assert main(["plan", *TINY]) == 0
+    there = re.search(r"training on +([\d,]+) images of ([\d,]+) identities", capsys.readouterr().out)
+    images, people = (int(number.replace(",", "")) for number in there.groups())
+    assert main(["plan", *TINY, "--classes", str(100 * people)]) == 0
+    out = capsys.readouterr().out
+    assert f"{100 * images:,} images of {100 * people:,} identities" in out
+    assert f"{100 * images:,} images: as many a person as those of the data have; --images says otherwise" in out
 
 
 def test_the_recommended_settings_can_be_passed(capsys):

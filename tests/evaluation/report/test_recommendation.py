@@ -8,11 +8,19 @@ import pytest
 
 from angulus.embeddings import EmbeddingSet
 from angulus.evaluation.protocols.verification import verify
+from angulus.evaluation.rates.identification import rate_search
 from angulus.evaluation.report.glossary import fitting
-from angulus.evaluation.report.page import Sections, render_report
-from angulus.evaluation.report.recommendation import of_calibration, recommended, recommended_point
+from angulus.evaluation.report.page import Search, Sections, render_report
+from angulus.evaluation.report.recommendation import (
+    of_calibration,
+    recommended,
+    recommended_for_search,
+    recommended_point,
+)
+from angulus.evaluation.scores.search import search_gallery
 from angulus.evaluation.scores.subjects import SubjectScores
 from angulus.evaluation.uncertainty.calibration import calibrate_threshold
+from angulus.evaluation.uncertainty.search_intervals import search_confidence
 
 
 def people(count: int, images: int = 6, noise: float = 0.9, dim: int = 16) -> EmbeddingSet:
@@ -115,3 +123,40 @@ def test_so_few_people_get_no_interval_and_no_threshold_however_many_their_photo
     assert f"No intervals: {count} people are too few" in page
     assert "intervals, made by drawing" not in page
     assert verify(people(5, images=20), intervals=True).confidence.says_something
+
+
+def searched(known, unknown, fpirs=(0.1, 0.01, 1e-3)):
+    """A search for the second images of `known` people and for `unknown` strangers."""
+    one = people(known + unknown, 2, noise=0.5)
+    vectors, labels = np.asarray(one.embeddings), np.asarray(one.labels)
+    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    enrolled = (np.arange(len(labels)) % 2 == 0) & (labels < known)
+    probes = np.arange(len(labels)) % 2 == 1
+    found = search_gallery(
+        vectors[probes], vectors[enrolled], probe_labels=labels[probes], gallery_labels=labels[enrolled]
+    )
+    sure = search_confidence(found, labels[probes], fpirs)
+    return rate_search(found, labels[enrolled], fpirs=fpirs, ranks=(1,)), sure
+
+
+def test_a_search_recommends_the_smallest_usual_fpir_that_its_strangers_resolve():
+    result, sure = searched(100, 3000)
+    point = next(point for point in result.points if point.target == 0.01)  # 3 of 3,000 are too few to tell
+    for said in (recommended_for_search(result, sure), recommended_for_search(result)):
+        assert (said.threshold, said.target_far) == (point.threshold, 0.01)
+        assert re.fullmatch(
+            r"Name somebody above 0\.\d{3}: about 1 in 100 strangers is taken for somebody( \([\d.]+ to [\d.]+ on "
+            r"other people of the same kind\))?, \d+ of 10+ people who are enrolled are found( \(\d+ to \d+\))?\. "
+            r"This holds for a gallery of 100 entries: a larger one takes more strangers for somebody\.",
+            said.sentence,
+        )
+    page = render_report("Search", [], sections=Sections(searches=[Search(result=result, confidence=sure)]))
+    assert recommended_for_search(result, sure).sentence in page
+
+
+def test_fpir_10_percent_is_never_recommended_for_a_search():
+    result, sure = searched(20, 60)
+    said = recommended_for_search(result, sure)
+    assert said.threshold is None
+    assert "60 searches of strangers are too few to tell" in said.sentence
+    assert recommended_for_search(searched(100, 3000, fpirs=(0.1,))[0]).threshold is None

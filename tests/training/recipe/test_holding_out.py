@@ -51,6 +51,10 @@ def test_two_or_three_people_need_weights_or_a_word(count, tmp_path):
         DataError, match=rf"{count} people are too few.*angulus train data.path='.*my people' init=FILE"
     ):
         found_sources(experiment, SPEC)
+    write_folder(tmp_path / "my people", {"Ann": 1, "Bo": 1})
+    left_out = r"\(left out: dropped 2 images of 2 identities: .*\(Ann, Bo\)\)$"
+    with pytest.raises(DataError, match=left_out):  # why there are fewer than the folder has
+        found_sources(experiment, SPEC)
     everybody = found_sources(replace(experiment, init=SHARED / "any.ckpt"), SPEC)
     assert everybody.hold_out == "nobody"
     assert len(everybody.train.identities) == count

@@ -21,7 +21,7 @@ from angulus.evaluation.report.deployment import deployment_note, deployment_row
 from angulus.evaluation.report.glossary import fitting
 from angulus.evaluation.report.plots import COLOURS, Line, cmc_plot, det_plot, histogram_plot, line_plot, roc_plot
 from angulus.evaluation.report.png import png_address
-from angulus.evaluation.report.recommendation import of_calibration, recommended
+from angulus.evaluation.report.recommendation import Recommendation, of_calibration, recommended, recommended_for_search
 from angulus.evaluation.uncertainty.breakdown import Breakdown
 from angulus.evaluation.uncertainty.calibration import CalibratedThreshold
 from angulus.evaluation.uncertainty.comparison import Comparison
@@ -75,6 +75,11 @@ class Search:
     result: Identification
     curve: Sequence[RankPoint] = ()
     confidence: SearchConfidence | None = None
+
+    @property
+    def advice(self) -> Recommendation:
+        """The threshold to use for this search."""
+        return recommended_for_search(self.result, self.confidence)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,7 +1,8 @@
 """The one threshold that a page recommends, and what happens at it, in plain words.
 
 Of the FARs 1e-4, 1e-3 and 1e-2 the smallest whose false accepts are many enough, with an interval that says something;
-a calibrated threshold comes first, since it was tried on people who had no part in the choice.
+a calibrated threshold comes first, since it was tried on people who had no part in the choice. For a search the same of
+the FPIRs 1e-3 and 1e-2.
 """
 
 from collections.abc import Sequence
@@ -9,21 +10,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from angulus.evaluation.protocols.verification import VerificationResult
+from angulus.evaluation.rates.identification import Identification, IdentificationPoint
 from angulus.evaluation.rates.roc import OperatingPoint
 from angulus.evaluation.uncertainty.calibration import CalibratedThreshold
 from angulus.evaluation.uncertainty.intervals import Interval
+from angulus.evaluation.uncertainty.search_intervals import SearchConfidence
 from angulus.plain_numbers import one_in, out_of, plain
 
 USUAL_FARS = (1e-4, 1e-3, 1e-2)
+USUAL_FPIRS = (1e-3, 1e-2)
 FEW_FALSE_ACCEPTS = 10
 WIDEST_SHARE = 0.5  # an interval of a share that says no more than this is said to say nothing
 _DO = "pairs of one person do"
+_ARE_FOUND = "people who are enrolled are found"
 WIDEST = 10.0  # times that the upper end of a FAR's interval may be the lower one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recommendation:
-    """threshold: None where none can be recommended, and the sentence says what is missing."""
+    """threshold: None where none can be recommended, and the sentence says what is missing.
+
+    target_far: the FAR, or FPIR of a search, that it was chosen for.
+    """
 
     threshold: float | None
     target_far: float | None
@@ -78,6 +86,45 @@ def of_calibration(found: CalibratedThreshold) -> Recommendation:
     )
 
 
+def recommended_for_search(result: Identification, sure: SearchConfidence | None = None) -> Recommendation:
+    """The threshold above which a search should name somebody, for the gallery that was searched."""
+    best = {point.target: point for point in result.points if point.rank == 1 and _is_usual_fpir(point.target)}
+    usable = [point for point in best.values() if _is_usable_for_search(point, sure)]
+    if not usable:
+        return _none(
+            f"No threshold can be recommended for a search: {result.unknown:,} searches of strangers are too few to"
+            f" tell how often one would be taken for somebody at FPIR {plain(max(USUAL_FPIRS))} or less. Search more"
+            " strangers."
+        )
+    point = min(usable, key=lambda each: each.target)
+    interval = None if sure is None else sure.at(point.target)
+    around = ""
+    if interval is not None:
+        low, high = (end / point.target for end in (interval.far.low, interval.far.high))
+        around = f" ({low:.1f} to {high:.1f} on other people of the same kind)"
+    found = out_of(point.tpir, _ARE_FOUND) if interval is None else _of_people(interval.person_tar, _ARE_FOUND)
+    return Recommendation(
+        threshold=point.threshold,
+        target_far=point.target,
+        sentence=f"Name somebody above {point.threshold:.3f}: about {one_in(point.target)} strangers is taken for"
+        f" somebody{around}, {found}. This holds for a gallery of {result.gallery + result.distractors:,} entries:"
+        " a larger one takes more strangers for somebody.",
+    )
+
+
+def _is_usual_fpir(fpir: float) -> bool:
+    return min(USUAL_FPIRS) * 0.99 <= fpir <= max(USUAL_FPIRS) * 1.01
+
+
+def _is_usable_for_search(point: IdentificationPoint, sure: SearchConfidence | None) -> bool:
+    interval = None if sure is None else sure.at(point.target)
+    if interval is None:
+        return point.resolved and point.false_positives >= FEW_FALSE_ACCEPTS
+    return (
+        point.resolved and interval.resolved and interval.far.low > 0 and interval.far.high <= WIDEST * interval.far.low
+    )
+
+
 def recommended_point(result: VerificationResult) -> OperatingPoint | None:
     """The point of the smallest usual FAR that the counts resolve with a usable interval; None where there is none."""
     usual = [point for point in result.points if point.target is not None and _is_usual(point.target)]
@@ -114,9 +161,13 @@ def _strangers(target: float, interval: Interval | None) -> str:
 
 def _pairs_of_one(interval: Interval) -> str:
     """ "8 of 10 pairs of one person do (7 to 9)"."""
+    return _of_people(interval, _DO)
+
+
+def _of_people(interval: Interval, what: str) -> str:
     if interval.high - interval.low > WIDEST_SHARE:
-        return f"{out_of(interval.estimate, _DO)} (how many of other people cannot be told)"
-    return out_of(interval.estimate, _DO, interval)
+        return f"{out_of(interval.estimate, what)} (how many of other people cannot be told)"
+    return out_of(interval.estimate, what, interval)
 
 
 def _none(sentence: str) -> Recommendation:

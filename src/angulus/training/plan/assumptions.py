@@ -1,6 +1,6 @@
 """What a plan begins with: machine, network and data as they are, or as the user pretends that they were."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -72,6 +72,14 @@ def found(experiment: Experiment, model: EmbeddingModel, pretended: Pretended) -
         if pretended.classes is None:
             raise DataError(f"{error}; or plan without the data, as in --classes 100000") from error
         return None
+
+
+def with_images(pretended: Pretended, sources: Sources | None) -> tuple[Pretended, bool]:
+    """Other people than there are have as many images each as those who are; whether that was assumed."""
+    if pretended.classes is None or pretended.images is not None or sources is None:
+        return pretended, False
+    each = len(sources.train) / len(sources.train.identities)
+    return replace(pretended, images=max(1, round(each * pretended.classes))), True
 
 
 def decoded(experiment: Experiment, model: EmbeddingModel, sources: Sources | None, pretended: Pretended) -> int:

@@ -11,7 +11,7 @@ from angulus.heads.auto import exact
 from angulus.models import EmbeddingModel
 from angulus.training.datasets import UnionData
 from angulus.training.experiment import Experiment
-from angulus.training.plan.assumptions import Pretended, chosen_model, decoded, found, where
+from angulus.training.plan.assumptions import Pretended, chosen_model, decoded, found, where, with_images
 from angulus.training.plan.footprint import backbone_memory, built_aside
 from angulus.training.plan.machine import Machine, in_words
 from angulus.training.plan.precision_choice import with_precision
@@ -72,6 +72,7 @@ def plan(experiment: Experiment, pretended: Pretended | None = None) -> Plan:
     experiment = chosen_model(experiment, device, pretended)
     model = built_aside(experiment).to(device)
     sources = found(experiment, model, pretended)
+    pretended, in_proportion = with_images(pretended, sources)
     identities = pretended.classes or (len(sources.train.identities) if sources else 0)
     images = pretended.images or (len(sources.train) if sources else None)
     experiment, _ = with_fine_tuning(experiment, images or 1, device)
@@ -89,7 +90,11 @@ def plan(experiment: Experiment, pretended: Pretended | None = None) -> Plan:
         on_cuda=machine.device == "cuda",
         sets=sets_of(sources, experiment) if sources and not pretended.classes else (),
     )
-    return planned(task, machine, model, device)
+    made = planned(task, machine, model, device)
+    if in_proportion:
+        assumed = f"{images:,} images: as many a person as those of the data have; --images says otherwise"
+        made = replace(made, notes=[assumed, *made.notes])
+    return made
 
 
 def planned(task: Task, machine: Machine, model: EmbeddingModel, device: torch.device) -> Plan:

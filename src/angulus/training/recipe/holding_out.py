@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from angulus.data import Source, Subset, counts_of, split_identities
+from angulus.data.examples import account_of
 from angulus.data.views.split import wished
 from angulus.errors import ConfigError, DataError
 from angulus.training.datasets import FolderData, Identities, NoisyData, UnionData
@@ -41,7 +42,7 @@ def hold_out_of(experiment: Experiment, whole: Source) -> HoldOut:
     if people >= FEWEST:
         return "folds"
     if experiment.init is None:
-        raise DataError(too_few(experiment, people))
+        raise DataError(too_few(experiment, whole))
     return "nobody"
 
 
@@ -59,16 +60,24 @@ def check_people(whole: Source) -> None:
     if len(whole.identities) < 2:
         raise DataError(
             f"there is one person with two images or more ({whole.identities[0]}, {len(whole)} images), and to tell "
-            "people apart takes two at least: add a folder of images for each further person"
+            f"people apart takes two at least: add a folder of images for each further person{left_out(whole)}"
         )
 
 
-def too_few(experiment: Experiment, people: int) -> str:
+def left_out(whole: Source) -> str:
+    """Who is not among these people and why, as an addition to a message."""
+    reasons = [drop.line() for drop in account_of(whole).drops if drop.identities]
+    return f" (left out: {'; '.join(reasons)})" if reasons else ""
+
+
+def too_few(experiment: Experiment, whole: Source) -> str:
     """Why so few people are not trained on from random weights, and what to do."""
+    people = len(whole.identities)
     place = f"data.path={shlex.quote(str(experiment.data.path))} " if isinstance(experiment.data, FolderData) else ""
     return (
         f"{people} people are too few to train a network from nothing: it would not learn what makes people differ. "
         f"Start from trained weights: angulus train {place}init=FILE; or go on regardless: evaluation.hold_out=nobody"
+        f"{left_out(whole)}"
     )
 
 

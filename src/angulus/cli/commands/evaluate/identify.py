@@ -51,6 +51,7 @@ def identify(
     from angulus.cli.inputs.verification_inputs import descending
     from angulus.cli.printing.evaluation_pages import search_page
     from angulus.evaluation.rates.identification import DEFAULT_FPIRS, DEFAULT_RANKS, cmc, rate_search
+    from angulus.evaluation.report.recommendation import recommended_for_search
     from angulus.evaluation.scores.search import search_gallery
     from angulus.evaluation.uncertainty.search_intervals import search_confidence
 
@@ -67,8 +68,12 @@ def identify(
     seconds = round(time.perf_counter() - started, 2)
     notes = parts.notes(found)
     print("\n".join([result.table(), *(f"note: {note}" for note in notes), *(sure.lines() if sure else [])]))
+    advice = recommended_for_search(result, sure) if result.points else None
+    if advice is not None:
+        print(advice.sentence)
     facts = {"probes": str(probes), "gallery": "first images" if gallery is None else str(gallery), "view": parts.view}
     facts["distractors"] = ", ".join(str(path) for path in distractors or []) or "none"
     search_page(page.report, found, result, sure, facts, notes)
     content = {**facts, "seconds": seconds, **result.as_dict(), "notes": list(notes)}
+    content["recommended"] = None if advice is None else advice.as_dict()
     figures.save({**content, "intervals": sure.as_dict() if sure else None})

@@ -23,4 +23,4 @@ def export(gallery: str, out: Path, /, *, keys: GalleryUse = Usual.gallery_use) 
 
     with opened(gallery, None, keys) as found:
         count = export_people(found, out)
-    print(f"{count:,} people: {out}, not encrypted")
+    print(f"{'1 person' if count == 1 else f'{count:,} people'}: {out}, not encrypted")
