@@ -17,7 +17,11 @@ def opened(url, *, width=1280, dark=False):
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        camera = [
+            "--use-fake-device-for-media-stream",
+            "--use-fake-ui-for-media-stream",
+        ]  # a green picture with a clock
+        browser = tools.chromium.launch(executable_path=chromium(), args=["--no-sandbox", *camera])
         scheme = "dark" if dark else "light"
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
         page.troubles = []
@@ -96,3 +100,22 @@ def choose(page, use, by, reason):
 def overflow(page):
     """Pixels by which the page is wider than the window."""
     return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+
+def barriers(page):
+    """What keeps people from using the page: names, roles, landmarks, contrast, as axe-core finds it."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [f"{each['id']}: {node['html'][:120]}" for each in found for node in each["nodes"]]
+
+
+def shoot(page):
+    """Take a photo with the camera for the first place of the tab; what the page says of it."""
+    page.get_by_role("button", name="Camera").first.click()
+    page.locator("#video").evaluate(
+        "v => new Promise(done => v.videoWidth ? done() : v.addEventListener('resize', done))"
+    )
+    page.get_by_role("button", name="Take it").click()
+    page.locator("#camera").wait_for(state="hidden")
+    return page.locator("[data-label='First photo']").inner_text()

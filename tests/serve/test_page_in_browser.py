@@ -79,3 +79,27 @@ def test_the_page(served, width):
         assert page.locator("[role=tab][aria-selected=true]").inner_text() == "Threshold"
         assert page.evaluate("document.activeElement.id") == "tab-threshold"
         assert page.troubles == []
+
+
+def test_the_camera_takes_a_photo(served):
+    with page_drive.opened(served[0]) as page:
+        assert "camera.jpg" in page_drive.shoot(page)
+        assert page.troubles == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_nothing_keeps_people_from_using_the_page(served, dark):
+    pytest.importorskip("axe_playwright_python")
+    url, folder = served
+    *known, stranger = [sorted(person.iterdir()) for person in sorted(folder.iterdir())]
+    with page_drive.opened(url, width=390, dark=dark) as page:
+        assert page_drive.barriers(page) == []
+        for act in (
+            lambda: page_drive.enrol(page, page_drive.PEOPLE[0], known[0]),
+            lambda: page_drive.search(page, known[0][0]),
+            lambda: page_drive.search(page, stranger[0]),
+            lambda: page_drive.verify(page, known[0][0], known[2][0]),
+            lambda: page_drive.drag(page, 0.9) if page_drive.threshold(page) else None,
+        ):
+            act()
+            assert page_drive.barriers(page) == []
