@@ -55,17 +55,17 @@ def folded(model: EmbeddingModel) -> EmbeddingModel:
     inference = copy.deepcopy(model).eval()
     if not is_foldable(model):
         return inference
-    for owner, layer, norm in list(_behind_layers(inference)):
+    for owner, layer, norm in list(norms_behind_layers(inference)):
         if _has_statistics(owner.get_submodule(norm)):
-            _fold_behind(owner, layer, norm)
+            fold_behind(owner, layer, norm)
     for norm, layer in _before_flattening(inference):
         if _has_statistics(inference.get_submodule(norm)):
             _fold_before(inference, norm, layer)
     return inference
 
 
-def _behind_layers(model: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
-    """(owner, layer, norm): norms that see nothing but what the layer gives, which nobody else sees."""
+def norms_behind_layers(model: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
+    """(owner, layer, norm) of a foldable network: norms that alone see what their layer gives, and nothing else."""
     for part in model.modules():
         if isinstance(part, nn.Sequential):
             names = list(part._modules)
@@ -89,10 +89,11 @@ def _has_statistics(norm: nn.Module) -> bool:
     return isinstance(norm, _Norm) and norm.running_mean is not None and norm.running_var is not None
 
 
-def _fold_behind(owner: nn.Module, name: str, norm_name: str) -> None:
+def fold_behind(owner: nn.Module, name: str, norm_name: str) -> None:
+    """Make a norm part of the layer before it."""
     layer, norm = owner.get_submodule(name), owner.get_submodule(norm_name)
     assert isinstance(layer, _Layer)
-    factor, shift = _affine(norm)
+    factor, shift = affine(norm)
     weight = layer.weight.double() * factor.view(-1, *[1] * (layer.weight.ndim - 1))
     bias = shift if layer.bias is None else shift + factor * layer.bias.double()
     _set(layer, weight, bias)
@@ -102,7 +103,7 @@ def _fold_behind(owner: nn.Module, name: str, norm_name: str) -> None:
 def _fold_before(model: nn.Module, norm_name: str, name: str) -> None:
     layer, norm = model.get_submodule(name), model.get_submodule(norm_name)
     assert isinstance(layer, nn.Linear)
-    factor, shift = _affine(norm)
+    factor, shift = affine(norm)
     places = layer.in_features // len(factor)  # a flattened map is channel by channel
     weight = layer.weight.double()
     pushed = weight @ shift.repeat_interleave(places)
@@ -111,7 +112,7 @@ def _fold_before(model: nn.Module, norm_name: str, name: str) -> None:
     model.set_submodule(norm_name, nn.Identity())
 
 
-def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
+def affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
     """Factor and shift of a batch norm in evaluation mode, float64 [channels]."""
     assert isinstance(norm, _Norm)
     assert norm.running_mean is not None

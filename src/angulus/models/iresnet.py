@@ -100,6 +100,7 @@ class IResNetModel(EmbeddingModel):
 
     # for `folding`: layer and the norm of what it gives; norm and the linear layer that takes its flattened map
     NORMED = (("conv1", "bn1"), ("fc", "features"))
+    ACTIVATED = (("bn1", "prelu"),)
     FLATTENED = (("bn2", "fc"),)
 
     def __init__(self, config: IResNet) -> None:
@@ -140,6 +141,7 @@ class _Block(nn.Module):
     """BN-conv-BN-PReLU-conv-BN plus the input, which is projected where the size changes."""
 
     NORMED = (("conv1", "bn2"), ("conv2", "bn3"))
+    ACTIVATED = (("bn2", "prelu"),)
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()

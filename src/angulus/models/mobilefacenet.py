@@ -58,6 +58,7 @@ class _ConvUnit(nn.Module):
     """Convolution, batch norm and, unless `linear`, PReLU."""
 
     NORMED = (("conv", "bn"),)  # for `folding`: layer and the norm of what it gives
+    ACTIVATED = (("bn", "prelu"),)  # for `inversion`: norm and the PReLU of what it gives
 
     def __init__(
         self,

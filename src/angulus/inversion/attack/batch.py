@@ -12,7 +12,8 @@ from angulus.inversion.attack.identity import IdentityTerm
 from angulus.inversion.attack.images import start_images, valid_range
 from angulus.inversion.attack.objectives import Terms, objective
 from angulus.inversion.attack.options import InversionOptions
-from angulus.inversion.attack.statistics import Inputs, listening
+from angulus.inversion.attack.statistics import Inputs
+from angulus.inversion.attack.watched_copy import watched
 from angulus.models import EmbeddingModel
 
 # Called after each iteration.
@@ -44,19 +45,19 @@ class InvertedBatch:
 
     def run(self, identity: IdentityTerm, watch: Watch | None = None) -> None:
         """Iterate to the end. The model must be frozen (see `attacked`). Raises NonFiniteError."""
-        with listening(self.model) as inputs:
+        with watched(self.model) as (network, inputs):
             while self.done < self.options.iterations:
-                self.step(identity, inputs)
+                self.step(network, identity, inputs)
                 if watch is not None:
                     watch(self)
 
-    def step(self, identity: IdentityTerm, inputs: Inputs) -> None:
-        """One iteration of Adam."""
+    def step(self, network: EmbeddingModel, identity: IdentityTerm, inputs: Inputs) -> None:
+        """One iteration of Adam.  network, inputs: of `watched`."""
         options = self.options
         for group in self.optimizer.param_groups:
             group["lr"] = options.rate_at(self.done)
         self.optimizer.zero_grad(set_to_none=True)
-        terms = objective(self.model, self.images, identity, inputs, options.weights, self.moved())
+        terms = objective(network, self.images, identity, inputs, options.weights, self.moved())
         terms.loss.backward()
         if self.done % self.stride == 0 or self.done == options.iterations - 1:
             self.note(terms, identity)
