@@ -15,7 +15,7 @@ OPTIONS = {
     "audit inversion": (
         "allow batch-size betas bn bn-first bn-moment bn-unsquared clamp closed defences device distance fars "
         "flip iterations jitter json judge leave-out lr names network no-pictures norm normalise out people "
-        "pictures quiet report schedule seed start strangers variation variation-form"
+        "pictures public quiet report schedule seed start strangers template-photos through variation variation-form"
     ),
     "audit labels": "allow angle device fit groups json network out quiet rule shown",
     "config": "allow json leave-open schema",

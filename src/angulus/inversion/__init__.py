@@ -1,7 +1,7 @@
 """Turning a recogniser back into faces, and auditing what its templates give away."""
 
 from angulus.inversion.assessment.acceptance import Faces, calibrated, compare, rates
-from angulus.inversion.assessment.audit import Attack, Made, audit, run_attacks
+from angulus.inversion.assessment.audit import Attack, Made, Surrogate, audit, run_attacks
 from angulus.inversion.assessment.defences import DEFENCES, defended
 from angulus.inversion.assessment.frechet import frechet_distance
 from angulus.inversion.assessment.judges import Judge, model_judge
@@ -13,6 +13,7 @@ from angulus.inversion.attack.objectives import Terms, Weights, objective
 from angulus.inversion.attack.options import InversionOptions
 from angulus.inversion.attack.priors import image_norm, total_variation
 from angulus.inversion.attack.statistics import Matching, batch_norm_layers, listening
+from angulus.inversion.attack.surrogate import SpaceMap, fitted_map
 from angulus.inversion.attack.targets import (
     Targets,
     check_stamp,
@@ -32,6 +33,8 @@ __all__ = [
     "Made",
     "Matching",
     "OpenSet",
+    "SpaceMap",
+    "Surrogate",
     "Targets",
     "Terms",
     "Weights",
@@ -45,6 +48,7 @@ __all__ = [
     "compare",
     "defended",
     "fingerprint_of_model",
+    "fitted_map",
     "frechet_distance",
     "image_norm",
     "invert",

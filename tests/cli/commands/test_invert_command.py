@@ -130,6 +130,20 @@ def test_audit(run, images, tmp_path, capsys, closed):
     assert "data:image/png" not in page.read_text()
 
 
+def test_audit_through_another_model(run, images, tmp_path, capsys):
+    words = ["audit", "inversion", str(run), str(images), "--out", str(tmp_path / "out"), "--people", "3", *FEW]
+    assert "needs both: --through MODEL and --public" in failing(capsys, [*words, "--through", str(run / "model")])
+    assert "--closed attacks classes" in failing(
+        capsys, [*words, "--closed", "--through", str(run / "model"), "--public", str(images)]
+    )
+    figures = tmp_path / "figures.json"
+    words += ["--through", str(run / "model"), "--public", str(images), "--template-photos", "2"]
+    if main([*words, "--fars", "0.1", "--json", str(figures)]):
+        assert "at least 20 people" in capsys.readouterr().err
+    else:
+        assert json.loads(figures.read_text())["attacks"][0]["through"] == "model"
+
+
 def test_a_judge_that_is_not_there(run, images, tmp_path, capsys):
     words = ["audit", "inversion", str(run), str(images), "--out", str(tmp_path / "out"), "--people", "3", *FEW]
     assert "cannot be imported" in failing(capsys, [*words, "--judge", "nowhere:embed"])

@@ -10,11 +10,14 @@ from angulus.cli.inputs.models_and_images import is_run, open_model
 from angulus.config import load
 from angulus.data import FolderSource, Source, subset
 from angulus.errors import ConfigError, DataError, ModelError
-from angulus.inversion import Attack, AuditPeople, Judge, model_judge
+from angulus.inversion import Attack, AuditPeople, Judge, Surrogate, model_judge
 from angulus.models import EmbeddingModel
 from angulus.text_files import read_entries
 from angulus.training.storage.class_names import read_classes
 from angulus.training.trained_head import StoredHead, read_head
+
+PUBLIC_PHOTOS = 5
+"""Photos of each public person that a map between networks is learned from."""
 
 
 def head_of(path: Path, allow: Collection[str] = ()) -> StoredHead:
@@ -54,6 +57,17 @@ def people_of(images: Path, names: Path | None, leave_out: Path | None) -> Sourc
     )
 
 
+def surrogate_of(model: str, public: Path, people: AuditPeople, network: str | None) -> Surrogate:
+    """Another model, and public faces without those of the people who are attacked."""
+    faces = FolderSource.open(public)
+    attacked = sorted(set(people.names) & set(faces.identities))
+    return Surrogate(
+        name=Path(model).name,
+        model=open_model(model, network=network).model,
+        public=subset(faces, exclude=attacked, max_images_per_identity=PUBLIC_PHOTOS),
+    )
+
+
 def attack_on(
     model: EmbeddingModel,
     head: StoredHead | None,
@@ -61,6 +75,8 @@ def attack_on(
     settings: Settings,
     device: str,
     progress: Callable[[int, int | None], None] | None,
+    *,
+    through: Surrogate | None = None,
 ) -> Attack:
     """The attack on a model's templates, or with a head on its classes. Raises ConfigError as `Settings.options`."""
     return Attack(
@@ -70,6 +86,7 @@ def attack_on(
         head=None if head is None else head.head,
         classes=() if head is None else head.names,
         step=0 if head is None else head.step,
+        through=through,
         device=device,
         progress=progress,
     )

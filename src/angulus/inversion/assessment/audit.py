@@ -27,6 +27,7 @@ from angulus.inversion.attack.files import InversionFolder
 from angulus.inversion.attack.frozen_network import attacked
 from angulus.inversion.attack.label_only import average_of_answered, first_answers
 from angulus.inversion.attack.options import InversionOptions
+from angulus.inversion.attack.surrogate import SpaceMap, fitted_map
 from angulus.inversion.attack.targets import Targets
 from angulus.models import EmbeddingModel
 
@@ -37,7 +38,8 @@ log = logging.getLogger(__name__)
 class Attack:
     """What is attacked: a model, the people, and for a closed set its head with names of its classes.
 
-    device: where images are inverted.  progress: as `invert` takes it.
+    through: a thief without the model's gradients, who inverts another network.  device: where images are inverted.
+    progress: as `invert` takes it.
     """
 
     model: EmbeddingModel
@@ -46,13 +48,28 @@ class Attack:
     head: MarginHead | None = None
     classes: tuple[str, ...] = ()
     step: int = 0
+    through: "Surrogate | None" = None
     device: str | torch.device = "cpu"
     progress: Callable[[int, int | None], None] | None = None
     seed: int = 0
 
     @property
+    def inverted(self) -> EmbeddingModel:
+        """The network whose gradients are used."""
+        return self.model if self.through is None else self.through.model
+
+    @property
     def size(self) -> tuple[int, int]:
-        return self.model.input.height, self.model.input.width
+        return self.inverted.input.height, self.inverted.input.width
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Surrogate:
+    """A network that a thief has, with its name, and faces of people who are not attacked, to learn a map from."""
+
+    name: str
+    model: EmbeddingModel
+    public: Source
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,7 +86,7 @@ def run_attacks(attack: Attack, defences: Sequence[str], out: Path) -> list[Made
     unknown = [name for name in defences if name not in DEFENCES]
     if unknown:
         raise ConfigError(f"--defences: there is no defence {unknown[0]!r}, known are {', '.join(DEFENCES)}")
-    photos = photos_of(attack.people.stolen, attack.size)
+    photos = photos_of(attack.people.first, attack.size)
     found = []
     for name in defences:
         log.info("attack without defence" if name == "none" else f"attack against the defence {name}")
@@ -102,18 +119,21 @@ def photos_of(source: Source, size: tuple[int, int]) -> NDArray[np.uint8]:
 def _inverted(attack: Attack, defence: str, photos: NDArray[np.uint8], out: Path) -> Made:
     """One inversion: of templates in an open set, of classes in a closed one."""
     people = attack.people
-    keys = tuple(people.stolen.keys)
+    keys = tuple(people.first.keys)
+    facts: dict[str, Any] = {}
     if attack.head is None:
-        with attacked(attack.model, attack.device):
-            templates = embed_pixels(attack.model, photos, 128, torch.device(attack.device)).numpy()
-        stolen = defended(defence, templates, attack.options, seed=attack.seed)
-        targets = Targets(identities=people.names, keys=keys, templates=stolen.templates)
+        stolen = defended(defence, stolen_templates(attack), attack.options, seed=attack.seed)
+        templates = stolen.templates
+        if attack.through is not None and templates is not None:
+            mapped = learned_map(attack)
+            templates, facts = mapped.apply(templates), {"through": attack.through.name, "map": mapped.facts()}
+        targets = Targets(identities=people.names, keys=keys, templates=templates)
     else:
         stolen = defended(defence, None, attack.options)
         labels = np.array([attack.classes.index(name) for name in people.names])
         targets = Targets(identities=people.names, keys=keys, labels=labels, head=attack.head, step=attack.step)
     result = invert(
-        *(attack.model, targets, out, stolen.options),
+        *(attack.inverted, targets, out, stolen.options),
         device=attack.device,
         originals=list(photos),
         facts={"defence": defence},
@@ -125,9 +145,39 @@ def _inverted(attack: Attack, defence: str, photos: NDArray[np.uint8], out: Path
         pictures=pictures,
         facts={
             **{"seconds": result["seconds"], "options": result["options"], "cosine_to_target": result["cosine"]},
-            "last": result["curves"][-1][-1],
+            **{"last": result["curves"][-1][-1], **facts},
         },
     )
+
+
+def stolen_templates(attack: Attack) -> NDArray[np.float32]:
+    """What is stored of each person [n, d]: one embedding, or the mean of several in direction and length."""
+    found = embedded(attack.model, attack.people.stolen, attack.device)
+    labels = attack.people.stolen.labels
+    rows = [found[labels == label] for label in range(len(attack.people.names))]
+    if max(map(len, rows)) == 1:
+        return np.concatenate(rows)
+    lengths = [np.linalg.norm(own, axis=1) for own in rows]
+    means = [(own / length[:, None]).mean(axis=0) for own, length in zip(rows, lengths, strict=True)]
+    pooled = [mean / np.linalg.norm(mean) * length.mean() for mean, length in zip(means, lengths, strict=True)]
+    return np.stack(pooled).astype(np.float32)
+
+
+def learned_map(attack: Attack) -> SpaceMap:
+    """The map from the attacked network's templates to the surrogate's, from public faces."""
+    assert attack.through is not None
+    public = attack.through.public
+    given, wanted = (embedded(model, public, attack.device) for model in (attack.model, attack.through.model))
+    found = fitted_map(given, wanted, np.asarray(public.labels), seed=attack.seed)
+    log.info("the map to %s has a cosine of %.3f on people who had no part in it", attack.through.name, found.cosine)
+    return found
+
+
+def embedded(model: EmbeddingModel, source: Source, device: str | torch.device) -> NDArray[np.float32]:
+    """Raw embeddings [n, d] of all photos of a source."""
+    photos = photos_of(source, (model.input.height, model.input.width))
+    with attacked(model, device):
+        return embed_pixels(model, photos, 128, torch.device(device)).numpy()
 
 
 def _label_only(attack: Attack) -> Made:
@@ -152,7 +202,7 @@ def _judged(judge: Judge, attack: Attack, made: Sequence[Made], fars: tuple[floa
     )
     stolen = None
     if attack.head is None:
-        stolen = Faces(units=judge.units(photos_of(people.stolen, judge.size)), people=np.arange(len(people.names)))
+        stolen = Faces(units=judge.units(photos_of(people.first, judge.size)), people=np.arange(len(people.names)))
     thresholds = calibrated(strangers, fars, seed=attack.seed)
     log.info("judged by %s", judge.name)
     return {

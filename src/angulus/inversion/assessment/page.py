@@ -96,7 +96,7 @@ def _when(defence: str) -> str:
 
 
 def _montages(attack: Attack, made: Sequence[Made]) -> list[tuple[str, str]]:
-    photos = list(photos_of(attack.people.stolen, attack.size))
+    photos = list(photos_of(attack.people.first, attack.size))
     return [(item.defence, png_address(sheet(list(item.pictures), photos))) for item in made]
 
 

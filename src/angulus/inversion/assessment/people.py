@@ -17,13 +17,15 @@ from angulus.errors import DataError
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AuditPeople:
-    """stolen: one photo of each attacked person, in the order of the names.  others: their further photos.
+    """stolen: the photos of each attacked person that the stored template was made of, in the order of the names.
 
-    strangers: photos of people who are not attacked.  names: the attacked people.
+    first: the first of these of each.  others: their further photos.  strangers: photos of people who are not attacked.
+    names: the attacked people.
     """
 
     names: tuple[str, ...]
     stolen: Subset
+    first: Subset
     others: Subset
     strangers: Subset
 
@@ -33,6 +35,7 @@ def choose_people(
     count: int,
     *,
     attack: Sequence[str] | None = None,
+    stolen: int = 1,
     others: int = 4,
     strangers: int = 300,
     stranger_images: int = 3,
@@ -40,7 +43,8 @@ def choose_people(
 ) -> AuditPeople:
     """Draw `count` people with two or more photos, or take those named in `attack` (a closed set: its classes).
 
-    others: at most so many further photos of each.  strangers, stranger_images: people, and photos of each, who are not
+    stolen: at most so many photos of each make the stored template; one is left at least.  others: at most so many
+    further photos of each.  strangers, stranger_images: people, and photos of each, who are not
     attacked. Raises DataError where there are too few people.
     """
     several = subset(source, min_images=2)
@@ -59,17 +63,26 @@ def choose_people(
         raise DataError(
             f"thresholds need at least 8 people who are not attacked, there are {len(left)}; lower --people"
         )
-    chosen = subset(several, identities=names, max_images_per_identity=1 + others, seed=seed)
-    first = _first_rows(chosen)
-    rest = np.setdiff1d(np.arange(len(chosen)), first)
+    if stolen < 1:
+        raise DataError(f"a template must be made of at least 1 photo, got {stolen}")
+    chosen = subset(several, identities=names, max_images_per_identity=stolen + others, seed=seed)
+    taken_rows = _first_rows(chosen, stolen)
+    first, made_of = (np.array(rows) for rows in ([own[0] for own in taken_rows], np.concatenate(taken_rows)))
+    rest = np.setdiff1d(np.arange(len(chosen)), made_of)
     bystanders = subset(
         several, identities=left, max_identities=strangers, max_images_per_identity=stranger_images, seed=seed
     )
-    return AuditPeople(names=names, stolen=select(chosen, first), others=select(chosen, rest), strangers=bystanders)
+    return AuditPeople(
+        names=names,
+        stolen=select(chosen, made_of),
+        first=select(chosen, first),
+        others=select(chosen, rest),
+        strangers=bystanders,
+    )
 
 
-def _first_rows(source: Subset) -> NDArray[np.int64]:
-    """For each identity, in order, the row of its photo of the least key."""
+def _first_rows(source: Subset, count: int) -> list[NDArray[np.int64]]:
+    """For each identity, in order, the rows of its photos of the least keys, and one photo is left."""
     keys = np.array(source.keys)
     rows = [np.flatnonzero(source.labels == label) for label in range(len(source.identities))]
-    return np.array([int(own[np.argmin(keys[own])]) for own in rows])
+    return [own[np.argsort(keys[own])][: min(count, len(own) - 1)] for own in rows]

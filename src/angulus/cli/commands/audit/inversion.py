@@ -21,6 +21,7 @@ from angulus.cli.options import (
     save_text,
 )
 from angulus.cli.terminal import image_progress
+from angulus.errors import ConfigError
 
 
 def inversion(
@@ -37,6 +38,9 @@ def inversion(
     names: Path | None = None,
     leave_out: Path | None = None,
     strangers: Annotated[int, Count] = 300,
+    template_photos: Annotated[int, Count] = 1,
+    through: str | None = None,
+    public: Path | None = None,
     settings: Settings = PUBLISHED,
     use: ModelUse = Usual.model_use,
     trust: Trust = Usual.trust,
@@ -72,12 +76,23 @@ def inversion(
         People to leave out: a run (those it was trained on), a folder of identities, or a text file with a name a line.
     strangers
         How many other people the thresholds and the stranger baseline are taken from.
+    template_photos
+        How many photos of a person the stolen template is the mean of, as a gallery pools them.
+    through
+        Attack without the model's gradients: invert this other model instead, after a linear map from the templates of
+        the one to those of the other, learned on --public faces that both have embedded.
+    public
+        A folder of people for that map; those who are attacked are left out of it.
     pictures
         Show the attacked and the inverted faces on the page; --no-pictures leaves them out.
     """
     check_outside(out, images, model)
+    if (through is None) != (public is None):
+        raise ConfigError("an attack through another model needs both: --through MODEL and --public FOLDER of people")
+    if through is not None and closed:
+        raise ConfigError("--through inverts templates, and --closed attacks classes; leave one out")
     check_output(page.report, figures.json)
-    from angulus.cli.inputs.attacked_people import attack_on, head_of, judges_named, people_of
+    from angulus.cli.inputs.attacked_people import attack_on, head_of, judges_named, people_of, surrogate_of
     from angulus.cli.inputs.models_and_images import open_model
     from angulus.inversion import audit, choose_people, model_judge, run_attacks
     from angulus.inversion.assessment.page import render_audit, summary
@@ -88,9 +103,11 @@ def inversion(
     judges = [model_judge(model.name, opened.model, device=place, is_attacked=True)]
     judges += judges_named(judge or (), network=use.network, device=place)
     known = None if head is None else head.names
-    chosen = choose_people(people_of(images, names, leave_out), people, attack=known, strangers=strangers)
+    drawn = {"attack": known, "stolen": template_photos, "strangers": strangers}
+    chosen = choose_people(people_of(images, names, leave_out), people, **drawn)
+    surrogate = None if through is None or public is None else surrogate_of(through, public, chosen, use.network)
     with image_progress(quiet=said.quiet, doing="inverting") as progress:
-        attack = attack_on(opened.model, head, chosen, settings, place, progress)
+        attack = attack_on(opened.model, head, chosen, settings, place, progress, through=surrogate)
         made = run_attacks(attack, [name.strip() for name in defences.split(",") if name.strip()], out)
         found = audit(attack, made, judges, fars=rates)
     content = {"model": model.name, "images": images.name, **found}
