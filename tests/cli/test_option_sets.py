@@ -13,9 +13,10 @@ OPTIONS = {
         "template turn"
     ),
     "audit inversion": (
-        "allow batch-size betas bn bn-first bn-moment bn-unsquared clamp closed defences device distance fars "
-        "flip iterations jitter json judge leave-out lr names network no-pictures norm normalise out people "
-        "pictures public quiet report schedule seed start strangers template-photos through variation variation-form"
+        "allow batch-size begin betas bn bn-first bn-moment bn-unsquared clamp closed contrast defences device "
+        "distance fars flip identity-weight iterations json judge leave-out lr names network no-clamp no-flip "
+        "no-pictures norm normalise out people pictures prior public quiet report scale schedule seed settings "
+        "shift space start strangers template-photos through turn variation variation-form"
     ),
     "audit labels": "allow angle device fit groups json network out quiet rule shown",
     "config": "allow json leave-open schema",
@@ -56,9 +57,10 @@ OPTIONS = {
     ),
     "gallery show": "json key-file search transform-key-file",
     "invert": (
-        "allow batch-size betas bn bn-first bn-moment bn-unsquared clamp device distance embeddings first "
-        "fit flip identities images iterations jitter json keys lr network norm normalise out picture-every "
-        "quiet save-every schedule seed start variation variation-form"
+        "allow batch-size begin betas bn bn-first bn-moment bn-unsquared clamp contrast device distance "
+        "embeddings first fit flip identities identity-weight images iterations json keys lr network no-clamp "
+        "no-flip norm normalise out picture-every prior public quiet save-every scale schedule seed settings "
+        "shift space start turn variation variation-form"
     ),
     "plan": "allow classes images json memory processes quiet",
     "purify": "allow angle json no-retrain out quiet retrain rounds rule subcenters",

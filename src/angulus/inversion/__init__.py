@@ -10,8 +10,11 @@ from angulus.inversion.attack.attack_run import invert
 from angulus.inversion.attack.frozen_network import attacked
 from angulus.inversion.attack.identity import ClosedSet, OpenSet
 from angulus.inversion.attack.objectives import Terms, Weights, objective
-from angulus.inversion.attack.options import InversionOptions
+from angulus.inversion.attack.options import BEST, PUBLISHED, SETTINGS, InversionOptions
 from angulus.inversion.attack.priors import image_norm, total_variation
+from angulus.inversion.attack.public_faces import help_of_faces
+from angulus.inversion.attack.spaces import Eigenfaces, eigenfaces
+from angulus.inversion.attack.starts import LinearDecoder, average_face, fitted_decoder
 from angulus.inversion.attack.statistics import Matching, batch_norm_layers, listening
 from angulus.inversion.attack.surrogate import SpaceMap, fitted_map
 from angulus.inversion.attack.targets import (
@@ -21,15 +24,21 @@ from angulus.inversion.attack.targets import (
     fingerprint_of_model,
     template_targets,
 )
+from angulus.inversion.attack.views import Views
 
 __all__ = [
+    "BEST",
     "DEFENCES",
+    "PUBLISHED",
+    "SETTINGS",
     "Attack",
     "AuditPeople",
     "ClosedSet",
+    "Eigenfaces",
     "Faces",
     "InversionOptions",
     "Judge",
+    "LinearDecoder",
     "Made",
     "Matching",
     "OpenSet",
@@ -37,9 +46,11 @@ __all__ = [
     "Surrogate",
     "Targets",
     "Terms",
+    "Views",
     "Weights",
     "attacked",
     "audit",
+    "average_face",
     "batch_norm_layers",
     "calibrated",
     "check_stamp",
@@ -47,9 +58,12 @@ __all__ = [
     "class_targets",
     "compare",
     "defended",
+    "eigenfaces",
     "fingerprint_of_model",
+    "fitted_decoder",
     "fitted_map",
     "frechet_distance",
+    "help_of_faces",
     "image_norm",
     "invert",
     "listening",

@@ -71,7 +71,8 @@ def test_another_network_is_inverted(tmp_path):
         model=TwoLayers(spec=SPEC).float(),
         people=choose_people(source, 4),
         options=FEW,
-        through=Surrogate(name="other", model=TwoLayers(3, spec=other, dim=7).float(), public=public),
+        through=Surrogate(name="other", model=TwoLayers(3, spec=other, dim=7).float()),
+        public=public,
     )
     (made,) = run_attacks(attack, ["none"], tmp_path / "out")
     assert made.pictures.shape == (4, 10, 10, 3)

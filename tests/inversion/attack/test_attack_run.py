@@ -15,6 +15,7 @@ from angulus.heads import MarginHead
 from angulus.inversion import (
     InversionOptions,
     Targets,
+    Views,
     Weights,
     check_stamp,
     class_targets,
@@ -95,7 +96,7 @@ def test_closed_set_is_answered_with_the_class(tmp_path):
 
 
 def test_an_interrupted_inversion_ends_like_one_that_was_left_alone(tmp_path):
-    settings = options(iterations=20, jitter=1, flip=True, schedule="cosine")
+    settings = options(iterations=20, views=Views(shift=1, turn=5, contrast=0.1, flip=True), schedule="cosine")
     whole = invert(network(), open_targets(), tmp_path / "whole", settings, save_every=5)
 
     def stop(done, total):
@@ -249,6 +250,10 @@ def test_sheet_puts_originals_above():
         ({"lr": 0.0}, "lr must be above 0"),
         ({"betas": (0.9, 1.0)}, "betas must be two numbers"),
         ({"schedule": "step"}, "schedule must be constant or cosine"),
+        ({"begin": "nothing"}, "begin must be one of noise, average, decoded"),
+        ({"space": "words"}, "space must be one of pixels, eigenfaces"),
+        ({"space": "eigenfaces"}, "begin must be average or decoded among eigenfaces"),
+        ({"start": -1.0}, "start must be at least 0"),
         ({"normalise": "both"}, "normalise must be one of none, unit"),
     ],
 )

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from angulus.cli.inputs.inversion_settings import PUBLISHED, Settings
+from angulus.cli.inputs.inversion_settings import USUAL, Settings
 from angulus.cli.inputs.inversion_targets import ANYBODY, Wanted
 from angulus.cli.numbers import Count
 from angulus.cli.options import Figures, Fitting, ModelUse, Said, Trust, Usual, check_output, check_outside
@@ -16,7 +16,8 @@ def invert(
     *,
     out: Path,
     wanted: Wanted = ANYBODY,
-    settings: Settings = PUBLISHED,
+    settings: Settings = USUAL,
+    public: Path | None = None,
     fitting: Fitting = Usual.fitting,
     use: ModelUse = Usual.model_use,
     save_every: Annotated[int, Count] = 200,
@@ -33,6 +34,8 @@ def invert(
         The folder of a run or of a model, or foreign weights (.ckpt, .pt, .pth).
     out
         The folder to write; given again, the command goes on where it was.
+    public
+        A folder of people whose faces the settings begin with or look among (--settings best); nobody who is attacked.
     save_every
         Iterations between two states to go on from.
     picture_every
@@ -44,19 +47,27 @@ def invert(
     check_outside(out, wanted.images, model)
     from angulus.cli.inputs.models_and_images import open_model
     from angulus.cli.printing.inverted_images import inverted_lines
+    from angulus.data import FolderSource
+    from angulus.inversion import help_of_faces
     from angulus.inversion import invert as invert_model
 
-    options, place = settings.options(), use.place()
+    options, place = settings.options("published"), use.place()
     opened = open_model(model, network=use.network)
     targets, originals = wanted.aims(model, opened, fitting.fit, place, trust.allow)
+    helped = help_of_faces(
+        *(options, opened.model, targets, None if public is None else FolderSource.open(public)),
+        device=place,
+    )
     with image_progress(quiet=said.quiet, doing="inverting") as progress:
         result = invert_model(
             *(opened.model, targets, out, options),
             device=place,
+            begins=helped.begins,
+            space=helped.space,
             originals=originals,
             save_every=save_every,
             picture_every=picture_every,
-            facts={"model": model.name, "device": place},
+            facts={"model": model.name, "device": place, **helped.facts},
             progress=progress,
         )
     print(inverted_lines(result, out))

@@ -17,7 +17,7 @@ from angulus.training.storage.class_names import read_classes
 from angulus.training.trained_head import StoredHead, read_head
 
 PUBLIC_PHOTOS = 5
-"""Photos of each public person that a map between networks is learned from."""
+"""Photos of each public person that are looked at."""
 
 
 def head_of(path: Path, allow: Collection[str] = ()) -> StoredHead:
@@ -57,15 +57,11 @@ def people_of(images: Path, names: Path | None, leave_out: Path | None) -> Sourc
     )
 
 
-def surrogate_of(model: str, public: Path, people: AuditPeople, network: str | None) -> Surrogate:
-    """Another model, and public faces without those of the people who are attacked."""
-    faces = FolderSource.open(public)
+def public_faces(folder: Path, people: AuditPeople) -> Source:
+    """A folder of people without those who are attacked."""
+    faces = FolderSource.open(folder)
     attacked = sorted(set(people.names) & set(faces.identities))
-    return Surrogate(
-        name=Path(model).name,
-        model=open_model(model, network=network).model,
-        public=subset(faces, exclude=attacked, max_images_per_identity=PUBLIC_PHOTOS),
-    )
+    return subset(faces, exclude=attacked, max_images_per_identity=PUBLIC_PHOTOS)
 
 
 def attack_on(
@@ -77,16 +73,18 @@ def attack_on(
     progress: Callable[[int, int | None], None] | None,
     *,
     through: Surrogate | None = None,
+    public: Source | None = None,
 ) -> Attack:
     """The attack on a model's templates, or with a head on its classes. Raises ConfigError as `Settings.options`."""
     return Attack(
         model=model,
         people=people,
-        options=settings.options(),
+        options=settings.options("best"),
         head=None if head is None else head.head,
         classes=() if head is None else head.names,
         step=0 if head is None else head.step,
         through=through,
+        public=public,
         device=device,
         progress=progress,
     )

@@ -13,20 +13,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from angulus.data import Source, read_images
+from angulus.data import Source
 from angulus.errors import ConfigError, EvaluationError
 from angulus.evaluation import CalibratedThreshold
 from angulus.heads import MarginHead
 from angulus.inversion.assessment.acceptance import Faces, calibrated, compare, rates
 from angulus.inversion.assessment.defences import DEFENCES, defended
 from angulus.inversion.assessment.frechet import frechet_distance, least_images
-from angulus.inversion.assessment.judges import Judge, at_size
+from angulus.inversion.assessment.judges import Judge
 from angulus.inversion.assessment.people import AuditPeople
 from angulus.inversion.attack.attack_run import embed_pixels, invert
 from angulus.inversion.attack.files import InversionFolder
 from angulus.inversion.attack.frozen_network import attacked
 from angulus.inversion.attack.label_only import average_of_answered, first_answers
 from angulus.inversion.attack.options import InversionOptions
+from angulus.inversion.attack.public_faces import embedded, help_of_faces, learned_decoder, photos_of
 from angulus.inversion.attack.surrogate import SpaceMap, fitted_map
 from angulus.inversion.attack.targets import Targets
 from angulus.models import EmbeddingModel
@@ -38,7 +39,8 @@ log = logging.getLogger(__name__)
 class Attack:
     """What is attacked: a model, the people, and for a closed set its head with names of its classes.
 
-    through: a thief without the model's gradients, who inverts another network.  device: where images are inverted.
+    through: a thief without the model's gradients, who inverts another network.  public: faces of other people that the
+    thief has, for pictures to start from; None: those of the strangers.  device: where images are inverted.
     progress: as `invert` takes it.
     """
 
@@ -49,6 +51,7 @@ class Attack:
     classes: tuple[str, ...] = ()
     step: int = 0
     through: "Surrogate | None" = None
+    public: Source | None = None
     device: str | torch.device = "cpu"
     progress: Callable[[int, int | None], None] | None = None
     seed: int = 0
@@ -59,17 +62,21 @@ class Attack:
         return self.model if self.through is None else self.through.model
 
     @property
+    def faces(self) -> Source:
+        """Public faces, none of them of an attacked person."""
+        return self.people.strangers if self.public is None else self.public
+
+    @property
     def size(self) -> tuple[int, int]:
         return self.inverted.input.height, self.inverted.input.width
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Surrogate:
-    """A network that a thief has, with its name, and faces of people who are not attacked, to learn a map from."""
+    """A network that a thief has, with its name."""
 
     name: str
     model: EmbeddingModel
-    public: Source
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,7 +97,10 @@ def run_attacks(attack: Attack, defences: Sequence[str], out: Path) -> list[Made
     found = []
     for name in defences:
         log.info("attack without defence" if name == "none" else f"attack against the defence {name}")
-        found.append(_label_only(attack) if name == "label-only" else _inverted(attack, name, photos, out / name))
+        if name in ("label-only", "vectors-only"):
+            found.append(_label_only(attack) if name == "label-only" else _vectors_only(attack))
+        else:
+            found.append(_inverted(attack, name, photos, out / name))
     return found
 
 
@@ -110,12 +120,6 @@ def audit(
     return content
 
 
-def photos_of(source: Source, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """All photos of a source [n, h, w, 3] at a model's size."""
-    pictures = read_images(source, np.arange(len(source))).transpose(0, 2, 3, 1)
-    return at_size(np.ascontiguousarray(pictures), size)
-
-
 def _inverted(attack: Attack, defence: str, photos: NDArray[np.uint8], out: Path) -> Made:
     """One inversion: of templates in an open set, of classes in a closed one."""
     people = attack.people
@@ -132,9 +136,12 @@ def _inverted(attack: Attack, defence: str, photos: NDArray[np.uint8], out: Path
         stolen = defended(defence, None, attack.options)
         labels = np.array([attack.classes.index(name) for name in people.names])
         targets = Targets(identities=people.names, keys=keys, labels=labels, head=attack.head, step=attack.step)
+    helped = help_of_faces(attack.options, attack.inverted, targets, attack.faces, device=attack.device)
     result = invert(
         *(attack.inverted, targets, out, stolen.options),
         device=attack.device,
+        begins=helped.begins,
+        space=helped.space,
         originals=list(photos),
         facts={"defence": defence},
         progress=attack.progress,
@@ -145,9 +152,18 @@ def _inverted(attack: Attack, defence: str, photos: NDArray[np.uint8], out: Path
         pictures=pictures,
         facts={
             **{"seconds": result["seconds"], "options": result["options"], "cosine_to_target": result["cosine"]},
-            **{"last": result["curves"][-1][-1], **facts},
+            **{"last": result["curves"][-1][-1], **facts, **helped.facts},
         },
     )
+
+
+def _vectors_only(attack: Attack) -> Made:
+    """The decoder alone, on the stolen templates: no network, no gradient."""
+    if attack.head is not None:
+        raise ConfigError("--defences: vectors-only is an attack on templates; leave out --closed")
+    decoder = learned_decoder(attack.model, attack.faces, attack.size, device=attack.device)
+    pictures = decoder.pictures(stolen_templates(attack))
+    return Made(defence="vectors-only", pictures=pictures, facts={"decoder": decoder.facts()})
 
 
 def stolen_templates(attack: Attack) -> NDArray[np.float32]:
@@ -166,18 +182,11 @@ def stolen_templates(attack: Attack) -> NDArray[np.float32]:
 def learned_map(attack: Attack) -> SpaceMap:
     """The map from the attacked network's templates to the surrogate's, from public faces."""
     assert attack.through is not None
-    public = attack.through.public
+    public = attack.faces
     given, wanted = (embedded(model, public, attack.device) for model in (attack.model, attack.through.model))
     found = fitted_map(given, wanted, np.asarray(public.labels), seed=attack.seed)
     log.info("the map to %s has a cosine of %.3f on people who had no part in it", attack.through.name, found.cosine)
     return found
-
-
-def embedded(model: EmbeddingModel, source: Source, device: str | torch.device) -> NDArray[np.float32]:
-    """Raw embeddings [n, d] of all photos of a source."""
-    photos = photos_of(source, (model.input.height, model.input.width))
-    with attacked(model, device):
-        return embed_pixels(model, photos, 128, torch.device(device)).numpy()
 
 
 def _label_only(attack: Attack) -> Made:

@@ -10,6 +10,8 @@ rotated         the template turned by a random rotation of all dimensions that 
                 dimensions, who can compute it
 half-with-key   the same rotation, of which half of the dimensions are kept (a quarter: quarter-with-key), and the thief
                 has the key too: the template that is inverted is the shortest one that gives what was stored
+vectors-only    the thief has neither the network nor its gradients, but the vectors that the system gives for public
+                faces (an API that answers with vectors, a copy of the program): a linear decoder is learned from them
 """
 
 from dataclasses import dataclass, replace
@@ -29,6 +31,7 @@ DEFENCES = {
     "rotated": "Templates turned by a secret random rotation; the attacker does not have the key.",
     "half-with-key": "Templates turned by a rotation and cut to half of the dimensions; the attacker has the key.",
     "quarter-with-key": "The same with a quarter of the dimensions; the attacker has the key.",
+    "vectors-only": "The attacker has no network: a linear decoder is learned from public faces and their vectors.",
     "label-only": "The attacker sees nothing but the model's first answer (a name) to images sent to it.",
 }
 TEMPLATE_ONLY = ("8bit", "4bit", "sign", "rotated", "half-with-key", "quarter-with-key")
@@ -48,7 +51,7 @@ def defended(name: str, templates: NDArray[np.float32] | None, options: Inversio
     A template that a defence has changed is given the mean length of those of the model, which any photos tell the
     thief; so the identity term weighs as much as without defence, and the settings stay the same.
     """
-    if name not in DEFENCES or name == "label-only":
+    if name not in DEFENCES or name in ("label-only", "vectors-only"):
         raise ConfigError(f"--defences: there is no defence {name!r} to invert under, known are {', '.join(DEFENCES)}")
     if name == "none":
         return Stolen(templates=templates, options=options)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from angulus.errors import EvaluationError
 from angulus.inversion.attack.attack_run import embed_pixels
 from angulus.inversion.attack.frozen_network import attacked
+from angulus.inversion.attack.images import at_size
 from angulus.models import EmbeddingModel
 
 Embedder = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -62,22 +62,3 @@ def model_judge(
             return embed_pixels(model, pictures, batch_size, torch.device(device)).numpy()
 
     return Judge(name=name, embed=embed, size=(model.input.height, model.input.width), attacked=is_attacked)
-
-
-def at_size(pictures: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Aligned faces uint8 [n, h, w, 3] at another height and width, undistorted."""
-    height, width = pictures.shape[1:3]
-    if (height, width) == size:
-        return pictures
-    scaled_width = max(1, round(width * size[0] / height))
-    scaled = np.stack(
-        [
-            np.asarray(Image.fromarray(picture).resize((scaled_width, size[0]), Image.Resampling.BILINEAR))
-            for picture in pictures
-        ]
-    )
-    spare = scaled_width - size[1]
-    if spare >= 0:
-        return np.ascontiguousarray(scaled[:, :, spare // 2 : spare // 2 + size[1]])
-    left = -spare // 2
-    return np.pad(scaled, ((0, 0), (0, 0), (left, -spare - left), (0, 0)), mode="edge")

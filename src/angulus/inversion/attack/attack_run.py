@@ -5,6 +5,7 @@ embedding. The network is only asked for outputs and gradients; its batch-norm s
 looked like. Deng et al., "ArcFace", TPAMI 2021, sections 3.3 and 4.5.
 """
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from angulus.inversion.attack.images import as_batch, to_pixels
 from angulus.inversion.attack.label_only import first_answers
 from angulus.inversion.attack.objectives import check_batch_norm
 from angulus.inversion.attack.options import InversionOptions
+from angulus.inversion.attack.spaces import Eigenfaces
 from angulus.inversion.attack.targets import Targets, fingerprint_of_model
 from angulus.models import EmbeddingModel
 
@@ -40,6 +42,8 @@ def invert(
     options: InversionOptions | None = None,
     *,
     device: str | torch.device = "cpu",
+    begins: NDArray[np.uint8] | None = None,
+    space: Eigenfaces | None = None,
     originals: Sequence[NDArray[np.uint8]] | None = None,
     save_every: int = 200,
     picture_every: int = 500,
@@ -48,11 +52,14 @@ def invert(
 ) -> dict[str, Any]:
     """Make one image for each target in the folder `out`; a folder that was interrupted is gone on with.
 
+    begins: pictures uint8 [n, h, w, 3] of the model's size that images start from, where options.begin is not "noise".
+    space: where options.space is "eigenfaces".
     originals: the attacked images uint8 [h, w, 3], for the montage.  save_every, picture_every: iterations between two
     states and two intermediate pictures.  facts: what else result.json shall say.  Returns the content of result.json.
 
     Raises ModelError where targets and model do not fit or the model lacks what a term needs, DataError where the
-    folder holds something else, NonFiniteError where the objective becomes infinite.
+    folder holds something else, NonFiniteError where the objective becomes infinite, ValueError for begins of another
+    size.
     """
     options = options or InversionOptions()
     targets.check(model)
@@ -60,13 +67,24 @@ def invert(
     _warn_of_unit_templates(targets, options)
     where = torch.device(device)
     plan = {"model": fingerprint_of_model(model), "targets": targets.record(), "options": options.as_dict()}
+    if (begins is None) != (options.begin == "noise"):
+        raise ValueError(f'begins must be given unless begin is "noise", which is {options.begin!r}')
+    if (space is None) != (options.space == "pixels"):
+        raise ValueError(f'space must be given where options.space is "eigenfaces", which is {options.space!r}')
+    if space is not None:
+        plan["space"] = space.digest()
+    if begins is not None:
+        expected = (len(targets), model.input.height, model.input.width, 3)
+        if begins.shape != expected:
+            raise ValueError(f"begins must have the shape {list(expected)}, got {list(begins.shape)}")
+        plan["begins"] = hashlib.sha256(np.ascontiguousarray(begins).tobytes()).hexdigest()
     with locked(Path(out), DataError, "inverting into"):
         folder = InversionFolder(Path(out), plan)
         finished = folder.read("result.json")
         if finished is not None:
             log.info("%s is finished already", out)
             return finished
-        work = _Work(folder, options, save_every, picture_every, len(targets), progress)
+        work = _Work(folder, options, save_every, picture_every, len(targets), progress, begins, space)
         pictures: list[NDArray[np.uint8]] = []
         with attacked(model, where):
             if targets.head is not None:
@@ -98,7 +116,10 @@ class _Work:
         picture_every: int,
         count: int,
         progress: Progress | None,
+        begins: NDArray[np.uint8] | None,
+        space: Eigenfaces | None,
     ) -> None:
+        self.begins, self.space = begins, space
         self.folder, self.options, self.progress = folder, options, progress
         self.save_every, self.picture_every = save_every, picture_every
         self.total, self.done = count * options.iterations, 0
@@ -110,7 +131,10 @@ class _Work:
     ) -> NDArray[np.uint8]:
         """Bring one batch to its end; its pixels [n, h, w, 3]."""
         count = rows.stop - rows.start
-        batch = InvertedBatch(model, count, self.options, self.options.seed + 7919 * number, device)
+        pictures = None if self.begins is None else model.input.prepare(as_batch(self.begins[rows]))
+        seed = self.options.seed + 7919 * number
+        space = None if self.space is None else self.space.to(device)
+        batch = InvertedBatch(model, count, self.options, seed, device, pictures, space)
         self.folder.restore(number, batch)
         begun, base = time.perf_counter() - batch.seconds, self.done
         if batch.done:

@@ -12,7 +12,9 @@ from angulus.inversion.attack.identity import IdentityTerm
 from angulus.inversion.attack.images import start_images, valid_range
 from angulus.inversion.attack.objectives import Terms, objective
 from angulus.inversion.attack.options import InversionOptions
+from angulus.inversion.attack.spaces import Pixels, Space
 from angulus.inversion.attack.statistics import Inputs
+from angulus.inversion.attack.views import seen
 from angulus.inversion.attack.watched_copy import watched
 from angulus.models import EmbeddingModel
 
@@ -24,21 +26,30 @@ POINTS = 200  # of the curve that is kept
 class InvertedBatch:
     """The images of one batch, their optimizer and random numbers, and the curve of the objective so far.
 
-    images: [n, c, h, w] as the network sees them.  done: iterations.  curve: {"iteration", terms by name, "cosine"}.
+    variable: what is moved, of a space.  done: iterations.  curve: {"iteration", terms by name, "cosine"}.
     seconds: so far, over all processes that worked on it; kept by the caller.
-    seed: makes batches of one job differ.
+    seed: makes batches of one job differ.  pictures: [n, c, h, w], that the noise of the start is added to.
     """
 
     def __init__(
-        self, model: EmbeddingModel, count: int, options: InversionOptions, seed: int, device: torch.device
+        self,
+        model: EmbeddingModel,
+        count: int,
+        options: InversionOptions,
+        seed: int,
+        device: torch.device,
+        pictures: Tensor | None = None,
+        space: Space | None = None,
     ) -> None:
         self.model, self.options, self.device = model, options, device
         self.random = torch.Generator().manual_seed(seed)
         # channels last: twice as fast for depthwise convolutions on a CPU, the same values
-        noise = options.start * start_images(model.input, count, self.random)
-        noise = noise.to(device, memory_format=torch.channels_last)
-        self.images = noise.requires_grad_()
-        self.optimizer = torch.optim.Adam([self.images], lr=options.lr, betas=options.betas)
+        first = options.start * start_images(model.input, count, self.random)
+        if pictures is not None:
+            first = first + pictures
+        self.space: Space = Pixels() if space is None else space
+        self.variable = self.space.variable(first.to(device))
+        self.optimizer = torch.optim.Adam([self.variable], lr=options.lr, betas=options.betas)
         self.done = 0
         self.seconds = 0.0
         self.curve: list[dict[str, float]] = []
@@ -57,15 +68,16 @@ class InvertedBatch:
         for group in self.optimizer.param_groups:
             group["lr"] = options.rate_at(self.done)
         self.optimizer.zero_grad(set_to_none=True)
-        terms = objective(network, self.images, identity, inputs, options.weights, self.moved())
-        terms.loss.backward()
+        images = self.space.images(self.variable)
+        terms = objective(network, images, identity, inputs, options.weights, self.shown(images))
+        (terms.loss + options.weights.prior * self.space.prior(self.variable)).backward()
         if self.done % self.stride == 0 or self.done == options.iterations - 1:
             self.note(terms, identity)
         self.optimizer.step()
-        if options.clamp:
-            low, high = valid_range(self.model.input, self.images)
+        if options.clamp and isinstance(self.space, Pixels):
+            low, high = valid_range(self.model.input, self.variable)
             with torch.no_grad():
-                self.images.clamp_(low, high)
+                self.variable.clamp_(low, high)
         self.done += 1
 
     @property
@@ -73,16 +85,15 @@ class InvertedBatch:
         """Iterations between two points of the curve."""
         return max(1, math.ceil(self.options.iterations / POINTS))
 
-    def moved(self) -> Tensor:
-        """The images as the network sees them in this iteration: moved and mirrored at random, where asked for."""
-        images, options = self.images, self.options
-        if options.jitter:
-            low, high = -options.jitter, options.jitter + 1
-            shifts = torch.randint(low, high, (2,), generator=self.random).tolist()
-            images = images.roll(shifts, dims=(2, 3))
-        if options.flip and bool(torch.rand((), generator=self.random) < 0.5):
-            images = images.flip(3)
-        return images
+    @property
+    def images(self) -> Tensor:
+        """[n, c, h, w] as the network would see them."""
+        with torch.no_grad():
+            return self.space.images(self.variable)
+
+    def shown(self, images: Tensor) -> Tensor:
+        """The images as the network sees them in this iteration."""
+        return seen(images, self.options.views, self.random)
 
     def note(self, terms: Terms, identity: IdentityTerm) -> None:
         """Add a point to the curve; values are those before the iteration's move."""
@@ -97,24 +108,24 @@ class InvertedBatch:
     def state(self) -> dict[str, Any]:
         """What `restore` needs: tensors and plain values."""
         return {
-            **{"images": self.images.detach().cpu(), "optimizer": self.optimizer.state_dict(), "done": self.done},
+            **{"variable": self.variable.detach().cpu(), "optimizer": self.optimizer.state_dict(), "done": self.done},
             **{"random": self.random.get_state(), "curve": self.curve, "seconds": self.seconds},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state of the same batch. Raises ValueError, or what torch raises, for a state of another."""
-        done, curve, images = state["done"], state["curve"], state["images"]
+        done, curve, variable = state["done"], state["curve"], state["variable"]
         if type(done) is not int or not 0 <= done <= self.options.iterations:
             raise ValueError(f"it says that {done!r:.40} of {self.options.iterations} iterations are done")
         if not isinstance(curve, list) or not all(isinstance(point, dict) for point in curve):
             raise ValueError("its curve must be a list of points")
-        if images.shape != self.images.shape:
-            raise ValueError(f"its images are {list(images.shape)} instead of {list(self.images.shape)}")
+        if variable.shape != self.variable.shape:
+            raise ValueError(f"its images are {list(variable.shape)} instead of {list(self.variable.shape)}")
         with torch.no_grad():
-            self.images.copy_(images)
+            self.variable.copy_(variable)
         self.optimizer.load_state_dict(state["optimizer"])
         kept = [value for values in self.optimizer.state.values() for value in values.values()]
-        if not all(isinstance(value, Tensor) and value.shape in (images.shape, ()) for value in kept):
+        if not all(isinstance(value, Tensor) and value.shape in (variable.shape, ()) for value in kept):
             raise ValueError("its optimizer is of other images")
         self.random.set_state(state["random"].cpu())
         self.done, self.curve = done, list(curve)

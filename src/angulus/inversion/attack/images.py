@@ -7,6 +7,7 @@ They become pixels by the inverse of `InputSpec`, rounded and cut off at 0 and 2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from angulus.models import InputSpec
@@ -35,6 +36,25 @@ def to_pixels(images: Tensor, spec: InputSpec) -> NDArray[np.uint8]:
 def as_batch(pixels: NDArray[np.uint8]) -> Tensor:
     """RGB pixels uint8 [n, h, w, 3] -> [n, 3, h, w], as `InputSpec.prepare` takes them."""
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+
+
+def at_size(pictures: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Aligned faces uint8 [n, h, w, 3] at another height and width, undistorted."""
+    height, width = pictures.shape[1:3]
+    if (height, width) == size:
+        return pictures
+    scaled_width = max(1, round(width * size[0] / height))
+    scaled = np.stack(
+        [
+            np.asarray(Image.fromarray(picture).resize((scaled_width, size[0]), Image.Resampling.BILINEAR))
+            for picture in pictures
+        ]
+    )
+    spare = scaled_width - size[1]
+    if spare >= 0:
+        return np.ascontiguousarray(scaled[:, :, spare // 2 : spare // 2 + size[1]])
+    left = -spare // 2
+    return np.pad(scaled, ((0, 0), (0, 0), (left, -spare - left), (0, 0)), mode="edge")
 
 
 def _per_channel(values: float | tuple[float, ...], channels: int, like: Tensor) -> Tensor:

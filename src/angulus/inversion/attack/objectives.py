@@ -1,9 +1,9 @@
 """What is minimised: the published objective of ArcFace's inversion, term by term, with its weights.
 
-    min over images I   identity(f(I)) + batch_norm L_BN + variation TV(I) + norm |I|
+    min over images I   identity L_id(f(I)) + batch_norm L_BN + variation TV(I) + norm |I|
 
-Weights as published (Deng et al., TPAMI 2021, section 3.3): batch_norm 0.05, variation 1e-3, norm 1e-4; the identity
-term counts 1. What each term is, and which forms the paper leaves open, say `statistics`, `priors` and `identity`.
+Weights as published (Deng et al., TPAMI 2021, section 3.3): identity 1, batch_norm 0.05, variation 1e-3, norm
+1e-4. What each term is, and which forms the paper leaves open, say `statistics`, `priors` and `identity`.
 """
 
 from dataclasses import dataclass, field
@@ -19,16 +19,21 @@ from angulus.models import EmbeddingModel
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """How much each term counts beside the identity, and the forms of the terms. Raises ValueError below 0."""
+    """How much each term counts, and the forms of the terms. Raises ValueError below 0.
 
+    prior: of the space that images are looked for in (see `spaces`); pixels have none.
+    """
+
+    identity: float = 1.0
     batch_norm: float = 0.05
     variation: float = 1e-3
     norm: float = 1e-4
+    prior: float = 0.0
     variation_form: Variation = "norm"
     matching: Matching = field(default_factory=Matching)
 
     def __post_init__(self) -> None:
-        for name in ("batch_norm", "variation", "norm"):
+        for name in ("identity", "batch_norm", "variation", "norm", "prior"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
 
@@ -62,7 +67,7 @@ def objective(
         image_norm(images),
     )
     inputs.clear()
-    factors = (1.0, weights.batch_norm, weights.variation, weights.norm)
+    factors = (weights.identity, weights.batch_norm, weights.variation, weights.norm)
     loss = sum((factor * part for factor, part in zip(factors, parts, strict=True)), start=images.new_zeros(()))
     return Terms(loss, *parts, embeddings.detach())
 

@@ -7,6 +7,9 @@ from typing import Any, Literal, get_args
 
 from angulus.inversion.attack.identity import Distance, Normalise, check_distance
 from angulus.inversion.attack.objectives import Weights
+from angulus.inversion.attack.spaces import SpaceName
+from angulus.inversion.attack.starts import Begin
+from angulus.inversion.attack.views import Views
 
 RateSchedule = Literal["constant", "cosine"]
 
@@ -17,10 +20,11 @@ class InversionOptions:
 
     distance, normalise: of the open-set identity term (see `identity`).
     betas: of Adam.  schedule: of the learning rate over the iterations, "constant" or "cosine" down to 0.
-    start: standard deviation of the noise that images start from, on the scale of the network's input; published: 1.
-    jitter: move what the network sees by up to so many pixels in both directions, anew in each iteration.
-    flip: mirror it in half of the iterations.  clamp: keep images in the range that pixels can have.
-    seed: of the noise that images start from, of jitter and of flips.
+    space: where images are looked for: published "pixels", or combinations of "eigenfaces" (see `spaces`).
+    begin: what images start from: published "noise", or a picture made of public faces (see `starts`), with noise.
+    start: standard deviation of that noise, on the scale of the network's input; published: 1.
+    views: how the images are moved before the network sees them.  clamp: keep images in the range of real pixels.
+    seed: of the noise that images start from, and of the views.
     Raises ValueError for values that make no sense.
     """
 
@@ -31,20 +35,27 @@ class InversionOptions:
     schedule: RateSchedule = "constant"
     distance: Distance = "l2"
     normalise: Normalise = "none"
+    space: SpaceName = "pixels"
+    begin: Begin = "noise"
     start: float = 1.0
-    jitter: int = 0
-    flip: bool = False
+    views: Views = field(default_factory=Views)
     clamp: bool = False
     seed: int = 0
     weights: Weights = field(default_factory=Weights)
 
     def __post_init__(self) -> None:
-        for name, least in (("iterations", 1), ("batch_size", 1), ("jitter", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        for name in ("lr", "start"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name in ("iterations", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not self.lr > 0:
+            raise ValueError(f"lr must be above 0, got {self.lr}")
+        for name, known in (("begin", get_args(Begin)), ("space", get_args(SpaceName))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if self.space == "eigenfaces" and self.begin == "noise":
+            raise ValueError("begin must be average or decoded among eigenfaces, got 'noise'")
+        if not self.start >= 0:
+            raise ValueError(f"start must be at least 0, got {self.start}")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must be two numbers from 0 to below 1, got {self.betas}")
         if self.schedule not in get_args(RateSchedule):
@@ -60,3 +71,20 @@ class InversionOptions:
     def as_dict(self) -> Mapping[str, Any]:
         """JSON-ready."""
         return {**asdict(self), "betas": list(self.betas)}
+
+
+PUBLISHED = InversionOptions()
+BEST = InversionOptions(
+    iterations=400,
+    batch_size=64,
+    lr=0.05,
+    schedule="cosine",
+    space="eigenfaces",
+    begin="decoded",
+    start=0.0,
+    views=Views(shift=4.0, turn=5.0, scale=0.06, flip=True),
+    clamp=True,
+    weights=Weights(identity=20.0, variation=0.01, prior=0.02),
+)
+"""What independent recognisers took most often for the person, of what was tried (`benchmarks/inversion.py`)."""
+SETTINGS = {"published": PUBLISHED, "best": BEST}

@@ -73,6 +73,16 @@ class Targets:
         assert self.head is not None
         return ClosedSet(head=self.head, labels=torch.from_numpy(self.labels[rows]).to(device), step=self.step)
 
+    def directions(self) -> NDArray[np.float32]:
+        """Where the embeddings of each target point [n, d]: the template, or the weight of the class (the mean of its
+        sub-centers)."""
+        if self.templates is not None:
+            return self.templates
+        assert self.labels is not None
+        assert self.head is not None
+        weight = self.head.weight.detach().float().cpu()[torch.from_numpy(self.labels)]
+        return (weight.mean(dim=1) if weight.ndim == 3 else weight).numpy()
+
     def record(self) -> dict[str, Any]:
         """What a folder remembers, to be told apart from other targets; JSON-ready."""
         values = self.templates if self.templates is not None else self.labels

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from angulus.cli.inputs.inversion_settings import PUBLISHED, Settings
+from angulus.cli.inputs.inversion_settings import USUAL, Settings
 from angulus.cli.numbers import Count, Rates, rates_in
 from angulus.cli.options import (
     Figures,
@@ -41,7 +41,7 @@ def inversion(
     template_photos: Annotated[int, Count] = 1,
     through: str | None = None,
     public: Path | None = None,
-    settings: Settings = PUBLISHED,
+    settings: Settings = USUAL,
     use: ModelUse = Usual.model_use,
     trust: Trust = Usual.trust,
     page: Page = Usual.page,
@@ -67,7 +67,7 @@ def inversion(
         Attack people that the run was trained on, through its head, instead of templates.
     defences
         What is tried, with commas between: none, no-statistics, 8bit, 4bit, sign, rotated, half-with-key,
-        quarter-with-key, label-only.
+        quarter-with-key, vectors-only, label-only.
     fars
         False accept rates of the thresholds, with commas between.
     names
@@ -80,21 +80,20 @@ def inversion(
         How many photos of a person the stolen template is the mean of, as a gallery pools them.
     through
         Attack without the model's gradients: invert this other model instead, after a linear map from the templates of
-        the one to those of the other, learned on --public faces that both have embedded.
+        the one to those of the other, learned on public faces that both have embedded.
     public
-        A folder of people for that map; those who are attacked are left out of it.
+        A folder of people for that map, and for pictures to begin with; those who are attacked are left out. Without it
+        the strangers serve.
     pictures
         Show the attacked and the inverted faces on the page; --no-pictures leaves them out.
     """
     check_outside(out, images, model)
-    if (through is None) != (public is None):
-        raise ConfigError("an attack through another model needs both: --through MODEL and --public FOLDER of people")
     if through is not None and closed:
         raise ConfigError("--through inverts templates, and --closed attacks classes; leave one out")
     check_output(page.report, figures.json)
-    from angulus.cli.inputs.attacked_people import attack_on, head_of, judges_named, people_of, surrogate_of
+    from angulus.cli.inputs.attacked_people import attack_on, head_of, judges_named, people_of, public_faces
     from angulus.cli.inputs.models_and_images import open_model
-    from angulus.inversion import audit, choose_people, model_judge, run_attacks
+    from angulus.inversion import Surrogate, audit, choose_people, model_judge, run_attacks
     from angulus.inversion.assessment.page import render_audit, summary
 
     rates, place = rates_in(fars), use.place()
@@ -105,9 +104,12 @@ def inversion(
     known = None if head is None else head.names
     drawn = {"attack": known, "stolen": template_photos, "strangers": strangers}
     chosen = choose_people(people_of(images, names, leave_out), people, **drawn)
-    surrogate = None if through is None or public is None else surrogate_of(through, public, chosen, use.network)
+    faces = None if public is None else public_faces(public, chosen)
+    surrogate = None
+    if through is not None:
+        surrogate = Surrogate(name=Path(through).name, model=open_model(through, network=use.network).model)
     with image_progress(quiet=said.quiet, doing="inverting") as progress:
-        attack = attack_on(opened.model, head, chosen, settings, place, progress, through=surrogate)
+        attack = attack_on(opened.model, head, chosen, settings, place, progress, through=surrogate, public=faces)
         made = run_attacks(attack, [name.strip() for name in defences.split(",") if name.strip()], out)
         found = audit(attack, made, judges, fars=rates)
     content = {"model": model.name, "images": images.name, **found}
