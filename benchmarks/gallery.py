@@ -189,8 +189,16 @@ def line(row):
 
 HEAD = (
     "| people | engine | recall@1 | recall@10 | ms, 1 query | 10 | 100 | MiB | enrol, s | open and first search, s |\n"
-    "|---|---|---|---|---|---|---|---|---|---|"
+    "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
 )
+
+
+def table(rows):
+    """By size, each with its engines in their usual order."""
+    order = {name: place for place, name in enumerate(ENGINES)}
+    sizes = sorted({row["people"] for row in rows}, key=lambda size: -1 if size == "lfw" else int(size))
+    ranked = sorted(rows, key=lambda row: (sizes.index(row["people"]), order.get(row["engine"], len(order))))
+    return "\n".join([HEAD, *map(line, ranked)]) + "\n"
 
 
 def main():
@@ -231,6 +239,7 @@ def main():
             written["rows"] = [*others, row]
             print(line(row), flush=True)
             options.json.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+            options.json.with_suffix(".md").write_text(table(written["rows"]), encoding="utf-8")
     return 0
 
 

@@ -1,14 +1,29 @@
 """A thief without gradients: templates of several photos, and a map to another network that is inverted instead."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from inversion.small_networks import TwoLayers
 from small_sets import array_source
 
-from angulus.errors import DataError
-from angulus.inversion import Attack, InversionOptions, Surrogate, choose_people, fitted_map, run_attacks
+from angulus.errors import ConfigError, DataError
+from angulus.heads import MarginHead
+from angulus.inversion import (
+    SETTINGS,
+    Attack,
+    InversionOptions,
+    Surrogate,
+    audit,
+    choose_people,
+    fitted_map,
+    model_judge,
+    run_attacks,
+)
 from angulus.inversion.assessment.audit import embedded, stolen_templates
+from angulus.inversion.assessment.page import render_audit
 from angulus.inversion.attack.surrogate import ridge_solution, unit
+from angulus.margins import ArcFace
 from angulus.models import InputSpec
 
 SPEC = InputSpec(height=8, width=6)
@@ -78,3 +93,26 @@ def test_another_network_is_inverted(tmp_path):
     assert made.pictures.shape == (4, 10, 10, 3)
     assert made.facts["through"] == "other"
     assert set(made.facts["map"]) == {"cosine", "ridge", "faces", "people"}
+
+
+def test_the_strongest_settings_and_the_weakest_thief_on_one_page(tmp_path):
+    source, public = array_source([4] * 30, height=8, width=6), array_source([3] * 50, height=8, width=6)
+    model = TwoLayers(spec=SPEC).float()
+    attack = Attack(
+        model=model,
+        people=choose_people(source, 4),
+        options=replace(SETTINGS["best"], iterations=3, batch_size=4),
+        through=Surrogate(name="another", model=TwoLayers(3, spec=SPEC, dim=7).float()),
+        public=public,
+    )
+    made = run_attacks(attack, ["none", "vectors-only"], tmp_path / "out")
+    assert made[1].pictures.shape == (4, 8, 6, 3)
+    content = audit(attack, made, [model_judge("itself", model, is_attacked=True)], fars=(0.1,))
+    page = render_audit({"model": "m", **content}, attack, made)
+    assert "Inverted through another, after a linear map" in page
+    assert "Images are combinations of 75 eigenfaces of 150 public faces." in page
+    assert "150 public faces, made the pictures to begin with." in page
+    assert "150 public faces, made the pictures.</dd>" in page
+    closed = replace(attack, through=None, head=MarginHead(5, 4, ArcFace()), classes=attack.people.names)
+    with pytest.raises(ConfigError, match="vectors-only is an attack on templates"):
+        run_attacks(closed, ["vectors-only"], tmp_path / "no")
