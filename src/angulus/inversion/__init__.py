@@ -7,16 +7,16 @@ from angulus.inversion.assessment.frechet import frechet_distance
 from angulus.inversion.assessment.judges import Judge, model_judge
 from angulus.inversion.assessment.people import AuditPeople, choose_people
 from angulus.inversion.attack.attack_run import invert
+from angulus.inversion.attack.faces.public_faces import help_of_faces
+from angulus.inversion.attack.faces.spaces import Eigenfaces, eigenfaces
+from angulus.inversion.attack.faces.starts import LinearDecoder, average_face, fitted_decoder
+from angulus.inversion.attack.faces.surrogate import SpaceMap, fitted_map
 from angulus.inversion.attack.frozen_network import attacked
 from angulus.inversion.attack.identity import ClosedSet, OpenSet
 from angulus.inversion.attack.objectives import Terms, Weights, objective
 from angulus.inversion.attack.options import BEST, PUBLISHED, SETTINGS, InversionOptions
 from angulus.inversion.attack.priors import image_norm, total_variation
-from angulus.inversion.attack.public_faces import help_of_faces
-from angulus.inversion.attack.spaces import Eigenfaces, eigenfaces
-from angulus.inversion.attack.starts import LinearDecoder, average_face, fitted_decoder
 from angulus.inversion.attack.statistics import Matching, batch_norm_layers, listening
-from angulus.inversion.attack.surrogate import SpaceMap, fitted_map
 from angulus.inversion.attack.targets import (
     Targets,
     check_stamp,

@@ -22,7 +22,7 @@ from angulus.inversion import (
 )
 from angulus.inversion.assessment.audit import embedded, stolen_templates
 from angulus.inversion.assessment.page import render_audit
-from angulus.inversion.attack.surrogate import ridge_solution, unit
+from angulus.inversion.attack.faces.surrogate import ridge_solution, unit
 from angulus.margins import ArcFace
 from angulus.models import InputSpec
 

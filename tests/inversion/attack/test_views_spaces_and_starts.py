@@ -11,9 +11,9 @@ from test_attack_run import NAMES, head, network, open_targets, options
 
 from angulus.errors import ConfigError, DataError
 from angulus.inversion import SETTINGS, Views, average_face, eigenfaces, fitted_decoder, help_of_faces, invert
+from angulus.inversion.attack.faces.spaces import Pixels
+from angulus.inversion.attack.faces.surrogate import unit
 from angulus.inversion.attack.images import as_batch
-from angulus.inversion.attack.spaces import Pixels
-from angulus.inversion.attack.surrogate import unit
 from angulus.inversion.attack.targets import Targets
 from angulus.inversion.attack.views import drawn_moves, seen
 from angulus.models import InputSpec

@@ -23,12 +23,12 @@ from angulus.inversion.assessment.frechet import frechet_distance, least_images
 from angulus.inversion.assessment.judges import Judge
 from angulus.inversion.assessment.people import AuditPeople
 from angulus.inversion.attack.attack_run import embed_pixels, invert
+from angulus.inversion.attack.faces.public_faces import embedded, help_of_faces, learned_decoder, photos_of
+from angulus.inversion.attack.faces.surrogate import SpaceMap, fitted_map
 from angulus.inversion.attack.files import InversionFolder
 from angulus.inversion.attack.frozen_network import attacked
 from angulus.inversion.attack.label_only import average_of_answered, first_answers
 from angulus.inversion.attack.options import InversionOptions
-from angulus.inversion.attack.public_faces import embedded, help_of_faces, learned_decoder, photos_of
-from angulus.inversion.attack.surrogate import SpaceMap, fitted_map
 from angulus.inversion.attack.targets import Targets
 from angulus.models import EmbeddingModel
 

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from angulus.errors import DataError
 from angulus.folder_locks import locked
 from angulus.inversion.attack.batch import InvertedBatch
+from angulus.inversion.attack.faces.spaces import Eigenfaces
 from angulus.inversion.attack.files import InversionFolder, image_paths, sheet
 from angulus.inversion.attack.frozen_network import attacked
 from angulus.inversion.attack.images import as_batch, to_pixels
 from angulus.inversion.attack.label_only import first_answers
 from angulus.inversion.attack.objectives import check_batch_norm
 from angulus.inversion.attack.options import InversionOptions
-from angulus.inversion.attack.spaces import Eigenfaces
 from angulus.inversion.attack.targets import Targets, fingerprint_of_model
 from angulus.models import EmbeddingModel
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from angulus.errors import NonFiniteError
+from angulus.inversion.attack.faces.spaces import Pixels, Space
 from angulus.inversion.attack.identity import IdentityTerm
 from angulus.inversion.attack.images import start_images, valid_range
 from angulus.inversion.attack.objectives import Terms, objective
 from angulus.inversion.attack.options import InversionOptions
-from angulus.inversion.attack.spaces import Pixels, Space
 from angulus.inversion.attack.statistics import Inputs
 from angulus.inversion.attack.views import seen
 from angulus.inversion.attack.watched_copy import watched

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from angulus.inversion.attack.faces.spaces import SpaceName
+from angulus.inversion.attack.faces.starts import Begin
 from angulus.inversion.attack.identity import Distance, Normalise, check_distance
 from angulus.inversion.attack.objectives import Weights
-from angulus.inversion.attack.spaces import SpaceName
-from angulus.inversion.attack.starts import Begin
 from angulus.inversion.attack.views import Views
 
 RateSchedule = Literal["constant", "cosine"]

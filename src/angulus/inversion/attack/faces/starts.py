@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.errors import DataError
-from angulus.inversion.attack.surrogate import FEWEST_PEOPLE, RIDGES, unit
+from angulus.inversion.attack.faces.surrogate import FEWEST_PEOPLE, RIDGES, unit
 
 Begin = Literal["noise", "average", "decoded"]
 Pixels = NDArray[np.uint8]

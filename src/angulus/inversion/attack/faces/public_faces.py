@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from angulus.data import Source, read_images, select
 from angulus.errors import ConfigError
 from angulus.inversion.attack.attack_run import embed_pixels
+from angulus.inversion.attack.faces.spaces import Eigenfaces, eigenfaces
+from angulus.inversion.attack.faces.starts import LinearDecoder, average_face, fitted_decoder
 from angulus.inversion.attack.frozen_network import attacked
 from angulus.inversion.attack.images import at_size
 from angulus.inversion.attack.options import InversionOptions
-from angulus.inversion.attack.spaces import Eigenfaces, eigenfaces
-from angulus.inversion.attack.starts import LinearDecoder, average_face, fitted_decoder
 from angulus.inversion.attack.targets import Targets
 from angulus.models import EmbeddingModel
 
