@@ -8,13 +8,14 @@
     python benchmarks/inversion.py speed                                           iterations a second, before and after
 
 068.ckpt is attacked by the template of one LFW photo a person. The 64 people of `final` are in no other row. Judges:
-`package_judges` (two) and `dlib_judge`; thresholds at FAR 1e-3 from photos of 600 other people, half choosing, half
+`package_judges` (two) and `dlib_judge`; thresholds at FAR 1e-3 from photos of 400 other people, half choosing, half
 trying. Public faces, which the attack begins with or looks among: people of LFW who are in none of these, two photos
 each. "other photos": the inverted image against other photos of the person, at most four; "real photos": the stolen
 photo against the same. Pictures are written to --out alone. One thread where THREADS is not set.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import time
@@ -48,7 +49,7 @@ from angulus.inversion.attack import statistics
 from angulus.inversion.attack.watched_copy import watched
 
 RESULTS = Path(__file__).parent / "results"
-FINAL, TUNE, STRANGERS = 64, 16, 600
+FINAL, TUNE, STRANGERS = 64, 16, 400
 STEPS = 400
 FAR = 1e-3
 MOVES = Views(shift=4.0, turn=5.0, scale=0.06, flip=True)
@@ -94,7 +95,7 @@ class Material:
 
         self.model = open_model(data / "mobilefacenet" / "068.ckpt").model
         self.judges = [
-            Judge(name=name, embed=embed, size=(112, 112))
+            Judge(name=name, embed=remembered(embed), size=(112, 112))
             for name, embed in (
                 ("faceplugin", package_judges.faceplugin),
                 ("expo", package_judges.expo),
@@ -117,6 +118,19 @@ class Material:
         )
         made = run_attacks(attack, defences, out)
         return audit(attack, made, self.judges, fars=(1e-2, FAR))
+
+
+def remembered(embed):
+    """The same function, which looks at the same pictures once."""
+    known = {}
+
+    def look(pictures):
+        key = hashlib.sha256(pictures.tobytes()).hexdigest()
+        if key not in known:
+            known[key] = embed(pictures)
+        return known[key]
+
+    return look
 
 
 def shares(found, place, form, far=FAR):
