@@ -25,10 +25,11 @@ from pathlib import Path
 from statistics import fmean
 
 import machines
+import numpy as np
 import torch
 
 from angulus.cli.inputs.models_and_images import open_model
-from angulus.data import FolderSource, subset
+from angulus.data import FolderSource, select, subset
 from angulus.inversion import (
     BEST,
     PUBLISHED,
@@ -80,6 +81,7 @@ INGREDIENTS = {
     "eigenfaces from the average face": replace(among, begin="average"),
     "pixels from the decoded face, without views": replace(decoded, views=Views()),
 }
+FEWER = {f"eigenfaces of {count:,} public faces": count for count in (300, 900, 3000)}  # the others: of all there are
 DEFENCES = (
     *("none", "no-statistics", "8bit", "4bit", "sign", "rotated", "half-with-key", "quarter-with-key"),
     "vectors-only",
@@ -109,15 +111,23 @@ class Material:
         apart = {*final.names, *tune.names, *final.strangers.identities, *tune.strangers.identities}
         self.public = subset(lfw, exclude=sorted(apart), max_images_per_identity=2)
 
-    def judged(self, who, options, out, defences=("none",)):
+    def judged(self, who, options, out, defences=("none",), faces=None):
         attack = Attack(
             model=self.model,
             people=self.people[who],
             options=replace(options, batch_size=min(options.batch_size, len(self.people[who].names))),
-            public=self.public,
+            public=self.public if faces is None else few_of(self.public, faces),
         )
         made = run_attacks(attack, defences, out)
         return audit(attack, made, self.judges, fars=(1e-2, FAR))
+
+
+def few_of(source, count):
+    """Some faces of as many people as can be."""
+    first = np.unique(np.asarray(source.labels), return_index=True)[1]
+    others = np.setdiff1d(np.arange(len(source)), first)
+    random = np.random.default_rng(0)
+    return select(source, np.sort(np.concatenate([random.permutation(first), random.permutation(others)])[:count]))
 
 
 def remembered(embed):
@@ -208,6 +218,10 @@ def ingredients(chosen):
             begun = time.perf_counter()
             found = seen.judged("tune", options, chosen.out / f"ingredient-{number:02d}")
             record.add(row_of(name, found, 0, time.perf_counter() - begun))
+    for name, count in FEWER.items():
+        if not record.has(name):
+            found = seen.judged("tune", among, chosen.out / f"faces-{count}", faces=count)
+            record.add(row_of(name, found, 0, 0.0))
 
 
 def final(chosen):
