@@ -73,10 +73,13 @@ def _no_phrase() -> str:
 def bound_socket(address: Address) -> socket.socket:
     """A socket that listens. Raises ServiceError where the address cannot be had."""
     try:
-        family, kind, _, _, place = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            *(address.host, address.port),
+            type=socket.SOCK_STREAM,
+            proto=socket.IPPROTO_TCP,
+            flags=socket.AI_PASSIVE,
         )[0]
-        made = socket.socket(family, kind)
+        made = socket.socket(family, kind, protocol)  # asyncio sends at once (TCP_NODELAY) only where TCP is named
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(place)
         made.listen(BACKLOG)
