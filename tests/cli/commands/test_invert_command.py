@@ -131,6 +131,17 @@ def test_audit(run, images, tmp_path, capsys, closed):
     assert "data:image/png" not in page.read_text()
 
 
+def test_the_best_settings_ask_for_public_faces(run, images, tmp_path, capsys):
+    words = ["invert", str(run), "--first", "2", *FEW[:-2], "--settings", "best"]
+    said = failing(capsys, [*words, "--out", str(tmp_path / "a")])
+    assert "give a folder of people with --public, or take --begin noise --space pixels" in said
+    said = failing(capsys, [*words, "--out", str(tmp_path / "b"), "--public", str(images)])
+    assert re.search(r"eigenfaces need at least 100 public faces, got 69", said)  # without the two who are attacked
+    words += ["--public", str(images), "--space", "pixels", "--begin", "average", "--out", str(tmp_path / "c")]
+    assert main([*words, "--json", str(tmp_path / "c.json")]) == 0
+    assert json.loads((tmp_path / "c.json").read_text())["public_faces"] == 69
+
+
 def test_audit_through_another_model(run, images, tmp_path, capsys):
     words = ["audit", "inversion", str(run), str(images), "--out", str(tmp_path / "out"), "--people", "3", *FEW]
     assert "--closed attacks classes" in failing(

@@ -35,7 +35,8 @@ def invert(
     out
         The folder to write; given again, the command goes on where it was.
     public
-        A folder of people whose faces the settings begin with or look among (--settings best); nobody who is attacked.
+        A folder of people whose faces the settings begin with or look among (--settings best); those who are attacked
+        are left out.
     save_every
         Iterations between two states to go on from.
     picture_every
@@ -45,19 +46,17 @@ def invert(
     """
     check_output(figures.json)
     check_outside(out, wanted.images, model)
+    from angulus.cli.inputs.attacked_people import public_faces
     from angulus.cli.inputs.models_and_images import open_model
     from angulus.cli.printing.inverted_images import inverted_lines
-    from angulus.data import FolderSource
     from angulus.inversion import help_of_faces
     from angulus.inversion import invert as invert_model
 
     options, place = settings.options("published"), use.place()
     opened = open_model(model, network=use.network)
     targets, originals = wanted.aims(model, opened, fitting.fit, place, trust.allow)
-    helped = help_of_faces(
-        *(options, opened.model, targets, None if public is None else FolderSource.open(public)),
-        device=place,
-    )
+    faces = None if public is None else public_faces(public, targets.identities)
+    helped = help_of_faces(options, opened.model, targets, faces, device=place)
     with image_progress(quiet=said.quiet, doing="inverting") as progress:
         result = invert_model(
             *(opened.model, targets, out, options),

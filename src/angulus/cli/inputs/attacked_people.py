@@ -57,10 +57,10 @@ def people_of(images: Path, names: Path | None, leave_out: Path | None) -> Sourc
     )
 
 
-def public_faces(folder: Path, people: AuditPeople) -> Source:
+def public_faces(folder: Path, attacked: Sequence[str]) -> Source:
     """A folder of people without those who are attacked."""
     faces = FolderSource.open(folder)
-    attacked = sorted(set(people.names) & set(faces.identities))
+    attacked = sorted(set(attacked) & set(faces.identities))
     return subset(faces, exclude=attacked, max_images_per_identity=PUBLIC_PHOTOS)
 
 

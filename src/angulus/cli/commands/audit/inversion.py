@@ -104,7 +104,7 @@ def inversion(
     known = None if head is None else head.names
     drawn = {"attack": known, "stolen": template_photos, "strangers": strangers}
     chosen = choose_people(people_of(images, names, leave_out), people, **drawn)
-    faces = None if public is None else public_faces(public, chosen)
+    faces = None if public is None else public_faces(public, chosen.names)
     surrogate = None
     if through is not None:
         surrogate = Surrogate(name=Path(through).name, model=open_model(through, network=use.network).model)
