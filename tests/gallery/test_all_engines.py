@@ -134,6 +134,22 @@ def test_pages(engine) -> None:
             engine.page(odd, 4)
 
 
+@pytest.mark.parametrize("most", [0, -1, 10**6])
+def test_pages_of_odd_sizes(engine, most) -> None:
+    engine.put_many(crowd(3))
+    with pytest.raises(GalleryError, match="a page must have 1 to 10,000 people"):
+        engine.page("", most)
+
+
+def test_an_error_of_the_caller_is_the_callers(engine) -> None:
+    def people():
+        yield from crowd(300)
+        raise ZeroDivisionError("midway")
+
+    with pytest.raises(ZeroDivisionError, match="midway"):
+        engine.put_many(people())
+
+
 def test_sizes(engine) -> None:
     assert engine.sizes() == {}
     people = [person("Ann", units(2)), person("Bob", units(1)), person("Cy", units(2, seed=3))]

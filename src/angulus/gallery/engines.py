@@ -18,7 +18,7 @@ from angulus.errors import GalleryError
 from angulus.gallery.people import Person, checked_vectors
 
 MOST_HITS = 1000
-PAGE = 256
+PAGE, MOST_OF_A_PAGE = 256, 10_000
 PATIENCE = 10.0
 """Seconds to wait for another process that is changing the gallery."""
 
@@ -58,7 +58,8 @@ class Engine(Protocol):
     def writing(self) -> AbstractContextManager[None]:
         """All changes of this thread within the block are one; other writers wait.
 
-        An error in the block undoes them. Raises GalleryError where another process holds the gallery for too long.
+        An error that leaves the outermost block undoes them; what a nested one did before an error that was caught
+        stays. Raises GalleryError where another process holds the gallery for too long.
         """
         ...
 
@@ -89,7 +90,8 @@ class Engine(Protocol):
     def page(self, after: str, most: int) -> tuple[list[Person], str | None]:
         """At most so many people in the order in which they are kept, and where to go on after them; None: at the end.
 
-        after: what the page before gave; "" begins. Raises UnknownPlaceError for anything else.
+        after: what the page before gave; "" begins. Raises UnknownPlaceError for anything else, GalleryError where
+        `most` is not 1 to 10,000.
         """
         ...
 
@@ -134,6 +136,13 @@ def everybody(engine: Engine) -> Iterator[Person]:
     while after is not None:
         found, after = engine.page(after, PAGE)
         yield from found
+
+
+def checked_most(most: int) -> int:
+    """People of a page. Raises GalleryError."""
+    if not 1 <= most <= MOST_OF_A_PAGE:
+        raise GalleryError(f"a page must have 1 to {MOST_OF_A_PAGE:,} people, got {most}")
+    return most
 
 
 def place_after(after: str) -> int:

@@ -11,8 +11,10 @@ from test_attack_run import NAMES, head, network, open_targets, options
 
 from angulus.errors import ConfigError, DataError
 from angulus.inversion import SETTINGS, Views, average_face, eigenfaces, fitted_decoder, help_of_faces, invert
+from angulus.inversion.attack.faces.public_faces import embedded
 from angulus.inversion.attack.faces.spaces import Pixels
 from angulus.inversion.attack.faces.surrogate import unit
+from angulus.inversion.attack.files import image_paths
 from angulus.inversion.attack.images import as_batch
 from angulus.inversion.attack.targets import Targets
 from angulus.inversion.attack.views import drawn_moves, seen
@@ -176,3 +178,54 @@ def test_faces_that_are_missing(tmp_path):
             *(model, targets, tmp_path / "a", options(begin="average", space="eigenfaces")),
             begins=np.zeros((5, 8, 6, 3), np.uint8),
         )
+
+
+def test_a_head_is_left_as_it_was(tmp_path):
+    found = head().train()
+    targets = Targets(identities=NAMES[:2], keys=NAMES[:2], labels=np.array([0, 1]), head=found)
+    invert(network(), targets, tmp_path / "out", options(iterations=2))
+    assert found.training
+    assert found.weight.requires_grad
+
+
+def test_people_whose_very_photos_are_attacked_are_left_out_whatever_they_are_called(caplog):
+    model, public = network(), array_source([3] * 60, height=8, width=6)
+    stolen = embedded(model, public, "cpu")[[0, 3]]
+    targets = Targets(identities=("row 0", "row 1"), keys=("row 0", "row 1"), templates=stolen)
+    helped = help_of_faces(options(begin="decoded", start=0.0), model, targets, public)
+    assert helped.facts["decoder"]["people"] < 60
+    assert "are attacked by their very photos, and left out (person000, person001" in caplog.text
+    everybody = Targets(identities=public.keys, keys=public.keys, templates=embedded(model, public, "cpu"))
+    with pytest.raises(DataError, match="everybody in the folder of --public is attacked"):
+        help_of_faces(options(begin="average"), model, everybody, public)
+
+
+def test_faces_that_are_all_alike_and_templates_of_zeros():
+    alike = np.repeat(np.random.default_rng(0).integers(0, 255, (1, 8, 6, 3), dtype=np.uint8), 150, axis=0)
+    with pytest.raises(DataError, match="need faces that differ, and the 150 public ones are all alike"):
+        eigenfaces(alike, SPEC)
+    few = np.concatenate([alike, faces(3)[0]])
+    assert len(eigenfaces(few, SPEC).scale) <= 4  # and no component of rounding
+    with pytest.raises(DataError, match="that of 'b' is all zeros"):
+        Targets(identities=("a", "b"), keys=("a", "b"), templates=np.eye(2, dtype=np.float32) * [[1], [0]])
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"lr": 1e38}, "lr must be above 0 and at most 1e"),
+        ({"lr": math.nan}, "lr must be"),
+        ({"start": 1e39}, "start must be at least 0 and at most"),
+        ({"seed": 2**63}, "seed must be from 0 to below"),
+        ({"seed": -1}, "seed must be from 0"),
+    ],
+)
+def test_numbers_out_of_range(given, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        options(**given)
+
+
+def test_long_keys_make_file_names_that_file_systems_take():
+    found = image_paths(["x" * 300, "x" * 300, "é" * 300], ["x" * 300 + "/1.png", "x" * 300 + "/2.png", "é" * 300])
+    assert len(set(found)) == 3
+    assert all(len(part.encode()) <= 255 for path in found for part in path.split("/"))

@@ -8,6 +8,7 @@ from angulus.cli.inputs.inversion_targets import ANYBODY, Wanted
 from angulus.cli.numbers import Count
 from angulus.cli.options import Figures, Fitting, ModelUse, Said, Trust, Usual, check_output, check_outside
 from angulus.cli.terminal import image_progress
+from angulus.errors import ConfigError
 
 
 def invert(
@@ -55,6 +56,8 @@ def invert(
     options, place = settings.options("published"), use.place()
     opened = open_model(model, network=use.network)
     targets, originals = wanted.aims(model, opened, fitting.fit, place, trust.allow)
+    if public is not None and options.begin == "noise" and options.space == "pixels":
+        raise ConfigError("--public is not used with --begin noise --space pixels; leave it out, or --settings best")
     faces = None if public is None else public_faces(public, targets.identities)
     helped = help_of_faces(options, opened.model, targets, faces, device=place)
     with image_progress(quiet=said.quiet, doing="inverting") as progress:

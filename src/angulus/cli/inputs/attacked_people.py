@@ -61,6 +61,8 @@ def public_faces(folder: Path, attacked: Sequence[str]) -> Source:
     """A folder of people without those who are attacked."""
     faces = FolderSource.open(folder)
     attacked = sorted(set(attacked) & set(faces.identities))
+    if len(attacked) == len(faces.identities):
+        raise DataError(f"--public {folder}: everybody in it is attacked; give faces of other people")
     return subset(faces, exclude=attacked, max_images_per_identity=PUBLIC_PHOTOS)
 
 

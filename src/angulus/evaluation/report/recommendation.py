@@ -90,6 +90,9 @@ def recommended_for_search(result: Identification, sure: SearchConfidence | None
     """The threshold above which a search should name somebody, for the gallery that was searched."""
     best = {point.target: point for point in result.points if point.rank == 1 and _is_usual_fpir(point.target)}
     usable = [point for point in best.values() if _is_usable_for_search(point, sure)]
+    if not best:
+        low, high = plain(min(USUAL_FPIRS)), plain(max(USUAL_FPIRS))
+        return _none(f"No threshold is recommended: no FPIR from {low} to {high} was asked for; add --fpir {high}.")
     if not usable:
         return _none(
             f"No threshold can be recommended for a search: {result.unknown:,} searches of strangers are too few to"

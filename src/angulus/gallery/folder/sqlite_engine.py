@@ -25,7 +25,15 @@ from numpy.typing import NDArray
 
 from angulus.errors import GalleryError
 from angulus.gallery.ciphers import WRONG_KEY, Cipher, cipher_for
-from angulus.gallery.engines import PATIENCE, Hit, candidates_for, checked_facts, checked_queries, place_after
+from angulus.gallery.engines import (
+    PATIENCE,
+    Hit,
+    candidates_for,
+    checked_facts,
+    checked_most,
+    checked_queries,
+    place_after,
+)
 from angulus.gallery.folder.row_matrix import STORAGES, Change, HeldMatrix, Layout, MappedMatrix, RowIndex, Storage
 from angulus.gallery.folder.row_scan import ScanPlan
 from angulus.gallery.folder.sqlite_file import FILE, can_write, check_file, check_tables, connect, create_file, told
@@ -357,7 +365,7 @@ class SqliteEngine:
 
     def page(self, after: str, most: int) -> tuple[list[Person], str | None]:
         """See `Engine.page`."""
-        first = place_after(after)
+        first, most = place_after(after), checked_most(most)
         with self._reading() as link:
             return self._tables.page(link, self._layout(link).dim, first, most)
 

@@ -19,7 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.errors import GalleryError
-from angulus.gallery.engines import PAGE, PATIENCE, Hit, candidates_for, checked_facts, checked_queries, place_after
+from angulus.gallery.engines import (
+    PAGE,
+    PATIENCE,
+    Hit,
+    candidates_for,
+    checked_facts,
+    checked_most,
+    checked_queries,
+    place_after,
+)
 from angulus.gallery.people import MOST_DIMENSIONS, Person, checked_name
 from angulus.gallery.servers.postgres_people import TABLES, PeopleTables, half_vector, unit_vectors
 from angulus.json_files import parse_json
@@ -255,7 +264,7 @@ class PostgresEngine:
 
     def page(self, after: str, most: int) -> tuple[list[Person], str | None]:
         """See `Engine.page`."""
-        first = place_after(after)
+        first, most = place_after(after), checked_most(most)
         with self._reading() as link:
             numbers = self._tables.run(
                 link, "SELECT number FROM {}.people WHERE number > %s ORDER BY number LIMIT %s", [first, most + 1]

@@ -25,7 +25,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.errors import GalleryError
-from angulus.gallery.engines import PAGE, Hit, UnknownPlaceError, candidates_for, checked_facts, checked_queries
+from angulus.gallery.engines import (
+    PAGE,
+    Hit,
+    UnknownPlaceError,
+    candidates_for,
+    checked_facts,
+    checked_most,
+    checked_queries,
+)
 from angulus.gallery.people import (
     MOST_DIMENSIONS,
     MOST_PHOTOS,
@@ -159,9 +167,10 @@ class QdrantEngine:
     def put_many(self, people: Iterable[Person]) -> None:
         """`put` for each, some hundred in a request."""
         everybody = iter(people)
-        with self._lock, self._told():
+        with self._lock:
             while part := list(islice(everybody, PAGE)):
-                self._put(part)
+                with self._told():
+                    self._put(part)
 
     def _put(self, people: list[Person]) -> None:
         for person in people:
@@ -262,6 +271,7 @@ class QdrantEngine:
         """See `Engine.page`; the order is that of the points' ids."""
         if after and not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", after):
             raise UnknownPlaceError(after)
+        most = checked_most(most)
         with self._told():
             points, following = self._client.scroll(
                 self.collection, scroll_filter=self._people(), limit=most, offset=after or None, with_vectors=True

@@ -18,7 +18,7 @@ from angulus.errors import ConfigError, EvaluationError
 from angulus.evaluation import CalibratedThreshold
 from angulus.heads import MarginHead
 from angulus.inversion.assessment.acceptance import Faces, calibrated, compare, rates
-from angulus.inversion.assessment.defences import DEFENCES, defended
+from angulus.inversion.assessment.defences import DEFENCES, TEMPLATE_ONLY, defended
 from angulus.inversion.assessment.frechet import frechet_distance, least_images
 from angulus.inversion.assessment.judges import Judge
 from angulus.inversion.assessment.people import AuditPeople
@@ -93,15 +93,27 @@ def run_attacks(attack: Attack, defences: Sequence[str], out: Path) -> list[Made
     unknown = [name for name in defences if name not in DEFENCES]
     if unknown:
         raise ConfigError(f"--defences: there is no defence {unknown[0]!r}, known are {', '.join(DEFENCES)}")
+    _check_defences(attack, defences)
     photos = photos_of(attack.people.first, attack.size)
     found = []
-    for name in defences:
+    for name in dict.fromkeys(defences):
         log.info("attack without defence" if name == "none" else f"attack against the defence {name}")
         if name in ("label-only", "vectors-only"):
             found.append(_label_only(attack) if name == "label-only" else _vectors_only(attack))
         else:
             found.append(_inverted(attack, name, photos, out / name))
     return found
+
+
+def _check_defences(attack: Attack, defences: Sequence[str]) -> None:
+    """Before the first attack, rather than after hours of it."""
+    if not defences:
+        raise ConfigError("--defences must name at least one, such as none")
+    for name in defences:
+        if name == "label-only" and attack.head is None:
+            raise ConfigError("--defences: label-only is an attack on a classifier's answers; use it with --closed")
+        if name in TEMPLATE_ONLY and attack.head is not None:
+            raise ConfigError(f"--defences: {name} is about templates, and --closed attacks classes; leave one out")
 
 
 def audit(
@@ -159,8 +171,6 @@ def _inverted(attack: Attack, defence: str, photos: NDArray[np.uint8], out: Path
 
 def _vectors_only(attack: Attack) -> Made:
     """The decoder alone, on the stolen templates: no network, no gradient."""
-    if attack.head is not None:
-        raise ConfigError("--defences: vectors-only is an attack on templates; leave out --closed")
     decoder = learned_decoder(attack.model, attack.faces, attack.size, device=attack.device)
     pictures = decoder.pictures(stolen_templates(attack))
     return Made(defence="vectors-only", pictures=pictures, facts={"decoder": decoder.facts()})
@@ -191,8 +201,7 @@ def learned_map(attack: Attack) -> SpaceMap:
 
 def _label_only(attack: Attack) -> Made:
     """The attack of `labels`, with the strangers' photos as the public ones."""
-    if attack.head is None:
-        raise ConfigError("--defences: label-only is an attack on a classifier's answers; use it with --closed")
+    assert attack.head is not None
     public = photos_of(attack.people.strangers, attack.size)
     with attacked(attack.model, attack.device):
         embeddings = embed_pixels(attack.model, public, 128, torch.device(attack.device))

@@ -34,7 +34,7 @@ DEFENCES = {
     "vectors-only": "The attacker has no network: a linear decoder is learned from public faces and their vectors.",
     "label-only": "The attacker sees nothing but the model's first answer (a name) to images sent to it.",
 }
-TEMPLATE_ONLY = ("8bit", "4bit", "sign", "rotated", "half-with-key", "quarter-with-key")
+TEMPLATE_ONLY = ("8bit", "4bit", "sign", "rotated", "half-with-key", "quarter-with-key", "vectors-only")
 
 
 @dataclass(frozen=True, kw_only=True)

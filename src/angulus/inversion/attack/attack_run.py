@@ -9,6 +9,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,10 @@ def invert(
             return finished
         work = _Work(folder, options, save_every, picture_every, len(targets), progress, begins, space)
         pictures: list[NDArray[np.uint8]] = []
-        with attacked(model, where):
+        with ExitStack() as stack:
+            stack.enter_context(attacked(model, where))
             if targets.head is not None:
-                targets.head.to(where).eval().requires_grad_(False)
+                stack.enter_context(attacked(targets.head, where))
             for number, start in enumerate(range(0, len(targets), options.batch_size)):
                 rows = slice(start, min(start + options.batch_size, len(targets)))
                 pictures.append(work.run_batch(model, targets, number, rows, where))
@@ -132,7 +134,7 @@ class _Work:
         """Bring one batch to its end; its pixels [n, h, w, 3]."""
         count = rows.stop - rows.start
         pictures = None if self.begins is None else model.input.prepare(as_batch(self.begins[rows]))
-        seed = self.options.seed + 7919 * number
+        seed = (self.options.seed + 7919 * number) % 2**63
         space = None if self.space is None else self.space.to(device)
         batch = InvertedBatch(model, count, self.options, seed, device, pictures, space)
         self.folder.restore(number, batch)
@@ -175,17 +177,15 @@ def _judged(
 ) -> list[dict[str, Any]]:
     """What the attacked model makes of the finished pictures, as they are stored: 8 bits a channel."""
     embeddings = embed_pixels(model, pixels, batch_size, device)
-    term = targets.identity_term(slice(0, len(targets)), InversionOptions(), torch.device("cpu"))
-    if targets.head is not None:
-        targets.head.to("cpu")
-    cosines = term.cosines(embeddings).tolist()
+    term = targets.identity_term(slice(0, len(targets)), InversionOptions(), device)
+    cosines = term.cosines(embeddings.to(device)).tolist()
     files = image_paths(targets.identities, targets.keys)
     rows: list[dict[str, Any]] = [
         {"identity": identity, "key": key, "file": file, "cosine": cosine}
         for identity, key, file, cosine in zip(targets.identities, targets.keys, files, cosines, strict=True)
     ]
     if targets.head is not None and targets.labels is not None:
-        answers = first_answers(embeddings, targets.head).tolist()
+        answers = first_answers(embeddings.to(device), targets.head).tolist()
         for row, label, answer in zip(rows, targets.labels.tolist(), answers, strict=True):
             row["answered_first"] = label == answer
     return rows

@@ -32,6 +32,8 @@ from angulus.pickles.tensors import load_tensors
 from angulus.whole_files import clear_partials, reason_of, write_beside
 
 COLUMNS = 8
+LONGEST = 200
+"""Bytes of a part of a path; file systems take 255, of which a number and an ending need some."""
 _FORBIDDEN = frozenset('<>:"|?*\\')
 
 
@@ -146,4 +148,4 @@ def sheet(pictures: Sequence[NDArray[np.uint8]], above: Sequence[NDArray[np.uint
 def _plain(name: str) -> str:
     """A name as one part of a path."""
     text = "".join("_" if sign in _FORBIDDEN or sign == "/" or ord(sign) < 32 else sign for sign in name)
-    return text.strip(". ") or "_"
+    return text.encode("utf-8", "replace")[:LONGEST].decode("utf-8", "ignore").strip(". ") or "_"

@@ -5,16 +5,17 @@ Nothing in it is replaced. Its parameters get no gradients, so that only the ima
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import nn
 
-from angulus.models import EmbeddingModel
+Module = TypeVar("Module", bound=nn.Module)
 
 
 @contextmanager
-def attacked(model: EmbeddingModel, device: str | torch.device = "cpu") -> Generator[EmbeddingModel, None, None]:
-    """The model on a device, in evaluation mode and without gradients for its weights, while the block runs.
+def attacked(model: Module, device: str | torch.device = "cpu") -> Generator[Module, None, None]:
+    """A model, or a head, on a device, in evaluation mode and without gradients for its weights, while the block runs.
 
     Mode, `requires_grad` and device are put back at the end; weights and running statistics are never written.
     """

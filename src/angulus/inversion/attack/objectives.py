@@ -34,8 +34,10 @@ class Weights:
 
     def __post_init__(self) -> None:
         for name in ("identity", "batch_norm", "variation", "norm", "prior"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if not 0 <= value <= 1e12:
+                upper = " and at most 1e12" if value > 0 else ""
+                raise ValueError(f"{name} must be at least 0{upper}, got {value}")
 
 
 @dataclass(frozen=True, eq=False)

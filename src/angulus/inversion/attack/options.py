@@ -12,6 +12,8 @@ from angulus.inversion.attack.objectives import Weights
 from angulus.inversion.attack.views import Views
 
 RateSchedule = Literal["constant", "cosine"]
+MOST = 1e6
+"""Of numbers that nobody wants larger, and that float32 cannot go far beyond."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +49,17 @@ class InversionOptions:
         for name in ("iterations", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not self.lr > 0:
-            raise ValueError(f"lr must be above 0, got {self.lr}")
+        if not 0 < self.lr <= MOST:
+            raise ValueError(f"lr must be above 0 and at most {MOST:g}, got {self.lr}")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed must be from 0 to below 2^63, got {self.seed}")
         for name, known in (("begin", get_args(Begin)), ("space", get_args(SpaceName))):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         if self.space == "eigenfaces" and self.begin == "noise":
             raise ValueError("begin must be average or decoded among eigenfaces, got 'noise'")
-        if not self.start >= 0:
-            raise ValueError(f"start must be at least 0, got {self.start}")
+        if not 0 <= self.start <= MOST:
+            raise ValueError(f"start must be at least 0 and at most {MOST:g}, got {self.start}")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must be two numbers from 0 to below 1, got {self.betas}")
         if self.schedule not in get_args(RateSchedule):

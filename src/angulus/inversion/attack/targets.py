@@ -43,6 +43,9 @@ class Targets:
             raise DataError("there must be at least one target to invert, got none")
         if (self.templates is None) == (self.labels is None):
             raise ValueError("targets are either templates (open set) or labels (closed set)")
+        if self.templates is not None and not np.linalg.norm(self.templates, axis=1).all():
+            row = int(np.flatnonzero(np.linalg.norm(self.templates, axis=1) == 0)[0])
+            raise DataError(f"each template must have a direction, and that of {self.keys[row]!r} is all zeros")
         if len(set(self.keys)) < len(self.keys):
             twice = next(key for key in self.keys if self.keys.count(key) > 1)
             raise DataError(f"each target must have a key of its own, got {twice!r} twice")
@@ -67,7 +70,7 @@ class Targets:
     def identity_term(self, rows: slice, options: InversionOptions, device: torch.device) -> IdentityTerm:
         """The identity term of some of the targets."""
         if self.templates is not None:
-            templates = torch.from_numpy(self.templates[rows]).to(device)
+            templates = torch.from_numpy(self.templates[rows].copy()).to(device)
             return OpenSet(targets=templates, distance=options.distance, normalise=options.normalise)
         assert self.labels is not None
         assert self.head is not None

@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from angulus.data import Source, read_images, select
-from angulus.errors import ConfigError
+from angulus.errors import ConfigError, DataError
 from angulus.inversion.attack.attack_run import embed_pixels
 from angulus.inversion.attack.faces.spaces import Eigenfaces, eigenfaces
 from angulus.inversion.attack.faces.starts import LinearDecoder, average_face, fitted_decoder
+from angulus.inversion.attack.faces.surrogate import unit
 from angulus.inversion.attack.frozen_network import attacked
 from angulus.inversion.attack.images import at_size
 from angulus.inversion.attack.options import InversionOptions
@@ -20,6 +21,8 @@ from angulus.inversion.attack.targets import Targets
 from angulus.models import EmbeddingModel
 
 log = logging.getLogger(__name__)
+SAME_PHOTO = 0.99995
+"""A cosine above which a face and a stolen template are of one photo."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,13 +53,17 @@ def help_of_faces(
             "these settings begin with public faces: give a folder of people with --public, or take --begin noise "
             "--space pixels"
         )
+    given = embedded(model, faces, device) if targets.templates is not None or options.begin == "decoded" else None
+    if given is not None and targets.templates is not None:
+        left = without_the_attacked(targets.templates, faces, given)
+        faces, given = select(faces, left), given[left]
     size = model.input.height, model.input.width
     facts: dict[str, Any] = {"public_faces": len(faces)}
     begins = space = None
     if options.begin == "average":
         begins = np.repeat(average_face(photos_of(faces, size))[None], len(targets), axis=0)
     elif options.begin == "decoded":
-        decoder = learned_decoder(model, faces, size, device=device)
+        decoder = learned_decoder(model, faces, size, given=given, device=device)
         begins, facts["decoder"] = decoder.pictures(targets.directions()), decoder.facts()
     if options.space == "eigenfaces":
         space = eigenfaces(photos_of(faces, size), model.input)
@@ -64,12 +71,35 @@ def help_of_faces(
     return Help(begins=begins, space=space, facts=facts)
 
 
+def without_the_attacked(
+    templates: NDArray[np.float32], faces: Source, given: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Rows of the people none of whose faces has an embedding, of `given` [n, d], that is a target's: names can differ.
+
+    Raises DataError where nobody is left.
+    """
+    labels, goals = np.asarray(faces.labels), unit(templates).T
+    theirs = np.unique(labels[(unit(given) @ goals).max(axis=1) > SAME_PHOTO])
+    left = np.flatnonzero(~np.isin(labels, theirs))
+    if not len(left):
+        raise DataError("everybody in the folder of --public is attacked; give faces of other people")
+    if len(theirs):
+        names = ", ".join(faces.identities[label] for label in theirs[:3])
+        log.warning("%d people of --public are attacked by their very photos, and left out (%s)", len(theirs), names)
+    return left
+
+
 def learned_decoder(
-    model: EmbeddingModel, faces: Source, size: tuple[int, int], *, device: str | torch.device = "cpu"
+    model: EmbeddingModel,
+    faces: Source,
+    size: tuple[int, int],
+    *,
+    given: NDArray[np.float32] | None = None,
+    device: str | torch.device = "cpu",
 ) -> LinearDecoder:
-    """From templates of a model to pictures of a size (height, width), by public faces."""
+    """From templates of a model to pictures of a size (height, width), by public faces. given: their embeddings."""
     found = fitted_decoder(
-        embedded(model, faces, device),
+        embedded(model, faces, device) if given is None else given,
         lambda rows: photos_of(select(faces, rows), size),
         np.asarray(faces.labels),
     )

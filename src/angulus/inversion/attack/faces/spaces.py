@@ -107,8 +107,11 @@ def eigenfaces(faces: NDArray[np.uint8], spec: InputSpec, components: int = COMP
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         _, lengths, basis = torch.svd_lowrank(values, q=min(count + 16, *values.shape), niter=2)
-    scale = lengths[:count] / (len(faces) ** 0.5)
     whole = float(values.square().sum()) / len(faces)
+    if not whole > 1e-6 * values.shape[1]:
+        raise DataError(f"eigenfaces need faces that differ, and the {len(faces)} public ones are all alike")
+    count = int((lengths[:count] > 1e-5 * lengths[0]).sum())  # the others are rounding
+    scale = lengths[:count] / (len(faces) ** 0.5)
     return Eigenfaces(
         mean=mean,
         basis=basis[:, :count].T.contiguous(),
