@@ -114,5 +114,5 @@ def test_the_strongest_settings_and_the_weakest_thief_on_one_page(tmp_path):
     assert "150 public faces, made the pictures to begin with." in page
     assert "150 public faces, made the pictures.</dd>" in page
     closed = replace(attack, through=None, head=MarginHead(5, 4, ArcFace()), classes=attack.people.names)
-    with pytest.raises(ConfigError, match="vectors-only is an attack on templates"):
+    with pytest.raises(ConfigError, match="vectors-only is about templates"):
         run_attacks(closed, ["vectors-only"], tmp_path / "no")
