@@ -164,7 +164,7 @@ def cells(row):
         *texts,
         mean,
         f"{100 * row['other at 1e-2']:.0f} %",
-        f"{row['cosine']:.3f}",
+        "" if row["cosine"] is None else f"{row['cosine']:.3f}",
         str(row["seconds"]),
     ]
 
@@ -187,7 +187,7 @@ def row_of(name, found, place, seconds):
         "name": name,
         **{form: shares(found, place, form) for form in ("other photos", "same photo", "real photos", "strangers")},
         "other at 1e-2": fmean(one["estimate"] for one in shares(found, place, "other photos", 1e-2).values()),
-        "cosine": attack.get("cosine_to_target", {}).get("mean", float("nan")),
+        "cosine": attack.get("cosine_to_target", {}).get("mean"),
         "seconds": round(attack.get("seconds", seconds)),
         "facts": {key: attack[key] for key in ("decoder", "eigenfaces", "public_faces") if key in attack},
     }
