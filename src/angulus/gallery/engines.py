@@ -130,6 +130,21 @@ class Engine(Protocol):
     ) -> None: ...
 
 
+class Closing:
+    """Closed at the end of a `with` block."""
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.close()
+
+
 def everybody(engine: Engine) -> Iterator[Person]:
     """All people, a few at a time; who is added or removed meanwhile may be in it or not."""
     after: str | None = ""

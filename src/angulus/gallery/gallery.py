@@ -11,14 +11,13 @@ belongs to the artefact that made the vectors.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from angulus.errors import GalleryError
-from angulus.gallery.engines import Engine, Hit, everybody
+from angulus.gallery.engines import Closing, Engine, Hit, everybody
 from angulus.gallery.enrolment import Duplicate, Enrolment, Found, GalleryInfo, LookAlike
 from angulus.gallery.people import (
     EnrolledPhoto,
@@ -57,7 +56,7 @@ class Transform(Protocol):
     def as_dict(self) -> dict[str, Any]: ...
 
 
-class Gallery:
+class Gallery(Closing):
     """engine: opened, and closed with the gallery.  transform: what the vectors of this gallery go through, if any.
 
     Raises GalleryError where the transform, or having none, is not what the gallery was made with.
@@ -279,14 +278,6 @@ class Gallery:
     def close(self) -> None:
         """Close the engine."""
         self.engine.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        self.close()
 
 
 def _joined(before: Person | None, added: Sequence[EnrolledPhoto], name: str, note: str) -> Person:

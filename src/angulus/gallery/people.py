@@ -102,6 +102,13 @@ def checked_name(name: str) -> str:
     return name
 
 
+def name_taken(name: str) -> GalleryError:
+    """What is said of a name that somebody else has."""
+    return GalleryError(
+        f"each name must be of one person, and {name!r} is enrolled already; add to that person, or choose another name"
+    )
+
+
 def checked_person(person: Person, dim: int) -> Person:
     """The person if all of it can be stored in a gallery of `dim` dimensions, else GalleryError."""
     ids = [person.id, *(photo.id for photo in person.photos)]

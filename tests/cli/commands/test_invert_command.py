@@ -149,10 +149,23 @@ def test_audit_through_another_model(run, images, tmp_path, capsys):
     )
     figures = tmp_path / "figures.json"
     words += ["--through", str(run / "model"), "--public", str(images), "--template-photos", "2"]
-    if main([*words, "--fars", "0.1", "--json", str(figures)]):
-        assert "at least 20 people" in capsys.readouterr().err
-    else:
-        assert json.loads(figures.read_text())["attacks"][0]["through"] == "model"
+    assert main([*words, "--fars", "0.1", "--json", str(figures)]) == 0
+    (attack,) = json.loads(figures.read_text())["attacks"]
+    assert attack["through"] == "model"
+    assert attack["map"]["people"] == 22  # of 25, without the three who are attacked
+
+
+def test_an_audit_says_what_cannot_be_before_it_attacks(run, images, tmp_path, capsys):
+    words = ["audit", "inversion", str(run), str(images), "--out", str(tmp_path / "out"), "--people", "3", *FEW]
+    for more, sentence in (
+        (["--fars", "0.1,0.0000001"], "FAR 1e-07 needs at least 10,000,000 pairs of strangers"),
+        (["--defences", "none,label-only"], "label-only is an attack on a classifier's answers"),
+        (["--defences", "none,8bit", "--closed"], "8bit is about templates, and --closed attacks classes"),
+        (["--defences", ""], "--defences must name at least one"),
+        (["--public", str(images)], "--public is not used with --begin noise --space pixels"),
+    ):
+        assert sentence in failing(capsys, [*words, *(more if "--fars" in more else ["--fars", "0.1", *more])])
+        assert not (tmp_path / "out").exists()
 
 
 def test_a_judge_that_is_not_there(run, images, tmp_path, capsys):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from angulus.cli.inputs.inversion_settings import USUAL, Settings
+from angulus.cli.inputs.inversion_settings import UNUSED_FACES, USUAL, Settings
 from angulus.cli.inputs.inversion_targets import ANYBODY, Wanted
 from angulus.cli.numbers import Count
 from angulus.cli.options import Figures, Fitting, ModelUse, Said, Trust, Usual, check_output, check_outside
@@ -57,7 +57,7 @@ def invert(
     opened = open_model(model, network=use.network)
     targets, originals = wanted.aims(model, opened, fitting.fit, place, trust.allow)
     if public is not None and options.begin == "noise" and options.space == "pixels":
-        raise ConfigError("--public is not used with --begin noise --space pixels; leave it out, or --settings best")
+        raise ConfigError(UNUSED_FACES)
     faces = None if public is None else public_faces(public, targets.identities)
     helped = help_of_faces(options, opened.model, targets, faces, device=place)
     with image_progress(quiet=said.quiet, doing="inverting") as progress:

@@ -148,3 +148,4 @@ _PLAIN = (
     *("space", "begin", "start", "clamp", "seed"),
 )
 USUAL = Settings()
+UNUSED_FACES = "--public is not used with --begin noise --space pixels; leave it out, or --settings best"

@@ -96,14 +96,6 @@ class Appended:
         self._file.close()
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """A file flushed to the disk; it lies in a folder that is not in its place yet."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def extension_of(image: bytes) -> str:
     """The extension of an encoded image by its first bytes; .jpg where they are not known."""
     return next((extension for start, extension in _SIGNATURES.items() if image.startswith(start)), ".jpg")

@@ -22,11 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.formats.output import write_whole
 from angulus.errors import DataError
 from angulus.files import links_out, open_in_place
 from angulus.json_files import read_json
-from angulus.whole_files import flush_folder
+from angulus.whole_files import flush_folder, write_flushed
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +64,7 @@ class Unfinished:
         """Say what is being written; from now on the folder outlives the process."""
         path = self.folder / "about.json"
         partial = path.with_suffix(".partial")
-        write_whole(partial, json.dumps(about).encode())
+        write_flushed(partial, json.dumps(about).encode())
         partial.replace(path)
 
     def read_journal(self) -> NDArray[np.void]:
@@ -97,7 +96,7 @@ class Unfinished:
 
     def move(self, outputs: Sequence[str]) -> None:
         """Put the result in its place, what it is opened by last, and remove the working folder."""
-        write_whole(self.folder / "moving", json.dumps(list(outputs)).encode())
+        write_flushed(self.folder / "moving", json.dumps(list(outputs)).encode())
         self.finish_moving()
 
     def finish_moving(self) -> None:

@@ -17,8 +17,7 @@ import threading
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +26,7 @@ from angulus.errors import GalleryError
 from angulus.gallery.ciphers import WRONG_KEY, Cipher, cipher_for
 from angulus.gallery.engines import (
     PATIENCE,
+    Closing,
     Hit,
     candidates_for,
     checked_facts,
@@ -90,7 +90,7 @@ def _plain_name(name: str) -> str:
     return name
 
 
-class SqliteEngine:
+class SqliteEngine(Closing):
     """A gallery in a folder, opened.
 
     key: of an encrypted gallery.  index: what proposes candidates; None: the matrix, exactly gone through.
@@ -476,11 +476,3 @@ class SqliteEngine:
             self._readers.clear()
             if hasattr(self, "_index"):
                 self._index.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        self.close()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from angulus.errors import GalleryError
 from angulus.gallery.ciphers import Cipher
-from angulus.gallery.people import EnrolledPhoto, Person, checked_name, stored_bytes, vectors_from
+from angulus.gallery.people import EnrolledPhoto, Person, checked_name, name_taken, stored_bytes, vectors_from
 
 _READ_AT_ONCE, _ROWS_AT_ONCE = 256, 4096
 
@@ -41,10 +41,7 @@ class PeopleTables:
         """Insert or replace a checked person; whether one was replaced. Raises GalleryError for a taken name."""
         key = self.cipher.finder(person.name)
         if link.execute("SELECT 1 FROM people WHERE name_key = ? AND id <> ?", [key, person.id]).fetchone():
-            raise GalleryError(
-                f"each name must be of one person, and {person.name!r} is enrolled already; "
-                "add to that person, or choose another name"
-            )
+            raise name_taken(person.name)
         sealed = [
             key,
             self.cipher.seal(person.name.encode(), "name", person.id),

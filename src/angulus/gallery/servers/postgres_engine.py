@@ -11,8 +11,7 @@ import threading
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from itertools import islice
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import numpy as np
@@ -22,6 +21,7 @@ from angulus.errors import GalleryError
 from angulus.gallery.engines import (
     PAGE,
     PATIENCE,
+    Closing,
     Hit,
     candidates_for,
     checked_facts,
@@ -39,7 +39,7 @@ EXACT_BELOW = 5_000
 _MOST_READERS, _MOST_INDEXED = 8, 4000
 
 
-class PostgresEngine:
+class PostgresEngine(Closing):
     """A gallery in a schema of a database.
 
     dim: make it first, for vectors of so many dimensions; None: open it.  search: "exact", or "hnsw", which makes an
@@ -348,14 +348,6 @@ class PostgresEngine:
             for link in [*self._readers, self._writer]:
                 link.close()
             self._readers.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        self.close()
 
 
 def _parted(address: str) -> tuple[str, str]:

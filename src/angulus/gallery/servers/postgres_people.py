@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.errors import GalleryError
-from angulus.gallery.people import EnrolledPhoto, Person, checked_name, checked_person, vectors_from
+from angulus.gallery.people import EnrolledPhoto, Person, checked_name, checked_person, name_taken, vectors_from
 
 TABLES = (
     "CREATE TABLE {}.facts (name text PRIMARY KEY, value text NOT NULL)",
@@ -46,10 +45,7 @@ class PeopleTables:
             for person in people:  # one may take a name that another before it has given up
                 self.put(link, [person], dim)
         elif taken is not None:
-            raise GalleryError(
-                f"each name must be of one person, and {taken!r} is enrolled already; "
-                "add to that person, or choose another name"
-            )
+            raise name_taken(taken)
         else:
             self._write(link, people)
 

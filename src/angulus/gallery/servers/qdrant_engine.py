@@ -18,8 +18,7 @@ import uuid
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from itertools import islice
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from angulus.errors import GalleryError
 from angulus.gallery.engines import (
     PAGE,
+    Closing,
     Hit,
     UnknownPlaceError,
     candidates_for,
@@ -42,6 +42,7 @@ from angulus.gallery.people import (
     checked_name,
     checked_person,
     checked_vectors,
+    name_taken,
     stored_bytes,
     vectors_from,
 )
@@ -53,7 +54,7 @@ _PLACE = re.compile(r"(?:qdrant:(memory|/.*|\./.*)|qdrant\+(https?://[^/]+))/([A
 _FACTS = str(uuid.UUID(int=0))
 
 
-class QdrantEngine:
+class QdrantEngine(Closing):
     """A gallery in a collection. dim: make it first; None: open it.
 
     Raises GalleryError where the package, the server or the gallery is missing.
@@ -182,10 +183,7 @@ class QdrantEngine:
             for person in people:  # one may take a name that another before it has given up
                 self._put([person])
         elif taken is not None:
-            raise GalleryError(
-                f"each name must be of one person, and {taken!r} is enrolled already; "
-                "add to that person, or choose another name"
-            )
+            raise name_taken(taken)
         else:
             self._client.upsert(self.collection, [self._point(person) for person in people], wait=True)
 
@@ -357,14 +355,6 @@ class QdrantEngine:
     def close(self) -> None:
         """Close the client."""
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        self.close()
 
 
 def _point_id(person_id: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from angulus.data import Source
 from angulus.errors import EvaluationError
 from angulus.evaluation import CalibratedThreshold, SubjectScores, calibrate_threshold
 from angulus.evaluation.rates.all_pairs import all_pairs
@@ -92,6 +93,20 @@ def compare(inverted: Faces | None, attacked: Faces | None, others: Faces, stran
     if inverted is not None:
         found.append(_crossed("other inverted", against, inverted, offset=0))
     return [part for part in found if len(part.scores)]
+
+
+def check_fars(strangers: Source, fars: tuple[float, ...]) -> None:
+    """Raise EvaluationError where half of the people, which chooses, has fewer than one pair of two for a FAR allowed.
+
+    Before the attacks, rather than after hours of them; whether the people suffice is told by `calibrated`.
+    """
+    counts = np.sort(np.bincount(np.asarray(strangers.labels)))[::-1]
+    most = int(counts[: -(-len(counts) // 2)].sum())
+    if most * (most - 1) / 2 < 1 / min(fars):
+        raise EvaluationError(
+            f"FAR {min(fars):g} needs at least {1 / min(fars):,.0f} pairs of strangers, and half of these "
+            f"{len(counts)} people have fewer; raise --strangers, or the least of --fars"
+        )
 
 
 def calibrated(faces: Faces, fars: tuple[float, ...], *, seed: int = 0) -> list[CalibratedThreshold]:

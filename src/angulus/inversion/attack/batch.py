@@ -1,7 +1,7 @@
 """One batch of images on its way from noise to faces: a step, and the state that a later process goes on from."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from angulus.errors import NonFiniteError
 from angulus.inversion.attack.faces.spaces import Pixels, Space
 from angulus.inversion.attack.identity import IdentityTerm
 from angulus.inversion.attack.images import start_images, valid_range
-from angulus.inversion.attack.objectives import Terms, objective
+from angulus.inversion.attack.objectives import objective
 from angulus.inversion.attack.options import InversionOptions
 from angulus.inversion.attack.statistics import Inputs
 from angulus.inversion.attack.views import seen
@@ -49,6 +49,7 @@ class InvertedBatch:
             first = first + pictures
         self.space: Space = Pixels() if space is None else space
         self.variable = self.space.variable(first.to(device))
+        self.range = valid_range(model.input, first.to(device))
         self.optimizer = torch.optim.Adam([self.variable], lr=options.lr, betas=options.betas)
         self.done = 0
         self.seconds = 0.0
@@ -70,14 +71,15 @@ class InvertedBatch:
         self.optimizer.zero_grad(set_to_none=True)
         images = self.space.images(self.variable)
         terms = objective(network, images, identity, inputs, options.weights, self.shown(images))
-        (terms.loss + options.weights.prior * self.space.prior(self.variable)).backward()
+        prior = self.space.prior(self.variable)
+        loss = terms.loss + options.weights.prior * prior
+        loss.backward()
         if self.done % self.stride == 0 or self.done == options.iterations - 1:
-            self.note(terms, identity)
+            self.note({**vars(terms), "loss": loss, "prior": prior}, terms.embeddings, identity)
         self.optimizer.step()
         if options.clamp and isinstance(self.space, Pixels):
-            low, high = valid_range(self.model.input, self.variable)
             with torch.no_grad():
-                self.variable.clamp_(low, high)
+                self.variable.clamp_(*self.range)
         self.done += 1
 
     @property
@@ -95,14 +97,15 @@ class InvertedBatch:
         """The images as the network sees them in this iteration."""
         return seen(images, self.options.views, self.random)
 
-    def note(self, terms: Terms, identity: IdentityTerm) -> None:
+    def note(self, terms: Mapping[str, Tensor], embeddings: Tensor, identity: IdentityTerm) -> None:
         """Add a point to the curve; values are those before the iteration's move."""
-        names = ("loss", "identity", "batch_norm", "variation", "norm")
-        values = {name: float(getattr(terms, name).detach()) for name in names}
+        names = ("loss", "identity", "batch_norm", "variation", "norm", "prior")
+        values = {name: float(terms[name].detach()) for name in names}
         if not math.isfinite(values["loss"]):
             shown = ", ".join(f"{name} {value:g}" for name, value in values.items())
-            raise NonFiniteError(f"the objective must be finite, got {shown} in iteration {self.done}; lower --lr")
-        cosine = float(identity.cosines(terms.embeddings).mean())
+            advice = "lower --lr" if self.done else "the images begin too far away: lower --start, or a weight"
+            raise NonFiniteError(f"the objective must be finite, got {shown} in iteration {self.done}; {advice}")
+        cosine = float(identity.cosines(embeddings).mean())
         self.curve.append({"iteration": self.done, **values, "cosine": cosine})
 
     def state(self) -> dict[str, Any]:

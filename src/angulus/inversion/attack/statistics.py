@@ -52,11 +52,12 @@ class Inputs:
 
     def term(self, matching: Matching) -> Tensor:
         """The sum over the layers, in the order in which they were called; a layer called twice counts twice."""
-        total = torch.zeros(())
-        for place, (layer, mean, variance) in enumerate(self.seen):
-            distance = layer_distance(layer, mean, variance, matching)
-            total = total.to(distance) + (matching.first_layer if place == 0 else 1.0) * distance
-        return total
+        factors = [matching.first_layer, *[1.0] * (len(self.seen) - 1)]
+        parts = [
+            factor * layer_distance(layer, mean, variance, matching)
+            for factor, (layer, mean, variance) in zip(factors, self.seen, strict=False)
+        ]
+        return torch.stack(parts).sum() if parts else torch.zeros(())
 
 
 def batch_norm_layers(model: nn.Module) -> list[_BatchNorm]:

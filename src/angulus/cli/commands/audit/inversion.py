@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from angulus.cli.inputs.inversion_settings import USUAL, Settings
+from angulus.cli.inputs.inversion_settings import UNUSED_FACES, USUAL, Settings
 from angulus.cli.numbers import Count, Rates, rates_in
 from angulus.cli.options import (
     Figures,
@@ -94,9 +94,11 @@ def inversion(
     from angulus.cli.inputs.attacked_people import attack_on, head_of, judges_named, people_of, public_faces
     from angulus.cli.inputs.models_and_images import open_model
     from angulus.inversion import Surrogate, audit, choose_people, model_judge, run_attacks
+    from angulus.inversion.assessment.acceptance import check_fars
     from angulus.inversion.assessment.page import render_audit, summary
 
     rates, place = rates_in(fars), use.place()
+    tried = [name.strip() for name in defences.split(",") if name.strip()]
     opened = open_model(model, network=use.network)
     head = head_of(model, trust.allow) if closed else None
     judges = [model_judge(model.name, opened.model, device=place, is_attacked=True)]
@@ -104,13 +106,17 @@ def inversion(
     known = None if head is None else head.names
     drawn = {"attack": known, "stolen": template_photos, "strangers": strangers}
     chosen = choose_people(people_of(images, names, leave_out), people, **drawn)
+    check_fars(chosen.strangers, rates)
     faces = None if public is None else public_faces(public, chosen.names)
     surrogate = None
     if through is not None:
         surrogate = Surrogate(name=Path(through).name, model=open_model(through, network=use.network).model)
     with image_progress(quiet=said.quiet, doing="inverting") as progress:
         attack = attack_on(opened.model, head, chosen, settings, place, progress, through=surrogate, public=faces)
-        made = run_attacks(attack, [name.strip() for name in defences.split(",") if name.strip()], out)
+        needs_faces = attack.options.begin != "noise" or attack.options.space != "pixels" or "vectors-only" in tried
+        if public is not None and surrogate is None and not needs_faces:
+            raise ConfigError(UNUSED_FACES)
+        made = run_attacks(attack, tried, out)
         found = audit(attack, made, judges, fars=rates)
     content = {"model": model.name, "images": images.name, **found}
     for line in summary(content):

@@ -1,6 +1,6 @@
 """`angulus serve`: decisions over HTTP, with keys, limits, a log and a page."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -159,8 +159,7 @@ def serve(
     with log_lines(quiet=said.quiet):
         crop = np.zeros((recognizer.template.height, recognizer.template.width, 3), np.uint8)
         batch = bounds.batch or paying_batch(lambda count: recognizer.embedder.vectors(np.stack([crop] * count)))
-        bounds = replace(bounds, batch=batch)
-        settings = _settings(bounds, wanted, lookalike, check, crops=use.crops, keep_crops=keep_crops)
+        settings = _settings(bounds, batch, wanted, lookalike, check, crops=use.crops, keep_crops=keep_crops)
         ledger = Ledger(state, recognizer.bundle.artefact.name, keep_crops=keep_crops, keep_days=keep_days)
         service = Service(recognizer, ledger, settings, gallery=roster)
         try:
@@ -191,7 +190,14 @@ def _ring(keys: Path | None, *, open: bool, is_loopback: bool) -> "KeyRing | Non
 
 
 def _settings(
-    bounds: Bounds, fpir: float, lookalike: float | None, check: tuple[str, ...], *, crops: bool, keep_crops: bool
+    bounds: Bounds,
+    batch: int,
+    fpir: float,
+    lookalike: float | None,
+    check: tuple[str, ...],
+    *,
+    crops: bool,
+    keep_crops: bool,
 ) -> "Settings":
     from angulus.devices.processors import bound_cores
     from angulus.serve.settings import Batching, Limits, Settings
@@ -204,7 +210,7 @@ def _settings(
     )
     return Settings(
         limits=limits,
-        batching=Batching(most=bounds.batch or 1, wait=bounds.batch_wait / 1000),
+        batching=Batching(most=batch, wait=bounds.batch_wait / 1000),
         workers=bounds.workers or bound_cores(),
         **{"checks": entries, "keep_crops": keep_crops, "crops": crops, "fpir": fpir, "lookalike": lookalike},
     )

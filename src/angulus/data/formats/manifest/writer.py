@@ -12,8 +12,9 @@ from angulus.data.examples import Source
 from angulus.data.formats.folder.reader import FolderSource
 from angulus.data.formats.folder.writer import FolderWriter
 from angulus.data.formats.manifest.reader import ManifestRecords, manifest_text, open_manifest
-from angulus.data.formats.output import Listing, write_whole
+from angulus.data.formats.output import Listing
 from angulus.data.formats.record_source import StoredSource
+from angulus.whole_files import write_flushed
 
 
 class ManifestWriter:
@@ -53,9 +54,9 @@ class ManifestWriter:
         if self._path.suffix == ".parquet":
             from angulus.data.formats.parquet.reader import write_columns
 
-            write_whole(self._path, write_columns(columns))
+            write_flushed(self._path, write_columns(columns))
         else:
-            write_whole(self._path, manifest_text(columns))
+            write_flushed(self._path, manifest_text(columns))
 
     def opened(self) -> Source:
         root = None if self._images else self._place

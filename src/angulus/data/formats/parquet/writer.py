@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.data.examples import Source
-from angulus.data.formats.output import Listing, write_whole
+from angulus.data.formats.output import Listing
 from angulus.data.formats.parquet.reader import import_arrow, open_parquet, opened_file
 from angulus.data.formats.record_source import StoredSource
 from angulus.errors import DataError
+from angulus.whole_files import write_flushed
 
 _ROWS_PER_GROUP = 64
 
@@ -58,7 +59,7 @@ class ParquetWriter:
             write_page_checksum=True,
         )
         partial = self._folder / f"{_part_name(first)}.partial"
-        write_whole(partial, sink.getvalue().to_pybytes())
+        write_flushed(partial, sink.getvalue().to_pybytes())
         partial.replace(self._folder / _part_name(first))
         return [0] * len(images)
 

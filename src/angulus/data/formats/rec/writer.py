@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.data.examples import Source, bytes_of
-from angulus.data.formats.output import Appended, Listing, write_whole
+from angulus.data.formats.output import Appended, Listing
 from angulus.data.formats.rec.heads import EXACT, pack
 from angulus.data.formats.rec.reader import open_rec
 from angulus.data.formats.rec.recordio import encode_record
@@ -16,6 +16,7 @@ from angulus.data.formats.record_source import StoredSource
 from angulus.data.index.strings import encode_name
 from angulus.errors import DataError
 from angulus.image_files import open_image
+from angulus.whole_files import write_flushed
 
 
 class RecWriter:
@@ -73,7 +74,7 @@ class RecWriter:
         self._write(".lst", (f"{row}\t{label}\t".encode() + encode_name(key) + b"\n" for row, (label, key) in rows))
         self._write(".names", (encode_name(name) + b"\n" for name in self.listing.identities))
         height, width = self._shape
-        write_whole(self._folder / "property", f"{len(self.listing.identities)},{height},{width}\n".encode())
+        write_flushed(self._folder / "property", f"{len(self.listing.identities)},{height},{width}\n".encode())
 
     def opened(self) -> Source:
         return StoredSource(records=open_rec(self._folder / self._name))
@@ -90,7 +91,7 @@ class RecWriter:
         ]
 
     def _write(self, suffix: str, lines: Iterable[bytes]) -> None:
-        write_whole(self._folder / f"{self._stem}{suffix}", b"".join(lines))
+        write_flushed(self._folder / f"{self._stem}{suffix}", b"".join(lines))
 
 
 def _check_names(noun: str, names: Iterable[str]) -> None:

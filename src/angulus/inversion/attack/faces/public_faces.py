@@ -23,6 +23,8 @@ from angulus.models import EmbeddingModel
 log = logging.getLogger(__name__)
 SAME_PHOTO = 0.99995
 """A cosine above which a face and a stolen template are of one photo."""
+MOST_FACES = 10_000
+"""Public faces that are looked at, since eigenfaces hold all of them in float32: 1.3 GB at 112x96."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,6 +55,9 @@ def help_of_faces(
             "these settings begin with public faces: give a folder of people with --public, or take --begin noise "
             "--space pixels"
         )
+    if len(faces) > MOST_FACES:
+        log.info("%d of the %d public faces are looked at, drawn at random", MOST_FACES, len(faces))
+        faces = select(faces, np.sort(np.random.default_rng(0).permutation(len(faces))[:MOST_FACES]))
     given = embedded(model, faces, device) if targets.templates is not None or options.begin == "decoded" else None
     if given is not None and targets.templates is not None:
         left = without_the_attacked(targets.templates, faces, given)
