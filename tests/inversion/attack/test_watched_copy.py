@@ -80,6 +80,12 @@ def test_another_network_is_listened_to_itself():
     assert not model.bn._forward_pre_hooks
 
 
+def test_a_network_in_half_precision_is_listened_to_itself():
+    model = TinyNet(input=SMALL, embedding_dim=8).build().to(torch.bfloat16)
+    with attacked(model), watched(model) as (network, _):
+        assert network is model
+
+
 def test_a_norm_that_forgets_its_input_is_not_folded():
     model = trained(TinyNet(input=SMALL, embedding_dim=8).build())
     norms = [part for part in model.modules() if isinstance(part, nn.BatchNorm2d)]

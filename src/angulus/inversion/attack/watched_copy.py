@@ -32,9 +32,11 @@ LEAST_FACTOR = 1e-3
 def watched(model: EmbeddingModel) -> Generator[tuple[EmbeddingModel, Inputs], None, None]:
     """A copy of a network of Angulus, and what goes into its batch norms; another network itself, listened to.
 
+    So is one in half precision: folded weights are rounded once more there, and inputs told from outputs too coarsely.
     The model must be in evaluation mode, and what it computes must not change while the block runs.
     """
-    if is_foldable(model):
+    is_exact = all(part.dtype in (torch.float32, torch.float64) for part in model.parameters())
+    if is_exact and is_foldable(model):
         yield watched_copy(model)
         return
     with listening(model) as inputs:
