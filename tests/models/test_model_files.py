@@ -25,7 +25,6 @@ from angulus.models import (
     read_description,
     save_model,
 )
-from angulus.models.files import vector_images
 
 SMALL = InputSpec(height=32, width=24)
 CONFIG = TinyNet(input=SMALL, channels=(8, 16), units=(1, 0), embedding_dim=16)
@@ -100,7 +99,7 @@ def test_either_file_names_the_model(tmp_path, name):
 
 
 def test_the_images_of_the_test_vector_never_change():
-    images = vector_images(InputSpec(height=64, width=48))
+    images = InputSpec(height=64, width=48).vectors(2)
     assert images.shape == (2, 3, 64, 48)
     assert images.dtype == torch.uint8
     for image, channel, row, column in [(0, 0, 0, 0), (0, 2, 63, 47), (1, 1, 40, 7), (1, 0, 5, 33)]:

@@ -9,7 +9,6 @@ from small_bundles import DIM, SIDE, matrix, network, vectors_of, write_bundle
 
 from angulus.errors import BundleError
 from angulus.models import InputSpec
-from angulus.models.files import vector_images
 from angulus.runtime import Bundle, Embedder
 from angulus.runtime.networks import runtime_for
 from angulus.runtime.preparation import Preprocessing, formula_crops
@@ -110,7 +109,7 @@ def test_preprocessing_is_the_same_to_the_bit_as_the_one_in_torch(colour, mean, 
 
 
 def test_the_formula_is_the_one_of_stored_models():
-    wanted = vector_images(InputSpec(height=9, width=7), 3).permute(0, 2, 3, 1).numpy()
+    wanted = InputSpec(height=9, width=7).vectors(3).permute(0, 2, 3, 1).numpy()
     np.testing.assert_array_equal(formula_crops(9, 7, 3), wanted)
 
 

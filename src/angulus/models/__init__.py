@@ -1,6 +1,6 @@
-"""Networks that turn images into embeddings, their input specs, and their files."""
+"""Networks that turn images or speech into embeddings, their input specs, and their files."""
 
-from angulus.models.base import EmbeddingModel, ModelConfig
+from angulus.models.base import EmbeddingModel, ModelConfig, Spec
 from angulus.models.catalogue import MODELS, config_from_dict, config_to_dict
 from angulus.models.cost import Cost, describe
 from angulus.models.files import load_model, read_description, save_model
@@ -20,6 +20,7 @@ from angulus.models.published.ir import IR
 from angulus.models.published.mbf import MBF, MBFLarge
 from angulus.models.recognition import recognise
 from angulus.models.spec import Colour, InputSpec
+from angulus.models.speech.spec import SpeechInput
 from angulus.models.sphereface20 import SphereFace20
 from angulus.models.tiny import TinyNet
 from angulus.models.vit import ViT, ViTBase, ViTSmall, ViTTiny
@@ -43,6 +44,8 @@ __all__ = [
     "MagFaceIResNet",
     "MobileFaceNet",
     "ModelConfig",
+    "Spec",
+    "SpeechInput",
     "SphereFace20",
     "TinyNet",
     "ViT",

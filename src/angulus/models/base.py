@@ -1,4 +1,4 @@
-"""What every network of Angulus is: prepared images in, one raw embedding each out, and a config that builds it."""
+"""What every network of Angulus is: prepared examples in, one raw embedding each out, and a config that builds it."""
 
 from typing import Protocol, runtime_checkable
 
@@ -7,33 +7,51 @@ from torch import Tensor, nn
 
 from angulus.errors import ModelError
 from angulus.models.spec import InputSpec
+from angulus.models.speech.spec import SpeechInput
+
+Spec = InputSpec | SpeechInput
+"""How a network wants its examples."""
 
 
 class EmbeddingModel(nn.Module):
-    """Images -> embeddings, not normalised (heads and scores do that).
+    """Examples (images, speech) -> embeddings, not normalised (heads and scores do that).
 
-    A network derives from this class and defines `encode`. `input` says how images must be prepared
+    A network derives from this class and defines `encode`. `input` says how examples must be prepared
     (`model(model.input.prepare(images))`), `embedding_dim` how long an embedding is.
     """
 
-    def __init__(self, *, input: InputSpec, embedding_dim: int) -> None:
+    def __init__(self, *, input: Spec, embedding_dim: int) -> None:
         super().__init__()
         self.input = input
         self.embedding_dim = embedding_dim
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Prepared images [n, channels, height, width] -> embeddings [n, embedding_dim].
+    @property
+    def image_input(self) -> InputSpec:
+        """`input` of a network for images; ModelError for what has no meaning with another."""
+        if not isinstance(self.input, InputSpec):
+            raise ModelError(f"this works with networks for images, and the network takes {self.input.describe()}")
+        return self.input
+
+    @property
+    def speech_input(self) -> SpeechInput:
+        """`input` of a network for speech; ModelError for what has no meaning with another."""
+        if not isinstance(self.input, SpeechInput):
+            raise ModelError(f"this works with networks for speech, and the network takes {self.input.describe()}")
+        return self.input
+
+    def forward(self, examples: Tensor) -> Tensor:
+        """Prepared images [n, channels, height, width] or speech [n, frames, bands] -> embeddings [n, embedding_dim].
 
         Under autocast the convolutions follow its type; the last layer is computed and returned in float32.
-        Raises ModelError for images of another size or channel count than `input` says.
+        Raises ModelError for examples of another shape than `input` says; speech may have any number of frames.
         """
-        if images.ndim != 4 or images.shape[1:] != self.input.shape:
-            raise ModelError(_mismatch(self.input, images))
-        return self.encode(images)
+        if problem := self.input.mismatch(examples):
+            raise ModelError(problem)
+        return self.encode(examples)
 
-    def encode(self, images: Tensor) -> Tensor:
+    def encode(self, examples: Tensor, /) -> Tensor:
         """The network itself: [n, *input.shape] -> [n, embedding_dim]."""
-        raise NotImplementedError(f"{type(self).__name__} must define encode(images)")
+        raise NotImplementedError(f"{type(self).__name__} must define encode(examples)")
 
 
 @runtime_checkable
@@ -41,7 +59,7 @@ class ModelConfig(Protocol):
     """A frozen dataclass that describes a network and builds it, with fresh weights from torch's generator."""
 
     @property
-    def input(self) -> InputSpec: ...
+    def input(self) -> Spec: ...
 
     @property
     def embedding_dim(self) -> int: ...
@@ -66,13 +84,3 @@ def in_full_precision(layers: nn.Module, x: Tensor) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):
         kind = next((weight.dtype for weight in layers.parameters()), x.dtype)
         return layers(x.to(kind))
-
-
-def _mismatch(spec: InputSpec, images: Tensor) -> str:
-    if images.ndim == 4 and images.shape[1] == spec.channels:
-        return spec.size_mismatch(images.shape[2], images.shape[3])
-    wanted = ", ".join(str(size) for size in spec.shape)
-    return (
-        f"the model takes prepared images of shape [n, {wanted}], got {list(images.shape)}: "
-        "prepare them with model.input.prepare(images)"
-    )

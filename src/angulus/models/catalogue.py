@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from angulus.errors import ModelError
-from angulus.models.base import ModelConfig
+from angulus.models.base import ModelConfig, Spec
 from angulus.models.iresnet import (
     IResNet,
     IResNet18,
@@ -20,6 +20,7 @@ from angulus.models.published.inception_resnet import InceptionResNetV1
 from angulus.models.published.ir import IR
 from angulus.models.published.mbf import MBF, MBFLarge
 from angulus.models.spec import InputSpec
+from angulus.models.speech.spec import KIND, SpeechInput
 from angulus.models.sphereface20 import SphereFace20
 from angulus.models.tiny import TinyNet
 from angulus.models.vit import ViT, ViTBase, ViTSmall, ViTTiny
@@ -67,13 +68,17 @@ def config_from_dict(
     if not isinstance(name, str) or name not in configs:
         raise ModelError(f"{where} names the network {name!r}, known are: {', '.join(configs)}")
     try:
-        fields["input"] = InputSpec.from_dict(values["input"])
+        fields["input"] = _spec_from_dict(values["input"])
         return configs[name](**fields)
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ModelError(f"{where} does not describe a {name}: {error}") from error
 
 
+def _spec_from_dict(values: Mapping[str, Any]) -> Spec:
+    return SpeechInput.from_dict(values) if values.get("kind") == KIND else InputSpec.from_dict(values)
+
+
 def _plain(value: Any) -> Any:
-    if isinstance(value, InputSpec):
+    if isinstance(value, InputSpec | SpeechInput):
         return value.to_dict()
     return list(value) if isinstance(value, tuple) else value

@@ -1,6 +1,6 @@
 """A trained network on disk: `model.safetensors` (weights) beside `model.json` (what they are, and a proof).
 
-The JSON holds the config of the network, its input spec and a test vector: the embeddings of a few images that are
+The JSON holds the config of the network, its input spec and a test vector: the embeddings of a few examples that are
 computed from a formula. `load_model` computes them again, so that a model that loads is the model that was saved.
 Reading runs no code from the files.
 """
@@ -25,7 +25,6 @@ from angulus.files import BoundedReader
 from angulus.json_files import read_json
 from angulus.models.base import EmbeddingModel, ModelConfig
 from angulus.models.catalogue import MODELS, config_from_dict, config_to_dict
-from angulus.models.spec import InputSpec
 from angulus.models.weights import check_fit, fill
 from angulus.version import __version__
 from angulus.whole_files import flush_folder, write_flushed
@@ -37,7 +36,7 @@ FORMAT = 1
 # and vector units change about 1e-6 of it in float32; a wrong weight, size or colour order changes far more.
 TOLERANCE = 1e-3
 MOST_TOLERANCE = 1e-2  # a file may ask for as much; beyond that the test vector proves nothing
-_VECTOR_IMAGES = 2
+_VECTORS = 2
 
 
 def save_model(
@@ -112,18 +111,6 @@ def read_description(path: str | os.PathLike[str]) -> dict[str, Any]:
     return description
 
 
-def vector_images(spec: InputSpec, count: int = _VECTOR_IMAGES) -> Tensor:
-    """RGB images [count, 3, height, width], uint8, from whole-number arithmetic alone: the same everywhere for ever.
-
-    pixel(image i, channel c, row y, column x) = (x^2 (i + 1) + y^2 (c + 1) + 3 x y + 31 i + 17 c) // 16 mod 256
-    """
-    image, channel, row, column = torch.meshgrid(
-        *(torch.arange(size) for size in (count, 3, spec.height, spec.width)), indexing="ij"
-    )
-    mixed = column**2 * (image + 1) + row**2 * (channel + 1) + 3 * row * column + 31 * image + 17 * channel
-    return (mixed // 16 % 256).to(torch.uint8)
-
-
 def _rebuild(config: ModelConfig, state: Mapping[str, Tensor], where: str) -> EmbeddingModel:
     """A fresh network of `config` on the CPU with the weights `state`, in eval mode; torch's generator is not moved."""
     with torch.random.fork_rng(devices=[]):
@@ -172,16 +159,16 @@ class _TooMany(ModelError):
 
 
 def _vector(model: EmbeddingModel) -> Tensor:
-    """Embeddings [n, embedding_dim] of the test images, by the CPU in float32."""
-    images = model.input.prepare(vector_images(model.input))
+    """Embeddings [n, embedding_dim] of the test examples, by the CPU in float32."""
+    examples = model.input.prepare(model.input.vectors(_VECTORS))
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
-        return model(images).float()
+        return model(examples).float()
 
 
 def _describe(model: EmbeddingModel, config: ModelConfig, extra: Mapping[str, Any] | None, checksum: int) -> str:
     embeddings = _vector(model)
     if not bool(torch.isfinite(embeddings).all()):
-        raise ModelError("the model gives NaN or infinite embeddings for the test images and was not saved")
+        raise ModelError("the model gives NaN or infinite embeddings for the test examples and was not saved")
     description = {
         "format": FORMAT,
         "angulus": __version__,

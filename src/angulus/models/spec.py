@@ -82,6 +82,37 @@ class InputSpec:
         pixels = _to_colour(images, self.colour)
         return torch.div(pixels - self._per_channel(self.mean, pixels), self._per_channel(self.std, pixels))
 
+    def blank(self, count: int, device: torch.device | str = "cpu") -> Tensor:
+        """Black images as they come before `prepare`: uint8 [count, 3, height, width]."""
+        return torch.zeros(count, 3, self.height, self.width, dtype=torch.uint8, device=device)
+
+    def vectors(self, count: int) -> Tensor:
+        """RGB images uint8 [count, 3, height, width] from whole-number arithmetic alone: the same everywhere for ever.
+
+        pixel(image i, channel c, row y, column x) = (x^2 (i + 1) + y^2 (c + 1) + 3 x y + 31 i + 17 c) // 16 mod 256
+        """
+        image, channel, row, column = torch.meshgrid(
+            *(torch.arange(size) for size in (count, 3, self.height, self.width)), indexing="ij"
+        )
+        mixed = column**2 * (image + 1) + row**2 * (channel + 1) + 3 * row * column + 31 * image + 17 * channel
+        return (mixed // 16 % 256).to(torch.uint8)
+
+    def mismatch(self, prepared: Tensor) -> str | None:
+        """What is wrong with the shape of prepared images; None where nothing is."""
+        if prepared.ndim == 4 and prepared.shape[1:] == self.shape:
+            return None
+        if prepared.ndim == 4 and prepared.shape[1] == self.channels:
+            return self.size_mismatch(prepared.shape[2], prepared.shape[3])
+        wanted = ", ".join(str(size) for size in self.shape)
+        return (
+            f"the model takes prepared images of shape [n, {wanted}], got {list(prepared.shape)}: "
+            "prepare them with model.input.prepare(images)"
+        )
+
+    def describe(self) -> str:
+        """For example: 112x112 rgb images."""
+        return f"{self.height}x{self.width} {self.colour} images"
+
     def _per_channel(self, values: float | tuple[float, ...], like: Tensor) -> Tensor | float:
         if isinstance(values, tuple):
             return torch.stack([scalar(value, like) for value in values]).view(1, -1, 1, 1)
