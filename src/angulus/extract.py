@@ -1,18 +1,20 @@
-"""Images through a network: one embedding per image, and one of its mirror image."""
+"""Images or recordings through a network: one embedding each, and one of the mirror image of an image."""
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal, cast
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from angulus.data.examples import Source
+from angulus.data.formats.catalogue import open_source
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import DataError
 from angulus.inference.choice import choose
-from angulus.inference.given_images import Images, opened
+from angulus.inference.given_images import Images, content_for, opened
 from angulus.inference.lanes import through
 from angulus.inference.networks import Layout
 from angulus.inference.own_networks import ready
@@ -26,10 +28,12 @@ from angulus.inference.passes import (
     planned,
     usual_size,
 )
+from angulus.inference.recordings import WINDOW_SECONDS, as_recordings, embedded_recordings
 from angulus.inference.runtimes import RuntimeName
+from angulus.models.speech.spec import SpeechInput
 
 if TYPE_CHECKING:
-    from angulus.models import EmbeddingModel, InputSpec
+    from angulus.models import EmbeddingModel, Spec
 
 Progress = Callable[[int, int | None], None]
 
@@ -38,13 +42,14 @@ def embed(
     model: "EmbeddingModel | nn.Module",
     images: Images,
     *,
-    input: "InputSpec | None" = None,
+    input: "Spec | None" = None,
     batch_size: int | None = None,
     flip: bool = True,
     device: str | torch.device = "cpu",
     workers: int | None = None,
     runtime: RuntimeName = "torch",
     layout: Layout | Literal["auto"] = "channels_last",
+    window: float | None = WINDOW_SECONDS,
     progress: Progress | None = None,
     chosen: Callable[[Passes], None] | None = None,
 ) -> EmbeddingSet:
@@ -55,15 +60,18 @@ def embed(
 
     model: a network of Angulus, or any module that maps float32 images [n, c, h, w] to embeddings [n, d].
     images: a source, or a path that `open_source` reads (labels, keys and identities come along); an array or tensor
-        uint8 [n, h, w, 3] or [n, 3, h, w], RGB (floats: 0 to 255); or batches of such.
+        uint8 [n, h, w, 3] or [n, 3, h, w], RGB (floats: 0 to 255); or batches of such. For a network for speech
+        recordings: a source, a path, samples int16 [n, t] (floats on the same scale) or a list of such of any lengths.
     input: how a module of your own wants its images; networks of Angulus say so themselves.
     batch_size: images per pass, for sources and arrays; None takes what suits the network and the device.
-    flip: embed the mirrored images too.
+    flip: embed the mirrored images too; recordings have none.
     device: where to compute.
     workers: processes that decode the images of a source; 0 for none, None for as many as keep the network busy.
     runtime: what computes: torch, or on a CPU onnxruntime or openvino where they are installed. One of these is used
         only if it gives torch's embeddings of the first images (to a cosine distance of 1e-5). auto takes the fastest.
     layout: of images in memory; auto times both on the first images.
+    window: recordings longer than so many seconds are cut into windows, whose embeddings are averaged; None cuts none.
+        The set gets a column `seconds`. Runtime, layout and workers are for images.
     progress: called with the images done and the total (None when unknown) after each batch.
     chosen: called once, before the second batch, with how the set is embedded.
 
@@ -76,7 +84,9 @@ def embed(
     if batch_size is not None and batch_size < 1:
         raise DataError(f"batch_size must be at least 1, got {batch_size}")
     model = ready(model, input)
-    given = opened(images, model.input, batch_size or UNKNOWN_NETWORK)
+    if isinstance(model.input, SpeechInput):
+        return _embed_recordings(model, images, batch_size, torch.device(device), window, progress)
+    given = opened(images, model.image_input, batch_size or UNKNOWN_NETWORK)
     source = cast(Source, given) if hasattr(given, "read") else None
     place = torch.device(device)
     total = None if source is None else len(source)
@@ -84,9 +94,9 @@ def embed(
     done = 0
     with _evaluating(model, place), torch.inference_mode():
         batches = _batches(model, given, batch_size, place)
-        first = model.input.prepare(batches.first.to(place))
+        first = model.image_input.prepare(batches.first.to(place))
         choice = choose(model, first, runtime=runtime, layout=layout, device=place)
-        compute = computing(choice.network, model.input, place, flip=flip)
+        compute = computing(choice.network, model.image_input, place, flip=flip)
         passes = planned(choice, batches, compute, place, workers)
         if chosen is not None:
             chosen(passes)
@@ -104,6 +114,31 @@ def embed(
         keys=None if source is None else tuple(source.keys),
         identities=None if source is None else tuple(source.identities),
     )
+
+
+def _embed_recordings(
+    model: "EmbeddingModel",
+    given: Any,
+    batch_size: int | None,
+    device: torch.device,
+    window: float | None,
+    progress: Progress | None,
+) -> EmbeddingSet:
+    spec = model.speech_input
+    if isinstance(given, str | PathLike):
+        given = open_source(str(given), content=content_for(spec))
+    source = cast(Source, given) if hasattr(given, "read") else None
+    with _evaluating(model, device), torch.inference_mode():
+        embeddings, seconds = embedded_recordings(
+            *(model, spec, as_recordings(given) if source is None else source, device),
+            **{"batch_size": batch_size, "window": window, "progress": progress},
+        )
+    return EmbeddingSet(
+        embeddings=embeddings,
+        labels=None if source is None else np.asarray(source.labels),
+        keys=None if source is None else tuple(source.keys),
+        identities=None if source is None else tuple(source.identities),
+    ).with_columns({"seconds": np.round(seconds, 4)})
 
 
 def _batches(

@@ -109,7 +109,7 @@ def test_a_machine_that_refuses_is_a_sentence_whatever_refuses(monkeypatch, caps
 
 
 def test_a_killed_loader_is_a_sentence():
-    said = r"a process that reads images was killed.*fewer train\.workers"
+    said = r"a process that reads examples was killed.*fewer train\.workers"
     with pytest.raises(DataError, match=said), worker_losses_told():
         raise RuntimeError("DataLoader worker (pid 4711) is killed by signal: Killed. ")
     with pytest.raises(RuntimeError, match="another"), worker_losses_told():
@@ -133,7 +133,7 @@ def test_a_loader_that_is_really_killed(tmp_path):
         "    print(error)\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=100)
-    assert done.stdout.startswith("a process that reads images was killed"), done.stderr
+    assert done.stdout.startswith("a process that reads examples was killed"), done.stderr
 
 
 def test_half_written_files_of_the_dead_are_removed_and_of_the_living_kept(tmp_path):

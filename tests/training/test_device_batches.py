@@ -81,7 +81,7 @@ def test_a_cpu_gets_the_batches_as_they_are():
     given = list(some_batches(3))
     fed = list(Feed(iter(given), line))
     for one, other in zip(fed, given, strict=True):
-        assert one.images is other.images
+        assert one.examples is other.examples
         assert (one.index, one.labels.tolist(), one.indices.tolist()) == (other.index, *[other.labels.tolist()] * 2)
 
 
@@ -163,6 +163,6 @@ def test_batches_arrive_on_a_cuda_device():
     device = torch.device(LAST)
     feed = Feed(some_batches(5), line_to(device))
     for index, batch in enumerate(feed):
-        assert batch.images.device == device
-        assert bool((batch.images == index).all())
+        assert batch.examples.device == device
+        assert bool((batch.examples == index).all())
     assert feed.waited() >= 0.0

@@ -18,7 +18,7 @@ from angulus.heads import STRATEGIES, Fused, Panels, Strategy, Streamed
 from angulus.margins import MARGINS, SCHEDULES, Margin, Schedule
 from angulus.models import MODELS, ModelConfig
 from angulus.training.datasets import DATA, MEMBERS
-from angulus.training.experiment import OPTIMIZERS
+from angulus.training.experiment import AUGMENTS, OPTIMIZERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +68,9 @@ OPTIMIZER = Family(noun="optimizer", names=OPTIMIZERS, hints=frozenset(OPTIMIZER
 SAMPLING = Family(
     noun="way of sampling", names=SAMPLINGS, hints=frozenset({Sampling}), default="uniform", needs=("sampler",)
 )
+AUGMENT = Family(noun="augmentation", names=AUGMENTS, hints=frozenset(AUGMENTS.values()), default="images")
 
-FAMILIES = (MARGIN, SCHEDULE, MODEL, STRATEGY, SUMMING, DATA_KIND, MEMBER_KIND, OPTIMIZER, SAMPLING)
+FAMILIES = (MARGIN, SCHEDULE, MODEL, STRATEGY, SUMMING, DATA_KIND, MEMBER_KIND, OPTIMIZER, SAMPLING, AUGMENT)
 
 # Where a kind stands in a recipe ("*" is any key), so that layers merge as their kinds allow.
 KINDS_AT: dict[tuple[str, ...], Family] = {
@@ -82,6 +83,7 @@ KINDS_AT: dict[tuple[str, ...], Family] = {
     ("model",): MODEL,
     ("margin",): MARGIN,
     ("optim",): OPTIMIZER,
+    ("augment",): AUGMENT,
     ("head", "strategy"): STRATEGY,
     ("head", "strategy", "streamed"): SUMMING,
     ("train", "sampling"): SAMPLING,

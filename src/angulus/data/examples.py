@@ -1,7 +1,8 @@
-"""What an example is: one image, the identity it shows, and a key that names it.
+"""What an example is: one image or one recording, the identity it shows, and a key that names it.
 
 Everything that holds examples (a folder, an archive, a generator, a view on one of them) is a `Source`: label i of
-`labels` is the position of the name in `identities`, `keys[i]` names the image for people, `read(i)` gives its pixels.
+`labels` is the position of the name in `identities`, `keys[i]` names the example for people, `read(i)` gives its
+pixels, its samples, or the frames of its features.
 An `Account` says in words and in numbers what a source kept and what it dropped, and why.
 """
 
@@ -24,7 +25,7 @@ MAX_EXAMPLES_SHOWN = 5
 
 
 class Source(Protocol):
-    """Labelled images, read one at a time; reading never changes the source."""
+    """Labelled images or recordings, read one at a time; reading never changes the source."""
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -43,8 +44,11 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, index: int) -> NDArray[np.uint8]:
-        """Pixels [height, width, 3], RGB, 0 to 255. Raises DataError naming the image when it is unreadable."""
+    def read(self, index: int) -> NDArray[Any]:
+        """An image: pixels uint8 [height, width, 3], RGB. A recording: samples int16 [t], or features [frames, bands].
+
+        Raises DataError naming the example when it is unreadable.
+        """
         ...
 
 
@@ -73,7 +77,7 @@ class ReadsAhead(Protocol):
 class ReadsInto(Protocol):
     """A source that can decode an image straight to where it is wanted."""
 
-    def read_into(self, index: int, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]: ...
+    def read_into(self, index: int, out: NDArray[np.uint8] | None) -> NDArray[Any]: ...
 
 
 @runtime_checkable
@@ -113,9 +117,9 @@ class Drop:
         shown = tuple(names[:MAX_EXAMPLES_SHOWN])
         return Drop(reason=reason, images=images, identities=identities, others=others, examples=shown)
 
-    def line(self) -> str:
+    def line(self, noun: str = "image") -> str:
         """For example: dropped 3 images of 1 identity: excluded by name (Ada_Lovelace)."""
-        parts = [_count(self.images, "image"), _count(self.identities, "identity"), _count(self.others, "entry")]
+        parts = [_count(self.images, noun), _count(self.identities, "identity"), _count(self.others, "entry")]
         counted = " of ".join(part for part in parts if part) or "nothing"
         verb = "ignored" if self.others else "dropped"
         shown = ", ".join(self.examples)
@@ -132,6 +136,8 @@ class Account:
     images: int
     identities: int
     drops: tuple[Drop, ...] = ()
+    noun: str = "image"
+    """What an example is called."""
 
     def after(self, *drops: Drop, images: int, identities: int) -> "Account":
         """The account once `drops` have been made, leaving `images` of `identities`; empty drops are left out."""
@@ -140,8 +146,8 @@ class Account:
 
     def lines(self) -> list[str]:
         """A log of a few lines: what is kept, then one line per reason."""
-        kept = f"{self.origin}: {self.images:,} images of {self.identities:,} identities"
-        return [kept, *(f"  {drop.line()}" for drop in self.drops)]
+        kept = f"{self.origin}: {self.images:,} {self.noun}s of {self.identities:,} identities"
+        return [kept, *(f"  {drop.line(self.noun)}" for drop in self.drops)]
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values for JSON."""
@@ -151,6 +157,11 @@ class Account:
             "identities": self.identities,
             "drops": [{**asdict(drop), "examples": list(drop.examples)} for drop in self.drops],
         }
+
+
+def noun_of(source: Source) -> str:
+    """What an example of a source is called: image or recording."""
+    return account_of(source).noun
 
 
 def account_of(source: Source) -> Account:

@@ -38,7 +38,11 @@ def opened(bundle: Bundle, threads: int) -> "TorchNetwork":
         except ModelError as error:
             raise BundleError(f"{bundle.path}: {str(error).replace(folder, str(bundle.path))}") from error
     wanted = described.preprocessing
-    if (model.input.height, model.input.width, model.input.colour) != (wanted.height, wanted.width, wanted.colour):
+    if (model.image_input.height, model.image_input.width, model.image_input.colour) != (
+        wanted.height,
+        wanted.width,
+        wanted.colour,
+    ):
         raise BundleError(f"{bundle.path}: bundle.json and model.json differ in what images look like; export it again")
     network = DeployedNetwork(model, inside=wanted.inside, mirror=described.mirror)
     return TorchNetwork(network=network, threads=threads)

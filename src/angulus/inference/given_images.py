@@ -1,4 +1,4 @@
-"""Images as a user has them at hand, a folder or one array, as a source or as batches of tensors."""
+"""Images as a user has them at hand, a folder or one array, as a source or as batches of tensors; and recordings."""
 
 from collections.abc import Iterable, Iterator
 from os import PathLike
@@ -9,12 +9,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from angulus.data import Source, open_source
+from angulus.data import Fit, Source, open_source
+from angulus.data.loading.contents import Content, Pictures, Recordings
 from angulus.errors import DataError
-from angulus.models import InputSpec
+from angulus.models import InputSpec, Spec
 
 Images = Source | str | PathLike[str] | NDArray[np.uint8] | NDArray[np.floating] | Tensor | Iterable[Tensor]
 _AXES = "[n, height, width, 3] or [n, 3, height, width]"
+
+
+def content_for(spec: Spec, fit: Fit = "proportional") -> Content | None:
+    """What the examples of a set must be for a network; None for stored features, which are decoded already."""
+    if isinstance(spec, InputSpec):
+        return Pictures(size=(spec.height, spec.width), fit=fit)
+    return Recordings(rate=spec.rate) if spec.content == "waveform" else None
 
 
 def opened(images: Images, spec: InputSpec, batch_size: int) -> Source | Iterator[Tensor]:

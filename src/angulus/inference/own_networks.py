@@ -6,7 +6,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from angulus.errors import ModelError
-from angulus.models import EmbeddingModel, InputSpec
+from angulus.models import EmbeddingModel, InputSpec, Spec, SpeechInput
 
 _WANTED = "InputSpec(height=112, width=112, colour='rgb', mean=127.5, std=127.5)"
 
@@ -14,7 +14,7 @@ _WANTED = "InputSpec(height=112, width=112, colour='rgb', mean=127.5, std=127.5)
 class OwnNetwork(EmbeddingModel):
     """A module beside what its images must look like; what it gives is checked."""
 
-    def __init__(self, network: nn.Module, input: InputSpec) -> None:
+    def __init__(self, network: nn.Module, input: Spec) -> None:
         super().__init__(input=input, embedding_dim=0)
         self.network = network
 
@@ -31,7 +31,7 @@ class OwnNetwork(EmbeddingModel):
         return found
 
 
-def ready(model: nn.Module, input: InputSpec | None) -> EmbeddingModel:
+def ready(model: nn.Module, input: Spec | None) -> EmbeddingModel:
     """A model with its input spec: its own, or `input`, which a module without one needs.
 
     Raises ModelError where it is missing, where it contradicts the model's own, and for what is no module.
@@ -43,7 +43,7 @@ def ready(model: nn.Module, input: InputSpec | None) -> EmbeddingModel:
             f"model must be a network (a torch nn.Module instance), got {type(model).__name__} {model!r}{remedy}"
         )
     own = getattr(model, "input", None)
-    if isinstance(own, InputSpec):
+    if isinstance(own, InputSpec | SpeechInput):
         if input is not None and input != own:
             raise ModelError(f"the model has an input spec, {own}, and input says another, {input}; leave input out")
         return cast(EmbeddingModel, model)
@@ -52,6 +52,6 @@ def ready(model: nn.Module, input: InputSpec | None) -> EmbeddingModel:
             f"{type(model).__name__} does not say how images are prepared; give size, colour order, mean and std (of"
             f" pixels in 0..255): embed(model, images, input={_WANTED})"
         )
-    if not isinstance(input, InputSpec):
+    if not isinstance(input, InputSpec | SpeechInput):
         raise ModelError(f"input must be an InputSpec such as {_WANTED}, got {type(input).__name__}")
     return OwnNetwork(model, input)

@@ -5,22 +5,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from angulus.data import Source
+from angulus.data.loading.chunks import Chunks, repeated
+from angulus.data.parts import read_part
 from angulus.errors import ConfigError
 from angulus.heads import MarginHead, SeparateHeads, ShardedHead
 from angulus.heads.sharding.sharded import draw_blocks, seed_of_blocks
 from angulus.margins import Margin, PerClass, Schedule
-from angulus.models import EmbeddingModel, ModelConfig
+from angulus.models import EmbeddingModel, InputSpec, ModelConfig
+from angulus.speech.augmentation import Bank, SpeechAugment
+from angulus.training.changes import Changes, ImageChanges, SpeechChanges
 from angulus.training.distributed import Processes
 from angulus.training.experiment import Experiment
 from angulus.training.optimization import row_rule
+from angulus.training.recipe.data_sources import Sources
+from angulus.training.recipe.defaults import plain_augment
 from angulus.training.recipe.first_weights import first_network
 from angulus.training.recipe.margin_rules import with_margin
 from angulus.training.recipe.serialization import record
 from angulus.training.recipe.set_unions import Mixture
 
 log = logging.getLogger(__name__)
+
+VOICES, VOICE_SECONDS = 64, 4.0  # of the people who are trained on, for the background of others
 
 
 def network_of(experiment: Experiment) -> ModelConfig:
@@ -96,6 +106,40 @@ def of_classes(margin: Margin, classes: range, total: int) -> Margin:
                 )
             changed[name] = PerClass(value.values[classes.start : classes.stop])
     return replace(margin, **changed) if changed else margin
+
+
+def changes_of(experiment: Experiment, sources: Sources, model: EmbeddingModel, device: torch.device) -> Changes:
+    """The random changes of a run, with voices of its own speakers where speech gets a background."""
+    if isinstance(model.input, InputSpec):
+        return ImageChanges(augment=plain_augment(experiment))
+    augment = experiment.augment or SpeechAugment.off()
+    if not isinstance(augment, SpeechAugment):
+        raise ConfigError("augment is for images, and the model takes speech: set augment.name=speech")
+    if model.input.content == "features":
+        return SpeechChanges(augment=augment, bank=None)
+    return SpeechChanges(augment=augment, bank=bank_of(experiment, augment, sources.train, model.input.rate, device))
+
+
+def bank_of(
+    experiment: Experiment, augment: SpeechAugment, train: Source, rate: int, device: torch.device
+) -> Bank | None:
+    """Noises, rooms and chunks of the voices that are trained on; None where nothing of it is used."""
+    if not augment.needs_bank:
+        return None
+    random = np.random.default_rng([experiment.seed, 2])
+    rows = random.choice(len(train), size=min(VOICES, len(train)), replace=False)
+    length = int(VOICE_SECONDS * rate)
+    voices = [repeated(read_part(train, int(row), 0.5, length), length, train.keys, int(row)) for row in rows]
+    return augment.bank(rate=rate, seed=experiment.seed, voices=np.stack(voices)).to(device)
+
+
+def chunks_of(experiment: Experiment, model: EmbeddingModel) -> Chunks | None:
+    """How recordings are cut; None for images."""
+    if isinstance(model.input, InputSpec):
+        return None
+    if experiment.train.frames is None:
+        raise ConfigError("train.frames must be chosen before recordings are cut")
+    return Chunks(frames=experiment.train.frames, length_of=model.input.length_of, seed=experiment.seed)
 
 
 def run_folder(experiment: Experiment) -> Path:

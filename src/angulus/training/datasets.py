@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from angulus.data.formats.catalogue import Format
+from angulus.data.formats.catalogue import Written
 from angulus.data.views.noise import Noise
 from angulus.data.views.shares import Shares
 
@@ -59,7 +59,7 @@ class Identities:
 
 @dataclass(frozen=True, kw_only=True)
 class FolderData:
-    """Images in a folder with one sub-folder for each identity.
+    """Images or recordings in a folder with one sub-folder for each identity.
 
     fit: how an image of another size is brought to the size of the model's input: scaled, unless that would
         distort it ("proportional"), scaled in any case, its centre cropped, or not at all ("error"). None is
@@ -130,8 +130,42 @@ class ManifestData(StoredData):
     """A csv or parquet table with the columns path and identity."""
 
 
-Member = FolderData | OmniglotData | SyntheticData | RecData | TarData | ParquetData | PackedData | ManifestData
-STORED: dict[type[StoredData], Format] = {
+@dataclass(frozen=True, kw_only=True)
+class FeaturesData:
+    """Recordings as stored features: a file NAME.npz with features, lengths and speakers."""
+
+    path: Path
+    identities: Identities = field(default_factory=Identities)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnSpeechData:
+    """Drawn speakers, unlimited and deterministic. Accuracy on them says nothing about real people.
+
+    seconds: the shortest and the longest recording.
+    """
+
+    num_identities: int = 100
+    recordings_per_identity: int = 10
+    seconds: tuple[float, float] = (2.0, 4.0)
+    seed: int = 0
+    first_identity: int = 0
+    identities: Identities = field(default_factory=Identities)
+
+
+Member = (
+    FolderData
+    | OmniglotData
+    | SyntheticData
+    | RecData
+    | TarData
+    | ParquetData
+    | PackedData
+    | ManifestData
+    | FeaturesData
+    | DrawnSpeechData
+)
+STORED: dict[type[StoredData], Written] = {
     RecData: "rec",
     TarData: "tar",
     ParquetData: "parquet",
@@ -142,6 +176,8 @@ MEMBERS: dict[str, type] = {
     "folder": FolderData,
     "omniglot": OmniglotData,
     "synthetic": SyntheticData,
+    "features": FeaturesData,
+    "drawn_speech": DrawnSpeechData,
     **{name: kind for kind, name in STORED.items()},
 }
 

@@ -1,9 +1,9 @@
 """Batches where the model computes, and for how long it had nothing to compute because they were late.
 
-On a CUDA device images are copied from pinned memory on a stream of their own, while the step before is computed: the
+On a CUDA device examples are copied from pinned memory on a stream of their own, while the step before is computed: the
 program runs ahead of the device and asks for batch t + 1 as soon as step t has been handed over. How long the program
 waits then says nothing, since the device may be busy all the while. So two marks go into the queue of the device, one
-when a batch is asked for and one when its images are there; the time between them is time without work.
+when a batch is asked for and one when its examples are there; the time between them is time without work.
 
 On a CPU nothing is copied, and waiting is the time that `next` takes.
 """
@@ -93,9 +93,9 @@ class Feed:
     def __next__(self) -> Batch:
         asked = self._line.mark()
         batch = next(self._stream)
-        images, labels, indices = self._line.send([batch.images, batch.labels, batch.indices])
+        examples, labels, indices = self._line.send([batch.examples, batch.labels, batch.indices])
         self._pending.append((asked, self._line.mark()))
-        return replace(batch, images=images, labels=labels, indices=indices)
+        return replace(batch, examples=examples, labels=labels, indices=indices)
 
     def waited(self) -> float:
         """Seconds so far. Reads the device: call it where it is read anyway."""

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 from angulus.data.loading.augmentation import Augment
+from angulus.data.loading.chunks import check_frames
 from angulus.data.order.recipe_records import PK, Sampling, Uniform
 from angulus.heads import Auto, Dense, Fused, Panels, Sampled, Strategy, Streamed
 from angulus.margins import Margin
 from angulus.models import ModelConfig
+from angulus.speech.augmentation import SpeechAugment
 from angulus.training.datasets import Data, UnionData
 
 
@@ -111,6 +113,7 @@ def check_optimizer(lr: float | None, weight_decay: float | None) -> None:
         raise ValueError(f"weight_decay must be at least 0, got {weight_decay}")
 
 
+AUGMENTS: dict[str, type] = {"images": Augment, "speech": SpeechAugment}
 OPTIMIZERS: dict[str, type] = {"sgd": SGD, "adamw": AdamW}
 
 
@@ -167,6 +170,8 @@ class Training:
     batch_norm: over several processes, "local" statistics (fast; the first process's are kept), "synchronised",
         or "frozen" at the values of the start. None is frozen for weights of `init` and few images, otherwise local.
     sampling: in which order examples are seen.
+    frames: for speech, the shortest and the longest chunk that a step sees, in frames of the filter bank; each batch has
+        one length between them. None chooses from the recordings.
     cache: keep decoded images in memory: "auto" does when they take less than a quarter of the memory.
     workers: processes that read images when they are not cached.
     threads: of a CPU, for the network; "auto" takes a thread for each core that may be used, or fewer where a step of
@@ -183,6 +188,7 @@ class Training:
     compile: Literal["auto", "on", "off"] | bool = "auto"
     batch_norm: Literal["local", "synchronised", "frozen"] | None = None
     sampling: Sampling = field(default_factory=Uniform)
+    frames: tuple[int, int] | None = None
     cache: Literal["auto", "memory", "none"] = "auto"
     workers: int = 0
     threads: Literal["auto"] | int = "auto"
@@ -205,6 +211,8 @@ class Training:
             raise ValueError(f"clip_norm must be above 0, got {self.clip_norm}")
         if self.checkpoint_every is not None and self.checkpoint_every < 1:
             raise ValueError(f"checkpoint_every must be at least 1, got {self.checkpoint_every}")
+        if self.frames is not None:
+            check_frames(self.frames)
         if self.threads != "auto" and self.threads < 1:
             raise ValueError(f'threads must be "auto" or at least 1, got {self.threads}')
         if self.workers < 0:
@@ -260,7 +268,8 @@ class Evaluation:
     folds: how many, where there are people enough for two in each.
     every: epochs between evaluations during training; None evaluates at the end only.
     fars: false accept rates at which the true accept rate is reported.
-    views: the embedding of an image: "plain", or with its mirror image as "sum" or "concat".
+    views: the embedding of an image: "plain", or with its mirror image as "sum" or "concat". None is "sum", and "plain"
+        for recordings, which have no mirror image.
     max_images: at most so many images of each held-out identity.
     also: further data sets to verify at the end, by name; their part `evaluate_on` is used.
     best_by: the figure of the held-out part that decides which checkpoint is the best.
@@ -270,7 +279,7 @@ class Evaluation:
     folds: int = 3
     every: int | None = 5
     fars: tuple[float, ...] = (1e-1, 1e-2, 1e-3)
-    views: Literal["plain", "sum", "concat"] = "sum"
+    views: Literal["plain", "sum", "concat"] | None = None
     max_images: int | None = None
     also: dict[str, Data] = field(default_factory=dict)
     best_by: Literal["eer", "auc", "tar"] = "eer"
@@ -282,6 +291,11 @@ class Evaluation:
             raise ValueError(f"every must be at least 1, got {self.every}")
         if self.folds < 2:
             raise ValueError(f"folds must be at least 2, got {self.folds}")
+
+    @property
+    def view(self) -> Literal["plain", "sum", "concat"]:
+        """`views`, or what images are verified by where nothing is said."""
+        return self.views or "sum"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,7 +313,7 @@ class Experiment:
     head: Head = field(default_factory=Head)
     optim: SGD | AdamW = field(default_factory=SGD)
     learning_rate: LearningRate = field(default_factory=LearningRate)
-    augment: Augment | None = None
+    augment: Augment | SpeechAugment | None = None
     train: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
     init: Path | None = None

@@ -24,7 +24,7 @@ PAIRS_SEED = 0
 def embeddings_of(model: EmbeddingModel, source: Source, config: Evaluation, device: torch.device) -> EmbeddingSet:
     """Embeddings of every image of a source, mirrored ones too where the view needs them."""
     with quieter():
-        return embed(model, source, flip=config.views != "plain", device=device)
+        return embed(model, source, flip=config.view != "plain", device=device)
 
 
 @contextmanager
@@ -46,13 +46,13 @@ def judge(
 
     intervals: None for those that take seconds, as at the end of a run; none by default.
     """
-    every = verify(embeddings, view=config.views, fars=config.fars, name=f"{name}, all pairs", intervals=intervals)
+    every = verify(embeddings, view=config.view, fars=config.fars, name=f"{name}, all pairs", intervals=intervals)
     try:
         pairs = draw_pairs(np.asarray(embeddings.labels), seed=PAIRS_SEED)
     except EvaluationError:
         return [every]
     folds = f"{name}, 10 folds of drawn pairs"
-    drawn = verify(embeddings, pairs, view=config.views, fars=config.fars, name=folds, intervals=intervals)
+    drawn = verify(embeddings, pairs, view=config.view, fars=config.fars, name=folds, intervals=intervals)
     return [every, drawn]
 
 
@@ -68,7 +68,7 @@ def judge_folds(embedded: Sequence[EmbeddingSet], config: Evaluation) -> Verific
     assert pooled.labels is not None
     pairs = Pairs(left=left, right=right, same=pooled.labels[left] == pooled.labels[right])
     name = f"held-out in {len(embedded)} folds, all pairs within a fold"
-    return verify(pooled, pairs, view=config.views, fars=config.fars, name=name, intervals=None)
+    return verify(pooled, pairs, view=config.view, fars=config.fars, name=name, intervals=None)
 
 
 def pooled_set(embedded: Sequence[EmbeddingSet]) -> EmbeddingSet:
@@ -111,7 +111,7 @@ def is_better(figures: dict[str, float], best: float | None, config: Evaluation)
 
 def galleries(embeddings: EmbeddingSet, source: Source, config: Evaluation, count: int = 8) -> list[Gallery]:
     """The held-out pairs that the network gets most wrong, as pictures for the report."""
-    genuine, impostor = hardest_pairs(embeddings.unit(config.views), labels=np.asarray(source.labels), count=count)
+    genuine, impostor = hardest_pairs(embeddings.unit(config.view), labels=np.asarray(source.labels), count=count)
     return [
         Gallery(
             title="Hardest genuine pairs",

@@ -24,7 +24,15 @@ from angulus.interruptions import Interruption, noted
 from angulus.margins import Margin
 from angulus.models import EmbeddingModel, ModelConfig, load_model, save_model
 from angulus.training import judge
-from angulus.training.assembly import begun_folder, build_model, in_steps, network_of, run_folder
+from angulus.training.assembly import (
+    begun_folder,
+    build_model,
+    changes_of,
+    chunks_of,
+    in_steps,
+    network_of,
+    run_folder,
+)
 from angulus.training.batch_order import heads_of, initial_loss, losses_by_set, sampler_of, shares_in_words
 from angulus.training.device_batches import Feed, line_to
 from angulus.training.distributed import (
@@ -48,7 +56,7 @@ from angulus.training.plan.thread_choice import with_threads
 from angulus.training.recipe.begun_choices import as_begun, recipe_in
 from angulus.training.recipe.choices import Choice
 from angulus.training.recipe.data_sources import Sources, limited, open_sources
-from angulus.training.recipe.defaults import choose_device, plain_augment, with_choices, with_model
+from angulus.training.recipe.defaults import choose_device, with_choices, with_model
 from angulus.training.recipe.description import NAMES, duration, facts, opening, verified
 from angulus.training.recipe.fine_tuning import with_fine_tuning
 from angulus.training.recipe.first_weights import with_fits
@@ -205,7 +213,8 @@ class Run:
         self.optimizer = build_optimizer(experiment.optim, self.model, self.head, tuning)
         self.resting_steps = self.epoch_steps * (tuning.head_epochs or 0)
         self.guard = FiniteGuard({"backbone": self.model, "head": self.head}, device, group)
-        self.augment = plain_augment(experiment)
+        self.changes = changes_of(experiment, sources, model, device)
+        self.chunks = chunks_of(experiment, model)
         self.checkpoints = Checkpoints(folder / "checkpoints", experiment.train.keep_last)
         self.metrics = Metrics(folder / "metrics.jsonl")
         self.state = TrainState()
@@ -254,7 +263,7 @@ class Run:
                     recogniser,
                     self.model,
                     batch,
-                    augment=self.augment,
+                    augment=self.changes,
                     config=self.experiment.train,
                     seed=self.experiment.seed,
                     step=self.state.step,
@@ -382,6 +391,7 @@ class Run:
             epoch=epoch,
             start=start,
             end_epoch=self.experiment.train.epochs,
+            chunks=self.chunks,
             rank=self.group.rank,
             world_size=self.group.world,
             num_workers=self.experiment.train.workers,

@@ -1,4 +1,4 @@
-"""One optimizer step: images to embeddings to loss to gradient, over the micro-batches of a global batch."""
+"""One optimizer step: examples to embeddings to loss to gradient, over the micro-batches of a global batch."""
 
 import copy
 from collections.abc import Sequence
@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from angulus.data import Augment, Batch
+from angulus.data import Batch
 from angulus.data.loading.batch_loader import slice_of
 from angulus.errors import ConfigError
 from angulus.heads import HeadOutput, MarginHead, Portion, SeparateHeads, ShardedHead
 from angulus.models import EmbeddingModel
+from angulus.training.changes import Changes, Place
 from angulus.training.distributed import freeze_batch_norm
 from angulus.training.experiment import Training
 
@@ -35,7 +36,7 @@ class Recogniser(nn.Module):
         """Whether no gradient goes through the backbone, which rests; its embeddings have one as ever."""
 
     def forward(
-        self, images: Tensor, labels: Tensor, step: int, sizes: Sequence[int], portions: Sequence[Portion] = ()
+        self, examples: Tensor, labels: Tensor, step: int, sizes: Sequence[int], portions: Sequence[Portion] = ()
     ) -> tuple[HeadOutput, Tensor]:
         """The head's output, and the embeddings [n, d] without a gradient.
 
@@ -43,7 +44,7 @@ class Recogniser(nn.Module):
 
         portions: for separate heads, which examples are of which data set.
         """
-        embeddings = self.embeddings(images)
+        embeddings = self.embeddings(examples)
         return self.judged(embeddings, labels, step, sizes, portions), embeddings.detach()
 
     def judged(
@@ -55,11 +56,11 @@ class Recogniser(nn.Module):
             return self.head(embeddings, labels, step=step, batch_sizes=sizes)
         return self.head(embeddings, labels, step=step)
 
-    def embeddings(self, images: Tensor) -> Tensor:
+    def embeddings(self, examples: Tensor) -> Tensor:
         if not self.skips_backbone:
-            return self.backbone(images)
+            return self.backbone(examples)
         with torch.no_grad():
-            found = self.backbone(images)
+            found = self.backbone(examples)
         return found.requires_grad_()  # an update inside the backward pass waits for it
 
 
@@ -86,7 +87,7 @@ def gradients(
     model: EmbeddingModel,
     batch: Batch,
     *,
-    augment: Augment,
+    augment: Changes,
     config: Training,
     seed: int,
     step: int,
@@ -106,16 +107,17 @@ def gradients(
     sizes = micro_batches(batch.total, world, config.accumulate)
     # the loss of a micro-batch is the mean over the examples of all processes
     shares = [sum(some) / batch.total for some in sizes]
-    parts = zip(batch.images.tensor_split(len(sizes)), batch.labels.tensor_split(len(sizes)), strict=True)
+    parts = zip(batch.examples.tensor_split(len(sizes)), batch.labels.tensor_split(len(sizes)), strict=True)
     start = batch.start
-    for number, (some_images, some_labels) in enumerate(parts):
+    for number, (some_examples, some_labels) in enumerate(parts):
         last = number == len(sizes) - 1
-        images = some_images.to(device, non_blocking=True)
+        examples = some_examples.to(device, non_blocking=True)
         labels = some_labels.to(device, non_blocking=True)
-        changed = augment.apply(images, seed=seed, step=step, start=start, total=batch.total)
+        place = Place(seed=seed, step=step, start=start, total=batch.total)
+        changed = augment.raw(examples, place)
         with local_only(recogniser, not last):
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-                ready = prepared(model, changed, config.layout)
+                ready = augment.prepared(prepared(model, changed, config.layout), place)
                 output, embeddings = recogniser(ready, labels, step, sizes[number], *portions[number : number + 1])
             (output.loss * shares[number]).backward()
         start += len(labels)
@@ -155,37 +157,42 @@ def check_micro_batches(config: Training, num_examples: int, world: int) -> None
 
 
 def check_batch_norm(model: EmbeddingModel, config: Training, batches: Sequence[int], world: int) -> None:
-    """Raise ConfigError where the batch norms of a model would see one image in a pass, which has no variance.
+    """Raise ConfigError where the batch norms of a model would see one example in a pass, which has no variance.
 
     batches: sizes of the batches that occur, over all processes.
     """
     passes = [part for batch in batches for part in micro_batches(batch, world, config.accumulate)]
     if config.batch_norm == "synchronised" and world > 1:
         passes = [[sum(part)] for part in passes]
-    if config.batch_norm == "frozen" or min(min(part) for part in passes) > 1 or _trains_on_one_image(model):
+    if config.batch_norm == "frozen" or min(min(part) for part in passes) > 1 or _trains_on_one_example(model):
         return
     raise ConfigError(
-        f"train.batch_size={config.batch} with train.accumulate={config.accumulate} leaves one image for a pass"
+        f"train.batch_size={config.batch} with train.accumulate={config.accumulate} leaves one example for a pass"
         f" (batches of {', '.join(map(str, sorted(set(batches))))}; processes: {world}), and"
         " batch norm needs two: raise train.batch_size, lower train.accumulate, or take train.batch_norm=frozen"
     )
 
 
-def _trains_on_one_image(model: EmbeddingModel) -> bool:
-    """Whether a model has no batch norm for which one image is a single value; tried on a copy."""
+def _trains_on_one_example(model: EmbeddingModel) -> bool:
+    """Whether a model has no batch norm for which one example is a single value; tried on a copy."""
     device = next(model.parameters()).device
-    spec, tried = model.input, copy.deepcopy(model).train()
+    tried = copy.deepcopy(model).train()
     try:
         with torch.no_grad():
-            tried(torch.zeros(1, 3, spec.height, spec.width, device=device))
+            tried(model.input.prepare(model.input.blank(1, device)))
     except ValueError:
         return False
     return True
 
 
-def prepared(model: EmbeddingModel, images: Tensor, layout: str = "channels_last") -> Tensor:
-    """What the network takes, laid out in memory as `train.layout` says; an undecided `auto` is channels_last."""
-    return model.input.prepare(images).contiguous(memory_format=FORMATS.get(layout, torch.channels_last))
+def prepared(model: EmbeddingModel, examples: Tensor, layout: str = "channels_last") -> Tensor:
+    """What the network takes; images laid out in memory as `train.layout` says, an undecided `auto` is channels_last."""
+    return laid_out(model.input.prepare(examples), layout)
+
+
+def laid_out(ready: Tensor, layout: str) -> Tensor:
+    """Prepared images in a layout; other examples, which have one only, as they are."""
+    return ready.contiguous(memory_format=FORMATS.get(layout, torch.channels_last)) if ready.ndim == 4 else ready
 
 
 def local_only(recogniser: nn.Module, apply: bool) -> AbstractContextManager[None]:
@@ -214,12 +221,11 @@ def settle_order(
     if part is None:
         return
     labels, portions = blank_examples(getattr(part.module, "head", None), device)
-    size = (len(labels), 3, model.input.height, model.input.width)
-    images = prepared(model, torch.zeros(size, dtype=torch.uint8, device=device), layout)
+    examples = prepared(model, model.input.blank(len(labels), device), layout)
     if part is recogniser:
-        part(images, labels, 0, (), portions)[0].loss.backward()
+        part(examples, labels, 0, (), portions)[0].loss.backward()
     else:
-        part(images).sum().backward()
+        part(examples).sum().backward()
     part.zero_grad(set_to_none=True)
 
 

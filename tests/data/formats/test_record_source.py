@@ -42,7 +42,7 @@ def test_pixels_sizes_and_views(tmp_path, people, name):
     assert bytes_of(InMemory.load(view), 1) == bytes_of(plain, 4)
     assert fingerprint(source) != fingerprint(open_source(tmp_path / name))
     sampler = EpochSampler(num_examples=5, batch_size=5)
-    alone, helped = (next(batches(source, sampler, num_workers=workers)).images for workers in (0, 1))
+    alone, helped = (next(batches(source, sampler, num_workers=workers)).examples for workers in (0, 1))
     assert np.array_equal(alone, helped)
 
 

@@ -27,15 +27,15 @@ def assert_same(one, other):
 
 def test_a_batch_holds_images_labels_and_their_place(source, sampler):
     batch = list(batches(source, sampler))[1]
-    assert batch.images.shape == (5, 3, 12, 10)
-    assert batch.images.dtype == torch.uint8
-    assert batch.images.permute(0, 2, 3, 1).is_contiguous()
+    assert batch.examples.shape == (5, 3, 12, 10)
+    assert batch.examples.dtype == torch.uint8
+    assert batch.examples.permute(0, 2, 3, 1).is_contiguous()
     assert batch.labels.dtype == batch.indices.dtype == torch.int64
     assert (batch.epoch, batch.index, batch.start, batch.total) == (0, 1, 0, 5)
     rows = sampler.batch(0, 1)
     assert batch.indices.tolist() == rows.tolist()
     assert batch.labels.tolist() == source.labels[rows].tolist()
-    assert np.array_equal(batch.images[2].numpy().transpose(1, 2, 0), source.read(int(rows[2])))
+    assert np.array_equal(batch.examples[2].numpy().transpose(1, 2, 0), source.read(int(rows[2])))
 
 
 @few_processors
@@ -69,7 +69,7 @@ def test_slices_of_all_processes_make_the_global_batch(source, sampler, world_si
     slices = [list(batches(source, sampler, rank=rank, world_size=world_size)) for rank in range(world_size)]
     for index, batch in enumerate(whole):
         parts = [part[index] for part in slices]
-        assert torch.equal(torch.cat([part.images for part in parts]), batch.images)
+        assert torch.equal(torch.cat([part.examples for part in parts]), batch.examples)
         assert torch.equal(torch.cat([part.labels for part in parts]), batch.labels)
         assert [part.start for part in parts] == np.cumsum([0, *map(len, parts)])[:-1].tolist()
         assert {part.total for part in parts} == {5}

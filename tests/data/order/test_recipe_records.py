@@ -238,7 +238,7 @@ def test_a_run_resumes_with_other_workers_with_the_same_examples(name):
     for one, two in zip(before[2:], after, strict=True):
         assert (one.epoch, one.index) == (two.epoch, two.index)
         assert torch.equal(one.indices, two.indices)
-        assert torch.equal(one.images, two.images)
+        assert torch.equal(one.examples, two.examples)
 
 
 @pytest.mark.usefixtures("unlisted")

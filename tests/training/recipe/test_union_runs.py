@@ -276,7 +276,7 @@ def test_a_step_equals_two_heads_by_hand(tmp_path, monkeypatch, margin, accumula
     common = {"augment": plain_augment(run), "config": run.train, "seed": 0, "step": 3, "device": torch.device("cpu")}
     output = gradients(recogniser, model, batch, **common, portions=portions)
 
-    images = plain_augment(run).apply(batch.images, seed=0, step=3, start=0, total=16)
+    images = plain_augment(run).apply(batch.examples, seed=0, step=3, start=0, total=16)
     embeddings = twin(stepping.prepared(twin, images))
     sets = torch.from_numpy(sources.mixture.sets)[batch.indices]
     first = head.classes["east"].start

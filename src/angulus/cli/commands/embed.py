@@ -54,7 +54,7 @@ def embed(
         Write what was done (number of images, seconds, by what and why) to this file.
     """
     check_output(figures.json, out)
-    from angulus.cli.inputs.models_and_images import LooseImages, open_embedder, open_images
+    from angulus.cli.inputs.models_and_images import LooseExamples, open_embedder, open_images
     from angulus.cli.inputs.words.known_people import marked
     from angulus.extract import embed as embed_images
     from angulus.inference.passes import Passes
@@ -78,7 +78,7 @@ def embed(
             progress=progress,
             chosen=how.append,
         )
-    if isinstance(source, LooseImages):
+    if isinstance(source, LooseExamples):
         embeddings = replace(embeddings, labels=None, identities=None)
     embeddings = marked(embeddings, model)
     if stamp:

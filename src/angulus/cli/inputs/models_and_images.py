@@ -1,27 +1,32 @@
-"""What a path on the command line holds: a run, a model or foreign weights; images by person or loose ones."""
+"""What a path on the command line holds: a run, a model or foreign weights; images or recordings, by person or not."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from angulus.cli.inputs.words.named_places import MODELS_ARE, what_lies_at
 from angulus.cli.options import Edits, Fit, Usual
-from angulus.data import FolderSource, Source, decode_image, fit_image, open_source
-from angulus.data.examples import fit_that_suits
+from angulus.data import FolderSource, Source, fit_image, open_source
+from angulus.data.examples import Account, fit_that_suits
 from angulus.data.formats.catalogue import format_of
-from angulus.data.formats.folder.reader import EXTENSIONS
+from angulus.data.formats.features import open_features
+from angulus.data.loading.contents import PICTURE_EXTENSIONS, SOUND_EXTENSIONS, Content, Pictures
+from angulus.data.views.sequences import Sequences
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import DataError, ModelError
 from angulus.image_files import open_image
+from angulus.inference.given_images import content_for
 from angulus.models import (
     MODELS,
     EmbeddingModel,
     InputSpec,
     ModelConfig,
+    Spec,
+    SpeechInput,
     config_from_dict,
     load_model,
     read_description,
@@ -145,13 +150,16 @@ def own_network(network: str) -> type:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LooseImages:
-    """A flat folder of images of nobody in particular: one label for all, which says nothing."""
+class LooseExamples:
+    """A flat folder of images or recordings of nobody in particular: one label for all, which says nothing."""
 
     root: Path
     keys: list[str]
-    size: tuple[int, int]
-    fit: "DataFit"
+    content: Content
+
+    @property
+    def account(self) -> Account:
+        return Account(origin=str(self.root), images=len(self), identities=1, noun=self.content.noun)
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -164,31 +172,35 @@ class LooseImages:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def read(self, index: int) -> NDArray[np.uint8]:
+    def read(self, index: int) -> NDArray[Any]:
         path = self.root / self.keys[index]
-        return fit_image(decode_image(path), self.size, self.fit, name=str(path))
+        return self.content.decode(path, name=str(path))
 
 
 def open_images(
     path: str | Path,
-    spec: InputSpec,
+    spec: Spec,
     *,
     fit: Fit,
     skip_unreadable: bool = False,
     edits: Edits = Usual.edits,
 ) -> Source:
-    """The images at a path at the size a model takes: by person in any layout, or a folder of loose ones.
+    """The images at a path at the size a model takes, or its recordings: by person in any layout, or loose in a folder.
 
     edits: lists of changes to apply. Raises DataError.
     """
     path = Path(path)
-    size = (spec.height, spec.width)
-    loose = loose_images(path)
-    if loose:
-        if edits.edits:
-            raise DataError(f"{path} holds images of nobody in particular, which edits cannot name; leave --edits out")
-        return LooseImages(root=path, keys=loose, size=size, fit=choose_fit(path / loose[0], size, fit))
+    extensions = PICTURE_EXTENSIONS if isinstance(spec, InputSpec) else SOUND_EXTENSIONS
+    loose = loose_examples(path, extensions)
+    if loose and edits.edits:
+        raise DataError(f"{path} holds examples of nobody in particular, which edits cannot name; leave --edits out")
     on_unreadable = "skip" if skip_unreadable else "error"
+    if not isinstance(spec, InputSpec):
+        return open_recordings(path, spec, loose, on_unreadable=on_unreadable, edits=edits)
+    size = (spec.height, spec.width)
+    if loose:
+        pictures = Pictures(size=size, fit=choose_fit(path / loose[0], size, fit))
+        return LooseExamples(root=path, keys=loose, content=pictures)
     if not path.exists() or format_of(path) == "folder":
         plain = FolderSource.open(path)
         chosen = choose_fit(path / plain.keys[0], size, fit)
@@ -196,6 +208,23 @@ def open_images(
     else:
         chosen = fit_of_first(open_source(path), size, fit)
         source = open_source(path, size=size, fit=chosen, on_unreadable=on_unreadable)
+    return edits.applied(source)
+
+
+def open_recordings(
+    path: Path, spec: SpeechInput, loose: list[str], *, on_unreadable: Literal["error", "skip"], edits: Edits
+) -> Source:
+    """The recordings at a path, or the stored features where the model takes such. Raises DataError."""
+    content = content_for(spec)
+    if content is None:
+        if not path.is_file():
+            raise DataError(f"{path} is not a file of features (.npz), and the model takes {spec.describe()}")
+        return edits.applied(open_features(path, spec.bands))
+    if loose:
+        return LooseExamples(root=path, keys=loose, content=content)
+    source = open_source(path, content=content, on_unreadable=on_unreadable)
+    if isinstance(source, Sequences):
+        raise DataError(f"{path} holds stored features, and the model takes {spec.describe()}")
     return edits.applied(source)
 
 
@@ -237,14 +266,14 @@ class FittedImages:
         return fit_image(self.source.read(index), self.size, self.fit, name=self.source.keys[index])
 
 
-def loose_images(path: Path) -> list[str]:
-    """The images directly in a folder that has no sub-folders; nothing where it has some."""
+def loose_examples(path: Path, extensions: Collection[str]) -> list[str]:
+    """The files of some kinds directly in a folder that has no sub-folders; nothing where it has some."""
     if not path.is_dir():
         return []
     entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
     if any(entry.is_dir() for entry in entries):
         return []
-    return [entry.name for entry in entries if entry.suffix.lower() in EXTENSIONS]
+    return [entry.name for entry in entries if entry.suffix.lower() in extensions]
 
 
 def choose_fit(example: Path, size: tuple[int, int], fit: Fit) -> "DataFit":

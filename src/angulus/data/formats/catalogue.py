@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from angulus.data.examples import Fit, Size, Source
+from angulus.data.formats.features import holds_features, open_features
 from angulus.data.formats.folder.reader import FolderSource
 from angulus.data.formats.folder.writer import FolderWriter
 from angulus.data.formats.layout import Layout, holds_files
@@ -14,15 +15,19 @@ from angulus.data.formats.parquet.reader import files_at, has_images, is_hub, op
 from angulus.data.formats.parquet.writer import ParquetWriter
 from angulus.data.formats.rec.reader import open_rec
 from angulus.data.formats.rec.writer import RecWriter
-from angulus.data.formats.record_source import StoredSource, without_unreadable
+from angulus.data.formats.record_source import Records, StoredSource, without_unreadable
 from angulus.data.formats.tar import TarWriter, open_tar
+from angulus.data.loading.contents import Content, Pictures, content_of
 from angulus.errors import DataError
 
-Format = Literal["folder", "rec", "tar", "parquet", "packed", "manifest"]
-FORMATS: tuple[Format, ...] = get_args(Format)
+Written = Literal["folder", "rec", "tar", "parquet", "packed", "manifest"]
+"""Layouts of encoded examples, which are read and written."""
+Format = Literal["folder", "rec", "tar", "parquet", "packed", "manifest", "features"]
+"""All that is read: stored features, which are decoded already, too."""
+FORMATS: tuple[Written, ...] = get_args(Written)
 
 # A folder is asked for the layouts in this order.
-LAYOUTS: dict[Format, Layout] = {
+LAYOUTS: dict[Written, Layout] = {
     "packed": Layout(
         open=open_packed,
         writer=lambda folder, name, source, place: PackedWriter(folder, name, source),
@@ -58,7 +63,7 @@ _ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 _NOT_WRITTEN = frozenset(
     (*_ARCHIVES, ".h5", ".hdf5", ".lmdb", ".tfrecord", ".arrow", ".npz", ".npy", ".safetensors", ".pt", ".pth", ".ckpt")
 ) | {".json", ".yaml", ".yml", ".txt", ".html", ".jpg", ".jpeg", ".png", ".idx", ".lst"}
-_SUFFIXES: dict[str, Format] = {layout.suffix: kind for kind, layout in LAYOUTS.items() if layout.suffix}
+_SUFFIXES: dict[str, Written] = {layout.suffix: kind for kind, layout in LAYOUTS.items() if layout.suffix}
 _LAYOUTS_IN_WORDS = f"a folder (no suffix), {', '.join(layout.suffix for layout in LAYOUTS.values() if layout.suffix)}"
 
 
@@ -68,9 +73,10 @@ def open_source(
     kind: Format | None = None,
     size: Size | None = None,
     fit: Fit = "resize",
+    content: Content | None = None,
     on_unreadable: Literal["error", "skip"] = "error",
 ) -> Source:
-    """The images at a path, whatever the layout.
+    """The images or recordings at a path, whatever the layout.
 
     Args:
         path: a folder of identities, a .rec, .tar, .parquet or .csv, a folder NAME.packed, or a folder of tar or
@@ -78,20 +84,32 @@ def open_source(
         kind: the layout; None tells it from the path and what lies there.
         size: (height, width) of every image; None leaves them as they are.
         fit: how an image of another size is brought to `size`.
-        on_unreadable: "error" raises when a damaged image is read; "skip" decodes every image now and leaves out and
+        content: what the examples are; None tells it from what lies there: images of `size`, or recordings.
+        on_unreadable: "error" raises when a damaged example is read; "skip" decodes every one now and leaves out and
             lists the damaged ones.
 
     Raises DataError for data that is missing or damaged.
     """
     path = Path(path)
     kind = format_of(path) if kind is None else kind
+    if kind == "features":
+        return open_features(path)
     if kind not in LAYOUTS:
-        raise DataError(f"the layout must be one of {', '.join(FORMATS)}, got {kind!r}")
+        raise DataError(f"the layout must be one of {', '.join(get_args(Format))}, got {kind!r}")
     open_records = LAYOUTS[kind].open
     if open_records is None:
-        return FolderSource.open(path, size=size, fit=fit, on_unreadable=on_unreadable)
-    source = StoredSource(records=open_records(path), size=size, fit=fit)
+        return FolderSource.open(path, size=size, fit=fit, content=content, on_unreadable=on_unreadable)
+    records, pictures = open_records(path), Pictures(size=size, fit=fit)
+    source = StoredSource(records=records, content=content or _content_in(records, pictures))
     return without_unreadable(source) if on_unreadable == "skip" else source
+
+
+def _content_in(records: Records, pictures: Pictures) -> Content:
+    """What the first record is; pictures where it cannot be read, which whoever reads it then says."""
+    try:
+        return content_of(records.read_bytes(0), pictures) if len(records) else pictures
+    except DataError:
+        return pictures
 
 
 def format_of(path: Path) -> Format:
@@ -103,13 +121,17 @@ def format_of(path: Path) -> Format:
     if path.is_dir():
         return _format_of_folder(path)
     kind = _SUFFIXES.get(path.suffix.lower())
+    if kind is None and holds_features(path):
+        return "features"
     if kind is None:
         unpack = "; unpack it first" if path.suffix.lower() in _ARCHIVES else ""
-        raise DataError(f"{path} is of no known kind; expected .rec, .tar, .parquet, .csv, or a folder{unpack}")
+        raise DataError(
+            f"{path} is of no known kind; expected .rec, .tar, .parquet, .csv, .npz of features, or a folder{unpack}"
+        )
     return "manifest" if kind == "parquet" and not has_images(path) else kind
 
 
-def format_for(path: Path) -> Format:
+def format_for(path: Path) -> Written:
     """The layout to write to a path, by its suffix; a folder where there is none.
 
     Raises DataError for the suffix of something that is not written here, such as .zip.
@@ -122,5 +144,5 @@ def format_for(path: Path) -> Format:
     return _SUFFIXES.get(suffix, "folder")
 
 
-def _format_of_folder(path: Path) -> Format:
+def _format_of_folder(path: Path) -> Written:
     return next((kind for kind, layout in LAYOUTS.items() if layout.is_at(path)), "folder")

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from angulus.data.examples import Source, account_of, bytes_of, stamp_of
-from angulus.data.formats.catalogue import FORMATS, LAYOUTS, Format, format_for
+from angulus.data.formats.catalogue import FORMATS, LAYOUTS, Written, format_for
 from angulus.data.formats.output import Writer
 from angulus.data.formats.staging import Unfinished, begun, occupied
 from angulus.data.index.strings import encode_name
@@ -41,7 +41,7 @@ class Conversion:
     """What was done: images of identities with so many bytes; `taken_over` of them were there from an earlier start."""
 
     target: Path
-    layout: Format
+    layout: Written
     images: int
     identities: int
     bytes: int
@@ -50,7 +50,7 @@ class Conversion:
 
 
 def convert(
-    source: Source, target: str | Path, *, to: Format | None = None, progress: Progress | None = None
+    source: Source, target: str | Path, *, to: Written | None = None, progress: Progress | None = None
 ) -> Conversion:
     """Write the images of a source in a layout, encoded as they are; images that were never encoded become PNG.
 
@@ -92,7 +92,7 @@ def convert(
 
 
 def _write(
-    source: Source, layout: Format, about: dict[str, Any], work: Unfinished, show: Progress
+    source: Source, layout: Written, about: dict[str, Any], work: Unfinished, show: Progress
 ) -> tuple[NDArray[np.void], int]:
     """Fill the working folder and move the result; the journal, and how many records were there before."""
     writer = LAYOUTS[layout].writer(work.result, work.target.name, source, work.target.parent)

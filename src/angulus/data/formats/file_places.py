@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from angulus.data.loading.contents import Recordings, content_of
 from angulus.errors import DataError
 from angulus.image_files import open_image
+from angulus.speech.recordings import probe
 
 FETCHED = ".fetched"  # in the folder of a set that came from elsewhere as a whole
 
@@ -29,14 +31,17 @@ def _real_folder(folder: str) -> str:
     return os.path.realpath(folder)
 
 
-def image_from_elsewhere(content: bytes, path: str | Path, origin: str) -> bytes:
-    """The content, if it is an image at all: a line of a list and a link may name any file of the machine."""
+def example_from_elsewhere(content: bytes, path: str | Path, origin: str) -> bytes:
+    """The content, if it is an image or a recording: a line of a list and a link may name any file of the machine."""
     try:
-        open_image(content).close()
-    except (OSError, ValueError, SyntaxError) as error:
+        if isinstance(content_of(content), Recordings):
+            probe(content, name=str(path))
+        else:
+            open_image(content).close()
+    except (OSError, ValueError, SyntaxError, DataError) as error:
         raise DataError(
-            f"{path}, outside the folder of {origin}, is not an image of a known format and is not copied; take it "
-            "out of the set"
+            f"{path}, outside the folder of {origin}, is neither an image nor a recording of a known format and is not "
+            "copied; take it out of the set"
         ) from error
     return content
 

@@ -21,6 +21,13 @@ _SIGNATURES = {
     b"P2": ".pgm",
     b"P6": ".ppm",
     b"P3": ".ppm",
+    b"fLaC": ".flac",
+    b"OggS": ".ogg",
+    b"ID3": ".mp3",
+    b"\xff\xfb": ".mp3",
+    b"\xff\xf3": ".mp3",
+    b"\xff\xf2": ".mp3",
+    b"FORM": ".aiff",
 }
 
 
@@ -96,6 +103,8 @@ class Appended:
         self._file.close()
 
 
-def extension_of(image: bytes) -> str:
-    """The extension of an encoded image by its first bytes; .jpg where they are not known."""
-    return next((extension for start, extension in _SIGNATURES.items() if image.startswith(start)), ".jpg")
+def extension_of(example: bytes) -> str:
+    """The extension of an encoded image or recording by its first bytes; .jpg where they are not known."""
+    if example[:4] in (b"RIFF", b"RF64") and example[8:12] == b"WAVE":
+        return ".wav"
+    return next((extension for start, extension in _SIGNATURES.items() if example.startswith(start)), ".jpg")

@@ -1,31 +1,21 @@
-"""Encoded images that lie in files of any layout (RecordIO, tar, parquet, packed, a manifest) as a source of examples.
+"""Encoded examples that lie in files of any layout (RecordIO, tar, parquet, packed, a manifest) as a source.
 
-A layout only says which records there are and gives the bytes of each (`Records`); decoding, fitting to a size and
-leaving out what is damaged are here, once for all.
+A layout only says which records there are and gives the bytes of each (`Records`); what they are is said by a content
+(`Pictures`, `Recordings`). Decoding and leaving out what is damaged are here, once for all.
 """
 
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.examples import (
-    Account,
-    Drop,
-    Fit,
-    HasStamps,
-    ReadsAhead,
-    Size,
-    Source,
-    account_of,
-    check_size,
-    fit_image,
-)
-from angulus.data.loading.decoding import decode_image
+from angulus.data.examples import Account, Drop, HasStamps, ReadsAhead, Source, account_of
+from angulus.data.loading.contents import Content, Pictures, Recordings
+from angulus.data.parts import part_of
 from angulus.data.views.split import Subset, select
 from angulus.devices.processors import usable_cores
 from angulus.errors import DataError
@@ -34,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class Records(Protocol):
-    """Encoded images with labels, identities and keys as a `Source` has them; `origin` names where they lie."""
+    """Encoded examples with labels, identities and keys as a `Source` has them; `origin` names where they lie."""
 
     @property
     def origin(self) -> str: ...
@@ -61,11 +51,7 @@ class StoredSource:
     """`records`, decoded when asked for."""
 
     records: Records
-    size: Size | None = None
-    fit: Fit = "resize"
-
-    def __post_init__(self) -> None:
-        check_size(self.size)
+    content: Content = field(default_factory=Pictures)
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -79,46 +65,51 @@ class StoredSource:
 
     @property
     def keys(self) -> Sequence[str]:
-        """[n] names of the images."""
+        """[n] names of the examples."""
         return self.records.keys
 
     @property
     def account(self) -> Account:
         """How many images of how many identities there are."""
-        return Account(origin=self.records.origin, images=len(self), identities=len(self.identities))
+        return Account(
+            origin=self.records.origin, images=len(self), identities=len(self.identities), noun=self.content.noun
+        )
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def read(self, index: int) -> NDArray[np.uint8]:
-        """Pixels [height, width, 3] of one image; DataError names the file and the record when it is damaged."""
+    def read(self, index: int) -> NDArray[Any]:
+        """One example, as `content` gives it; DataError names the file and the record when it is damaged."""
         return self.read_into(index, None)
 
-    def read_into(self, index: int, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    def read_into(self, index: int, out: NDArray[np.uint8] | None) -> NDArray[Any]:
         """The same, decoded to `out` where it fits."""
+        return self.content.decode(self.records.read_bytes(index), name=lambda: self._name(index), out=out)
+
+    def read_part(self, index: int, share: float, length: int) -> NDArray[Any]:
+        """A part of a recording; see `angulus.data.parts`."""
+        if not isinstance(self.content, Recordings):
+            return part_of(self.read(index), share, length)
         content = self.records.read_bytes(index)
-        image = decode_image(content, name=lambda: self._name(index), out=out)
-        if self.size is None or image.shape[:2] == self.size:
-            return image
-        return fit_image(image, self.size, self.fit, name=self._name(index))
+        return self.content.decode_part(content, share, length, name=lambda: self._name(index))
 
     def _name(self, index: int) -> str:
         return f"{self.records.origin}: {self.keys[index]}"
 
     def read_bytes(self, index: int) -> bytes:
-        """The encoded image as it is stored."""
+        """The encoded example as it is stored."""
         return self.records.read_bytes(index)
 
     def stamp(self, index: int, *, times: bool) -> str:
-        """What the layout says of the record, and how it is fitted."""
-        return f"{self.records.stamp(index, times=times)}:{self.size}:{self.fit}"
+        """What the layout says of the record, and how it is decoded."""
+        return f"{self.records.stamp(index, times=times)}:{self.content.stamp()}"
 
     def stamps(self, indices: NDArray[np.int64], *, times: bool) -> bytes | None:
         """The same of many records, where the layout has numbers for them."""
         if not isinstance(self.records, HasStamps):
             return None
         content = self.records.stamps(indices, times=times)
-        return None if content is None else content + f"{self.size}:{self.fit}".encode()
+        return None if content is None else content + f"{self.content.stamp()}".encode()
 
     def will_need(self, begin: int, end: int) -> None:
         """Have the records begin..end-1 fetched from the disk, where the layout keeps them together."""
@@ -127,7 +118,7 @@ class StoredSource:
 
 
 def without_unreadable(source: Source, *, threads: int | None = None) -> Subset:
-    """Decode every image once and leave out those that cannot be read; the account lists them."""
+    """Decode every example once and leave out those that cannot be read; the account lists them."""
 
     def problem(index: int) -> str | None:
         try:
@@ -143,7 +134,7 @@ def without_unreadable(source: Source, *, threads: int | None = None) -> Subset:
         logger.warning("skipped: %s", problems[index])
     keep = np.flatnonzero(np.array([reason is None for reason in problems], dtype=bool))
     if not len(keep):
-        raise DataError(f"{account_of(source).origin}: none of its {len(source)} images can be read")
+        raise DataError(f"{account_of(source).origin}: none of its {len(source)} examples can be read")
     lost = len(source.identities) - len(np.unique(source.labels[keep]))
     drop = Drop.of("unreadable", [source.keys[index] for index in bad], images=len(bad), identities=lost)
     return select(source, keep, drop)

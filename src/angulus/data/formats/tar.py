@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from angulus.data.examples import Source
 from angulus.data.formats.byte_ranges import Blob
-from angulus.data.formats.folder.reader import EXTENSIONS
 from angulus.data.formats.label_names import check_unique, labelled, whole_number
 from angulus.data.formats.output import Appended, Listing, extension_of
 from angulus.data.formats.record_source import StoredSource
+from angulus.data.loading.contents import EXAMPLE_EXTENSIONS
 from angulus.errors import DataError
 from angulus.files import BoundedReader
 from angulus.json_files import parse_json
@@ -160,7 +160,7 @@ def _grouped(
             example.label = member
         elif kind == "json":
             example.more = member
-        elif f".{kind.rpartition('.')[2]}" in EXTENSIONS:
+        elif f".{kind.rpartition('.')[2]}" in EXAMPLE_EXTENSIONS:
             if example.image is not None:
                 raise DataError(f"{blob.path}: {base} has two images, {example.image.name} and {member.name}")
             example.image = member

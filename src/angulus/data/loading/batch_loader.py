@@ -14,7 +14,8 @@ from torch import Tensor
 
 from angulus.data.examples import Source, labels_of, will_need
 from angulus.data.index.rows import rows_at
-from angulus.data.loading.workers import read_batches
+from angulus.data.loading.chunks import Chunks
+from angulus.data.loading.workers import Piece, read_batches
 from angulus.data.order.sampling import LooksAhead, Sampler
 from angulus.data.views.split import Subset
 from angulus.errors import DataError
@@ -26,8 +27,9 @@ _Place = tuple[int, int, int, int]  # epoch, batch in the epoch, first row of th
 class Batch:
     """The slice of a global batch that one process trains on."""
 
-    images: Tensor
-    """uint8 [n, 3, height, width], RGB; where they were decoded, a view on pixels [n, height, width, 3]."""
+    examples: Tensor
+    """Images uint8 [n, 3, height, width], RGB (where they were decoded, a view on pixels [n, height, width, 3]); or
+    chunks of recordings, int16 [n, samples], or of stored features [n, frames, bands]."""
     labels: Tensor
     """int64 [n]."""
     indices: Tensor
@@ -51,6 +53,7 @@ def batches(
     epoch: int = 0,
     start: int = 0,
     end_epoch: int | None = None,
+    chunks: Chunks | None = None,
     rank: int = 0,
     world_size: int = 1,
     num_workers: int = 0,
@@ -64,12 +67,13 @@ def batches(
         epoch: where to begin, from 0.
         start: the first batch of that epoch, from 0: a resumed run passes the number of batches it has seen.
         end_epoch: the epoch to stop before; None stops at the end of `epoch`. Workers live until then.
+        chunks: of recordings, how they are cut to one length a batch; None for images.
         rank: which slice of each batch, from 0.
         world_size: into how many slices a batch is cut; they differ by one row where it can't be cut evenly.
         num_workers: processes that decode; 0 decodes in this one.
         prefetch: batches that each worker holds ready.
 
-    Raises DataError naming the image that can't be read, from a worker too.
+    Raises DataError naming the example that can't be read, from a worker too.
     """
     if not 0 <= rank < world_size:
         raise DataError(f"rank must be in 0..{world_size - 1}, got {rank}")
@@ -78,7 +82,7 @@ def batches(
     smallest = min(sampler.batch_size, sampler.num_examples)
     if smallest < world_size:
         raise DataError(f"a batch of {smallest} examples cannot be cut into {world_size} slices")
-    plan = _Plan(sampler, epoch, start, epoch + 1 if end_epoch is None else end_epoch, rank, world_size, source)
+    plan = _Plan(sampler, epoch, start, epoch + 1 if end_epoch is None else end_epoch, rank, world_size, source, chunks)
     return _generate(source, plan, num_workers, prefetch)
 
 
@@ -110,18 +114,26 @@ class _Plan:
     rank: int
     world_size: int
     source: Source
+    chunks: Chunks | None = None
 
-    def __iter__(self) -> Iterator[NDArray[np.int64]]:
+    def __iter__(self) -> Iterator[Piece]:
         # rows of `root`, so that a worker needs nothing of a view on millions of images
         looks_ahead = self.sampler if isinstance(self.sampler, LooksAhead) else None
-        for (epoch, index, _, _), indices in self.walk():
-            for begin, end in looks_ahead.upcoming(epoch, index) if looks_ahead else ():
+        for place, indices in self.walk():
+            for begin, end in looks_ahead.upcoming(place[0], place[1]) if looks_ahead else ():
                 will_need(self.source, begin, end)
-            yield self._at_root(indices)
+            yield self._piece(place, indices)
 
-    def first(self) -> NDArray[np.int64] | None:
-        """The rows of the first batch; nothing is fetched ahead."""
-        return next((self._at_root(indices) for _, indices in self.walk()), None)
+    def first(self) -> Piece | None:
+        """The first batch; nothing is fetched ahead."""
+        return next((self._piece(place, indices) for place, indices in self.walk()), None)
+
+    def _piece(self, place: _Place, indices: NDArray[np.int64]) -> Piece:
+        rows = self._at_root(indices)
+        if self.chunks is None:
+            return rows
+        epoch, index, start, total = place
+        return self.chunks.cuts(rows, epoch=epoch, index=index, start=start, total=total)
 
     def _at_root(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         return rows_at(self.source.rows, indices) if isinstance(self.source, Subset) else indices
@@ -146,10 +158,10 @@ class _Plan:
 
 def _generate(source: Source, plan: _Plan, num_workers: int, prefetch: int) -> Iterator[Batch]:
     read = read_batches(plan.root, plan, first=plan.first(), num_workers=num_workers, prefetch=prefetch)
-    for (place, indices), images in zip(plan.walk(), read, strict=True):
+    for (place, indices), examples in zip(plan.walk(), read, strict=True):
         epoch, index, start, total = place
         yield Batch(
-            images=images,
+            examples=examples,
             labels=torch.from_numpy(labels_of(source, indices)),
             indices=torch.from_numpy(indices),
             epoch=epoch,

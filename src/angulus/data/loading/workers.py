@@ -1,9 +1,10 @@
-"""Images of one batch after the other, read here or by worker processes, in the order that was asked.
+"""Examples of one batch after the other, read here or by worker processes, in the order that was asked.
 
 JPEGs are decoded straight into the batch, which therefore lies as rows of pixels [n, height, width, 3] and is shown as
 [n, 3, height, width]; moving the colours apart is left to the device that turns pixels into floats. Workers write into
 memory that they share with this process and that is used again when nobody holds the images any more: fresh memory for
-every batch costs about half as much as decoding into it, since the system hands it out zeroed, page by page.
+every batch costs about half as much as decoding into it, since the system hands it out zeroed, page by page. Chunks of
+recordings are a tenth of that and get memory of their own.
 """
 
 import mmap
@@ -23,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from angulus.data.examples import ReadsInto, ReadsMany, Source, different_sizes, read_images, reader_into
 from angulus.data.index.rows import rows_at
+from angulus.data.loading.chunks import Cuts, read_cuts
 from angulus.data.views.split import Subset
 from angulus.errors import DataError
 from angulus.lifelines import follow_loader
@@ -30,20 +32,23 @@ from angulus.lifelines import follow_loader
 Rows = NDArray[np.int64]
 """Positions of the images of a batch in their source."""
 
+Piece = Rows | Cuts
+"""What one batch reads: whole images, or chunks of recordings."""
+
 _IN_USE = 3  # batches that a consumer may hold at once without memory being taken anew
 _FRESH = -1  # no place is free: the worker takes memory of its own
 
 
 def read_batches(
-    source: Source, pieces: Iterable[Rows], *, first: Rows | None = None, num_workers: int = 0, prefetch: int = 2
+    source: Source, pieces: Iterable[Piece], *, first: Piece | None = None, num_workers: int = 0, prefetch: int = 2
 ) -> Iterator[Tensor]:
-    """The images of every piece, uint8 [n, 3, height, width], each free to be changed and kept.
+    """The examples of every piece, each free to be changed and kept: images uint8 [n, 3, height, width], or chunks.
 
     pieces: with workers, asked for ahead of what is read.  first: the first of them, where
         looking for it has a cost.
     num_workers: processes that decode; 0 decodes in this one.  prefetch: batches that each worker holds ready.
 
-    Raises DataError naming the image that can't be read, from a worker too.
+    Raises DataError naming the example that can't be read, from a worker too.
     """
     first = next(iter(pieces), None) if first is None else first
     places = Places.of(source, first, num_workers * prefetch + _IN_USE, shared=num_workers > 0)
@@ -51,7 +56,7 @@ def read_batches(
         yield from _read_here(source, pieces, places)
         return
     loader = DataLoader(
-        _Images(source, places.memory),
+        _Examples(source, places.memory),
         sampler=places.assigned(pieces),  # each "example" of the DataLoader is a whole batch: order is ours
         batch_size=None,
         collate_fn=_unchanged,
@@ -76,12 +81,12 @@ def worker_losses_told() -> Generator[None, None, None]:
         if not str(error).startswith("DataLoader worker"):
             raise
         raise DataError(
-            "a process that reads images was killed, most likely for want of memory, or of room in /dev/shm; what was "
+            "a process that reads examples was killed, most likely for want of memory, or of room in /dev/shm; what was "
             f"saved is kept: go on with fewer train.workers ({str(error).splitlines()[0]})"
         ) from error
 
 
-def _read_here(source: Source, pieces: Iterable[Rows], places: "Places") -> Generator[Tensor, None, None]:
+def _read_here(source: Source, pieces: Iterable[Piece], places: "Places") -> Generator[Tensor, None, None]:
     for place, rows in places.assigned(pieces):
         memory = places.memory[place] if place != _FRESH else None
         images = read_batch(source, rows, memory)
@@ -89,12 +94,15 @@ def _read_here(source: Source, pieces: Iterable[Rows], places: "Places") -> Gene
         yield places.taken(place, images.shape, images.stride()) if lies_there else places.copied(place, images)
 
 
-def read_batch(source: Source, rows: Rows, memory: Tensor | None = None) -> Tensor:
+def read_batch(source: Source, rows: Piece, memory: Tensor | None = None) -> Tensor:
     """The images at `rows` [n], uint8 [n, 3, height, width]; where decoded, a view on pixels [n, height, width, 3].
 
-    memory: uint8 [bytes] to lay them in; without it, or where it is too small, they get memory of their own.
+    rows: or the chunks of recordings that are cut.
+    memory: uint8 [bytes] to lay images in; without it, or where it is too small, they get memory of their own.
     Raises DataError naming two images when their sizes differ.
     """
+    if isinstance(rows, Cuts):
+        return read_cuts(source, rows)
     while isinstance(source, Subset):
         source, rows = source.source, rows_at(source.rows, rows)
     if not len(rows) or (isinstance(source, ReadsMany) and not isinstance(source, ReadsInto)):
@@ -129,15 +137,19 @@ class Places:
         self.free: deque[int] = deque(range(count))
 
     @staticmethod
-    def of(source: Source, rows: Rows | None, count: int, *, shared: bool) -> "Places":
-        """Places for batches like the first; none where it cannot be read, which whoever reads it then says."""
+    def of(source: Source, rows: Piece | None, count: int, *, shared: bool) -> "Places":
+        """Places for batches like the first; none for chunks, nor where it cannot be read, which its reader then says."""
         try:
-            size = 0 if rows is None or not len(rows) else len(rows) * source.read(int(rows[0])).nbytes
+            size = (
+                0
+                if rows is None or not len(rows) or isinstance(rows, Cuts)
+                else len(rows) * source.read(int(rows[0])).nbytes
+            )
         except DataError:
             size = 0
         return Places(count if size else 0, size, shared=shared)
 
-    def assigned(self, pieces: Iterable[Rows]) -> Iterator[tuple[int, Rows]]:
+    def assigned(self, pieces: Iterable[Piece]) -> Iterator[tuple[int, Piece]]:
         """Every piece with a place for it, chosen when it is asked for."""
         for rows in pieces:
             yield self.free.popleft() if self.free else _FRESH, rows
@@ -162,12 +174,12 @@ def _shared(size: int) -> Tensor:
     return torch.empty(size, dtype=torch.uint8).share_memory_()
 
 
-class _Images(Dataset[Any]):
+class _Examples(Dataset[Any]):
     # A worker hands over the sentence of an error, since the DataLoader would wrap it in its own traceback.
     def __init__(self, source: Source, memory: list[Tensor]) -> None:
         self.source, self.memory = source, memory
 
-    def __getitem__(self, index: tuple[int, Rows]) -> tuple[int, Tensor | tuple[Any, Any] | str]:
+    def __getitem__(self, index: tuple[int, Piece]) -> tuple[int, Tensor | tuple[Any, Any] | str]:
         place, rows = index
         memory = None if place == _FRESH else self.memory[place]
         try:

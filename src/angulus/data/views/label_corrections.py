@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from angulus.data.examples import (
     stamps_of,
     will_need,
 )
+from angulus.data.parts import read_part
 from angulus.errors import DataError
 
 
@@ -44,9 +46,13 @@ class Relabelled:
     def __len__(self) -> int:
         return len(self.source)
 
-    def read(self, index: int) -> NDArray[np.uint8]:
-        """Pixels [height, width, 3] of one image."""
+    def read(self, index: int) -> NDArray[Any]:
+        """One example."""
         return self.source.read(index)
+
+    def read_part(self, index: int, share: float, length: int) -> NDArray[Any]:
+        """A part of a recording."""
+        return read_part(self.source, index, share, length)
 
     def read_many(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Pixels [n, 3, height, width]; as fast as the source gives them."""

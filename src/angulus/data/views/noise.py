@@ -13,13 +13,14 @@ are read when they are asked for; the true state of each stays known.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from angulus.data.examples import Account, Source, account_of, bytes_of, fit_image, stamp_of
+from angulus.data.parts import part_of, read_part
 from angulus.data.views.cache import InMemory
 from angulus.data.views.label_corrections import Relabelled
 from angulus.data.views.split import Subset
@@ -89,11 +90,17 @@ class NoisySource:
             return self.outside, int(self.rows[index])
         return self.source, int(self.rows[index])
 
-    def read(self, index: int) -> NDArray[np.uint8]:
-        """Pixels [height, width, 3] of one example."""
+    def read(self, index: int) -> NDArray[Any]:
+        """One example."""
         source, row = self.origin(index)
         image = source.read(row)
         return image if self.changes[index] < 0 else changed(image, CHANGES[self.changes[index]])
+
+    def read_part(self, index: int, share: float, length: int) -> NDArray[Any]:
+        """A part of a recording."""
+        if self.changes[index] < 0:
+            return read_part(*self.origin(index), share, length)
+        return part_of(self.read(index), share, length)
 
     def read_bytes(self, index: int) -> bytes | None:
         """The encoded image where it is stored as it is; None for duplicates."""
@@ -176,8 +183,14 @@ def other_labels(own: NDArray[np.int64], images: NDArray[np.int64], random: np.r
     return drawn
 
 
-def changed(image: NDArray[np.uint8], change: Change) -> NDArray[np.uint8]:
-    """A near-duplicate of an image [height, width, 3], of the same size."""
+def changed(image: NDArray[Any], change: Change) -> NDArray[Any]:
+    """A near-duplicate of an image [height, width, 3], of the same size; or of a recording or features [t, ...].
+
+    Recordings have no mirror image: "mirrored" is half as loud there, "cropped" loses both ends, "reencoded" has 16
+    times coarser steps.
+    """
+    if image.ndim < 3:
+        return _changed_recording(image, change)
     if change == "mirrored":
         return np.ascontiguousarray(image[:, ::-1])
     if change == "cropped":
@@ -187,6 +200,18 @@ def changed(image: NDArray[np.uint8], change: Change) -> NDArray[np.uint8]:
     file = BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=_QUALITY)
     return np.asarray(open_image(file.getvalue()).convert("RGB"))
+
+
+def _changed_recording(recording: NDArray[Any], change: Change) -> NDArray[Any]:
+    if change == "cropped":
+        lost = max(1, round(_CROPPED * len(recording)))
+        return recording[lost:-lost] if len(recording) > 2 * lost else recording
+    whole = recording.astype(np.float32)
+    if recording.dtype != np.int16:  # features: a louder copy is a shift of all bands
+        top = np.iinfo(recording.dtype).max if recording.dtype.kind in "ui" else np.inf
+        return np.clip(whole + 1, None, top).astype(recording.dtype)
+    changed = whole / 2 if change == "mirrored" else np.round(whole / 16) * 16
+    return np.clip(changed, -32768, 32767).astype(np.int16)
 
 
 def truth_of(source: Source) -> Truth | None:

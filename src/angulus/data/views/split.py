@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,7 @@ from angulus.data.index.rows import (
     smallest,
     taken_rows,
 )
+from angulus.data.parts import read_part
 from angulus.data.views.shares import Shares, exact_parts, is_exact
 from angulus.errors import DataError
 
@@ -106,9 +107,13 @@ class Subset:
         numbers[self.classes] = np.arange(len(self.classes))
         return numbers
 
-    def read(self, index: int) -> NDArray[np.uint8]:
+    def read(self, index: int) -> NDArray[Any]:
         """Pixels [height, width, 3] of one example."""
         return self.source.read(self._row(index))
+
+    def read_part(self, index: int, share: float, length: int) -> NDArray[Any]:
+        """A part of a recording."""
+        return read_part(self.source, self._row(index), share, length)
 
     def read_many(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Pixels [n, 3, height, width]; as fast as the source gives them."""

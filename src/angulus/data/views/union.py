@@ -24,6 +24,7 @@ from angulus.data.examples import (
     stamp_of,
 )
 from angulus.data.index.rows import rows_at
+from angulus.data.parts import read_part
 from angulus.data.views.identity_matching import Joined
 from angulus.data.views.split import Subset
 from angulus.errors import DataError
@@ -138,17 +139,22 @@ class UnionSource:
         name, member = list(self.members.items())[number]
         return name, member, index - int(self.ends[number]) + len(member)
 
-    def read(self, index: int) -> NDArray[np.uint8]:
-        """Pixels [height, width, 3] of one example."""
+    def read(self, index: int) -> NDArray[Any]:
+        """One example."""
         _, member, place = self.locate(index)
         return member.read(place)
 
-    def read_into(self, index: int, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    def read_into(self, index: int, out: NDArray[np.uint8] | None) -> NDArray[Any]:
         """The same, decoded straight to `out` [height, width, 3] where its set can do that."""
         _, member, place = self.locate(index)
         while isinstance(member, Subset):
             member, place = member.source, int(rows_at(member.rows, np.array([place]))[0])
         return member.read_into(place, out) if isinstance(member, ReadsInto) else member.read(place)
+
+    def read_part(self, index: int, share: float, length: int) -> NDArray[Any]:
+        """A part of a recording."""
+        _, member, place = self.locate(index)
+        return read_part(member, place, share, length)
 
     def read_many(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Pixels [n, 3, height, width]; each set is asked once. Raises DataError where two sets differ in size."""

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from angulus.data import decode_image, montage
-from angulus.data.formats.folder.reader import EXTENSIONS
+from angulus.data.loading.contents import PICTURE_EXTENSIONS
 from angulus.errors import DataError
 from angulus.evaluation.report.png import encode_png
 from angulus.folder_locks import LOCK
@@ -125,7 +125,7 @@ def image_paths(identities: Sequence[str], keys: Sequence[str]) -> list[str]:
     for number, (identity, key) in enumerate(zip(identities, keys, strict=True)):
         stem = key.removeprefix(f"{identity}/")
         head, dot, ending = stem.rpartition(".")
-        stem = head if dot and f".{ending.lower()}" in EXTENSIONS else stem
+        stem = head if dot and f".{ending.lower()}" in PICTURE_EXTENSIONS else stem
         path = f"images/{_plain(identity)}/{_plain(stem)}"
         path = path if path.lower() not in found else f"{path} {number}"
         found[path.lower()] = f"{path}.png"

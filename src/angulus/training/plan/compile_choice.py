@@ -21,7 +21,7 @@ from angulus.training.experiment import Experiment
 from angulus.training.plan.footprint import unchanged
 from angulus.training.plan.measured_choice import AS_ASKED, AS_BEGUN, Choice, agreed, recorded
 from angulus.training.plan.step_time import seconds_of
-from angulus.training.step import FORMATS
+from angulus.training.step import laid_out
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ def pass_of(experiment: Experiment, model: EmbeddingModel, device: torch.device,
         blank = torch.full((count, *model.input.shape), 0.5, device=device)
         model.train()
         with torch.enable_grad(), torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-            embeddings = model(blank.contiguous(memory_format=FORMATS.get(config.layout, torch.channels_last)))
+            embeddings = model(laid_out(blank, config.layout))
         embeddings.float().square().mean().backward()
         model.zero_grad(set_to_none=True)
 

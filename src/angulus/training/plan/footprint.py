@@ -14,6 +14,7 @@ from angulus.models import EmbeddingModel
 from angulus.training.experiment import Experiment
 from angulus.training.optimization import row_rule
 from angulus.training.recipe.data_sources import Sources, keeps_decoded
+from angulus.training.step import laid_out
 
 SMALL_BATCHES = (2, 4)
 
@@ -103,7 +104,7 @@ def kept_bytes(model: EmbeddingModel, examples: int, *, half: bool) -> int:
 def forward(model: EmbeddingModel, examples: int, *, half: bool) -> Tensor:
     """The embeddings of blank images, as a training step computes them."""
     device = next(model.parameters()).device
-    images = torch.zeros(examples, *model.input.shape, device=device).contiguous(memory_format=torch.channels_last)
+    images = laid_out(torch.zeros(examples, *model.input.shape, device=device), "channels_last")
     with torch.autocast(device.type, torch.bfloat16, enabled=half):
         return model(images)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
-from angulus.models import EmbeddingModel
+from angulus.models import EmbeddingModel, InputSpec
 from angulus.training.distributed import Processes
 from angulus.training.experiment import Experiment, Layout
 from angulus.training.plan.measured_choice import AS_ASKED, AS_BEGUN, Choice, agreed, cpu_seconds, recorded
-from angulus.training.step import FORMATS
+from angulus.training.step import FORMATS, laid_out
 
 FASTER = 0.8  # planes must take at most this share of the time of pixels
 _SECONDS = 0.2  # that a pass may take
@@ -55,6 +55,8 @@ def choose(
     """How images lie, and why. images: of one pass.  half: whether the network computes in bfloat16."""
     if asked != "auto":
         return Choice(chosen=asked, reason=AS_ASKED)
+    if not isinstance(model.input, InputSpec):
+        return Choice(chosen="contiguous", reason="speech has one layout only")
     kept = recorded(folder, "layout", FORMATS, before="channels_last")
     if kept is not None:
         return Choice(chosen=kept, reason=AS_BEGUN)
@@ -82,7 +84,7 @@ def pass_of(model: EmbeddingModel, layout: str, *, half: bool) -> Callable[[int]
     tried = copy.deepcopy(model).to("cpu", memory_format=FORMATS[layout]).train()
 
     def run(images: int) -> None:
-        blank = torch.full((images, *model.input.shape), 0.5).contiguous(memory_format=FORMATS[layout])
+        blank = laid_out(torch.full((images, *model.input.shape), 0.5), layout)
         with torch.enable_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
             embeddings = tried(blank)
         embeddings.float().square().mean().backward()

@@ -3,6 +3,8 @@
 import os
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from angulus.data import (
     FolderSource,
     InMemory,
@@ -18,12 +20,19 @@ from angulus.data import (
     open_source,
     subset,
 )
+from angulus.data.examples import noun_of
+from angulus.data.formats.features import open_features
+from angulus.data.synthetic.speech import DrawnSpeech
+from angulus.data.views.sequences import Sequences
 from angulus.errors import DataError
-from angulus.models import InputSpec
+from angulus.inference.given_images import content_for
+from angulus.models import InputSpec, Spec, SpeechInput
 from angulus.training.datasets import (
     DATA,
     STORED,
     Data,
+    DrawnSpeechData,
+    FeaturesData,
     FolderData,
     Identities,
     Member,
@@ -37,6 +46,8 @@ from angulus.training.experiment import Experiment, HoldOut
 from angulus.training.recipe.holding_out import check_comparable, counted, fold_parts, hold_out_of, is_comparable
 from angulus.training.recipe.identity_rules import chosen, excluded, split
 from angulus.training.recipe.set_unions import Mixture, by_set, mixture_of, split_apart, united
+
+LOOKED_AT = 16  # recordings that tell how long all are
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,7 @@ class Sources:
     folds: tuple[Subset, ...] = ()
 
 
-def open_sources(experiment: Experiment, spec: InputSpec) -> Sources:
+def open_sources(experiment: Experiment, spec: Spec) -> Sources:
     """Open every data set of an experiment at the size of the model's input, decoded as the recipe says.
 
     Raises DataError for missing or damaged data.
@@ -76,7 +87,7 @@ def open_sources(experiment: Experiment, spec: InputSpec) -> Sources:
     return replace(sources, train=train, held_out=held_out, also=also, folds=folds)
 
 
-def found_sources(experiment: Experiment, spec: InputSpec) -> Sources:
+def found_sources(experiment: Experiment, spec: Spec) -> Sources:
     """The same without decoding anything."""
     whole = open_data(experiment.data, spec)
     how = hold_out_of(experiment, whole)
@@ -107,14 +118,14 @@ def learned_and_held_out(experiment: Experiment, whole: Source) -> tuple[Subset,
     return train, held_out
 
 
-def open_data(data: Data, spec: InputSpec) -> Source:
+def open_data(data: Data, spec: Spec) -> Source:
     """One data set, or several as one, with its rules about identities applied, before it is split."""
     if isinstance(data, UnionData):
         return united(data, {name: open_member(name, member, spec) for name, member in data.sets.items()})
     return chosen(noisy(data, spec) if isinstance(data, NoisyData) else open_set(data, spec), data.identities)
 
 
-def whole_set(data: Data, spec: InputSpec) -> Source:
+def whole_set(data: Data, spec: Spec) -> Source:
     """A data set before any of its own rules about identities: what a list of edits is made for."""
     if isinstance(data, UnionData):
         rules = replace(data.identities, edits=(), min_images=1, max_images=None, exclude=(), exclude_from=None)
@@ -122,7 +133,7 @@ def whole_set(data: Data, spec: InputSpec) -> Source:
     return noisy(data, spec) if isinstance(data, NoisyData) else open_set(data, spec)
 
 
-def noisy(data: NoisyData, spec: InputSpec) -> Source:
+def noisy(data: NoisyData, spec: Spec) -> Source:
     """A set with noise in the images of those identities that are trained on."""
     base, rules = open_data(data.base, spec), data.identities
     outside = None
@@ -140,59 +151,105 @@ def chosen_parts(source: Source, rules: Identities) -> Source:
     return subset(source, identities=names)
 
 
-def open_member(name: str, data: Member, spec: InputSpec) -> Source:
+def open_member(name: str, data: Member, spec: Spec) -> Source:
     try:
         return open_set(data, spec)
     except DataError as error:
         raise DataError(f"data.sets.{name}: {error}") from error
 
 
-def open_set(data: Member, spec: InputSpec) -> Source:
-    """One data set as it is, at the size of the model's input."""
-    size = (spec.height, spec.width)
+def open_set(data: Member, spec: Spec) -> Source:
+    """One data set as it is, as the model's input wants it. Raises DataError where the two are of unlike kinds."""
+    if isinstance(data, FeaturesData):
+        return stored_features(data, spec)
+    if isinstance(data, DrawnSpeechData):
+        return drawn_speech(data, spec)
+    if isinstance(data, OmniglotData | SyntheticData):
+        return drawings(data, spec)
+    content = content_for(spec, getattr(data, "fit", None) or "proportional")
+    if content is None:
+        raise DataError(f"{data.path} holds {what_it_holds(data)}, and the model takes {spec.describe()}")
     if isinstance(data, FolderData):
-        return FolderSource.open(
-            data.path,
-            size=size,
-            fit=data.fit or "proportional",
-            on_unreadable=data.on_unreadable,
-            on_empty=data.on_empty,
-        )
-    if isinstance(data, OmniglotData):
-        return OmniglotSource.open(data.path, size=size, invert=data.invert)
-    if isinstance(data, SyntheticData):
-        return SyntheticFaces(
-            num_identities=data.num_identities,
-            images_per_identity=data.images_per_identity,
-            height=spec.height,
-            width=spec.width,
-            seed=data.seed,
-            first_identity=data.first_identity,
-            nuisance=data.nuisance,
-        )
+        return FolderSource.open(data.path, content=content, on_unreadable=data.on_unreadable, on_empty=data.on_empty)
     if isinstance(data, StoredData):
-        kind = STORED[type(data)]
-        fit = data.fit or "proportional"
-        return open_source(data.path, kind=kind, size=size, fit=fit, on_unreadable=data.on_unreadable)
+        return open_source(data.path, kind=STORED[type(data)], content=content, on_unreadable=data.on_unreadable)
     raise DataError(f"data must be one of {', '.join(DATA)}, got {type(data).__name__}")
+
+
+def drawings(data: OmniglotData | SyntheticData, spec: Spec) -> Source:
+    """Characters or drawn faces at the size of the model's input."""
+    if not isinstance(spec, InputSpec):
+        what = "drawn faces are" if isinstance(data, SyntheticData) else "characters are"
+        raise DataError(f"{what} images, and the model takes {spec.describe()}; take data=drawn_speech")
+    if isinstance(data, OmniglotData):
+        return OmniglotSource.open(data.path, size=(spec.height, spec.width), invert=data.invert)
+    return SyntheticFaces(
+        num_identities=data.num_identities,
+        images_per_identity=data.images_per_identity,
+        height=spec.height,
+        width=spec.width,
+        seed=data.seed,
+        first_identity=data.first_identity,
+        nuisance=data.nuisance,
+    )
+
+
+def stored_features(data: FeaturesData, spec: Spec) -> Source:
+    """Stored features for a network that takes such."""
+    if not isinstance(spec, SpeechInput) or spec.content != "features":
+        raise DataError(
+            f"{data.path} holds stored features, and the model takes {spec.describe()}; set model.input.content=features"
+        )
+    return open_features(data.path, spec.bands)
+
+
+def drawn_speech(data: DrawnSpeechData, spec: Spec) -> Source:
+    """Drawn speakers at the rate of the model's input."""
+    if not isinstance(spec, SpeechInput) or spec.content != "waveform":
+        raise DataError(f"drawn speech is sound, and the model takes {spec.describe()}")
+    return DrawnSpeech(
+        num_identities=data.num_identities,
+        recordings_per_identity=data.recordings_per_identity,
+        rate=spec.rate,
+        seconds=data.seconds,
+        seed=data.seed,
+        first_identity=data.first_identity,
+    )
+
+
+def what_it_holds(data: Member) -> str:
+    """images or recordings."""
+    return f"{noun_of(first_set(data))}s"
+
+
+def first_set(data: Data) -> Source:
+    """A data set as it is stored; of several the first of them."""
+    if isinstance(data, NoisyData):
+        return first_set(data.base)
+    if isinstance(data, UnionData):
+        return first_set(next(iter(data.sets.values())))
+    if isinstance(data, FolderData):
+        return FolderSource.open(data.path, on_empty=data.on_empty)
+    if isinstance(data, FeaturesData):
+        return open_features(data.path)
+    if isinstance(data, StoredData):
+        return open_source(data.path, kind=STORED[type(data)])
+    if isinstance(data, DrawnSpeechData):
+        return drawn_speech(data, SpeechInput())
+    return drawings(data, InputSpec(height=64, width=64))  # square, and of any size
 
 
 def image_shape(data: Data) -> tuple[int, int]:
     """Height and width of the first image of a data set; of several, of the first of them."""
-    if isinstance(data, NoisyData):
-        return image_shape(data.base)
-    if isinstance(data, UnionData):
-        return image_shape(next(iter(data.sets.values())))
-    if isinstance(data, FolderData):
-        height, width, _ = FolderSource.open(data.path, on_empty=data.on_empty).read(0).shape
-        return height, width
-    if isinstance(data, StoredData):
-        height, width, _ = open_source(data.path, kind=STORED[type(data)]).read(0).shape
-        return height, width
-    return 1, 1  # drawings and drawn faces are square and come in any size
+    base = data.base if isinstance(data, NoisyData) else data
+    base = next(iter(base.sets.values())) if isinstance(base, UnionData) else base
+    if isinstance(base, OmniglotData | SyntheticData):
+        return 1, 1  # drawings and drawn faces are square and come in any size
+    height, width, _ = first_set(base).read(0).shape
+    return height, width
 
 
-def open_evaluated(experiment: Experiment, data: Data, spec: InputSpec) -> Source:
+def open_evaluated(experiment: Experiment, data: Data, spec: Spec) -> Source:
     """The part of a further data set that is verified."""
     whole = open_data(data, spec)
     return limited(experiment, parts_of(whole, data)[data.identities.evaluate_on])
@@ -212,10 +269,26 @@ def limited(experiment: Experiment, source: Source) -> Source:
 
 
 def cached(source: Source, experiment: Experiment) -> Source:
-    """The same images decoded once and kept in memory, as the recipe says."""
+    """The same examples decoded once and kept in memory, as the recipe says."""
+    if noun_of(source) == "recording":
+        return cached_recordings(source, experiment)
     if not keeps_decoded(bytes_needed(source), experiment):
         return source
     return InMemory.load(source, most_bytes=memory_bytes())
+
+
+def cached_recordings(source: Source, experiment: Experiment) -> Source:
+    """Recordings decoded once; those that are in memory already as they are."""
+    root = source.source if isinstance(source, Subset) else source
+    if isinstance(root, Sequences) or not keeps_decoded(recorded_bytes(source), experiment):
+        return source
+    return Sequences.load(source)
+
+
+def recorded_bytes(source: Source) -> int:
+    """Memory that all recordings of a source take, by a few of them."""
+    some = np.unique(np.linspace(0, len(source) - 1, LOOKED_AT).astype(int))
+    return len(source) * sum(source.read(int(row)).nbytes for row in some) // len(some)
 
 
 def keeps_decoded(size: int, experiment: Experiment) -> bool:

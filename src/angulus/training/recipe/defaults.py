@@ -6,16 +6,19 @@ Every one can be overridden in the recipe.
 import math
 from dataclasses import replace
 
+import numpy as np
 import torch
 
+from angulus.data.examples import noun_of
 from angulus.data.loading.augmentation import Augment
 from angulus.data.order.recipe_records import PK
 from angulus.errors import ConfigError
-from angulus.models import InputSpec, IResNet18, ModelConfig, TinyNet
+from angulus.models import InputSpec, IResNet18, ModelConfig, SpeechInput, TinyNet, TinySpeech
+from angulus.speech.augmentation import SpeechAugment
 from angulus.training.datasets import Data, Identities, Member, NoisyData, OmniglotData, UnionData
 from angulus.training.experiment import SGD, Experiment, Training
 from angulus.training.recipe.choices import Choice, Value
-from angulus.training.recipe.data_sources import image_shape
+from angulus.training.recipe.data_sources import LOOKED_AT, first_set, image_shape, open_data
 from angulus.training.recipe.first_weights import network_in
 from angulus.training.recipe.identity_rules import FEWEST
 from angulus.training.recipe.margin_rules import with_margin
@@ -35,6 +38,18 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def choose_for_speech(data: Data) -> ModelConfig:
+    """A small network for speech: for sound at the usual rate, or for as many stored bands as there are."""
+    first = first_set(data).read(0)
+    if first.ndim == 1:
+        return TinySpeech()
+    is_bytes = first.dtype.kind == "u"
+    spec = SpeechInput(
+        content="features", bands=first.shape[1], offset=128.0 * is_bytes, scale=0.5 if is_bytes else 1.0
+    )
+    return TinySpeech(input=spec)
+
+
 def choose_model(device: torch.device, image: tuple[int, int]) -> ModelConfig:
     """A network that the device can train in reasonable time, for images of this shape (height, width).
 
@@ -52,10 +67,22 @@ def with_model(experiment: Experiment, device: torch.device) -> Experiment:
     Where `init` names weights, it is their network.
     """
     if experiment.model is not None:
-        return experiment
+        return with_views(experiment)
     if experiment.init is not None:
-        return replace(experiment, model=network_in(experiment.init))
-    return replace(experiment, model=choose_model(device, image_shape(experiment.data)))
+        return with_views(replace(experiment, model=network_in(experiment.init)))
+    if noun_of(first_set(experiment.data)) == "recording":
+        return with_views(replace(experiment, model=choose_for_speech(experiment.data)))
+    return with_views(replace(experiment, model=choose_model(device, image_shape(experiment.data))))
+
+
+def with_views(experiment: Experiment) -> Experiment:
+    """The experiment with the view by which it is verified. Raises ConfigError for mirror images of speech."""
+    is_speech = experiment.model is not None and isinstance(experiment.model.input, SpeechInput)
+    views = experiment.evaluation.views
+    if is_speech and views not in (None, "plain"):
+        raise ConfigError(f"evaluation.views must be plain for speech, which has no mirror image, got {views}")
+    wanted = views or ("plain" if is_speech else "sum")
+    return replace(experiment, evaluation=replace(experiment.evaluation, views=wanted))
 
 
 def filled(
@@ -88,7 +115,7 @@ def with_choices(
     rules = Rules(
         images=num_images,
         on_gpu=device.type == "cuda",
-        is_small=isinstance(experiment.model, TinyNet),
+        is_small=isinstance(experiment.model, TinyNet | TinySpeech),
         is_tuned=experiment.init is not None,
     )
     choices: list[Choice] = []
@@ -98,7 +125,7 @@ def with_choices(
         return choice.value
 
     model, train, optim, rate = experiment.model, experiment.train, experiment.optim, experiment.learning_rate
-    if model_is_open and isinstance(model, TinyNet):
+    if model_is_open and isinstance(model, TinyNet | TinySpeech):
         model = replace(model, dropout=take(rules.dropout()))
     margin, of_margin = with_margin(experiment.margin, num_classes)
     choices += of_margin
@@ -113,9 +140,11 @@ def with_choices(
         rate = replace(rate, warmup_epochs=take(rules.warmup(train.epochs or 1)))
     if optim.weight_decay is None:
         optim = replace(optim, weight_decay=take(rules.decay(is_sgd=is_sgd)))
+    if isinstance(getattr(model, "input", None), SpeechInput) and train.frames is None:
+        train = replace(train, frames=take(rules.frames(usual_frames(experiment))))
     augment = experiment.augment
     if augment is None:
-        augment = take(rules.augment(has_characters=has_characters(experiment.data)))
+        augment = take(augment_of(experiment, rules))
     changed = replace(
         experiment,
         data=with_fewest(experiment.data),
@@ -127,6 +156,26 @@ def with_choices(
         augment=augment,
     )
     return changed, tuple(choices)
+
+
+def augment_of(experiment: Experiment, rules: Rules) -> Choice[Augment | SpeechAugment]:
+    """The random changes that suit the examples."""
+    assert experiment.model is not None
+    if isinstance(experiment.model.input, SpeechInput):
+        return rules.speech_augment(is_sound=experiment.model.input.content == "waveform")
+    return rules.augment(has_characters=has_characters(experiment.data))
+
+
+def usual_frames(experiment: Experiment) -> int:
+    """Frames of the recording in the middle, by a few of them."""
+    assert experiment.model is not None
+    spec = experiment.model.input
+    assert isinstance(spec, SpeechInput)
+    source = open_data(experiment.data, spec)
+    some = np.unique(np.linspace(0, len(source) - 1, LOOKED_AT).astype(int))
+    lengths = sorted(len(source.read(int(row))) for row in some)
+    middle = lengths[len(lengths) // 2]
+    return max(1, middle if spec.content == "features" else spec.bank.frames_of(middle))
 
 
 def multiple_of(train: Training) -> int:
@@ -159,8 +208,10 @@ def rules_with(rules: Identities, fewest: int) -> Identities:
 
 
 def plain_augment(experiment: Experiment) -> Augment:
-    """The augmentation of the recipe, without mirror images where they are other identities (characters)."""
+    """The augmentation of images in the recipe, without mirror images where they are other identities (characters)."""
     augment = experiment.augment or Augment()
+    if not isinstance(augment, Augment):
+        raise ConfigError("augment is for speech, and the model takes images; leave augment.name out")
     return replace(augment, flip=0.0) if has_characters(experiment.data) else augment
 
 

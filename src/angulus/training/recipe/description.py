@@ -111,8 +111,7 @@ def ramp(value: Any) -> Any:
 
 def input_in_words(model: EmbeddingModel) -> str:
     """For example: 112x96 rgb images to 128 numbers."""
-    spec = model.input
-    return f"{spec.height}x{spec.width} {spec.colour} images to {model.embedding_dim} numbers"
+    return f"{model.input.describe()} to {model.embedding_dim} numbers"
 
 
 def millions(model: EmbeddingModel) -> str:

@@ -16,6 +16,7 @@ from angulus.json_files import read_json
 from angulus.models import (
     MODELS,
     EmbeddingModel,
+    InputSpec,
     ModelConfig,
     config_from_dict,
     config_to_dict,
@@ -32,6 +33,20 @@ from angulus.training.recipe.data_sources import image_shape
 
 log = logging.getLogger(__name__)
 
+# What a set's own preparation says beside the size of its input.
+_PREPARING = (
+    "colour",
+    "mean",
+    "std",
+    "content",
+    "rate",
+    "bands",
+    "window",
+    "preemphasis",
+    "normalise",
+    "offset",
+    "scale",
+)
 _FITS = ("crop", "resize", "error")  # what a run may say for others; "proportional" is what suits anyway
 
 
@@ -97,25 +112,23 @@ def _saved(config: ModelConfig, place: Path) -> EmbeddingModel:
 
 def _in_words(network: ModelConfig | EmbeddingModel) -> str:
     spec = network.input
-    return (
-        f"a network for {spec.height}x{spec.width} {spec.colour} images with mean {spec.mean}, std {spec.std} and "
-        f"{network.embedding_dim} dimensions"
-    )
+    scaled = f" with mean {spec.mean}, std {spec.std}" if isinstance(spec, InputSpec) else ""
+    return f"a network for {spec.describe()}{scaled} and {network.embedding_dim} dimensions"
 
 
 def _remedy(config: ModelConfig, init: Path) -> str:
     """What to do where a recipe names a network, and `init` holds another that would have been taken from it."""
     try:
-        found = config_to_dict(network_in(init))
+        network = network_in(init)
     except ConfigError:
         return ""
+    found = config_to_dict(network)
     changed = [
         f"{name} {found[name]}"
         for name in ("name", "depth", "embedding_dim")
         if name in found and found[name] != config_to_dict(config).get(name)
     ]
-    spec = found["input"]
-    said = ", ".join([*changed, f"input {spec['height']}x{spec['width']} {spec['colour']}"])
+    said = ", ".join([*changed, f"input {network.input.describe().removesuffix(' images')}"])
     return f"; leave model out to take the network from the file ({said})"
 
 
@@ -127,7 +140,7 @@ def _tell_input(config: ModelConfig, place: Path) -> None:
         known = network_in(place).input
     except ConfigError:
         return  # a network that only the recipe knows
-    names = [name for name in ("colour", "mean", "std") if getattr(known, name) != getattr(config.input, name)]
+    names = [name for name in _PREPARING if getattr(known, name, None) != getattr(config.input, name, None)]
     if names:
         said = ", ".join(f"{name} {getattr(config.input, name)} instead of {getattr(known, name)}" for name in names)
         log.warning("model.input is not what %s was trained with, as far as is known: %s", place, said)
@@ -150,7 +163,10 @@ def with_fits(experiment: Experiment) -> Experiment:
     """
     if experiment.init is None or experiment.model is None:
         return _all_fits(experiment, lambda data: "proportional")
-    size = (experiment.model.input.height, experiment.model.input.width)
+    spec = experiment.model.input
+    if not isinstance(spec, InputSpec):
+        return _all_fits(experiment, lambda data: "proportional")
+    size = (spec.height, spec.width)
     run = experiment.init.parent if experiment.init.name in ("model", "best") else experiment.init
     before = fit_of_run(run)
     return _all_fits(experiment, lambda data: before if before in _FITS else _suiting(data, size))

@@ -7,10 +7,12 @@ import math
 from dataclasses import dataclass
 
 from angulus.data.loading.augmentation import Augment
+from angulus.speech.augmentation import SpeechAugment
 from angulus.training.recipe.choices import Choice
 
 # Examples seen in a run, on a CPU and on a GPU.
 EXAMPLES = {False: 150_000, True: 4_000_000}
+CHUNK = 200  # frames of 10 ms
 FEWEST_STEPS, MOST_EPOCHS, FEWEST_EPOCHS = 1_200, 120, 6
 
 
@@ -74,7 +76,20 @@ class Rules:
             return Choice(key="model.dropout", value=0.2, reason=f"{self.images:,} images are few for the network")
         return Choice(key="model.dropout", value=0.0, reason=f"{self.images:,} images are enough for the network")
 
-    def augment(self, *, has_characters: bool) -> Choice[Augment]:
+    def frames(self, usual: int) -> Choice[tuple[int, int]]:
+        """Chunks of speech: two seconds, or the recording in the middle where that is shorter."""
+        value = min(CHUNK, usual)
+        reason = "two seconds" if value == CHUNK else f"the recording in the middle has {usual} frames"
+        return Choice(key="train.frames", value=(value, value), reason=reason)
+
+    def speech_augment(self, *, is_sound: bool) -> Choice[Augment | SpeechAugment]:
+        """Random changes of speech."""
+        if not is_sound:
+            masks = SpeechAugment.masks_only()
+            return Choice(key="augment", value=masks, reason="stored features can only be masked")
+        return Choice(key="augment", value=SpeechAugment(), reason="noise, other voices and rooms, as is usual")
+
+    def augment(self, *, has_characters: bool) -> Choice[Augment | SpeechAugment]:
         """Random changes of the images."""
         reason = "a mirrored character is another one" if has_characters else "mild changes of aligned images"
         return Choice(key="augment", value=Augment(flip=0.0 if has_characters else 0.5), reason=reason)

@@ -11,11 +11,20 @@ from angulus.heads import STRATEGIES
 from angulus.margins import MARGINS, SCHEDULES, Chosen, Learned, PerClass, PerSample
 from angulus.models import MODELS
 from angulus.training.datasets import DATA
-from angulus.training.experiment import OPTIMIZERS
+from angulus.training.experiment import AUGMENTS, OPTIMIZERS
 
 KINDS: dict[type, str] = {
     kind: name
-    for table in (OPTIMIZERS, DATA, STRATEGIES, SAMPLINGS, SCHEDULES, MODELS, dict(reversed(MARGINS.items())))
+    for table in (
+        OPTIMIZERS,
+        {"speech": AUGMENTS["speech"]},
+        DATA,
+        STRATEGIES,
+        SAMPLINGS,
+        SCHEDULES,
+        MODELS,
+        dict(reversed(MARGINS.items())),
+    )
     for name, kind in table.items()
 }
 

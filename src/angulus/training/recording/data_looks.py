@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from angulus.data import Source, counts_of
+from angulus.data.examples import noun_of
 from angulus.data.loading.augmentation import Augment
 from angulus.evaluation.rates.roc import area_under_roc
 from angulus.evaluation.scores.cosines import Scores
@@ -42,6 +43,8 @@ def data_facts(
         "batch_norm": any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules()),
     }
     if len(rows) < 2 or len(np.unique(labels)) < 2:
+        return facts
+    if noun_of(sources.train) == "recording":  # what can be seen in pixels is asked of images only
         return facts
     images = torch.from_numpy(np.stack([sources.train.read(int(row)) for row in rows])).permute(0, 3, 1, 2)
     facts["colours"] = images.float().mean((0, 2, 3)).tolist()

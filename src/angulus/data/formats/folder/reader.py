@@ -1,6 +1,6 @@
-"""Image folders: one sub-folder per identity, its images inside, or in folders inside.
+"""Folders: one sub-folder per identity, its images or its recordings inside, or in folders inside.
 
-    path/Ada_Lovelace/0001.jpg
+    path/Ada_Lovelace/0001.jpg              path/id10001/1zcIwhmdeo4/00001.wav      (the layout of VoxCeleb)
     path/Ada_Lovelace/2019/0002.jpg
     path/Alan_Turing/first.png
 
@@ -15,38 +15,43 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.examples import Account, Drop, Fit, Size, check_size, fit_image
-from angulus.data.formats.file_places import image_from_elsewhere, is_elsewhere
-from angulus.data.loading.decoding import REMEDY, decode_image
+from angulus.data.examples import Account, Drop, Fit, Size
+from angulus.data.formats.file_places import example_from_elsewhere, is_elsewhere
+from angulus.data.loading.contents import Content, Pictures, Recordings
+from angulus.data.loading.decoding import REMEDY
+from angulus.data.parts import part_of
 from angulus.devices.processors import usable_cores
 from angulus.errors import DataError
 from angulus.files import read_regular
 
 logger = logging.getLogger(__name__)
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".pgm", ".ppm", ".bmp", ".webp"})
 LISTS_OF_ALIGN = frozenset({"manifest.csv", "without_face.txt", "unreadable.txt", "ignored.txt", "gone.txt"})
 _DEEPEST = 16
-_PARTS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "images"})
-_LAYOUT = "expected one sub-folder per identity with its images inside: path/<identity>/<image>.jpg"
+_PARTS = frozenset(
+    {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "images", "wav"}
+)
+_LAYOUTS = {
+    "image": "expected one sub-folder per identity with its images inside: path/<identity>/<image>.jpg",
+    "recording": "expected one sub-folder per speaker with its recordings inside: path/<speaker>/<recording>.wav",
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FolderSource:
-    """The images of a folder, read from disk when asked for. Build it with `FolderSource.open`."""
+    """The examples of a folder, read from disk when asked for. Build it with `FolderSource.open`."""
 
     root: Path
     labels: NDArray[np.int64]
     identities: list[str]
     keys: list[str]
     account: Account
-    size: Size | None = None
-    fit: Fit = "resize"
+    content: Content = field(default_factory=Pictures)
 
     @staticmethod
     def open(
@@ -57,6 +62,7 @@ class FolderSource:
         include: Iterable[str] | None = None,
         size: Size | None = None,
         fit: Fit = "resize",
+        content: Content | None = None,
         on_unreadable: Literal["error", "skip"] = "error",
         on_empty: Literal["error", "skip"] = "error",
     ) -> "FolderSource":
@@ -69,19 +75,19 @@ class FolderSource:
             include: names of the only identities to use; None uses all.
             size: (height, width) of every image; None leaves them as they are.
             fit: how an image of another size is brought to `size`: resize, crop (the centre) or error.
-            on_unreadable: "error" raises when a damaged image is read; "skip" decodes every image now, drops and
+            content: what is looked for; None takes images of `size`, or recordings where there is no image.
+            on_unreadable: "error" raises when a damaged example is read; "skip" decodes every one now, drops and
                 lists the damaged ones.
-            on_empty: what a sub-folder without any image is: an error, or dropped and listed.
+            on_empty: what a sub-folder without any example is: an error, or dropped and listed.
 
         Raises DataError when the folder is missing or empty, has another layout, or nothing is left of it.
         """
         if min_images < 1:
             raise DataError(f"min_images must be at least 1, got {min_images}")
-        check_size(size)
-        found = _scan(Path(path))
+        content, found = _looked_for(Path(path), content, Pictures(size=size, fit=fit))
         images, drops = _choose_names(found, exclude, include)
         images, empty = _without_empty(found, images, on_empty)
-        source = _build(found, images, size, fit, [*drops, *empty])
+        source = _build(found, images, content, [*drops, *empty])
         if on_unreadable == "skip":
             source = _without_unreadable(source)
         return _with_enough(source, min_images)
@@ -89,42 +95,51 @@ class FolderSource:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def read(self, index: int) -> NDArray[np.uint8]:
-        """Pixels [height, width, 3] of one image; DataError names the file when it is damaged."""
+    def read(self, index: int) -> NDArray[Any]:
+        """One example, as `content` gives it; DataError names the file when it is damaged."""
         return self.read_into(index, None)
 
-    def read_into(self, index: int, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    def read_into(self, index: int, out: NDArray[np.uint8] | None) -> NDArray[Any]:
         """The same, decoded to `out` where it fits."""
-        path = f"{self.root}/{self.keys[index]}"  # joining with pathlib takes as long as reading a packed image
+        path = self._path(index)
         try:
-            content = read_regular(path)
+            encoded = read_regular(path)
         except OSError as error:
             raise DataError(f"cannot read {path}: {error}; {REMEDY}") from error
-        image = decode_image(content, name=path, out=out)
-        return image if self.size is None else fit_image(image, self.size, self.fit, name=path)
+        return self.content.decode(encoded, name=path, out=out)
+
+    def read_part(self, index: int, share: float, length: int) -> NDArray[Any]:
+        """A part of a recording, without reading the rest; see `angulus.data.parts`."""
+        if not isinstance(self.content, Recordings):
+            return part_of(self.read(index), share, length)
+        path = self._path(index)
+        return self.content.decode_part(Path(path), share, length, name=path)
 
     def read_bytes(self, index: int) -> bytes:
         """The file as it is; DataError names it where it cannot be read."""
-        path = f"{self.root}/{self.keys[index]}"
+        path = self._path(index)
         try:
-            content = read_regular(path)
+            encoded = read_regular(path)
         except OSError as error:
             raise DataError(f"cannot read {path}: {_gone(error)}") from error
         here = not is_elsewhere(self.root, self.keys[index])
-        return content if here else image_from_elsewhere(content, path, str(self.root))
+        return encoded if here else example_from_elsewhere(encoded, path, str(self.root))
+
+    def _path(self, index: int) -> str:
+        return f"{self.root}/{self.keys[index]}"  # joining with pathlib takes as long as reading a packed image
 
     def stamp(self, index: int, *, times: bool) -> str:
-        """Size of the file, with its time of change if `times`, and how it is fitted."""
+        """Size of the file, with its time of change if `times`, and how it is decoded."""
         path = self.root / self.keys[index]
         try:
             status = os.stat(path)
         except OSError as error:
             raise DataError(f"cannot read {path}: {_gone(error)}") from error
         changed = f":{status.st_mtime_ns}" if times else ""
-        return f"{status.st_size}{changed}:{self.size}:{self.fit}"
+        return f"{status.st_size}{changed}:{self.content.stamp()}"
 
     def verify(self, *, threads: int | None = None) -> list[tuple[str, str]]:
-        """Decode every image and list (key, reason) of those that can't be read."""
+        """Decode every example and list (key, reason) of those that can't be read."""
 
         def problem(index: int) -> tuple[str, str] | None:
             try:
@@ -140,31 +155,52 @@ class FolderSource:
 @dataclass(frozen=True, kw_only=True)
 class _Found:
     root: Path
+    noun: str
+    extensions: frozenset[str]
     images: Mapping[str, list[str]] = field(default_factory=dict)
     loose: list[str] = field(default_factory=list)  # images beside the identity folders
     directly: list[str] = field(default_factory=list)  # identities with an image that lies in no further folder
-    unknown: list[str] = field(default_factory=list)  # not an image by its extension
+    unknown: list[str] = field(default_factory=list)  # not an example by its extension
+
+    @property
+    def layout(self) -> str:
+        return _LAYOUTS[self.noun]
+
+    def is_example(self, name: str) -> bool:
+        return os.path.splitext(name)[1].lower() in self.extensions
 
 
 def _gone(error: OSError) -> str:
     return f"{error.strerror or error}; it was there when the folder was listed"
 
 
-def _scan(root: Path) -> _Found:
+def _looked_for(root: Path, content: Content | None, pictures: Pictures) -> tuple[Content, _Found]:
+    """The content, and what a folder holds of it; without one recordings where there is no picture."""
+    wanted = content or pictures
+    found = _scan(root, wanted)
+    if content is None and not (any(found.images.values()) or found.loose):
+        sound = _scan(root, Recordings())
+        if any(sound.images.values()) or sound.loose:
+            wanted, found = Recordings(), sound
+    _check_layout(found)
+    return wanted, found
+
+
+def _scan(root: Path, content: Content) -> _Found:
+    layout = _LAYOUTS[content.noun]
     if not root.exists():
-        raise DataError(f"{root} does not exist; {_LAYOUT}")
+        raise DataError(f"{root} does not exist; {layout}")
     if not root.is_dir():
-        raise DataError(f"{root} is a file, not a folder; {_LAYOUT}")
+        raise DataError(f"{root} is a file, not a folder; {layout}")
     images: dict[str, list[str]] = {}
-    found = _Found(root=root, images=images)
+    found = _Found(root=root, noun=content.noun, extensions=content.extensions, images=images)
     for entry in _sorted_entries(root):
         if entry.is_dir():
             images[entry.name] = _scan_identity(entry, found)
-        elif _is_image(entry.name):
+        elif found.is_example(entry.name):
             found.loose.append(entry.name)
         else:
             found.unknown.append(entry.name)
-    _check_layout(found)
     return found
 
 
@@ -177,8 +213,8 @@ def _scan_identity(folder: "os.DirEntry[str]", found: _Found) -> list[str]:
         for entry in _sorted_entries(place):
             name = f"{below}{entry.name}"
             if entry.is_dir():
-                waiting += _inner(entry, f"{name}/", above)
-            elif _is_image(entry.name):
+                waiting += _inner(entry, f"{name}/", above, found.layout)
+            elif found.is_example(entry.name):
                 names.append(name)
             else:
                 found.unknown.append(f"{folder.name}/{name}")
@@ -188,7 +224,7 @@ def _scan_identity(folder: "os.DirEntry[str]", found: _Found) -> list[str]:
 
 
 def _inner(
-    entry: "os.DirEntry[str]", below: str, above: frozenset[tuple[int, int]]
+    entry: "os.DirEntry[str]", below: str, above: frozenset[tuple[int, int]], layout: str
 ) -> list[tuple[Path, str, frozenset[tuple[int, int]]]]:
     """A folder to look into, unless it is a link to one that it lies in."""
     status = entry.stat()
@@ -196,7 +232,7 @@ def _inner(
     if this in above:
         return []
     if len(above) >= _DEEPEST:
-        raise DataError(f"{entry.path} lies more than {_DEEPEST} folders deep; {_LAYOUT}")
+        raise DataError(f"{entry.path} lies more than {_DEEPEST} folders deep; {layout}")
     return [(Path(entry.path), below, above | {this})]
 
 
@@ -204,10 +240,6 @@ def _sorted_entries(folder: Path) -> list["os.DirEntry[str]"]:
     with os.scandir(folder) as entries:
         visible = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
     return sorted(visible, key=lambda entry: entry.name)
-
-
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in EXTENSIONS
 
 
 def _check_layout(found: _Found) -> None:
@@ -219,12 +251,14 @@ def _check_layout(found: _Found) -> None:
         return
     if found.loose:
         raise DataError(
-            f"{root} holds {len(found.loose)} images (such as {found.loose[0]}) but no folder of an identity; {_LAYOUT}"
+            f"{root} holds {len(found.loose)} {found.noun}s (such as {found.loose[0]}) but no folder of an identity; {found.layout}"
         )
     gone = f", only {_by_ending(found.unknown)}" if found.unknown else ""
     if found.images:
-        raise DataError(f"none of the {len(found.images)} folders in {root} holds an image{gone}; {_LAYOUT}")
-    raise DataError(f"{root} is empty (no folder in it{gone}); {_LAYOUT}")
+        raise DataError(
+            f"none of the {len(found.images)} folders in {root} holds {_one(found.noun)}{gone}; {found.layout}"
+        )
+    raise DataError(f"{root} is empty (no folder in it{gone}); {found.layout}")
 
 
 def _meant(found: _Found, filled: Sequence[str]) -> str | None:
@@ -241,7 +275,7 @@ def _meant(found: _Found, filled: Sequence[str]) -> str | None:
     people = ", ".join([*inner[first][:2], *(["..."] if len(inner[first]) > 2 else [])])
     return (
         f"the people seem to lie one folder deeper, in {found.root / first} ({people}): did you mean "
-        f"data.path={found.root / first}? {_LAYOUT}"
+        f"data.path={found.root / first}? {found.layout}"
     )
 
 
@@ -253,12 +287,16 @@ def _by_ending(names: Sequence[str]) -> str:
     )
 
 
-def _unknown(names: Sequence[str]) -> Drop:
+def _one(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+def _unknown(names: Sequence[str], noun: str) -> Drop:
     """What was left out because of its ending, and what to do with photos among it."""
-    has_heif = any(name.lower().endswith((".heic", ".heif")) for name in names)
+    has_heif = noun == "image" and any(name.lower().endswith((".heic", ".heif")) for name in names)
     advice = "; angulus align reads .heic with angulus[heif] and writes .jpg" if has_heif else ""
     endings = f"; {_by_ending(names)}{advice}" if names else ""
-    return Drop.of(f"not an image by its extension{endings}", names, others=len(names))
+    return Drop.of(f"not {_one(noun)} by its extension{endings}", names, others=len(names))
 
 
 def _choose_names(
@@ -279,8 +317,8 @@ def _choose_names(
     by_name = [name for name in found.images if name in excluded]
     unlisted = [name for name in found.images if name not in excluded and name not in kept]
     return kept, [
-        _unknown([name for name in found.unknown if name not in LISTS_OF_ALIGN]),
-        Drop.of("image outside the folders of the identities", found.loose, images=len(found.loose)),
+        _unknown([name for name in found.unknown if name not in LISTS_OF_ALIGN], found.noun),
+        Drop.of(f"{found.noun} outside the folders of the identities", found.loose, images=len(found.loose)),
         _drop_identities("excluded by name", by_name, found.images),
         _drop_identities("not among the included names", unlisted, found.images),
     ]
@@ -298,28 +336,25 @@ def _without_empty(
     if empty and on_empty == "error":
         shown = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
         raise DataError(
-            f"{len(empty)} of {len(images)} identities in {found.root} without an image: {shown}; "
-            "add images, remove the folders, or set data.on_empty=skip"
+            f"{len(empty)} of {len(images)} identities in {found.root} without {_one(found.noun)}: {shown}; "
+            f"add {found.noun}s, remove the folders, or set data.on_empty=skip"
         )
     kept = {name: files for name, files in images.items() if files}
-    return kept, [Drop.of("no image in the folder", empty, identities=len(empty))]
+    return kept, [Drop.of(f"no {found.noun} in the folder", empty, identities=len(empty))]
 
 
-def _build(
-    found: _Found, images: Mapping[str, list[str]], size: Size | None, fit: Fit, drops: Sequence[Drop]
-) -> FolderSource:
+def _build(found: _Found, images: Mapping[str, list[str]], content: Content, drops: Sequence[Drop]) -> FolderSource:
     identities = list(images)
     labels = np.repeat(np.arange(len(images), dtype=np.int64), [len(files) for files in images.values()])
     keys = [f"{name}/{file}" for name, files in images.items() for file in files]
-    account = Account(origin=str(found.root), images=len(keys), identities=len(identities))
+    account = Account(origin=str(found.root), images=len(keys), identities=len(identities), noun=content.noun)
     return FolderSource(
         root=found.root,
         labels=labels,
         identities=identities,
         keys=keys,
         account=account.after(*drops, images=len(keys), identities=len(identities)),
-        size=size,
-        fit=fit,
+        content=content,
     )
 
 
@@ -335,7 +370,7 @@ def _without_unreadable(source: FolderSource) -> FolderSource:
         keep,
         [
             Drop.of("unreadable", names, images=len(names)),
-            Drop.of("no readable image left", lost, identities=len(lost)),
+            Drop.of(f"no readable {source.content.noun} left", lost, identities=len(lost)),
         ],
     )
 
@@ -343,7 +378,7 @@ def _without_unreadable(source: FolderSource) -> FolderSource:
 def _with_enough(source: FolderSource, min_images: int) -> FolderSource:
     counts = np.bincount(source.labels, minlength=len(source.identities))
     few = np.flatnonzero(counts < min_images)
-    noun = "image" if min_images == 1 else "images"
+    noun = source.content.noun + "s" * (min_images > 1)
     drop = Drop.of(
         f"fewer than {min_images} {noun}",
         [source.identities[label] for label in few],
@@ -367,6 +402,5 @@ def _keep(source: FolderSource, keep: NDArray[np.bool_], drops: Sequence[Drop]) 
         identities=[source.identities[label] for label in present],
         keys=keys,
         account=source.account.after(*drops, images=len(keys), identities=len(present)),
-        size=source.size,
-        fit=source.fit,
+        content=source.content,
     )

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.data.examples import Source, bytes_of
-from angulus.data.formats.folder.reader import EXTENSIONS, FolderSource
+from angulus.data.formats.folder.reader import FolderSource
 from angulus.data.formats.output import Listing, extension_of
+from angulus.data.loading.contents import EXAMPLE_EXTENSIONS
 from angulus.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def _files(source: Source) -> Iterator[str]:
         name = key.removeprefix(f"{identity}/")
         plain = re.sub(r"[/\0]", "_", name).lstrip(".")
         stem, dot, suffix = plain.rpartition(".")
-        if not dot or f".{suffix.lower()}" not in EXTENSIONS:
+        if not dot or f".{suffix.lower()}" not in EXAMPLE_EXTENSIONS:
             stem, suffix = plain, extension.removeprefix(".")
         if len(plain.encode("utf-8", "replace")) > _LONGEST or not stem or stem.startswith("__MACOSX"):
             stem = f"{index:09d}"

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.formats.file_places import image_from_elsewhere, is_elsewhere, is_fetched, outside
+from angulus.data.formats.file_places import example_from_elsewhere, is_elsewhere, is_fetched, outside
 from angulus.data.formats.label_names import check_unique, labelled, whole_number
 from angulus.errors import DataError
 from angulus.files import read_regular
@@ -64,7 +64,7 @@ class ManifestRecords:
                 f"cannot read {self.file(index)}, which example {index} of {self.path} names: {error.strerror or error}"
             ) from error
         here = not is_elsewhere(self.root, self.files[index])
-        return content if here else image_from_elsewhere(content, self.file(index), self.origin)
+        return content if here else example_from_elsewhere(content, self.file(index), self.origin)
 
     def stamp(self, index: int, *, times: bool) -> str:
         try:

@@ -1,0 +1,165 @@
+"""Recordings through a network: one embedding each, whatever their lengths.
+
+Recordings of one length go through together, those of another in a pass of their own, so that nothing is padded and an
+embedding does not depend on what else is embedded. One that is longer than a window is cut into windows of equal length
+that cover it, and its embedding is the mean of theirs, each brought to length 1.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from angulus.data.examples import Source
+from angulus.errors import DataError
+from angulus.models import SpeechInput
+
+AT_ONCE = 32
+READ_AHEAD = 256
+WINDOW_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A whole recording, or a window of one: the number of the recording and its samples or frames [t, ...]."""
+
+    recording: int
+    values: NDArray[Any]
+
+
+class GivenRecordings:
+    """Recordings without names: arrays [t] int16 or floats on its scale, or features [frames, bands]."""
+
+    def __init__(self, recordings: Sequence[NDArray[Any]]) -> None:
+        self.recordings = recordings
+
+    def __len__(self) -> int:
+        return len(self.recordings)
+
+    def read(self, index: int) -> NDArray[Any]:
+        return np.asarray(self.recordings[index])
+
+
+def embedded_recordings(
+    network: nn.Module,
+    spec: SpeechInput,
+    source: Source | GivenRecordings,
+    device: torch.device,
+    *,
+    batch_size: int | None = None,
+    window: float | None = WINDOW_SECONDS,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Embeddings [n, d] and durations in seconds [n].
+
+    window: seconds above which a recording is cut; None never cuts.
+    Raises DataError naming a recording that is shorter than one frame, or unreadable.
+    """
+    if not len(source):
+        raise DataError("embed needs at least one recording, got none")
+    longest = None if window is None else spec.length_of(max(1, round(window * spec.frames_a_second)))
+    seconds = np.zeros(len(source))
+    embeddings: NDArray[np.float32] | None = None
+    for begin in range(0, len(source), READ_AHEAD):
+        rows = range(begin, min(begin + READ_AHEAD, len(source)))
+        pieces = list(_pieces(source, rows, spec, longest, seconds))
+        found = _through(network, spec, pieces, device, batch_size or AT_ONCE)
+        if embeddings is None:
+            embeddings = np.zeros((len(source), found.shape[1]), np.float32)
+        embeddings[rows.start : rows.stop] = _joined(found, pieces, rows)
+        if progress is not None:
+            progress(rows.stop, len(source))
+    assert embeddings is not None
+    return embeddings, seconds
+
+
+def _pieces(
+    source: Source | GivenRecordings,
+    rows: range,
+    spec: SpeechInput,
+    longest: int | None,
+    seconds: NDArray[np.float64],
+) -> Iterator[Piece]:
+    least = spec.length_of(1)
+    for row in rows:
+        values = source.read(row)
+        name = getattr(source, "keys", None)
+        said = f"recording {row}" if name is None else str(name[row])
+        if values.ndim > 2:
+            raise DataError(f"{said} is an image, and the model takes {spec.describe()}")
+        if len(values) < least:
+            raise DataError(
+                f"{said} has {len(values)} samples and one frame of the model takes {least}: it is too short to embed"
+            )
+        seconds[row] = len(values) / (spec.rate if spec.content == "waveform" else spec.frames_a_second)
+        for part in windows(values, longest):
+            yield Piece(row, part)
+
+
+def windows(values: NDArray[Any], longest: int | None) -> list[NDArray[Any]]:
+    """A recording [t, ...] whole, or as windows of one length, at most `longest`, that cover it with equal steps."""
+    if longest is None or len(values) <= longest:
+        return [values]
+    count = -(-len(values) // longest)
+    length = -(-len(values) // count)
+    begins = np.linspace(0, len(values) - length, count).round().astype(int)
+    return [values[begin : begin + length] for begin in begins]
+
+
+def _through(
+    network: nn.Module, spec: SpeechInput, pieces: Sequence[Piece], device: torch.device, batch_size: int
+) -> NDArray[np.float32]:
+    """Raw embeddings [pieces, d]; those of one length together."""
+    by_length: dict[int, list[int]] = {}
+    for place, piece in enumerate(pieces):
+        by_length.setdefault(len(piece.values), []).append(place)
+    found: NDArray[np.float32] | None = None
+    for places in by_length.values():
+        for begin in range(0, len(places), batch_size):
+            some = places[begin : begin + batch_size]
+            batch = torch.from_numpy(np.stack([pieces[place].values for place in some]))
+            vectors = network(spec.prepare(batch.to(device))).float().cpu().numpy()
+            if found is None:
+                found = np.zeros((len(pieces), vectors.shape[1]), np.float32)
+            found[some] = vectors
+    assert found is not None
+    return found
+
+
+def _joined(found: NDArray[np.float32], pieces: Sequence[Piece], rows: range) -> NDArray[np.float32]:
+    """One embedding for each recording: its own, or the mean of those of its windows."""
+    owners = np.array([piece.recording for piece in pieces]) - rows.start
+    counts = np.bincount(owners, minlength=len(rows))
+    if (counts == 1).all():
+        return found
+    lengths = np.linalg.norm(found, axis=1, keepdims=True)
+    units = np.where(counts[owners, None] > 1, found / np.maximum(lengths, 1e-12), found)
+    sums = np.zeros((len(rows), found.shape[1]), np.float64)
+    np.add.at(sums, owners, units)
+    return (sums / counts[:, None]).astype(np.float32)
+
+
+def as_recordings(given: Any) -> GivenRecordings:
+    """Recordings that are no source: a tensor or array [n, t] or [n, frames, bands], or a list of arrays of any lengths.
+
+    Raises DataError for anything else.
+    """
+    if isinstance(given, Tensor):
+        given = given.cpu().numpy()
+    if isinstance(given, np.ndarray):
+        if given.ndim not in (2, 3):
+            single = "; one recording is samples[None]" if given.ndim == 1 else ""
+            raise DataError(f"recordings must have the shape [n, samples], got {list(given.shape)}{single}")
+        return GivenRecordings(list(given))
+    arrays = [one.cpu().numpy() if isinstance(one, Tensor) else np.asarray(one) for one in given]
+    if any(one.ndim not in (1, 2) or one.dtype.kind not in "uif" for one in arrays):
+        raise DataError("each recording must be samples [t] or features [frames, bands], as numbers")
+    if any(
+        one.dtype.kind == "f" and len(one) and 0 < float(np.abs(one).max()) <= 1.0 and one.ndim == 1 for one in arrays
+    ):
+        raise DataError("samples must lie on the scale of 16-bit integers, got floats of at most 1; multiply by 32767")
+    return GivenRecordings(arrays)
