@@ -84,9 +84,10 @@ def embed(
     if batch_size is not None and batch_size < 1:
         raise DataError(f"batch_size must be at least 1, got {batch_size}")
     model = ready(model, input)
-    if isinstance(model.input, SpeechInput):
+    spec = model.input
+    if isinstance(spec, SpeechInput):
         return _embed_recordings(model, images, batch_size, torch.device(device), window, progress)
-    given = opened(images, model.image_input, batch_size or UNKNOWN_NETWORK)
+    given = opened(images, spec, batch_size or UNKNOWN_NETWORK)
     source = cast(Source, given) if hasattr(given, "read") else None
     place = torch.device(device)
     total = None if source is None else len(source)
@@ -94,9 +95,9 @@ def embed(
     done = 0
     with _evaluating(model, place), torch.inference_mode():
         batches = _batches(model, given, batch_size, place)
-        first = model.image_input.prepare(batches.first.to(place))
+        first = spec.prepare(batches.first.to(place))
         choice = choose(model, first, runtime=runtime, layout=layout, device=place)
-        compute = computing(choice.network, model.image_input, place, flip=flip)
+        compute = computing(choice.network, spec, place, flip=flip)
         passes = planned(choice, batches, compute, place, workers)
         if chosen is not None:
             chosen(passes)

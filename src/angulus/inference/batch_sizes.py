@@ -15,7 +15,7 @@ PART_OF_FREE = 0.25
 _TRIED = 8
 
 
-def images_at_once(model: nn.Module, shape: tuple[int, int, int], device: torch.device) -> int:
+def images_at_once(model: nn.Module, shape: tuple[int, ...], device: torch.device) -> int:
     """A power of two. shape: of a prepared image; blank ones are run once on the model's device."""
     if device.type == "cuda":
         blank = torch.zeros(_TRIED, *shape, device=device)

@@ -102,7 +102,7 @@ def usual_size(model: EmbeddingModel, device: torch.device) -> int:
     """Images per pass where the user names no number; the model is on the device, in evaluation mode."""
     if device.type == "cpu" and not is_foldable(model):
         return UNKNOWN_NETWORK
-    return images_at_once(model, model.image_input.shape, device)
+    return images_at_once(model, model.input.shape, device)
 
 
 def planned(

@@ -18,6 +18,7 @@ from PIL import Image
 from angulus.data.examples import Source
 from angulus.data.picture_grid import montage
 from angulus.errors import DataError
+from angulus.speech.pictures import picture_of
 
 SHOWN_SIDE = 88
 _QUALITY = 85
@@ -110,7 +111,7 @@ def ranged(values: NDArray[np.number], bars: int, digits: int = 0) -> list[Bar]:
 
 def _thumbnail(source: Source, index: int) -> NDArray[np.uint8] | None:
     try:
-        picture = Image.fromarray(source.read(index))
+        picture = Image.fromarray(picture_of(source.read(index)))
     except DataError:
         return None
     picture.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.BILINEAR)

@@ -21,6 +21,7 @@ from angulus.data import Source
 from angulus.purification.evidence import Evidence
 from angulus.purification.findings import Findings, ImageFinding
 from angulus.purification.rules import Verdict
+from angulus.speech.pictures import picture_of
 from angulus.training.storage.atomic_files import write_text
 
 SIDE = 72  # pixels of a photo on the page
@@ -155,7 +156,7 @@ def sparse(suspicion: NDArray[np.float64]) -> list[list[int]]:
 
 def photo(source: Source, row: int) -> str:
     """An image as a small JPEG inside the page."""
-    image = Image.fromarray(source.read(row))
+    image = Image.fromarray(picture_of(source.read(row)))
     image.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
     file = BytesIO()
     image.save(file, "JPEG", quality=85)

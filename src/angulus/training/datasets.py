@@ -131,6 +131,15 @@ class ManifestData(StoredData):
 
 
 @dataclass(frozen=True, kw_only=True)
+class KaldiData:
+    """Recordings that Kaldi's lists name: a folder with wav.scp and utt2spk (or spk2utt)."""
+
+    path: Path
+    on_unreadable: Literal["error", "skip"] = "error"
+    identities: Identities = field(default_factory=Identities)
+
+
+@dataclass(frozen=True, kw_only=True)
 class FeaturesData:
     """Recordings as stored features: a file NAME.npz with features, lengths and speakers."""
 
@@ -162,6 +171,7 @@ Member = (
     | ParquetData
     | PackedData
     | ManifestData
+    | KaldiData
     | FeaturesData
     | DrawnSpeechData
 )
@@ -176,6 +186,7 @@ MEMBERS: dict[str, type] = {
     "folder": FolderData,
     "omniglot": OmniglotData,
     "synthetic": SyntheticData,
+    "kaldi": KaldiData,
     "features": FeaturesData,
     "drawn_speech": DrawnSpeechData,
     **{name: kind for kind, name in STORED.items()},

@@ -11,11 +11,12 @@ from angulus.data import Source
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
 from angulus.evaluation import VerificationResult, verify
-from angulus.evaluation.report.page import Gallery, PairImages
+from angulus.evaluation.report.page import Gallery, PairImages, shown_pair
 from angulus.evaluation.scores.cosines import ScoredPair, hardest_pairs
 from angulus.evaluation.scores.pairs import Pairs, draw_pairs
 from angulus.extract import embed
 from angulus.models import EmbeddingModel
+from angulus.speech.pictures import USUAL_RATE
 from angulus.training.experiment import Evaluation
 
 PAIRS_SEED = 0
@@ -109,24 +110,26 @@ def is_better(figures: dict[str, float], best: float | None, config: Evaluation)
     return best is None or value > best, value
 
 
-def galleries(embeddings: EmbeddingSet, source: Source, config: Evaluation, count: int = 8) -> list[Gallery]:
+def galleries(
+    embeddings: EmbeddingSet, source: Source, config: Evaluation, count: int = 8, *, rate: int = USUAL_RATE
+) -> list[Gallery]:
     """The held-out pairs that the network gets most wrong, as pictures for the report."""
     genuine, impostor = hardest_pairs(embeddings.unit(config.view), labels=np.asarray(source.labels), count=count)
     return [
         Gallery(
             title="Hardest genuine pairs",
             text="One person, lowest scores. Wrong labels show up here first.",
-            pairs=[pictured(pair, source) for pair in genuine],
+            pairs=[pictured(pair, source, rate) for pair in genuine],
         ),
         Gallery(
             title="Hardest impostor pairs",
             text="Two people, highest scores. One person under two names shows up here.",
-            pairs=[pictured(pair, source) for pair in impostor],
+            pairs=[pictured(pair, source, rate) for pair in impostor],
         ),
     ]
 
 
-def pictured(pair: ScoredPair, source: Source) -> PairImages:
+def pictured(pair: ScoredPair, source: Source, rate: int) -> PairImages:
     names = [source.identities[int(source.labels[row])] for row in (pair.left, pair.right)]
     who = names[0] if names[0] == names[1] else " / ".join(names)
-    return PairImages(left=source.read(pair.left), right=source.read(pair.right), caption=f"{pair.score:.3f}  {who}")
+    return shown_pair(source.read(pair.left), source.read(pair.right), f"{pair.score:.3f}  {who}", rate=rate)

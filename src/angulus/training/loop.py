@@ -23,6 +23,7 @@ from angulus.folder_locks import locked
 from angulus.interruptions import Interruption, noted
 from angulus.margins import Margin
 from angulus.models import EmbeddingModel, ModelConfig, load_model, save_model
+from angulus.speech.pictures import USUAL_RATE
 from angulus.training import judge
 from angulus.training.assembly import (
     begun_folder,
@@ -566,7 +567,9 @@ class Run:
             judged = judge.judge(embeddings, self.experiment.evaluation, name, intervals=None)
             figures |= judge.figures_of(judged, name)
             results += judged
-            hardest = hardest or judge.galleries(embeddings, source, self.experiment.evaluation)
+            hardest = hardest or judge.galleries(
+                embeddings, source, self.experiment.evaluation, rate=getattr(self.model.input, "rate", USUAL_RATE)
+            )
         self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
         if held_out:
             self.recorder.judged(self.state.step, figures)

@@ -59,14 +59,14 @@ def test_no_word_where_all_lies_inside(machine: Path, caplog: pytest.LogCaptureF
 @pytest.mark.parametrize("file", ["../secret.txt", "/etc/passwd"])
 def test_a_secret_is_not_copied(machine: Path, file: str) -> None:
     source = open_source(listing(machine, "Ada/a.png", file))
-    with pytest.raises(DataError, match="is not an image of a known format and is not copied"):
+    with pytest.raises(DataError, match="is neither an image nor a recording of a known format"):
         convert(source, machine / "out.packed")
     assert not (machine / "out.packed").exists()
 
 
 def test_a_link_to_a_secret_is_not_copied(machine: Path) -> None:
     os.symlink(machine / "secret.txt", machine / "set" / "Ada" / "b.png")
-    with pytest.raises(DataError, match="is not an image of a known format and is not copied"):
+    with pytest.raises(DataError, match="is neither an image nor a recording of a known format"):
         convert(open_source(machine / "set"), machine / "out.packed")
     assert not (machine / "out.packed").exists()
 

@@ -51,7 +51,7 @@ def test_damaged_images(tmp_path):
     convert(source, tmp_path / "bad.packed")
     with pytest.raises(DataError, match=r"cannot read .*bad.packed: b: its content is not an image"):
         open_source(tmp_path / "bad.packed").read(1)
-    with pytest.raises(DataError, match=r"bad.packed: none of its 2 images can be read"):
+    with pytest.raises(DataError, match=r"bad.packed: none of its 2 examples can be read"):
         open_source(tmp_path / "bad.packed", on_unreadable="skip")
 
 

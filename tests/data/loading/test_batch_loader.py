@@ -21,7 +21,7 @@ def sampler():
 
 def assert_same(one, other):
     assert (one.epoch, one.index, one.start, one.total) == (other.epoch, other.index, other.start, other.total)
-    for name in ("images", "labels", "indices"):
+    for name in ("examples", "labels", "indices"):
         assert torch.equal(getattr(one, name), getattr(other, name))
 
 

@@ -224,7 +224,7 @@ def test_a_run_resumes_on_other_processes_with_the_same_examples(monkeypatch, na
     resumed = [list(batches(source, sampler, epoch=1, start=1, end_epoch=3, rank=r, world_size=2)) for r in range(2)]
     begin = sampler.batches_per_epoch + 1
     for batch, parts in zip(whole[begin:], zip(*resumed, strict=True), strict=True):
-        for field in ("indices", "labels", "images"):
+        for field in ("indices", "labels", "examples"):
             assert torch.equal(torch.cat([getattr(part, field) for part in parts]), getattr(batch, field))
 
 

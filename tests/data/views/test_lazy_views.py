@@ -29,6 +29,7 @@ from angulus.data.examples import labels_of
 from angulus.data.formats.byte_ranges import Blob
 from angulus.data.index.rows import Picked, Ranges, kept_rows, rows_at, taken_rows
 from angulus.data.index.strings import StringTable, encode_name, ends_of
+from angulus.data.loading.contents import Pictures as Content
 from angulus.data.order.blocks import BlockSampler
 from angulus.data.order.sampling import EpochSampler
 from angulus.data.views import cache
@@ -168,7 +169,7 @@ def test_large_sets_have_a_fingerprint_in_binary_form(packed, monkeypatch):
     small = fingerprint(packed)
     monkeypatch.setattr(cache, "_LARGE", 10)
     view = select(packed, np.arange(39))
-    marks = {small, fingerprint(packed), fingerprint(view), fingerprint(replace(packed, fit="crop"))}
+    marks = {small, fingerprint(packed), fingerprint(view), fingerprint(replace(packed, content=Content(fit="crop")))}
     assert len(marks) == 4
     assert fingerprint(packed) == fingerprint(subset(packed))
 

@@ -13,7 +13,7 @@ from angulus.cli.options import Edits, EmbeddingUse, Fit, Said
 from angulus.embeddings import EmbeddingSet, View
 from angulus.errors import EvaluationError
 from angulus.evaluation import Pairs, match, read_bin, read_pairs
-from angulus.evaluation.report.page import Gallery, PairImages
+from angulus.evaluation.report.page import Gallery, PairImages, shown_pair
 from angulus.evaluation.scores.cosines import ScoredPair, hardest_pairs
 from angulus.evaluation.scores.pairs import NamedPairs
 
@@ -55,10 +55,10 @@ class Compared:
         assert self.source is not None
         keys = self.source.keys
         return [
-            PairImages(
-                left=self.source.read(pair.left),
-                right=self.source.read(pair.right),
-                caption=f"{pair.score:.3f}  {keys[pair.left]} and {keys[pair.right]}",
+            shown_pair(
+                self.source.read(pair.left),
+                self.source.read(pair.right),
+                f"{pair.score:.3f}  {keys[pair.left]} and {keys[pair.right]}",
             )
             for pair in pairs
         ]

@@ -7,6 +7,7 @@ from angulus.data.examples import Fit, Size, Source
 from angulus.data.formats.features import holds_features, open_features
 from angulus.data.formats.folder.reader import FolderSource
 from angulus.data.formats.folder.writer import FolderWriter
+from angulus.data.formats.kaldi import LIST, is_kaldi, open_kaldi
 from angulus.data.formats.layout import Layout, holds_files
 from angulus.data.formats.manifest.reader import open_manifest
 from angulus.data.formats.manifest.writer import ManifestWriter
@@ -17,13 +18,13 @@ from angulus.data.formats.rec.reader import open_rec
 from angulus.data.formats.rec.writer import RecWriter
 from angulus.data.formats.record_source import Records, StoredSource, without_unreadable
 from angulus.data.formats.tar import TarWriter, open_tar
-from angulus.data.loading.contents import Content, Pictures, content_of
+from angulus.data.loading.contents import Content, Pictures, Recordings, content_of
 from angulus.errors import DataError
 
 Written = Literal["folder", "rec", "tar", "parquet", "packed", "manifest"]
 """Layouts of encoded examples, which are read and written."""
-Format = Literal["folder", "rec", "tar", "parquet", "packed", "manifest", "features"]
-"""All that is read: stored features, which are decoded already, too."""
+Format = Literal["folder", "rec", "tar", "parquet", "packed", "manifest", "features", "kaldi"]
+"""All that is read: stored features, which are decoded already, and Kaldi's lists too."""
 FORMATS: tuple[Written, ...] = get_args(Written)
 
 # A folder is asked for the layouts in this order.
@@ -94,6 +95,9 @@ def open_source(
     kind = format_of(path) if kind is None else kind
     if kind == "features":
         return open_features(path)
+    if kind == "kaldi":
+        source = StoredSource(records=open_kaldi(path), content=content or Recordings())
+        return without_unreadable(source) if on_unreadable == "skip" else source
     if kind not in LAYOUTS:
         raise DataError(f"the layout must be one of {', '.join(get_args(Format))}, got {kind!r}")
     open_records = LAYOUTS[kind].open
@@ -118,6 +122,8 @@ def format_of(path: Path) -> Format:
         path = files_at(path)[0]
     if not path.exists():
         raise DataError(f"there is no data at {path}; expected a folder, .rec, .tar, .parquet, .csv or .packed")
+    if path.name == LIST or is_kaldi(path):
+        return "kaldi"
     if path.is_dir():
         return _format_of_folder(path)
     kind = _SUFFIXES.get(path.suffix.lower())

@@ -22,11 +22,13 @@ from angulus.evaluation.report.glossary import fitting
 from angulus.evaluation.report.plots import COLOURS, Line, cmc_plot, det_plot, histogram_plot, line_plot, roc_plot
 from angulus.evaluation.report.png import png_address
 from angulus.evaluation.report.recommendation import Recommendation, of_calibration, recommended, recommended_for_search
+from angulus.evaluation.report.sounds import playable, sound_address
 from angulus.evaluation.uncertainty.breakdown import Breakdown
 from angulus.evaluation.uncertainty.calibration import CalibratedThreshold
 from angulus.evaluation.uncertainty.comparison import Comparison
 from angulus.evaluation.uncertainty.search_intervals import SearchConfidence
 from angulus.plain_numbers import one_in, percent, plain, span
+from angulus.speech.pictures import USUAL_RATE, picture_of
 from angulus.whole_files import reason_of, write_beside
 
 logger = logging.getLogger(__name__)
@@ -52,11 +54,24 @@ _GLOSSARY = """{% if words %}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PairImages:
-    """Two photos side by side with a line below; each uint8 [h, w, 3] RGB or [h, w] grey."""
+    """Two photos side by side with a line below; each uint8 [h, w, 3] RGB or [h, w] grey.
+
+    left_sound, right_sound: of recordings, whose spectrograms are shown, files that a browser plays.
+    """
 
     left: NDArray[np.uint8]
     right: NDArray[np.uint8]
     caption: str = ""
+    left_sound: bytes | None = None
+    right_sound: bytes | None = None
+
+
+def shown_pair(left: NDArray[Any], right: NDArray[Any], caption: str, *, rate: int = USUAL_RATE) -> PairImages:
+    """Two examples as a page shows them: images as they are, recordings as spectrograms that can be played."""
+    sides = [(picture_of(side, rate=rate), playable(side, rate=rate)) for side in (left, right)]
+    return PairImages(
+        left=sides[0][0], right=sides[1][0], caption=caption, left_sound=sides[0][1], right_sound=sides[1][1]
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -137,6 +152,7 @@ def render_report(
     from jinja2 import Environment, StrictUndefined  # here, so that evaluation itself needs numpy alone
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["sound"] = sound_address
     environment.filters["percent"] = percent
     environment.filters["png"] = png_address
     environment.filters["span"] = span

@@ -22,6 +22,7 @@ from angulus.data import (
 )
 from angulus.data.examples import noun_of
 from angulus.data.formats.features import open_features
+from angulus.data.loading.contents import Recordings
 from angulus.data.synthetic.speech import DrawnSpeech
 from angulus.data.views.sequences import Sequences
 from angulus.errors import DataError
@@ -35,6 +36,7 @@ from angulus.training.datasets import (
     FeaturesData,
     FolderData,
     Identities,
+    KaldiData,
     Member,
     NoisyData,
     OmniglotData,
@@ -167,12 +169,16 @@ def open_set(data: Member, spec: Spec) -> Source:
     if isinstance(data, OmniglotData | SyntheticData):
         return drawings(data, spec)
     content = content_for(spec, getattr(data, "fit", None) or "proportional")
+    if isinstance(data, KaldiData) and not isinstance(content, Recordings):
+        raise DataError(f"{data.path} holds recordings, and the model takes {spec.describe()}")
     if content is None:
         raise DataError(f"{data.path} holds {what_it_holds(data)}, and the model takes {spec.describe()}")
     if isinstance(data, FolderData):
         return FolderSource.open(data.path, content=content, on_unreadable=data.on_unreadable, on_empty=data.on_empty)
     if isinstance(data, StoredData):
         return open_source(data.path, kind=STORED[type(data)], content=content, on_unreadable=data.on_unreadable)
+    if isinstance(data, KaldiData):
+        return open_source(data.path, kind="kaldi", content=content, on_unreadable=data.on_unreadable)
     raise DataError(f"data must be one of {', '.join(DATA)}, got {type(data).__name__}")
 
 
@@ -234,6 +240,8 @@ def first_set(data: Data) -> Source:
         return open_features(data.path)
     if isinstance(data, StoredData):
         return open_source(data.path, kind=STORED[type(data)])
+    if isinstance(data, KaldiData):
+        return open_source(data.path, kind="kaldi")
     if isinstance(data, DrawnSpeechData):
         return drawn_speech(data, SpeechInput())
     return drawings(data, InputSpec(height=64, width=64))  # square, and of any size
