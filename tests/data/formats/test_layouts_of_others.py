@@ -54,7 +54,7 @@ def test_numbers_with_dots_keep_their_labels(tmp_path):
     ],
 )
 def test_two_images_of_one_example_stay_refused(tmp_path, files):
-    with pytest.raises(DataError, match="has two images"):
+    with pytest.raises(DataError, match="has two examples"):
         open_tar(archive(tmp_path / "a.tar", files))
 
 

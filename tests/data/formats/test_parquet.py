@@ -70,9 +70,9 @@ def test_a_folder_of_parts(tmp_path):
         (
             {"image": images(b"x"), "age": [3]},
             None,
-            "must have a column label, labels, identity, class; it has image, age",
+            "must have a column label, labels, identity, class, speaker, speaker_id; it has image",
         ),
-        ({"a": [b"x"], "b": [b"x"], "label": [3]}, None, "must have a column image with bytes"),
+        ({"a": [b"x"], "b": [b"x"], "label": [3]}, None, "must have a column image or audio with bytes"),
     ],
 )
 def test_what_is_not_understood(tmp_path, columns, metadata, sentence):

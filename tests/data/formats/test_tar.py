@@ -57,9 +57,9 @@ def test_several_archives_and_long_names(tmp_path):
         ({"a.jpg": b"x", "a.json": b'{"label": 1.5}'}, "a.json: the label must be a whole number from 0, got '1.5'"),
         ({"a.jpg": b"x"}, r"a has no label; expected a.cls with a number, a.json with .identity., or a folder"),
         ({"a.jpg": b"x", "a.cls": b"1", "b.jpg": b"x"}, r"b has no label \(.cls\), unlike the examples before it"),
-        ({"a.jpg": b"x", "a.png": b"x"}, "a has two images, a.jpg and a.png"),
+        ({"a.jpg": b"x", "a.png": b"x"}, "a has two examples, a.jpg and a.png"),
         ({"a.jpg": b"x", "a.json": b"{"}, "a.json is no JSON"),
-        ({"a.txt": b"x"}, "holds no image; expected the layout of webdataset"),
+        ({"a.txt": b"x"}, "holds no image and no recording; expected the layout"),
         (
             {"a.jpg": b"x", "a.cls": b"1", "a.json": b'{"identity": "A"}', "b.jpg": b"", "b.cls": b"1"}
             | {"b.json": b'{"identity": "B"}'},

@@ -25,8 +25,10 @@ from angulus.data.formats.catalogue import FORMATS, LAYOUTS, Written, format_for
 from angulus.data.formats.output import Writer
 from angulus.data.formats.staging import Unfinished, begun, occupied
 from angulus.data.index.strings import encode_name
+from angulus.data.loading.contents import USUAL_RATE
 from angulus.data.views.split import select
 from angulus.errors import DataError
+from angulus.speech.wave_files import wave_file
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +115,7 @@ def _write(
 def _with_images(source: Source) -> Source:
     """The source without identities that have no image, which most layouts cannot write down."""
     if not len(source):
-        raise DataError(f"{account_of(source).origin} holds no image to convert")
+        raise DataError(f"{account_of(source).origin} holds nothing to convert")
     counts = np.bincount(source.labels, minlength=len(source.identities))
     if counts.all():
         return source
@@ -158,13 +160,25 @@ def _pieces(source: Source, begin: int) -> Iterator[list[bytes]]:
     size = 0
     for index in range(begin, len(source)):
         content = bytes_of(source, index)
-        images.append(_as_png(source.read(index)) if content is None else content)
+        images.append(_encoded(source, index) if content is None else content)
         size += len(images[-1])
         if size >= _MOST_BYTES or len(images) == _MOST_RECORDS:
             yield images
             images, size = [], 0
     if images:
         yield images
+
+
+def _encoded(source: Source, index: int) -> bytes:
+    """An example that is stored nowhere as a file: an image as PNG, samples as WAV."""
+    example = source.read(index)
+    if example.ndim == 3:
+        return _as_png(example)
+    if example.ndim == 1:
+        return wave_file(example, rate=getattr(source, "rate", USUAL_RATE))
+    raise DataError(
+        f"{account_of(source).origin} holds stored features, which no layout of encoded examples takes; copy the file"
+    )
 
 
 def _as_png(pixels: NDArray[np.uint8]) -> bytes:

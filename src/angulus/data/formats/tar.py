@@ -2,9 +2,10 @@
 
     000000000.jpg   000000000.cls   000000000.json     cls: the label as text
                                                        json: {"key": ..., "identity": ...}, the names
+    id10001-1.wav   id10001-1.spk                      spk: the name of the speaker, as wespeaker writes shards
 
 The places of all images are found once, by walking the heads of the archive, and then read in any order. Archives of
-others need an image and either a label (`cls`, or "label" in `json`), a name ("identity" in `json`), or a folder for
+others need an image or a recording and either a label (`cls`, or "label" in `json`), a name ("identity" in `json`), or a folder for
 each identity; a folder around all of these is no part of the names. A key that several archives have begins with the
 name of its archive. Only plain archives can be read in any order: compressed ones must be unpacked first.
 """
@@ -70,6 +71,7 @@ class _Example:
     image: tarfile.TarInfo | None = None
     label: tarfile.TarInfo | None = None
     more: tarfile.TarInfo | None = None
+    speaker: tarfile.TarInfo | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -85,7 +87,9 @@ def open_tar(path: str | Path) -> TarRecords:
     blobs = [Blob.find(one) for one in paths]
     examples = [example for number, blob in enumerate(blobs) for example in _examples(blob, number)]
     if not examples:
-        raise DataError(f"{path} holds no image; expected the layout of webdataset: a.jpg a.cls b.jpg b.cls ...")
+        raise DataError(
+            f"{path} holds no image and no recording; expected the layout of webdataset: a.jpg a.cls b.jpg b.cls ..."
+        )
     for example in examples:
         example.about = _about(blobs[example.archive], example)
     around = _folder_around(examples)
@@ -131,14 +135,16 @@ def _examples(blob: Blob, number: int) -> list[_Example]:
         except DataError:
             found = {}
         images = [example for example in found.values() if example.image is not None]
-        named = [example for example in images if example.label is not None or example.more is not None]
+        named = [example for example in images if example.label or example.more or example.speaker]
         if not images or (len(named) < len(images) and (named or not all("/" in one.base for one in images))):
             raise
         if len(images) < len(found):
             raise
     lacking = [example.base for example in found.values() if example.image is None]
     if lacking:
-        logger.warning("%s: %d examples without an image are left out (%s)", blob.path, len(lacking), lacking[0])
+        logger.warning(
+            "%s: %d examples without an image or a recording are left out (%s)", blob.path, len(lacking), lacking[0]
+        )
     return [example for example in found.values() if example.image is not None]
 
 
@@ -160,9 +166,11 @@ def _grouped(
             example.label = member
         elif kind == "json":
             example.more = member
+        elif kind == "spk":
+            example.speaker = member
         elif f".{kind.rpartition('.')[2]}" in EXAMPLE_EXTENSIONS:
             if example.image is not None:
-                raise DataError(f"{blob.path}: {base} has two images, {example.image.name} and {member.name}")
+                raise DataError(f"{blob.path}: {base} has two examples, {example.image.name} and {member.name}")
             example.image = member
     return found
 
@@ -214,6 +222,9 @@ def _member(example: _Example) -> tarfile.TarInfo:
 
 
 def _about(blob: Blob, example: _Example) -> Mapping[str, Any]:
+    if example.speaker is not None:
+        name = blob.read(example.speaker.offset_data, example.speaker.size, what=example.speaker.name)
+        return {"identity": name.decode("utf-8", "surrogateescape").strip()}
     if example.more is None:
         return {}
     content = blob.read(example.more.offset_data, example.more.size, what=example.more.name)
@@ -242,7 +253,7 @@ def _numbers(blobs: Sequence[Blob], examples: Sequence[_Example]) -> list[int] |
 
 def _folder_around(examples: Sequence[_Example]) -> str:
     """What all names begin with where folders are the identities and lie in one folder more ("people/"), else ""."""
-    if any(example.label is not None or example.more is not None for example in examples):
+    if any(example.label or example.more or example.speaker for example in examples):
         return ""
     folders = [_member(example).name.split("/")[:-1] for example in examples]
     depth = min(len(folder) for folder in folders) - 1

@@ -1,11 +1,11 @@
-"""Parquet files with image bytes, as Hugging Face stores image sets: one file, or a folder of parts.
+"""Parquet files with the bytes of images or recordings, as Hugging Face stores sets: one file, or a folder of parts.
 
-    image   struct {bytes, path}, or plain bytes; `path` is the key of the image, a number
+    image   (or audio)   struct {bytes, path}, or plain bytes; `path` is the key of the example, a number
         where a path is missing or two are equal (a hub keeps only base names)
     label   whole number, its names in the metadata of the file ("huggingface", a ClassLabel) where there are some;
             or text: the name of the identity
 
-A column is found by its name (image; label, labels, identity, class), or by its type where only one fits. Rows are
+A column is found by its name (image or audio; label, labels, identity, class, speaker, speaker_id), or by its type where only one fits. Rows are
 read in groups, of which the last few are kept: fine for converting and for reading in order; for training at full rate
 convert to packed. Needs pyarrow (`pip install angulus[parquet]`).
 """
@@ -27,7 +27,8 @@ from angulus.data.formats.label_names import labelled, numbered
 from angulus.errors import DataError
 from angulus.json_files import parse_json
 
-_LABELS = ("label", "labels", "identity", "class")
+_EXAMPLES = ("image", "audio")
+_LABELS = ("label", "labels", "identity", "class", "speaker", "speaker_id")
 _GROUPS_KEPT = 8
 SMALL, MOST_ROWS_A_BYTE, MOST_TIMES = 2**20, 8, 200
 _PART = re.compile(r"(train|test|validation|valid|val|dev|[A-Za-z_.]+(?=-\d+-of-\d+\.))(?=[-_.0-9])", re.IGNORECASE)
@@ -155,10 +156,11 @@ def is_hub(folder: Path) -> bool:
 def _image_column(path: Path, schema: Any) -> str:
     """The column of images. Raises DataError where there is none, or several and none is called "image"."""
     fitting = [one.name for one in schema if _is_image(one.type)]
-    if "image" in fitting or len(fitting) == 1:
-        return "image" if "image" in fitting else fitting[0]
+    named = [name for name in _EXAMPLES if name in fitting]
+    if named or len(fitting) == 1:
+        return named[0] if named else fitting[0]
     raise DataError(
-        f"{path} must have a column image with bytes, or a struct of bytes and path; it has {', '.join(schema.names)}"
+        f"{path} must have a column image or audio with bytes, or a struct of bytes and path; it has {', '.join(schema.names)}"
     )
 
 

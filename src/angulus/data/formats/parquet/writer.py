@@ -1,4 +1,4 @@
-"""Writes parquet with image bytes in the layout of Hugging Face: a folder of parts."""
+"""Writes parquet with the bytes of images or recordings in the layout of Hugging Face: a folder of parts."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.examples import Source
+from angulus.data.examples import Source, noun_of
 from angulus.data.formats.output import Listing
 from angulus.data.formats.parquet.reader import import_arrow, open_parquet, opened_file
 from angulus.data.formats.record_source import StoredSource
@@ -30,7 +30,8 @@ class ParquetWriter:
         for names in (source.keys, source.identities):
             for one in names:
                 _check_text(one)
-        self._schema = _schema(source.identities)
+        self._column = "audio" if noun_of(source) == "recording" else "image"
+        self._schema = _schema(self._column, source.identities)
 
     def resume(self, done: int, end: int) -> int:
         kept = 0
@@ -46,7 +47,7 @@ class ParquetWriter:
         arrow = import_arrow()
         rows = slice(first, first + len(images))
         stored = [{"bytes": image, "path": key} for image, key in zip(images, self.listing.keys[rows], strict=True)]
-        columns = {"image": stored, "label": self.listing.labels[rows].tolist()}
+        columns = {self._column: stored, "label": self.listing.labels[rows].tolist()}
         table = arrow.table(columns, schema=self._schema)
         sink = arrow.BufferOutputStream()
         arrow.parquet.write_table(
@@ -91,12 +92,12 @@ def _check_text(name: str) -> None:
         raise DataError(f"parquet holds names in UTF-8 alone, got {name!r}; rename it, or convert to packed") from None
 
 
-def _schema(identities: Sequence[str]) -> Any:
+def _schema(column: str, identities: Sequence[str]) -> Any:
     arrow = import_arrow()
     image = arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])
     features: Mapping[str, Any] = {
-        "image": {"_type": "Image"},
+        column: {"_type": column.capitalize()},
         "label": {"names": list(identities), "_type": "ClassLabel"},
     }
     about = json.dumps({"info": {"features": features}})
-    return arrow.schema([("image", image), ("label", arrow.int64())], metadata={"huggingface": about})
+    return arrow.schema([(column, image), ("label", arrow.int64())], metadata={"huggingface": about})

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.examples import Source, bytes_of
+from angulus.data.examples import Source, bytes_of, noun_of
 from angulus.data.formats.output import Appended, Listing
 from angulus.data.formats.rec.heads import EXACT, pack
 from angulus.data.formats.rec.reader import open_rec
@@ -26,6 +26,8 @@ class RecWriter:
     def __init__(self, folder: Path, name: str, source: Source) -> None:
         if len(source.identities) > EXACT:
             raise DataError(f"a .rec numbers at most {EXACT:,} identities exactly, got {len(source.identities):,}")
+        if noun_of(source) != "image":
+            raise DataError("a .rec holds images, not recordings; convert these to .packed, .tar or .parquet")
         _check_names("key", source.keys)
         _check_names("identity", source.identities)
         self.listing = Listing.of(source)
