@@ -21,7 +21,6 @@ from angulus.models.published.mbf import MBF, MBFLarge
 from angulus.models.recognition import recognise
 from angulus.models.spec import Colour, InputSpec
 from angulus.models.speech.spec import SpeechInput
-from angulus.models.speech.tiny import TinySpeech
 from angulus.models.sphereface20 import SphereFace20
 from angulus.models.tiny import TinyNet
 from angulus.models.vit import ViT, ViTBase, ViTSmall, ViTTiny
@@ -49,7 +48,6 @@ __all__ = [
     "SpeechInput",
     "SphereFace20",
     "TinyNet",
-    "TinySpeech",
     "ViT",
     "ViTBase",
     "ViTSmall",

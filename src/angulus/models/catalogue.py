@@ -21,14 +21,12 @@ from angulus.models.published.ir import IR
 from angulus.models.published.mbf import MBF, MBFLarge
 from angulus.models.spec import InputSpec
 from angulus.models.speech.spec import KIND, SpeechInput
-from angulus.models.speech.tiny import TinySpeech
 from angulus.models.sphereface20 import SphereFace20
 from angulus.models.tiny import TinyNet
 from angulus.models.vit import ViT, ViTBase, ViTSmall, ViTTiny
 
 MODELS: dict[str, type] = {
     "tiny": TinyNet,
-    "tiny_speech": TinySpeech,
     "mobilefacenet": MobileFaceNet,
     "iresnet": IResNet,
     "iresnet18": IResNet18,

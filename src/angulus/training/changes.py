@@ -1,4 +1,4 @@
-"""The random changes that a step makes to its examples: to images or waveforms before they are prepared, to features after.
+"""The random changes that a step makes to its examples: to images or waveforms first, to what is prepared of them then.
 
 Everything random is drawn for the global batch from the seed and the step (`Place`), whatever the number of processes.
 """

@@ -170,8 +170,8 @@ class Training:
     batch_norm: over several processes, "local" statistics (fast; the first process's are kept), "synchronised",
         or "frozen" at the values of the start. None is frozen for weights of `init` and few images, otherwise local.
     sampling: in which order examples are seen.
-    frames: for speech, the shortest and the longest chunk that a step sees, in frames of the filter bank; each batch has
-        one length between them. None chooses from the recordings.
+    frames: for speech, the shortest and the longest chunk that a step sees, in frames of the filter bank; each batch
+        has one length between them. None chooses from the recordings.
     cache: keep decoded images in memory: "auto" does when they take less than a quarter of the memory.
     workers: processes that read images when they are not cached.
     threads: of a CPU, for the network; "auto" takes a thread for each core that may be used, or fewer where a step of

@@ -1,4 +1,4 @@
-"""Which recordings does a set of drawn speakers hold? As many speakers as wanted, each recording made when asked for."""
+"""Which recordings does a set of drawn speakers hold? As many as wanted, each made when asked for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -204,7 +204,8 @@ def stored_features(data: FeaturesData, spec: Spec) -> Source:
     """Stored features for a network that takes such."""
     if not isinstance(spec, SpeechInput) or spec.content != "features":
         raise DataError(
-            f"{data.path} holds stored features, and the model takes {spec.describe()}; set model.input.content=features"
+            f"{data.path} holds stored features, and the model takes {spec.describe()}; set "
+            "model.input.content=features"
         )
     return open_features(data.path, spec.bands)
 
