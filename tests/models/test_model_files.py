@@ -197,7 +197,7 @@ def test_what_cannot_be_proved_is_not_saved(tmp_path):
     model = trained(CONFIG)
     with torch.no_grad():
         model.fc.bias.fill_(float("nan"))
-    with pytest.raises(ModelError, match="NaN or infinite embeddings for the test images and was not saved"):
+    with pytest.raises(ModelError, match="NaN or infinite embeddings for the test examples and was not saved"):
         save_model(tmp_path, model, CONFIG)
     with pytest.raises(ModelError, match="config does not describe this model"):
         save_model(tmp_path, trained(CONFIG), TinyNet())
