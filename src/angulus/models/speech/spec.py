@@ -165,5 +165,13 @@ class SpeechInput:
         return cls(**fields)
 
 
+def check_speech(given: object, least: int = 1) -> None:
+    """Raise ValueError unless `given` is a SpeechInput whose usual example has at least so many frames."""
+    if not isinstance(given, SpeechInput):
+        raise ValueError(f"input must be a SpeechInput, got {type(given).__name__}: this is a network for speech")
+    if given.frames < least:
+        raise ValueError(f"input.frames must be at least {least} for this network, got {given.frames}")
+
+
 def _mixed(example: Tensor, place: Tensor) -> Tensor:
     return ((place**2 * (example + 1) + 31 * example + 7 * place) // 16 % 256 - 128) * 64
