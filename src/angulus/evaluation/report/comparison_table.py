@@ -124,6 +124,12 @@ def _cost_rows(results: Sequence[VerificationResult]) -> Rows:
     rows: Rows = [(f"minDCF, {name}", [f"{one[name]:.4f}" if name in one else "-" for one in named]) for name in names]
     if names:
         rows.append(("min Cllr, bits", [f"{one.costs.min_cllr:.4f}" if one.costs else "-" for one in results]))
+    actual = [{cost.model.name: cost.cost for cost in one.costs.actual} if one.costs else {} for one in results]
+    for name in dict.fromkeys(name for one in actual for name in one):
+        rows.append((f"actDCF, {name}", [f"{one[name]:.4f}" if name in one else "-" for one in actual]))
+    found = [None if one.costs is None else one.costs.cllr for one in results]
+    if any(value is not None for value in found):
+        rows.append(("Cllr, bits", ["-" if value is None else f"{value:.4f}" for value in found]))
     return rows
 
 

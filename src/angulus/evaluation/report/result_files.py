@@ -78,11 +78,14 @@ def _costs(values: dict[str, Any] | None) -> Costs | None:
     if values is None:
         return None
     names = ("cost", "threshold", "misses", "genuine", "false_accepts", "impostors")
-    found = (
-        DetectionCost(model=CostModel(**cost["model"]), **{name: cost[name] for name in names})
-        for cost in values["min_dcf"]
+    least, actual = (
+        tuple(DetectionCost(model=CostModel(**cost["model"]), **{name: cost[name] for name in names}) for cost in found)
+        for found in (values["min_dcf"], values.get("act_dcf", ()))
     )
-    return Costs(dcf=tuple(found), min_cllr=values["min_cllr"], error=values["min_dcf_error"])
+    return Costs(
+        **{"dcf": least, "min_cllr": values["min_cllr"], "error": values["min_dcf_error"]},
+        **{"actual": actual, "cllr": values.get("cllr")},
+    )
 
 
 def _confidence(values: dict[str, Any] | None) -> Confidence | None:
