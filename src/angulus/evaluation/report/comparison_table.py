@@ -6,6 +6,7 @@ Rows are figures, columns are results; each rate has its interval where there is
 from collections.abc import Sequence
 
 from angulus.errors import EvaluationError
+from angulus.evaluation.protocols.step_figures import STEP_COLUMNS, StepFigures
 from angulus.evaluation.protocols.verification import VerificationResult
 from angulus.evaluation.rates.roc import OperatingPoint
 from angulus.evaluation.uncertainty.intervals import Interval
@@ -25,10 +26,11 @@ def differences(first: VerificationResult, second: VerificationResult) -> list[s
             " compared; evaluate both on the same list"
         )
     found = []
-    for what in ("protocol", "view"):
+    for what in ("protocol", "view", "scores"):
         one, other = getattr(first, what), getattr(second, what)
         if one != other:
-            found.append(f"the {what} differs, {one} and {other}: the figures differ by more than the model")
+            verb = "differ" if what == "scores" else "differs"
+            found.append(f"the {what} {verb}, {one} and {other}: the figures differ by more than the model")
     return found
 
 
@@ -59,7 +61,17 @@ def markdown_table(results: Sequence[VerificationResult]) -> str:
     names = [_name(result, index).replace("|", "\\|") for index, result in enumerate(results)]
     lines = [f"| figure | {' | '.join(names)} |", f"| --- |{' ---: |' * len(names)}"]
     lines += [f"| {name} | {' | '.join(values)} |" for name, values in figure_rows(results)]
+    for result in results:
+        lines += step_table(result.steps)
     return "\n".join(lines) + "\n"
+
+
+def step_table(steps: Sequence[StepFigures]) -> list[str]:
+    """The figures after each step of scoring as a Markdown table below another; nothing without steps."""
+    if not steps:
+        return []
+    head = ["", f"| scoring | {' | '.join(STEP_COLUMNS)} |", f"| --- |{' ---: |' * len(STEP_COLUMNS)}"]
+    return [*head, *(f"| {step.name} | {' | '.join(step.cells())} |" for step in steps)]
 
 
 def text_table(results: Sequence[VerificationResult]) -> str:
