@@ -67,7 +67,8 @@ def test_all_steps_on_the_page_the_terminal_and_in_the_table(home, capsys):
     found = run("test.npz", "--pairs", "test.txt", *steps, "--report", "x.html", "--markdown", "x.md")
     assert [step["name"] for step in found["steps"]] == ["raw", "+ mean", "+ AS-norm", "+ calibration"]
     assert found["steps"][1]["eer"]["eer"] < found["steps"][0]["eer"]["eer"]
-    assert found["steps"][0]["eer_interval"]["low"] < found["steps"][0]["eer"]["eer"]
+    assert found["steps"][0]["intervals"]["eer"]["low"] < found["steps"][0]["eer"]["eer"]
+    assert "VoxCeleb 0.05" in found["intervals"]["min_dcf"]
     assert found["costs"]["cllr"] < found["costs"]["min_cllr"] + 0.1 < found["steps"][0]["costs"]["cllr"]
     assert [cost["model"]["name"] for cost in found["costs"]["act_dcf"]] == ["SRE08", "VoxCeleb 0.01", "VoxCeleb 0.05"]
     assert (found["scoring"]["top"], found["center"], found["cohort"]) == (20, "train.npz", "train.npz")

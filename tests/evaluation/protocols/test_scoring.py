@@ -70,6 +70,8 @@ def test_speakers_who_score_high_with_everyone_are_repaired_by_as_norm():
     judged, cohort = (speakers(60, 5, seed=seed, lean=4.0) for seed in (3, 4))
     raw, normalised = verify_trials(all_trials(judged), ScoringSteps(cohort=cohort, top=20)).result.steps
     assert normalised.eer.rate < 0.8 * raw.eer.rate
+    notes = verify_trials(all_trials(judged), ScoringSteps(cohort=cohort, top=20)).result.notes
+    assert notes == ()  # of scores above 0.99, which say something of cosines alone
     assert normalised.min_dcf(VOXCELEB_001) < raw.min_dcf(VOXCELEB_001)
 
 
@@ -92,7 +94,10 @@ def test_all_steps_are_recorded_and_survive_json():
     steps = calibrated_on(all_trials(other), ScoringSteps(center=other, cohort=other, quality=("seconds", "norm")))
     result = verify_trials(all_trials(judged), steps, intervals=None, name="x").result
     assert [step.name for step in result.steps] == ["raw", "+ mean", "+ AS-norm", "+ calibration"]
-    assert all(step.interval.low < step.eer.rate < step.interval.high for step in result.steps)
+    for step in result.steps:
+        assert step.confidence.eer.low < step.eer.rate < step.confidence.eer.high
+        sure = step.confidence.cost("VoxCeleb 0.05")
+        assert sure.low < step.min_dcf(VOXCELEB_005) < sure.high
     assert (result.scoring["top"], result.scoring["quality"]) == (25, ["seconds", "norm"])
     assert result.scores.startswith("log-likelihood ratio with seconds, norm of the cosine after subtracting a mean")
     assert result.costs.cllr == result.steps[-1].costs.cllr

@@ -17,7 +17,6 @@ from angulus.evaluation.scores.enrolment import Trials
 from angulus.evaluation.scores.fingerprint import fingerprint_of
 from angulus.evaluation.scores.people import people_of_pairs
 from angulus.evaluation.uncertainty.bootstrap import Bootstrap
-from angulus.evaluation.uncertainty.intervals import Interval
 from angulus.evaluation.uncertainty.verification_intervals import Confidence, confidence_of_pairs
 
 _People = tuple[NDArray[np.int64], NDArray[np.int64]] | None
@@ -49,11 +48,11 @@ def verify_trials(
     check_kinds(int(pairs.same.sum()), int((~pairs.same).sum()))
     pairs.check_rows(len(trials.sides))
     people = people_of_pairs(trials.sides, pairs)
-    lines, alike, scores = [], (), np.empty(0)
+    lines, scored = [], []
     for each, prefix in steps.prefixes():
-        scores = trial_scores(trials, prefix)
-        alike = alike or _notes_on_alike(trials, scores)  # of the cosines, which come first
+        scored.append(scores := trial_scores(trials, prefix))
         lines.append(_figures(each, scores, trials, None if intervals is False else people, options))
+    cosines, scores = scored[0], scored[-1]
     found = Scores.of_pairs(scores.astype(np.float32), pairs)
     confidence = None
     if intervals is not False:
@@ -68,7 +67,7 @@ def verify_trials(
         costs=_costs(scores, trials, is_llr=steps.calibration is not None),
         confidence=confidence,
         fingerprint=fingerprint_of(trials.sides, pairs if trials.listed else None),
-        notes=(*notes_on_trials(trials), *alike),
+        notes=(*notes_on_trials(trials), *_notes_on_alike(trials, cosines)),
         **{"scores": steps.describe(), "steps": tuple(lines), "scoring": steps.as_dict()},
         **figures_of(found, fars),
     )
@@ -82,9 +81,8 @@ def notes_on_trials(trials: Trials) -> tuple[str, ...]:
     if pairs.fold is not None:
         found = ("accuracy over folds is left out: it is that of plain cosines", *found)
     if enrolment is not None:
-        models, rows = enrolment.models + len(trials.recordings), enrolment.rows
-        own = set(zip(models.tolist(), rows.tolist(), strict=True))
-        inside = sum(pair in own for pair in zip(pairs.left.tolist(), pairs.right.tolist(), strict=True))
+        models, sides = enrolment.models + len(trials.recordings), len(trials.sides)
+        inside = int(np.isin(pairs.left * sides + pairs.right, models * sides + enrolment.rows).sum())
         if inside:
             note = f"{inside:,} of the {len(pairs):,} trials compare a model with a recording that enrolled it"
             found = (*found, note)
@@ -107,10 +105,8 @@ def _figures(
     name: str, scores: NDArray[np.float64], trials: Trials, people: _People, options: Bootstrap
 ) -> StepFigures:
     eer = equal_error_rate(Scores.of_pairs(scores.astype(np.float32), trials.pairs))
-    interval: Interval | None = None
-    if people is not None:
-        interval = _confidence(scores, trials, people, (), False, options).eer
-    return StepFigures(name=name, eer=eer, costs=_costs(scores, trials, is_llr=True), interval=interval)
+    sure = None if people is None else _confidence(scores, trials, people, (), False, options)
+    return StepFigures(name=name, eer=eer, costs=_costs(scores, trials, is_llr=True), confidence=sure)
 
 
 def _costs(scores: NDArray[np.float64], trials: Trials, *, is_llr: bool) -> Costs:

@@ -12,6 +12,7 @@ from angulus.evaluation.rates.costs import VOXCELEB_001, VOXCELEB_005, CostModel
 from angulus.evaluation.rates.roc import EqualErrorRate
 from angulus.evaluation.rates.step_costs import Costs
 from angulus.evaluation.uncertainty.intervals import Interval
+from angulus.evaluation.uncertainty.verification_intervals import Confidence
 
 STEP_COLUMNS = (*("EER", "minDCF(0.01)", "minDCF(0.05)", "actDCF(0.01)", "actDCF(0.05)", "min Cllr", "Cllr"),)
 _SHOWN = (VOXCELEB_001, VOXCELEB_005)
@@ -19,12 +20,12 @@ _SHOWN = (VOXCELEB_001, VOXCELEB_005)
 
 @dataclass(frozen=True, kw_only=True)
 class StepFigures:
-    """The figures after one step and those before it; interval: of the EER, None where there is none."""
+    """The figures after one step and those before it; confidence: of EER and minDCF, None where there are none."""
 
     name: str
     eer: EqualErrorRate
     costs: Costs
-    interval: Interval | None = None
+    confidence: Confidence | None = None
 
     def min_dcf(self, model: CostModel) -> float:
         """minDCF at a setting."""
@@ -36,17 +37,29 @@ class StepFigures:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        interval = None if self.interval is None else self.interval.as_dict()
-        costs = self.costs.as_dict()
-        return {"name": self.name, "eer": self.eer.as_dict(), "eer_interval": interval, "costs": costs}
+        intervals = None if self.confidence is None else self.confidence.as_dict()
+        return {
+            **{"name": self.name, "eer": self.eer.as_dict(), "costs": self.costs.as_dict()},
+            "intervals": intervals,
+        }
 
     def cells(self) -> list[str]:
         """A text for each of STEP_COLUMNS."""
-        sure = self.interval
-        around = "" if sure is None else f" ({100 * sure.low:.2f} to {100 * sure.high:.2f})"
-        least, actual = ([f"{of(model):.4f}" for model in _SHOWN] for of in (self.min_dcf, self.act_dcf))
+        sure = self.confidence
+        rate = f"{100 * self.eer.rate:.2f}{_around(None if sure is None else sure.eer, 100, 2)}"
+        least = [
+            f"{self.min_dcf(model):.4f}{_around(None if sure is None else sure.cost(model.name), 1, 4)}"
+            for model in _SHOWN
+        ]
+        actual = [f"{self.act_dcf(model):.4f}" for model in _SHOWN]
         cllr = "-" if self.costs.cllr is None else f"{self.costs.cllr:.4f}"
-        return [f"{100 * self.eer.rate:.2f}{around}", *least, *actual, f"{self.costs.min_cllr:.4f}", cllr]
+        return [rate, *least, *actual, f"{self.costs.min_cllr:.4f}", cllr]
+
+
+def _around(interval: Interval | None, scale: float, digits: int) -> str:
+    if interval is None:
+        return ""
+    return f" ({scale * interval.low:.{digits}f} to {scale * interval.high:.{digits}f})"
 
 
 def step_lines(steps: Sequence[StepFigures]) -> list[str]:

@@ -3,7 +3,7 @@
 Rows are figures, columns are results; each rate has its interval where there is one, its threshold and its counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from angulus.errors import EvaluationError
 from angulus.evaluation.protocols.step_figures import STEP_COLUMNS, StepFigures
@@ -133,7 +133,10 @@ def _eer(result: VerificationResult) -> str:
 def _cost_rows(results: Sequence[VerificationResult]) -> Rows:
     named = [{cost.model.name: cost.cost for cost in one.costs.dcf} if one.costs else {} for one in results]
     names = list(dict.fromkeys(name for one in named for name in one))
-    rows: Rows = [(f"minDCF, {name}", [f"{one[name]:.4f}" if name in one else "-" for one in named]) for name in names]
+    rows: Rows = [
+        (f"minDCF, {name}", [_min_dcf(one, result, name) for one, result in zip(named, results, strict=True)])
+        for name in names
+    ]
     if names:
         rows.append(("min Cllr, bits", [f"{one.costs.min_cllr:.4f}" if one.costs else "-" for one in results]))
     actual = [{cost.model.name: cost.cost for cost in one.costs.actual} if one.costs else {} for one in results]
@@ -143,6 +146,13 @@ def _cost_rows(results: Sequence[VerificationResult]) -> Rows:
     if any(value is not None for value in found):
         rows.append(("Cllr, bits", ["-" if value is None else f"{value:.4f}" for value in found]))
     return rows
+
+
+def _min_dcf(costs: Mapping[str, float], result: VerificationResult, name: str) -> str:
+    if name not in costs:
+        return "-"
+    sure = None if result.confidence is None else result.confidence.cost(name)
+    return f"{costs[name]:.4f}" + ("" if sure is None else f" ({sure.low:.4f} to {sure.high:.4f})")
 
 
 def _span(interval: Interval | None) -> str:

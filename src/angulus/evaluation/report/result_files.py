@@ -69,12 +69,10 @@ def _eer(values: dict[str, Any]) -> EqualErrorRate:
 
 
 def _step(values: dict[str, Any]) -> StepFigures:
-    costs, interval = _costs(values["costs"]), values["eer_interval"]
+    costs = _costs(values["costs"])
     assert costs is not None
-    return StepFigures(
-        **{"name": values["name"], "eer": _eer(values["eer"]), "costs": costs},
-        interval=None if interval is None else Interval(**interval),
-    )
+    confidence = _confidence(values["intervals"])
+    return StepFigures(name=values["name"], eer=_eer(values["eer"]), costs=costs, confidence=confidence)
 
 
 def _point(values: dict[str, Any]) -> OperatingPoint:
@@ -114,6 +112,7 @@ def _confidence(values: dict[str, Any] | None) -> Confidence | None:
         points=tuple(_tar_interval(point) for point in values["tar_at_far"]),
         eer=None if eer is None else Interval(**eer),
         accuracy=None if accuracy is None else Interval(**accuracy),
+        min_dcf=tuple((name, Interval(**found)) for name, found in values.get("min_dcf", {}).items()),
         notes=tuple(values["notes"]),
     )
 
