@@ -158,6 +158,8 @@ def test_what_cannot_be_scored_says_so():
     trials = all_trials(judged)
     with pytest.raises(EvaluationError, match="cohort has one vector for each"):
         ScoringSteps(cohort=EmbeddingSet(embeddings=cohort.embeddings))
+    with pytest.raises(EvaluationError, match="a cohort needs at least 2 speakers, got 1"):
+        ScoringSteps(cohort=cohort.select(cohort.labels == 0))
     with pytest.raises(EvaluationError, match="top must be at least 2 and at most the cohort's 6, got 9"):
         trial_scores(trials, ScoringSteps(cohort=cohort, top=9))
     narrow = EmbeddingSet(embeddings=cohort.embeddings[:, :5], labels=cohort.labels)

@@ -56,6 +56,8 @@ class ScoringSteps:
             raise EvaluationError(
                 "a cohort has one vector for each of its speakers, so that it needs labels, and this set has none"
             )
+        if self.cohort is not None and self.speakers_of_cohort() < 2:
+            raise EvaluationError(f"a cohort needs at least 2 speakers, got {self.speakers_of_cohort()}")
 
     def prefixes(self) -> list[tuple[str, "ScoringSteps"]]:
         """The steps one after the other, each with those before it: ("raw", ...), ("+ mean", ...), ..."""
