@@ -104,6 +104,16 @@ def test_models_of_a_list_and_models_that_are_drawn(home, capsys):
     several = run("test.npz", "--pairs", "trials", "--enrolment", "spk2utt", "--center", "train.npz")
     assert (several["compared"], several["genuine"], several["pairs"]) == ("trials of 30 models", 60, "trials")
     assert several["intervals"]["people"] == 30
+    dev = EmbeddingSet.load("dev.npz")
+    own = "".join(f"d{n} {' '.join(dev.keys[5 * n : 5 * n + 3])}\n" for n in range(30))
+    Path("both").write_text(Path("spk2utt").read_text() + own)
+    pairs = [(n, row) for n in range(30) for row in np.arange(150).reshape(30, 5)[:, 3:].ravel()]
+    lines = [f"d{n} {dev.keys[row]} {kinds[int(dev.labels[row] == n)]}\n" for n, row in pairs]
+    Path("dev_trials").write_text("".join(lines))
+    options = ["--enrolment", "both", "--center", "train.npz", "--calibrate-on", "dev.npz", "dev_trials"]
+    calibrated = run("test.npz", "--pairs", "trials", *options, "--quality", "seconds", "--quality", "norm")
+    assert calibrated["costs"]["cllr"] < calibrated["costs"]["min_cllr"] + 0.1
+    assert calibrated["steps"][1]["eer"] == several["eer"]
     drawn = run("test.npz", "--enrol", "3", "--center", "train.npz", "--calibrate-on", "dev.npz")
     assert (drawn["genuine"], drawn["impostors"]) == (60, 29 * 60)
     one = run("test.npz", "--enrol", "1", "--center", "train.npz")

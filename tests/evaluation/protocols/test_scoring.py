@@ -144,13 +144,13 @@ def test_seconds_of_a_model_add_up_and_norms_are_means():
         pairs=Pairs(left=np.array([4]), right=np.array([2]), same=np.array([False])),
         enrolment=enrolment,
     )
-    np.testing.assert_allclose(trials.quality("seconds", "plain"), [1, 2, 3, 4, 3])
-    np.testing.assert_allclose(trials.quality("norm", "plain")[4], found.norms()[:2].mean())
+    np.testing.assert_allclose(trials.quality("seconds"), [1, 2, 3, 4, 3])
+    np.testing.assert_allclose(trials.quality("norm", found.norms())[4], found.norms()[:2].mean())
     sides = trials.sides
     assert (sides.keys[4], sides.labels[4], sides.columns["sex"][4]) == ("a", 0, "f")
     assert np.isnan(sides.columns["take"][4])
     with pytest.raises(EvaluationError, match="the quality snr needs a column of this name"):
-        trials.quality("snr", "plain")
+        trials.quality("snr")
 
 
 def test_what_cannot_be_scored_says_so():

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.embeddings import EmbeddingSet, View
-from angulus.embeddings.directions import unit_rows
+from angulus.embeddings.directions import row_norms, unit_rows
 from angulus.errors import EvaluationError
 from angulus.evaluation.rates.quality_calibration import (
     QualityCalibration,
@@ -34,6 +34,7 @@ from angulus.json_files import parse_json
 from angulus.text_files import read_text
 
 USUAL_TOP = 300
+NORM = "norm"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,7 +42,8 @@ class ScoringSteps:
     """What is done to scores. center, cohort: sets of other speakers, the second with labels.
 
     top: how many cohort scores of each side count; left out, 300 or the whole cohort where that is smaller. quality:
-    what calibration takes beside the score, columns of the sets (seconds) or "norm". view: of all sets.
+    what calibration takes beside the score, columns of the sets (seconds) or "norm", of the embeddings after the mean
+    was subtracted. view: of all sets.
     """
 
     center: EmbeddingSet | None = None
@@ -114,16 +116,24 @@ def digest_of(embeddings: EmbeddingSet) -> str:
     return found.hexdigest()
 
 
-def directions(embeddings: EmbeddingSet, center: EmbeddingSet | None, view: View) -> NDArray[np.float32]:
-    """Unit vectors [n, d] after the mean of another set was subtracted."""
+def centred(embeddings: EmbeddingSet, center: EmbeddingSet | None, view: View) -> NDArray[np.float32]:
+    """Embeddings [n, d] of any norm, after the mean of another set was subtracted where there is one."""
+    vectors = embeddings.combined(view)
     if center is None:
-        return embeddings.unit(view)
-    vectors, mean = embeddings.combined(view), center.combined(view).mean(axis=0, dtype=np.float64)
+        return vectors
+    mean = center.combined(view).mean(axis=0, dtype=np.float64)
     if len(mean) != vectors.shape[1]:
         raise EvaluationError(
             f"the mean has {len(mean)} dimensions and the embeddings have {vectors.shape[1]}; use one model for both"
         )
-    unit, norms = unit_rows(vectors - mean.astype(np.float32))
+    return vectors - mean.astype(np.float32)
+
+
+def directions(embeddings: EmbeddingSet, center: EmbeddingSet | None, view: View) -> NDArray[np.float32]:
+    """Unit vectors [n, d] after the mean of another set was subtracted."""
+    if center is None:
+        return embeddings.unit(view)
+    unit, norms = unit_rows(centred(embeddings, center, view))
     if not norms.all():
         row = int(np.argmin(norms))
         raise EvaluationError(f"{embeddings.describe(row)} is the mean itself, so that no direction is left; remove it")
@@ -197,8 +207,8 @@ def with_stored(steps: ScoringSteps, path: str | Path) -> ScoringSteps:
 
 
 def _measures(trials: Trials, steps: ScoringSteps) -> NDArray[np.float64]:
-    pairs = trials.pairs
-    columns = [
-        quality_measures(trials.quality(name, steps.view), pairs.left, pairs.right, name) for name in steps.quality
-    ]
-    return np.concatenate([np.empty((len(pairs), 0)), *columns], axis=1)
+    pairs, columns = trials.pairs, [np.empty((len(trials.pairs), 0))]
+    for name in steps.quality:
+        values = row_norms(centred(trials.recordings, steps.center, steps.view)) if name == NORM else None
+        columns.append(quality_measures(trials.quality(name, values), pairs.left, pairs.right, name))
+    return np.concatenate(columns, axis=1)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.embeddings import EmbeddingSet, View
+from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
 from angulus.evaluation.scores.pairs import Pairs
 from angulus.evaluation.scores.templates import pool_templates
@@ -73,13 +73,14 @@ class Trials:
         """Unit vectors of all sides [n + m, d] from those of the recordings [n, d]."""
         return vectors if self.enrolment is None else np.concatenate([vectors, self.enrolment.pooled(vectors)])
 
-    def quality(self, name: str, view: View) -> NDArray[Any]:
-        """A quality of all sides: the column of this name, or "norm"; raises EvaluationError where it is not there."""
-        if name == "norm":
-            values = self.recordings.norms(view)
-        elif name in self.recordings.columns:
-            values = self.recordings.columns[name]
-        else:
+    def quality(self, name: str, values: NDArray[Any] | None = None) -> NDArray[Any]:
+        """A quality of all sides [n + m] from that of the recordings [n]; left out, the column of this name.
+
+        Raises EvaluationError where there is no such column.
+        """
+        if values is None:
+            values = self.recordings.columns.get(name)
+        if values is None:
             there = ", ".join(self.recordings.columns) or "none"
             raise EvaluationError(
                 f"the quality {name} needs a column of this name in the embeddings of both sets of trials, got columns:"

@@ -134,7 +134,7 @@ def _facts(scoring: Scoring, steps: ScoringSteps) -> dict[str, Any]:
     named: dict[str, Any] = {"center": scoring.center, "cohort": scoring.cohort, "enrolment": scoring.enrolment}
     found = {name: str(path) for name, path in named.items() if path is not None}
     if scoring.enrol is not None:
-        found["enrol"] = str(scoring.enrol)
+        found |= {"pairs": "drawn models", "enrol": str(scoring.enrol)}
     if steps.calibration is not None:
         found["calibrated on"] = " ".join(map(str, scoring.calibrate_on))
         found["calibration"] = steps.calibration.line()
