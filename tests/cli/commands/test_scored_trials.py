@@ -154,6 +154,7 @@ def test_durations_break_a_list_down_by_the_shorter_side(home):
         (["--calibrate-on", "dev.npz", "dev.txt", "--quality", "snr"], "the quality snr needs a column of this name"),
         (["--center", "train.npz", "--protocol", "insightface"], "scoring steps belong to the protocol plain"),
         (["--center", "train.npz", "--calibration", "c.json"], "c.json is a threshold for cosines"),
+        (["--calibrate-on", "dev.npz", "--keep-calibration", "c.json", "--groups", "sex"], "no column 'sex'"),
         (["--enrol", "2"], "--enrol draws its own trials"),
         (["--cohort", "train.npz", "--top", "31"], "top must be at least 2 and at most the cohort's 30"),
     ],

@@ -132,9 +132,10 @@ def evaluate(
     rates: dict[str, Any] = {"fars": descending(far, DEFAULT_FARS), "intervals": intervals}
     rates["name"] = name or title_of(what, images, pairs)
     how: dict[str, Any] = {"protocol": protocol, "view": views.views}
+    judged = None
     if scoring.is_asked_for:
-        compared, scores, result = scored(compared, read_enrolled(scoring, pairs), scoring, views.views, rates)
-        how["scores"] = scores
+        judged = scored(compared, read_enrolled(scoring, pairs), scoring, views.views, rates)
+        compared, result, how["scores"] = judged.compared, judged.result, judged.scores
     else:
         result = verify(compared.embeddings, compared.pairs, costs=True, **rates, **how)
     sets = (compared.embeddings, compared.pairs)
@@ -153,3 +154,5 @@ def evaluate(
     verification_page(page.report, result, compared, broken, calibrated)
     save_text(table.markdown, lambda: markdown_table([result]))
     figures.save(content)
+    if judged is not None:
+        judged.keep(scoring)

@@ -30,6 +30,21 @@ class Enrolled:
     trials: NamedPairs
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scored:
+    """What was compared, models included, the score of each trial [p], and the figures after each step."""
+
+    compared: Compared
+    scores: NDArray[np.float64]
+    result: VerificationResult
+    steps: ScoringSteps
+
+    def keep(self, scoring: Scoring) -> None:
+        """Write the calibration where that was asked for."""
+        if scoring.keep_calibration is not None:
+            save_json(scoring.keep_calibration, stored_steps(self.steps))
+
+
 def check_scoring(
     scoring: Scoring, protocol: Protocol, images: Path | None, pairs: Path | None, calibration: Path | None
 ) -> None:
@@ -82,8 +97,8 @@ def read_enrolled(scoring: Scoring, pairs: Path | None) -> Enrolled | None:
 
 def scored(
     compared: Compared, enrolled: Enrolled | None, scoring: Scoring, view: View | None, rates: dict[str, Any]
-) -> tuple[Compared, NDArray[np.float64], VerificationResult]:
-    """What is compared, models included, the score of each trial [p], and the figures after each step."""
+) -> Scored:
+    """The trials that the options describe, in the steps that they name."""
     trials, steps, notes = _trials(compared, enrolled, scoring), _steps(compared.embeddings, scoring, view), ()
     if _is_stored(scoring.calibrate_on):
         steps = with_stored(steps, scoring.calibrate_on[0])
@@ -91,14 +106,13 @@ def scored(
         other = _calibration_trials(scoring)
         steps = calibrated_on(other, steps)
         notes = _notes_on_same(trials, other)
-        save_json(scoring.keep_calibration, stored_steps(steps))
     found = verify_trials(trials, steps, **rates)
     notes = (*_notes_on_shared(compared.embeddings, steps), *notes, *found.result.notes)
     facts = {**compared.facts, **_facts(scoring, steps)}
     if enrolled is not None:
         facts["pairs"] = str(enrolled.path)
     shown = Compared(embeddings=trials.sides, pairs=trials.pairs, facts=facts)
-    return shown, found.scores, replace(found.result, notes=notes)
+    return Scored(compared=shown, scores=found.scores, result=replace(found.result, notes=notes), steps=steps)
 
 
 def _trials(compared: Compared, enrolled: Enrolled | None, scoring: Scoring) -> Trials:
