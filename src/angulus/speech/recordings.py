@@ -2,13 +2,13 @@
 
     sample = round(32,768 * mean over the channels), resampled by soxr, cut to -32,768 .. 32,767
 
-soundfile reads them (`pip install "angulus[speech]"`): wav, flac, ogg, opus, mp3, aiff, au, caf, NIST sphere and others.
+soundfile reads them (`pip install "angulus[speech]"`): wav, flac, ogg, opus, mp3, aiff, au, caf, sphere and others.
 A part of a file is read by seeking, and equals the same part of the whole. What a header claims takes no memory: blocks
 are decoded as long as there are any.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from angulus.errors import DataError
 from angulus.files import BoundedReader
 from angulus.speech.packages import soundfile_package
-from angulus.speech.resampling import fitted, length_at, resampled_parts, source_of
+from angulus.speech.resampling import fitted, length_at, resampled_parts, source_of, whole_numbers
 
 EXTENSIONS = frozenset(
     {".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".sph"}
@@ -99,8 +99,19 @@ def read_waveform(
             raise DataError(f"{hours:,.1f} hours are more than the {MOST_SECONDS // 3600} that are read at once")
         first, last, offset = source_of(begin, end, found.rate, rate)
         blocks = _blocks(file, first, min(last, found.samples))
-        parts = [_whole_numbers(part) for part in resampled_parts(blocks, found.rate, rate)]
+        parts = [whole_numbers(part) for part in resampled_parts(blocks, found.rate, rate)]
     return fitted(np.concatenate(parts)[offset:], end - begin)
+
+
+def read_channel(content: bytes | Path, rate: int, *, name: Name = None, seconds: float) -> NDArray[np.float32]:
+    """The beginning of the first channel [samples], float32 on the scale of int16 and not rounded: for room responses.
+
+    Raises DataError as `read_waveform`.
+    """
+    with _opened(content, name) as file:
+        last = min(file.frames, int(seconds * file.samplerate))
+        blocks = _blocks(file, 0, max(1, last), channel=0)
+        return np.concatenate(list(resampled_parts(blocks, file.samplerate, rate)))
 
 
 def flac_bytes(waveform: NDArray[np.int16], rate: int) -> bytes:
@@ -116,7 +127,7 @@ def write_flac(path: str | Path, waveform: NDArray[np.int16], rate: int) -> None
 
 
 @contextmanager
-def _opened(content: bytes | Path, name: Name) -> Iterator[Any]:
+def _opened(content: bytes | Path, name: Name) -> Generator[Any]:
     """The open file of soundfile; whatever goes wrong with it becomes a DataError of one sentence."""
     soundfile = soundfile_package()
     head = b""
@@ -153,8 +164,8 @@ def _described(file: Any) -> Recording:
     return Recording(file.samplerate, file.frames, file.channels, f"{file.format} {file.subtype}")
 
 
-def _blocks(file: Any, first: int, last: int) -> Iterator[NDArray[np.float32]]:
-    """Samples [first, last) in blocks of float32 on the scale of int16, the mean over the channels."""
+def _blocks(file: Any, first: int, last: int, channel: int | None = None) -> Iterator[NDArray[np.float32]]:
+    """Samples [first, last) of a channel, or the mean of all, in blocks of float32 on the scale of int16."""
     at_once = max(1, _VALUES_AT_ONCE // file.channels)
     checked = file.subtype in ("FLOAT", "DOUBLE")
     place = _entry(file, first)
@@ -168,8 +179,8 @@ def _blocks(file: Any, first: int, last: int) -> Iterator[NDArray[np.float32]]:
             _check_floats(block)
         place += len(block)
         wanted = block[max(0, len(block) - (place - first)) :] if place > first else block[:0]
-        mixed = wanted[:, 0] if file.channels == 1 else wanted.mean(axis=1, dtype=np.float32)
-        yield mixed * np.float32(_SCALE)
+        one = 0 if file.channels == 1 else channel
+        yield (wanted.mean(axis=1, dtype=np.float32) if one is None else wanted[:, one]) * np.float32(_SCALE)
 
 
 def _entry(file: Any, first: int) -> int:
@@ -189,10 +200,6 @@ def _check_floats(block: NDArray[np.float32]) -> None:
         raise DataError("NaN or infinity is among its samples")
     if loudest > _LOUDEST:
         raise DataError(f"its samples reach {loudest:,.0f} where 1 is full scale; divide them, or store 16 bits")
-
-
-def _whole_numbers(values: NDArray[np.float32]) -> NDArray[np.int16]:
-    return np.clip(np.rint(values), -32768, 32767).astype(np.int16)
 
 
 def _shown(content: bytes | Path, name: Name) -> str:

@@ -45,6 +45,11 @@ def fitted(waveform: NDArray, samples: int) -> NDArray:
     return waveform[:samples] if len(waveform) >= samples else np.pad(waveform, (0, samples - len(waveform)))
 
 
+def whole_numbers(values: NDArray) -> NDArray[np.int16]:
+    """Rounded, and cut to -32,768 .. 32,767."""
+    return np.clip(np.rint(values), -32768, 32767).astype(np.int16)
+
+
 def source_of(begin: int, end: int, rate: int, new_rate: int) -> tuple[int, int, int]:
     """What samples [begin, end) at the new rate are made of: (first sample, end, the place of `begin` in its result).
 

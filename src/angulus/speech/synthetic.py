@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from angulus.speech.draws import SPEAKERS, UTTERANCE_NOISE, UTTERANCES, between, uniform
+
 # F1, F2, F3 in Hz of nine English vowels said by men: Peterson and Barney (1952), table II.
 _VOWELS = np.array(
     [
@@ -33,7 +35,6 @@ _VOWELS = np.array(
 _HIGHER = (3500.0, 4500.0)
 _BANDWIDTHS = np.array([60.0, 90.0, 130.0, 200.0, 280.0])
 _REACH = 6  # halves of a frame that a filtered frame takes
-_SPEAKERS, _UTTERANCES, _NOISE = 0, 1, 2
 MOST_SECONDS = 3600.0
 
 
@@ -48,8 +49,8 @@ class DrawnSpeaker:
 
     pitch: float
     melody: float
-    formants: NDArray[np.float64]
-    vowels: NDArray[np.float64]
+    formants: NDArray
+    vowels: NDArray
     tilt: float
     breath: float
     hiss: float
@@ -58,19 +59,19 @@ class DrawnSpeaker:
     @staticmethod
     def drawn(seed: int, speaker: int) -> "DrawnSpeaker":
         """Speaker number `speaker` of those that `seed` gives; the same everywhere."""
-        values = _uniform(seed, _SPEAKERS, speaker, 0, 48)
-        tract = _between(values[0], -0.15, 0.15)
+        values = uniform(seed, SPEAKERS, speaker, 0, 48)
+        tract = between(values[0], -0.15, 0.15)
         # a short tract mostly has a high voice
-        octaves = 2.8 * tract + _between(values[1], -0.35, 0.35)
+        octaves = 2.8 * tract + between(values[1], -0.35, 0.35)
         return DrawnSpeaker(
             pitch=150.0 * 2.0**octaves,
-            melody=_between(values[2], 0.08, 0.25),
+            melody=between(values[2], 0.08, 0.25),
             formants=np.exp(tract + 0.09 * (2.0 * values[3:8] - 1.0)),
             vowels=np.exp(0.06 * (2.0 * values[8:35].reshape(9, 3) - 1.0)),
-            tilt=_between(values[35], -9.0, -4.0),
-            breath=_between(values[36], 0.03, 0.3),
-            hiss=_between(values[37], 2800.0, 5200.0),
-            pace=_between(values[38], 3.0, 6.0),
+            tilt=between(values[35], -9.0, -4.0),
+            breath=between(values[36], 0.03, 0.3),
+            hiss=between(values[37], 2800.0, 5200.0),
+            pace=between(values[38], 3.0, 6.0),
         )
 
 
@@ -86,23 +87,23 @@ def drawn_utterance(
     if not 1.0 <= rate * seconds <= rate * MOST_SECONDS:
         raise ValueError(f"seconds must be those of one sample to {MOST_SECONDS:g}, got {seconds}")
     voice, samples = DrawnSpeaker.drawn(seed, speaker), int(rate * seconds)
-    draws = _uniform(seed, _UTTERANCES, speaker, utterance, 16)
+    draws = uniform(seed, UTTERANCES, speaker, utterance, 16)
     half = rate // 100  # 10 ms
     frames = samples // half + 2
-    said = _said(voice, _uniform(seed, _UTTERANCES, speaker, utterance, 16 + 8 * (frames // 8 + 8))[16:], frames, draws)
-    noise = 2.0 * _uniform(seed, _NOISE, speaker, utterance, (frames + 1) * half) - 1.0
+    said = _said(voice, uniform(seed, UTTERANCES, speaker, utterance, 16 + 8 * (frames // 8 + 8))[16:], frames, draws)
+    noise = 2.0 * uniform(seed, UTTERANCE_NOISE, speaker, utterance, (frames + 1) * half) - 1.0
     pulses = _pulses(np.interp(np.arange(len(noise)), half * np.arange(frames), said.pitch), rate)
     frequencies = np.fft.rfftfreq(_points(half), 1.0 / rate)
     spoken, hissed = _responses(voice, said, frequencies, draws)
-    microphone = _slope(frequencies, _between(draws[1], -0.8, 0.8))
+    microphone = _slope(frequencies, between(draws[1], -0.8, 0.8))
     sound = _filtered(pulses + voice.breath * noise, spoken * microphone, half)
     sound = (sound + _filtered(noise, hissed * microphone, half))[half : half + samples]
     level = np.sqrt(np.mean(sound**2)) + 1e-12
-    around = 10.0 ** (-_between(draws[2], 28.0, 40.0) / 20.0)
+    around = 10.0 ** (-between(draws[2], 28.0, 40.0) / 20.0)
     spectrum = np.fft.rfft(noise[::-1]) * _slope(np.fft.rfftfreq(len(noise), 1.0 / rate), -3.0)
     coloured = np.fft.irfft(spectrum, len(noise))[half : half + samples]
     sound = sound / level + around * coloured / (np.sqrt(np.mean(coloured**2)) + 1e-12)
-    loudness = 10.0 ** (_between(draws[3], -28.0, -20.0) / 20.0)
+    loudness = 10.0 ** (between(draws[3], -28.0, -20.0) / 20.0)
     return np.clip(np.rint(32768.0 * loudness * sound), -32768, 32767).astype(np.int16)
 
 
@@ -110,13 +111,13 @@ def drawn_utterance(
 class _Said:
     """Of each frame: pitch [frames] in Hz, formants [frames, 5] in Hz, loudness of voice and hiss [frames]."""
 
-    pitch: NDArray[np.float64]
-    formants: NDArray[np.float64]
-    voiced: NDArray[np.float64]
-    hissed: NDArray[np.float64]
+    pitch: NDArray
+    formants: NDArray
+    voiced: NDArray
+    hissed: NDArray
 
 
-def _said(voice: DrawnSpeaker, values: NDArray[np.float64], frames: int, draws: NDArray[np.float64]) -> _Said:
+def _said(voice: DrawnSpeaker, values: NDArray, frames: int, draws: NDArray) -> _Said:
     """Syllables: a hissed beginning, a vowel whose formants are reached in its middle; some are pauses."""
     values = values.reshape(8, -1)
     lengths = (100.0 / voice.pace) * (0.6 + 0.8 * values[0])
@@ -134,15 +135,13 @@ def _said(voice: DrawnSpeaker, values: NDArray[np.float64], frames: int, draws: 
     hiss = np.sin(np.pi * (within / begin).clip(0.0, 1.0))
     loud = np.where(values[3] < 0.06, 0.0, 0.4 + 0.6 * values[4])[syllable]
     melody = np.interp(np.arange(frames), middles, 2.0 * values[5] - 1.0) - 0.5 * np.arange(frames) / frames
-    mood = 2.0 ** _between(draws[0], -0.12, 0.12)
+    mood = 2.0 ** between(draws[0], -0.12, 0.12)
     pitch = voice.pitch * mood * 2.0 ** (voice.melody * melody)
     hissed = 0.5 * hiss * loud * values[6][syllable]
     return _Said(pitch, np.stack(formants, axis=1) * voice.formants, vowel * loud, hissed)
 
 
-def _responses(
-    voice: DrawnSpeaker, said: _Said, frequencies: NDArray[np.float64], draws: NDArray[np.float64]
-) -> tuple[NDArray[np.complex128], NDArray[np.float64]]:
+def _responses(voice: DrawnSpeaker, said: _Said, frequencies: NDArray, draws: NDArray) -> tuple[NDArray, NDArray]:
     """Responses [frames, frequencies] of what is voiced and of what is hissed."""
     below = np.ones((len(said.pitch), len(frequencies)), dtype=np.complex64)
     single = frequencies.astype(np.float32)
@@ -152,12 +151,12 @@ def _responses(
         resonance.real = 1.0 - parts * parts
         resonance.imag = parts * (bandwidth / formant[:, None]).astype(np.float32)
         below *= resonance
-    spoken = _slope(frequencies, voice.tilt + _between(draws[4], -0.7, 0.7)) * said.voiced[:, None] / below
+    spoken = _slope(frequencies, voice.tilt + between(draws[4], -0.7, 0.7)) * said.voiced[:, None] / below
     hissed = 0.6 * np.exp(-0.5 * ((frequencies - voice.hiss) / 1200.0) ** 2) * said.hissed[:, None]
     return spoken, hissed
 
 
-def _pulses(pitch: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
+def _pulses(pitch: NDArray, rate: int) -> NDArray:
     """A pulse each time the phase of the pitch [samples] goes around, between the two samples that are next to it."""
     phase = np.cumsum(pitch) / rate
     at = np.nonzero(np.diff(np.floor(phase)) > 0)[0]
@@ -170,7 +169,7 @@ def _pulses(pitch: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
     return pulses
 
 
-def _filtered(sound: NDArray[np.float64], responses: NDArray, half: int) -> NDArray[np.float64]:
+def _filtered(sound: NDArray, responses: NDArray, half: int) -> NDArray:
     """Sound [(frames + 1) * half] through the response of each frame, frames overlapping by half."""
     points = _points(half)
     frames = np.lib.stride_tricks.sliding_window_view(sound, 2 * half)[::half][: len(responses)]
@@ -188,17 +187,6 @@ def _points(half: int) -> int:
     return _REACH * half
 
 
-def _slope(frequencies: NDArray[np.float64], decibels: float) -> NDArray[np.float64]:
+def _slope(frequencies: NDArray, decibels: float) -> NDArray:
     """So many decibels an octave above 300 Hz, level below."""
     return np.maximum(frequencies / 300.0, 1.0) ** (decibels / 6.0206)
-
-
-def _between(uniform: float | np.floating, low: float, high: float) -> float:
-    return float(low + (high - low) * uniform)
-
-
-def _uniform(seed: int, stream: int, speaker: int, utterance: int, count: int) -> NDArray[np.float64]:
-    """The first `count` numbers in [0, 1) of a stream; raw words of Philox, which numpy promises not to change."""
-    key = np.array([seed % 2**64, stream], dtype=np.uint64)
-    counter = np.array([0, utterance, speaker, 0], dtype=np.uint64)
-    return (np.random.Philox(key=key, counter=counter).random_raw(count) >> np.uint64(11)) * 2.0**-53
