@@ -48,7 +48,7 @@ OPEN: dict[type[Margin], tuple[str, ...]] = {
 }
 PROBABILITY = 0.95  # of the own class, for the bound of L2-softmax
 END = 0.4  # of the ramp
-ENDS: Mapping[type[Margin], float] = {AMSoftmax: 0.35, MVSoftmax: 0.35}
+ENDS: Mapping[type[Margin], float] = {AMSoftmax: 0.35, MVSoftmax: 0.35, InterTopK: 0.2}
 RAMP = 0.5  # share of the run in which a margin grows
 # Scales that were published, by the number of classes: between two of them the logarithm decides.
 PUBLISHED = ((10_575, 32.0), (85_742, 64.0))
