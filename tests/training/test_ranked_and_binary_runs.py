@@ -17,7 +17,7 @@ from angulus.training.recording.softmax_bounds import least_binary
 
 MARGINS = {
     "inter_topk": InterTopK(scale=16.0, k=3, m=Linear(end=0.2, until=0.5, unit="run")),
-    "sphereface2": SphereFace2(m=Linear(end=0.4, until=0.5, unit="run")),
+    "sphereface2": SphereFace2(),
 }
 
 
@@ -31,7 +31,7 @@ def losses(folder):
 
 def head_of(folder):
     newest = max((folder / "checkpoints").glob("step-*.pt"))
-    return torch.load(newest, weights_only=True)["head"]
+    return torch.load(newest, weights_only=True)["tensors"]["head"]
 
 
 @pytest.mark.parametrize("name", MARGINS)
@@ -52,7 +52,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_and_keeps_the_bias(name, tmp_pat
     assert losses(whole.folder)[0][1] == pytest.approx(start["first_loss"], rel=0.3)
     if name == "sphereface2":
         assert torch.equal(states[0]["learned.bias"], states[1]["learned.bias"])
-        first = SphereFace2(m=0.0).initial_learned(20)["bias"]
+        first = SphereFace2().initial_learned(20)["bias"]
         assert states[0]["learned.bias"].item() != pytest.approx(first, abs=1e-3)
         assert "best_mass" not in start
 
@@ -71,7 +71,7 @@ def test_recipes_name_them():
 
 def test_a_strategy_that_does_not_answer_is_refused_with_the_recipe():
     for strategy in (Panels(), Sampled()):
-        with pytest.raises(ValueError, match="SphereFace2 is a binary loss.*head.strategy=auto"):
+        with pytest.raises(ValueError, match=r"SphereFace2 is a binary loss.*head\.strategy=auto"):
             Experiment(data=SyntheticData(), margin=SphereFace2(), head=Head(strategy=strategy))
     Experiment(data=SyntheticData(), margin=SphereFace2(), head=Head(strategy=Auto()))
     with pytest.raises(ConfigError, match="nearest classes"):
