@@ -14,6 +14,7 @@ from angulus.data.loading.augmentation import Augment
 from angulus.data.loading.chunks import check_frames
 from angulus.data.order.recipe_records import PK, Sampling, Uniform
 from angulus.heads import Auto, Dense, Fused, Panels, Sampled, Strategy, Streamed
+from angulus.heads.softmax import check_demands, check_reduction
 from angulus.margins import Margin
 from angulus.models import ModelConfig
 from angulus.speech.augmentation import SpeechAugment
@@ -338,6 +339,9 @@ class Experiment:
                 "train.sampling must be uniform where every batch has a fixed number of examples of each data set "
                 f"(data.weights or data.join=separate), got {type(self.train.sampling).__name__}"
             )
+        if self.margin is not None:
+            check_demands(self.margin, self.head.strategy)
+            check_reduction(self.margin, self.head.filter_above, self.head.label_smoothing)
         if self.head.update_in_backward and self.train.accumulate > 1:
             raise ValueError(
                 "head.update_in_backward moves the weights in every backward pass and cannot add up micro-batches, "
