@@ -9,7 +9,8 @@ from typing import Protocol
 from torch import Tensor
 
 from angulus.data import Augment
-from angulus.speech.augmentation import Bank, SpeechAugment
+from angulus.speech.augmentation import SpeechAugment
+from angulus.speech.material import Bank
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +54,12 @@ class SpeechChanges:
 
     augment: SpeechAugment
     bank: Bank | None
+    rate: int | None = None
+    """Samples a second."""
 
     def raw(self, examples: Tensor, place: Place) -> Tensor:
         where = {"seed": place.seed, "step": place.step, "start": place.start, "total": place.total}
-        return self.augment.apply(examples, bank=self.bank, **where)
+        return self.augment.apply(examples, bank=self.bank, rate=self.rate, **where)
 
     def prepared(self, examples: Tensor, place: Place) -> Tensor:
         return self.augment.mask(examples, seed=place.seed, step=place.step, start=place.start, total=place.total)

@@ -34,6 +34,7 @@ class SpeechInput:
     content: "waveform" takes samples and computes the bands; "features" takes stored bands.
     rate ... snip_edges: of the filter bank, see `angulus.speech.FilterBank`; for features rate counts for nothing and
         hop_ms says how long a frame is.
+    speech_only: leave out of a recording what is no speech by its energy, before all else.
     normalise: subtract the mean of each band over the frames of the example.
     offset, scale: of stored features.
     frames: of an example on which cost, memory and test vectors are computed; any number may be embedded.
@@ -50,6 +51,7 @@ class SpeechInput:
     low_hz: float = 20.0
     high_hz: float = 0.0
     snip_edges: bool = True
+    speech_only: bool = False
     normalise: bool = True
     offset: float = 0.0
     scale: float = 1.0
