@@ -74,7 +74,7 @@ def test_every_strategy(name):
 @pytest.mark.parametrize("name", DATA)
 def test_every_kind_of_data(name):
     known = {"union": {"sets": {"west": {"path": "faces"}}}, "noisy": {"base": {"path": "faces"}, "flips": 0.1}}
-    where = {"synthetic": {}, **known}.get(name, {"path": "faces"})
+    where = {"synthetic": {}, "drawn_speech": {}, **known}.get(name, {"path": "faces"})
     experiment = resolve({"data": {"name": name, **where}, "evaluation": {"also": {"second": {"name": name, **where}}}})
     assert type(experiment.data) is DATA[name]
     assert type(experiment.evaluation.also["second"]) is DATA[name]
