@@ -10,7 +10,7 @@ from reference.published_networks import Weights
 from torch import Tensor
 from torch.nn import functional
 
-RESNETS = {34: (3, 4, 6, 3), 221: (6, 16, 48, 3), 293: (10, 20, 64, 3)}
+RESNETS = {34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 
 
 def conv1d(w: Weights, name: str, x: Tensor, out: int, kernel=1, dilation=1, stride=1, bias=True, mirrored=False):

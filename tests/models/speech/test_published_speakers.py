@@ -45,7 +45,6 @@ CASES = {
         PROJECTION,
         SpeakerResNet(depth=34, width=8, embedding_dim=24, input=FEW),
     ),
-    "wespeaker CAM++": (lambda w, x: campplus(w, x, 24, 1e-7), "", PROJECTION, CAMPPlus(embedding_dim=24, input=FEW)),
     "3D-Speaker CAM++": (
         lambda w, x: campplus(w, x, 24),
         "module.",
@@ -65,7 +64,7 @@ WHOLE = {
     "ECAPA_TDNN_GLOB_c1024": (lambda w, x: ecapa(w, x, 1024), ECAPA(channels=1024)),
     "ECAPA_TDNN_c512": (lambda w, x: ecapa(w, x, 512, context=False), ECAPA(has_context=False)),
     "ResNet34": (lambda w, x: resnet(w, x, 34), SpeakerResNet()),
-    "ResNet293": (lambda w, x: resnet(w, x, 293), SpeakerResNet(depth=293)),
+    "ResNet50": (lambda w, x: resnet(w, x, 50), SpeakerResNet(depth=50)),
     "campplus": (campplus, CAMPPlus(epsilon=0.0, input=KALDI)),
     "spkrec-ecapa-voxceleb": (lambda w, x: speechbrain_ecapa(w, x, 1024), SpeechBrainECAPA()),
 }
@@ -106,6 +105,12 @@ def test_an_import_gives_the_vectors_of_the_published_layers(tmp_path, name) -> 
         torch.testing.assert_close(vectors / scale, expected / scale, rtol=0, atol=1e-10)
         for found in singles:
             torch.testing.assert_close(found / scale, expected / scale, rtol=0, atol=1e-5)
+
+
+def test_a_classifier_beside_tells_wespeakers_front_end() -> None:
+    state = shapes_for(lambda w, x: campplus(w, x, 24, 1e-7), (200, 80))
+    assert recognise({**state, **PROJECTION}) == CAMPPlus(embedding_dim=24)
+    assert recognise(state) == CAMPPlus(embedding_dim=24, epsilon=0.0, input=KALDI)
 
 
 def test_features_that_must_come_from_elsewhere_are_said(caplog) -> None:

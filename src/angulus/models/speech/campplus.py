@@ -200,8 +200,8 @@ class _MaskedLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         context = x.mean(dim=-1, keepdim=True) + part_means(x)
-        mask = torch.sigmoid(self.linear2(torch.relu(self.linear1(context))))
-        return self.linear_local(x) * mask
+        masks = torch.sigmoid(self.linear2(torch.relu(self.linear1(context))))
+        return self.linear_local(x) * of_frames(masks, x.shape[-1])
 
 
 class _Transit(nn.Module):
@@ -231,6 +231,16 @@ class _Dense(nn.Module):
 
 
 def part_means(x: Tensor) -> Tensor:
-    """[n, channels, frames] -> the same, each frame the mean of its part of 100; the last may be shorter."""
-    means = F.avg_pool1d(x, _SEGMENT, _SEGMENT, ceil_mode=True)
-    return means.repeat_interleave(_SEGMENT, dim=-1)[..., : x.shape[-1]]
+    """[n, channels, frames] -> means of its parts of 100 frames [n, channels, parts + 1]; the last part may be shorter.
+
+    Behind them stands one of no part, so that their number is never 1, which an exported network would take as fixed.
+    """
+    sums = F.avg_pool1d(F.pad(x, (0, 2 * _SEGMENT - 1)), _SEGMENT, _SEGMENT) * _SEGMENT
+    begins = torch.arange(sums.shape[-1], device=x.device) * _SEGMENT
+    return sums / (x.shape[-1] - begins).clamp(1, _SEGMENT).to(sums)
+
+
+def of_frames(parts: Tensor, frames: int) -> Tensor:
+    """[n, channels, parts + 1] -> [n, channels, frames]: to each frame what belongs to its part."""
+    spread = parts.repeat_interleave(_SEGMENT, dim=-1)
+    return F.pad(spread, (0, frames - spread.shape[-1]))

@@ -19,7 +19,10 @@ _LEAST_VARIANCE = 1e-12  # with an epsilon of 0: the slope of the root stays fin
 
 
 def statistics(x: Tensor, epsilon: float = EPSILON) -> Tensor:
-    """[n, channels, frames] -> means and standard deviations of the frames, float32 or float64 [n, 2 channels]."""
+    """[n, channels, frames] -> means and standard deviations of the frames, float32 or float64 [n, 2 channels].
+
+    So a plane [n, channels, rows, frames] -> [n, 2 channels rows], all means first.
+    """
     return torch.cat(mean_and_deviation(x, epsilon), dim=1).flatten(1)
 
 

@@ -85,7 +85,7 @@ class SpeakerResNetModel(EmbeddingModel):
     def encode(self, examples: Tensor) -> Tensor:
         x = torch.relu(self.bn1(self.conv1(examples.transpose(1, 2).unsqueeze(1))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return in_full_precision(self.seg_1, statistics(x.flatten(1, 2)))
+        return in_full_precision(self.seg_1, statistics(x))
 
 
 class _Block(nn.Module):
