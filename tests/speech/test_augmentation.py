@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from angulus.speech import Bank, SpeechAugment, drawn_utterance
-from angulus.speech.augmentation import _mu_law_table
+from angulus.speech.changes import _mu_law_table
 from tests.devices.gpu import EACH_DEVICE
 
 RATE = 8000
@@ -54,6 +54,20 @@ def test_parts_equal_the_whole_to_the_bit(samples: int, cuts: list[int], device:
             for a, b in itertools.pairwise(edges)
         ]
         assert torch.equal(torch.cat(parts), masked)
+
+
+def test_threads_change_no_bit() -> None:
+    whole = SPEECH.repeat(1, 9)
+    threads = torch.get_num_threads()
+    found = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            found.append((apply(EVERYTHING, whole[:6]), EVERYTHING.mask(FEATURES.repeat(1, 40, 1)[:3], seed=0, step=1)))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
 
 
 @EACH_DEVICE

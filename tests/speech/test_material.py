@@ -53,9 +53,9 @@ def test_folders_are_read_with_voices_apart(tmp_path: Path) -> None:
     assert bank.noises.shape == (8 + 1, 4000)
     assert np.array_equal(bank.voices[0].numpy(), spoken)
     everything = np.lib.stride_tricks.sliding_window_view(long, 4000)
-    for number, piece in enumerate(bank.noises[:8].numpy()):
+    for number, piece in enumerate(bank.noises[1:].numpy()):
         assert np.array_equal(piece, everything[number * 4000])
-    assert np.array_equal(bank.noises[8].numpy(), np.resize(short, 4000))
+    assert np.array_equal(bank.noises[0].numpy(), np.resize(short, 4000))
     assert bank.responses.shape == (1, 800)
     unit = 1 / np.sqrt(0.5**2)  # 400 samples are 50 ms, so that the echo is late
     assert bank.responses[0, 0] == pytest.approx(0.5 * unit, abs=1e-5)

@@ -10,15 +10,13 @@ on who else is in the batch. The order is fixed: one of noise, babble and reverb
 """
 
 import hashlib
-import math
 from dataclasses import dataclass
-from functools import lru_cache
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from angulus.devices.copies import sent
+from angulus.speech.changes import banded, mask, mixed, mu_law, piece, reverberated
 from angulus.speech.material import Bank
 
 Range = tuple[float, float]
@@ -44,7 +42,6 @@ _DECISIONS = (
     "gain_level",
 )
 _MASKS = ("mask", *(f"{axis}_{what}_{n}" for axis in ("time", "band") for what in ("width", "place") for n in range(4)))
-_EDGE = 0.1  # of a band's limits: the part of their frequency over which it goes to nothing
 _PROBABILITIES = ("noise", "babble", "reverberation", "band", "clip", "mu_law", "gain", "masking")
 
 
@@ -157,7 +154,7 @@ class SpeechAugment:
             raise ValueError(f"examples must be [n, samples] or [n, frames, bands], got {list(examples.shape)}")
         drawn = _draw("speech", _DECISIONS, seed, step, start, len(examples), total)
         self._check(bank, rate)
-        changed = examples.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
+        changed = examples.detach().to(torch.float32, memory_format=torch.contiguous_format, copy=True)
         if examples.shape[1]:
             for row, values in enumerate(_rows(drawn)):
                 if (now := self._changed(changed[row], values, bank, rate)) is not None:
@@ -172,10 +169,10 @@ class SpeechAugment:
         if features.ndim != 3:
             raise ValueError(f"features must be [n, frames, bands], got {list(features.shape)}")
         drawn = _draw("masks", _MASKS, seed, step, start, len(features), total)
-        masked = features.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
+        masked = features.detach().to(torch.float32, memory_format=torch.contiguous_format, copy=True)
         for row, values in enumerate(_rows(drawn)):
             if values["mask"] < self.masking and masked[row].numel():
-                _mask(masked[row], self._stretches(values, *features.shape[1:]))
+                mask(masked[row], self._stretches(values, *features.shape[1:]))
         return masked
 
     def _stretches(self, values: dict[str, float], frames: int, bands: int) -> list[tuple[int, int, int]]:
@@ -205,13 +202,13 @@ class SpeechAugment:
             low, high = _between(values["band_low"], self.band_low), _between(values["band_high"], self.band_high)
             given = bank.rate if rate is None and bank is not None else rate
             assert given is not None, "_check"
-            changed = _banded(row if changed is None else changed, given, low, high)
+            changed = banded(row if changed is None else changed, given, low, high)
         if values["clip"] < self.clip:
             now = row if changed is None else changed
             peak = now.abs().amax() * _between(values["clip_level"], self.clip_level)
             changed = torch.minimum(torch.maximum(now, -peak), peak)
         if values["mu_law"] < self.mu_law:
-            changed = _mu_law(row if changed is None else changed)
+            changed = mu_law(row if changed is None else changed)
         if values["gain"] < self.gain:
             factor = 10.0 ** (_between(values["gain_level"], self.gain_db) / 20.0)
             changed = (row if changed is None else changed) * factor
@@ -221,19 +218,19 @@ class SpeechAugment:
         """One of noise, babble and reverberation, or None."""
         which = values["disturbance"]
         if which < self.noise:
-            sound = _piece(bank.noises, values["piece"], values["place"], len(row), row.device)
-            return _mixed(row, sound, _between(values["snr"], self.noise_snr))
+            sound = piece(bank.noises, values["piece"], values["place"], len(row), row.device)
+            return mixed(row, sound, _between(values["snr"], self.noise_snr))
         if which < self.noise + self.babble:
             low, high = self.babble_voices
             count = low + int(values["voices"] * (high - low + 1))
             voices = [
-                _piece(bank.voices, values[f"voice_{n}"], values[f"voice_place_{n}"], len(row), row.device)
+                piece(bank.voices, values[f"voice_{n}"], values[f"voice_place_{n}"], len(row), row.device)
                 for n in range(count)
             ]
-            return _mixed(row, torch.stack(voices).sum(dim=0), _between(values["snr"], self.babble_snr))
+            return mixed(row, torch.stack(voices).sum(dim=0), _between(values["snr"], self.babble_snr))
         if which < self.noise + self.babble + self.reverberation:
             response = bank.responses[int(values["room"] * len(bank.responses))]
-            return _reverberated(row, sent(response, row.device))
+            return reverberated(row, sent(response, row.device))
         return None
 
 
@@ -256,65 +253,3 @@ def _rows(drawn: dict[str, Tensor]) -> list[dict[str, float]]:
 
 def _between(uniform: float, limits: Range) -> float:
     return limits[0] + (limits[1] - limits[0]) * uniform
-
-
-def _piece(pieces: Tensor, which: float, place: float, samples: int, device: torch.device) -> Tensor:
-    """int64 [samples] of one of the pieces from a drawn place on; a short piece goes around."""
-    piece = pieces[int(which * len(pieces))]
-    begin = int(place * max(1, len(piece) - samples + 1)) if len(piece) >= samples else int(place * len(piece))
-    around = sent(torch.cat([piece[begin:], piece[:begin]]) if begin + samples > len(piece) else piece[begin:], device)
-    return around.repeat(-(-samples // len(around)))[:samples].long()
-
-
-def _mixed(row: Tensor, sound: Tensor, snr: float) -> Tensor:
-    """float32 [samples]: the row, and under it a sound of whole numbers; silence stays silent."""
-    energy = row.round().long().square().sum().double()
-    ratio = (energy / sound.square().sum().clamp(min=1).double()).sqrt() * 10.0 ** (-snr / 20.0)
-    return row + sound.float() * ratio.float()
-
-
-def _reverberated(row: Tensor, response: Tensor) -> Tensor:
-    points = 1 << (len(row) + len(response) - 2).bit_length()
-    return torch.fft.irfft(torch.fft.rfft(row, points) * torch.fft.rfft(response, points), points)[: len(row)]
-
-
-def _banded(row: Tensor, rate: int, low: float, high: float) -> Tensor:
-    """What lies between two frequencies, with smooth edges."""
-    points = 1 << (2 * len(row) - 1).bit_length()
-    passed = _passed(points, rate, low, high)
-    return torch.fft.irfft(torch.fft.rfft(row, points) * sent(passed, row.device), points)[: len(row)]
-
-
-def _passed(points: int, rate: int, low: float, high: float) -> Tensor:
-    """Gains [points / 2 + 1]: half at both limits, cosines around them."""
-    frequencies = torch.arange(points // 2 + 1, dtype=torch.float64) * (rate / points)
-    gains = torch.ones_like(frequencies)
-    for limit, way in ((low, 1.0), (high, -1.0)):
-        if limit > 0:
-            part = ((frequencies / limit - 1.0) / _EDGE).clamp(-1.0, 1.0) * way
-            gains = gains * (0.5 + 0.5 * torch.sin(part * (math.pi / 2)))
-    return gains.float()
-
-
-def _mu_law(row: Tensor) -> Tensor:
-    """What 8 bits of G.711 leave of samples that are cut to int16."""
-    places = row.round().clamp(-32768, 32767).long() + 32768
-    return _mu_law_table(row.device)[places]
-
-
-@lru_cache(maxsize=16)
-def _mu_law_table(device: torch.device) -> Tensor:
-    """float32 [65536]: of each int16 what it becomes, ITU-T G.711: eight segments of 16 steps on 14 bits."""
-    values = np.arange(-32768, 32768)
-    size = np.minimum(np.abs(values) // 4, 8158) + 33
-    segment = np.floor(np.log2(size)).astype(np.int64) - 5
-    step = size >> (segment + 1)
-    middle = ((2 * step + 1) << segment) - 33
-    return torch.from_numpy((np.sign(values) * middle * 4).astype(np.float32)).to(device)
-
-
-def _mask(features: Tensor, stretches: list[tuple[int, int, int]]) -> None:
-    """Writes the mean of the features [frames, bands] into stretches of them."""
-    mean = features.mean()
-    for axis, begin, end in stretches:
-        features.narrow(axis, begin, end - begin).copy_(mean.expand(1, 1))

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ EXTENSIONS = frozenset(
 """How the names of sound files end, in lower case."""
 
 REMEDY = "replace or remove it, or set data.on_unreadable=skip to leave out and list what is damaged"
-MOST_RATE, MOST_CHANNELS = 384_000, 64
+LEAST_RATE, MOST_RATE, MOST_CHANNELS = 2_000, 384_000, 64
+"""Of what is read; a file that claims one sample a second would take 16,000 times its room."""
 MOST_SECONDS = 12 * 3600
 """Of what is read at once; more is read in parts."""
 
@@ -137,7 +138,7 @@ def _opened(content: bytes | Path, name: Name) -> Generator[Any]:
             if not head:
                 raise DataError("the file is empty")
             stream.seek(0)
-            with soundfile.SoundFile(stream) as file:
+            with soundfile.SoundFile(_Stream(stream)) as file:
                 _check(file)
                 yield file
     except MemoryError:
@@ -146,9 +147,22 @@ def _opened(content: bytes | Path, name: Name) -> Generator[Any]:
         raise DataError(f"cannot read {_shown(content, name)}: {_reason(error, head)}; {REMEDY}") from error
 
 
+class _Stream:
+    """What libsndfile calls: a place before the beginning, where damaged files send it, is not gone to."""
+
+    def __init__(self, stream: BufferedReader | BytesIO) -> None:
+        self.stream, self.tell, self.readinto = stream, stream.tell, stream.readinto
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return self.stream.seek(offset, whence)
+        except (ValueError, OSError):
+            return self.tell()
+
+
 def _check(file: Any) -> None:
-    if not 1 <= file.samplerate <= MOST_RATE:
-        raise DataError(f"it claims {file.samplerate:,} samples a second, and at most {MOST_RATE:,} are read")
+    if not LEAST_RATE <= file.samplerate <= MOST_RATE:
+        raise DataError(f"it claims {file.samplerate:,} samples a second; {LEAST_RATE:,} to {MOST_RATE:,} are read")
     if not 1 <= file.channels <= MOST_CHANNELS:
         raise DataError(f"it claims {file.channels:,} channels, and at most {MOST_CHANNELS} are read")
     for claimed, held in _CUT.findall(file.extra_info):
