@@ -26,7 +26,7 @@ def only_problem(*settings: str) -> str:
         ("lr=0.1", "lr: unknown key; did you mean optim.lr?"),
         ("epochs=3", "epochs: unknown key; did you mean train.epochs?"),
         ("margn=arcface", "margn: unknown key; did you mean margin?"),
-        ("data.num_identities=5", "data.num_identities: no key of folder, but of synthetic or drawn_speech: set data.name"),
+        ("data.num_identities=5", "data.num_identities: no key of folder, but of synthetic or drawn_speech"),
         (
             "head.strategy.chunk=5",
             "head.strategy.chunk: no key of dense, but of streamed or panels: set head.strategy.name",
