@@ -161,6 +161,26 @@ def test_damaged_bytes_give_sound_or_a_sentence(form: str, capfd: pytest.Capture
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+@pytest.mark.parametrize("tagged", [True, False])
+@pytest.mark.parametrize("rate", [8000, 16_000, 44_100])
+def test_mp3s_without_a_length(mode: str, tagged: bool, rate: int) -> None:
+    values = np.concatenate([np.zeros(rate, np.int16), np.resize(SPEECH, 3 * rate), np.zeros(rate, np.int16)])
+    file = BytesIO()
+    with soundfile.SoundFile(file, "w", rate, 1, format="MP3", bitrate_mode=mode, compression_level=0.5) as sink:
+        sink.write(values)
+    content = file.getvalue()
+    header = content.find(content[:2], 4)
+    bare = b"ID3\x04\0\0\0\0\x02\x00" + bytes(256) + content[header:]
+    if tagged:
+        assert len(read_waveform(content, rate)) == len(values)
+    elif mode == "CONSTANT":
+        assert abs(len(read_waveform(bare, rate)) - len(values)) < 4000
+    else:
+        with pytest.raises(DataError, match="an mp3 of varying bit rate that does not say how long it is"):
+            read_waveform(bare, rate)
+
+
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.wav")
     for path, said in ((tmp_path, "Is a directory"), (tmp_path / "no.wav", "No such"), (tmp_path / "pipe.wav", "pipe")):

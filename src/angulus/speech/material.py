@@ -58,7 +58,7 @@ class Bank:
 
         voices: a number of pieces of drawn speakers, or pieces of real ones, int16 [n, samples].
         """
-        samples = max(1, int(rate * seconds))
+        samples = max(1, round(rate * seconds))
         if isinstance(voices, int):
             voices = _stacked([drawn_utterance(seed, n, 0, rate=rate, seconds=seconds) for n in range(voices)], samples)
         return Bank(
@@ -88,7 +88,7 @@ class Bank:
         none are given. Of a response the first channel is taken, up to `response_seconds` after its direct sound.
         Raises DataError where a folder has no sound files, or one of them cannot be read.
         """
-        samples, taps = max(1, int(rate * seconds)), max(1, int(rate * response_seconds))
+        samples, taps = max(1, round(rate * seconds)), max(1, round(rate * response_seconds))
         found = [] if noise_folder is None else _sound_files(Path(noise_folder))
         spoken = [path for path in found if "speech" in path.relative_to(str(noise_folder)).parts[:-1]]
         others = [path for path in found if path not in set(spoken)]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from angulus.errors import DataError
 from angulus.files import BoundedReader
+from angulus.speech.mp3_frames import frames_begin, length_is_a_guess
 from angulus.speech.packages import soundfile_package
 from angulus.speech.resampling import fitted, length_at, resampled_parts, source_of, whole_numbers
 
@@ -40,6 +41,8 @@ _LOUDEST = 64.0  # of floats, whose full scale is 1
 _NO_LENGTH = 2**40  # more samples than a file has: libsndfile's way to say that it knows no number
 _CUT = re.compile(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 _STREAMED = 0x7FFFF000  # what writes into a pipe claims this much, or more, for want of a length
+_UNSAID = "does not say how long it is; write it again, for example with ffmpeg -i OLD NEW.flac"
+_MP3_SLACK = 4 * 1152  # samples that may be missing at the end: without a header its length comes from its size
 _MP3_REACH = 20 * 1152  # frames of an mp3 stand on bits of those before
 _LAST_PAGE = 60  # seconds; libvorbis lands beside the place where it is to enter the last page of a file
 Name = str | Callable[[], str] | None
@@ -137,8 +140,9 @@ def _opened(content: bytes | Path, name: Name) -> Generator[Any]:
             head = stream.read(12)
             if not head:
                 raise DataError("the file is empty")
-            stream.seek(0)
-            with soundfile.SoundFile(_Stream(stream)) as file:
+            if length_is_a_guess(stream):
+                raise DataError(f"it is an mp3 of varying bit rate that {_UNSAID}")
+            with soundfile.SoundFile(_Stream(stream, frames_begin(stream))) as file:
                 _check(file)
                 yield file
     except MemoryError:
@@ -148,16 +152,24 @@ def _opened(content: bytes | Path, name: Name) -> Generator[Any]:
 
 
 class _Stream:
-    """What libsndfile calls: a place before the beginning, where damaged files send it, is not gone to."""
+    """What libsndfile calls: a file from byte `begin` on; damaged ones send it before that, where it does not go."""
 
-    def __init__(self, stream: BufferedReader | BytesIO) -> None:
-        self.stream, self.tell, self.readinto = stream, stream.tell, stream.readinto
+    def __init__(self, stream: BufferedReader | BytesIO, begin: int) -> None:
+        self.stream, self.begin, self.readinto = stream, begin, stream.readinto
+        stream.seek(begin)
+
+    def tell(self) -> int:
+        return self.stream.tell() - self.begin
 
     def seek(self, offset: int, whence: int = 0) -> int:
+        before = self.stream.tell()
         try:
-            return self.stream.seek(offset, whence)
+            self.stream.seek(offset + self.begin if whence == 0 else offset, whence)
         except (ValueError, OSError):
-            return self.tell()
+            self.stream.seek(before)
+        if self.tell() < 0:
+            self.stream.seek(before)
+        return self.tell()
 
 
 def _check(file: Any) -> None:
@@ -171,7 +183,7 @@ def _check(file: Any) -> None:
     if file.frames < 1:
         raise DataError("it holds no samples")
     if file.frames >= _NO_LENGTH:
-        raise DataError("it does not say how long it is; write it again, for example with ffmpeg -i OLD NEW.flac")
+        raise DataError(f"it {_UNSAID}")
 
 
 def _described(file: Any) -> Recording:
@@ -187,6 +199,8 @@ def _blocks(file: Any, first: int, last: int, channel: int | None = None) -> Ite
         file.seek(place)
     while place < last:
         block = file.read(min(at_once, last - place), dtype="float32", always_2d=True)
+        if not len(block) and file.format == "MP3" and file.frames - place <= _MP3_SLACK:
+            return
         if not len(block):
             raise DataError(f"it is cut short: it claims {file.frames:,} samples and holds {place:,}")
         if checked:

@@ -84,7 +84,7 @@ def drawn_responses(
     seed: int, rate: int, count: int, *, seconds: float = 0.5, t60: tuple[float, float] = (0.15, 0.7)
 ) -> NDArray[np.float32]:
     """Responses [count, rate * seconds] of drawn rooms, as `aligned` gives them."""
-    samples = max(1, int(rate * seconds))
+    samples = max(1, round(rate * seconds))
     reach = samples + ceil(14.0 * rate / SOUND)  # the longest way in a drawn room
     made = [
         aligned(room_response(drawn_room(seed, number, t60), rate, reach), rate, samples) for number in range(count)

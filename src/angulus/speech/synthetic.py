@@ -78,7 +78,7 @@ class DrawnSpeaker:
 def drawn_utterance(
     seed: int, speaker: int, utterance: int, *, rate: int = 16_000, seconds: float = 2.0
 ) -> NDArray[np.int16]:
-    """Recording number `utterance` of a drawn speaker: int16 [rate * seconds].
+    """Recording number `utterance` of a drawn speaker: int16 [rate * seconds], rounded.
 
     A longer one is another one, not a continuation. Raises ValueError for a rate or a length that is none.
     """
@@ -86,7 +86,7 @@ def drawn_utterance(
         raise ValueError(f"rate must be from 2,000 to 384,000 Hz, got {rate}")
     if not 1.0 <= rate * seconds <= rate * MOST_SECONDS:
         raise ValueError(f"seconds must be those of one sample to {MOST_SECONDS:g}, got {seconds}")
-    voice, samples = DrawnSpeaker.drawn(seed, speaker), int(rate * seconds)
+    voice, samples = DrawnSpeaker.drawn(seed, speaker), round(rate * seconds)
     draws = uniform(seed, UTTERANCES, speaker, utterance, 16)
     half = rate // 100  # 10 ms
     frames = samples // half + 2
