@@ -125,7 +125,7 @@ def _embed_recordings(
     window: float | None,
     progress: Progress | None,
 ) -> EmbeddingSet:
-    spec = model.speech_input
+    spec = model.speech_input()
     if isinstance(given, str | PathLike):
         given = open_source(str(given), content=content_for(spec))
     source = cast(Source, given) if hasattr(given, "read") else None

@@ -130,4 +130,4 @@ def test_a_set_and_a_network_of_unlike_kinds(finished: tuple[Path, Experiment], 
     with pytest.raises(DataError, match="is an image, and the model takes features"):
         embed(model, SyntheticFaces(num_identities=2, images_per_identity=1))
     with pytest.raises(ModelError, match="works with networks for images, and the network takes features"):
-        _ = model.image_input
+        model.image_input()

@@ -151,7 +151,7 @@ def _source(images: Images | None, model: EmbeddingModel) -> Source | None:
     """Images as a source, opened at the model's size where a path is given."""
     if not isinstance(images, str | PathLike):
         return images
-    return open_source(str(images), size=(model.image_input.height, model.image_input.width), fit="proportional")
+    return open_source(str(images), size=(model.image_input().height, model.image_input().width), fit="proportional")
 
 
 def _judged(

@@ -31,11 +31,11 @@ class DeployedNetwork(nn.Module):
 
     def __init__(self, model: EmbeddingModel, *, inside: bool = True, mirror: bool = False) -> None:
         super().__init__()
-        self.input, self.embedding_dim = model.image_input, model.embedding_dim
+        self.input, self.embedding_dim = model.image_input(), model.embedding_dim
         self.inside, self.mirror = inside, mirror
         self.network = folded(model).cpu()
         for name in ("mean", "std"):
-            self.register_buffer(name, _per_channel(getattr(model.image_input, name), model.image_input.channels))
+            self.register_buffer(name, _per_channel(getattr(model.image_input(), name), model.image_input().channels))
         self.eval().requires_grad_(False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -50,7 +50,7 @@ def proved(
     artefact = bundle.artefact
     before, after = original(model, mirror=artefact.mirror), Embedder(bundle, threads=compute_threads())
     if images is None:
-        crops = made_up_crops(model.image_input.height, model.image_input.width)
+        crops = made_up_crops(model.image_input().height, model.image_input().width)
         both = BothVectors(before=before(crops), after=after.vectors(crops), labels=None)
     else:
         crops = crops_of(images, 0, MOST_AT_BATCHES)

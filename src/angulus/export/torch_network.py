@@ -38,7 +38,7 @@ def opened(bundle: Bundle, threads: int) -> "TorchNetwork":
         except ModelError as error:
             raise BundleError(f"{bundle.path}: {str(error).replace(folder, str(bundle.path))}") from error
     wanted = described.preprocessing
-    if (model.image_input.height, model.image_input.width, model.image_input.colour) != (
+    if (model.image_input().height, model.image_input().width, model.image_input().colour) != (
         wanted.height,
         wanted.width,
         wanted.colour,

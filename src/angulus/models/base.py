@@ -25,14 +25,12 @@ class EmbeddingModel(nn.Module):
         self.input = input
         self.embedding_dim = embedding_dim
 
-    @property
     def image_input(self) -> InputSpec:
         """`input` of a network for images; ModelError for what has no meaning with another."""
         if not isinstance(self.input, InputSpec):
             raise ModelError(f"this works with networks for images, and the network takes {self.input.describe()}")
         return self.input
 
-    @property
     def speech_input(self) -> SpeechInput:
         """`input` of a network for speech; ModelError for what has no meaning with another."""
         if not isinstance(self.input, SpeechInput):

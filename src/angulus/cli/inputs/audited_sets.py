@@ -19,7 +19,7 @@ AuditedSet = tuple[EmbeddingModel, Source, Source, Centers | None]
 def of_images(model: Path, data: Path, fit: Fit, network: str | None) -> AuditedSet:
     """A model and a set of images in any layout; no centers."""
     opened = open_model(model, network=network)
-    spec = opened.model.image_input
+    spec = opened.model.image_input()
     size = (spec.height, spec.width)
     plain = open_source(data)
     height, width = plain.read(0).shape[:2]

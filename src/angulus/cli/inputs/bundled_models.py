@@ -31,10 +31,10 @@ class BundledModel(EmbeddingModel):
         """The whole numbers that were prepared, which their rounding gives back; grey becomes three equal colours."""
         mean, std = (
             torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1)
-            for values in (self.image_input.mean, self.image_input.std)
+            for values in (self.image_input().mean, self.image_input().std)
         )
         pixels = (prepared * std + mean).round().clamp(0, 255).to(torch.uint8)
-        if self.image_input.colour == "bgr":
+        if self.image_input().colour == "bgr":
             pixels = pixels.flip(1)
         return np.ascontiguousarray(pixels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy())
 

@@ -42,7 +42,7 @@ def embedded(
     from angulus.extract import embed
 
     part, rows = readable_part(source, contents)
-    size = (opened.model.image_input.height, opened.model.image_input.width)
+    size = (opened.model.image_input().height, opened.model.image_input().width)
     fitted = FittedImages(source=part, size=size, fit=fit_of_first(part, size, opened.fitting(use.fit)))
     with image_progress(quiet=said.quiet) as progress:
         found = embed(

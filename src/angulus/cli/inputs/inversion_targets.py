@@ -99,7 +99,7 @@ def of_images(path: Path, keys: list[str] | None, model: "EmbeddingModel", fit: 
     from angulus.extract import embed
     from angulus.inversion import template_targets
 
-    source = open_images(path, model.image_input, fit=fit)
+    source = open_images(path, model.image_input(), fit=fit)
     found = embed(model, source, flip=False, device=device)
     targets = template_targets(found, keys)
     place = {key: row for row, key in enumerate(source.keys)}

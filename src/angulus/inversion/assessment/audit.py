@@ -68,7 +68,7 @@ class Attack:
 
     @property
     def size(self) -> tuple[int, int]:
-        return self.inverted.image_input.height, self.inverted.image_input.width
+        return self.inverted.image_input().height, self.inverted.image_input().width
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

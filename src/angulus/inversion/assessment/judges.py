@@ -61,4 +61,6 @@ def model_judge(
         with attacked(model, device):
             return embed_pixels(model, pictures, batch_size, torch.device(device)).numpy()
 
-    return Judge(name=name, embed=embed, size=(model.image_input.height, model.image_input.width), attacked=is_attacked)
+    return Judge(
+        name=name, embed=embed, size=(model.image_input().height, model.image_input().width), attacked=is_attacked
+    )

@@ -75,7 +75,7 @@ def invert(
     if space is not None:
         plan["space"] = space.digest()
     if begins is not None:
-        expected = (len(targets), model.image_input.height, model.image_input.width, 3)
+        expected = (len(targets), model.image_input().height, model.image_input().width, 3)
         if begins.shape != expected:
             raise ValueError(f"begins must have the shape {list(expected)}, got {list(begins.shape)}")
         plan["begins"] = hashlib.sha256(np.ascontiguousarray(begins).tobytes()).hexdigest()
@@ -148,7 +148,7 @@ class _Work:
                 self.folder.save(number, at)
                 log.info("batch %d iteration %d %s", number, at.done, _line(at.curve[-1]))
             if at.done % self.picture_every == 0:
-                pixels = to_pixels(at.images, model.image_input)
+                pixels = to_pixels(at.images, model.image_input())
                 self.folder.write_picture(f"progress/batch-{number:03d}/{at.done:06d}.png", sheet(list(pixels)))
             if self.progress is not None:
                 self.progress(base + at.done * count, self.total)
@@ -157,7 +157,7 @@ class _Work:
         self.done += count * self.options.iterations
         self.curves.append(batch.curve)
         self.seconds.append(batch.seconds)
-        return to_pixels(batch.images, model.image_input)
+        return to_pixels(batch.images, model.image_input())
 
 
 def embed_pixels(

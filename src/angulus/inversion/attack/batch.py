@@ -44,12 +44,12 @@ class InvertedBatch:
         self.model, self.options, self.device = model, options, device
         self.random = torch.Generator().manual_seed(seed)
         # channels last: twice as fast for depthwise convolutions on a CPU, the same values
-        first = options.start * start_images(model.image_input, count, self.random)
+        first = options.start * start_images(model.image_input(), count, self.random)
         if pictures is not None:
             first = first + pictures
         self.space: Space = Pixels() if space is None else space
         self.variable = self.space.variable(first.to(device))
-        self.range = valid_range(model.image_input, first.to(device))
+        self.range = valid_range(model.image_input(), first.to(device))
         self.optimizer = torch.optim.Adam([self.variable], lr=options.lr, betas=options.betas)
         self.done = 0
         self.seconds = 0.0

@@ -38,7 +38,7 @@ def preprocessing_facts(model: EmbeddingModel, images: Tensor, device: torch.dev
         return []
     some = images[:MOST].to(device)
     found = []
-    for spec in (model.image_input, *others(model.image_input)):
+    for spec in (model.image_input(), *others(model.image_input())):
         distance = distance_of(model, norm, spec.prepare(some))
         found.append({"colour": spec.colour, "mean": spec.mean, "std": spec.std, "distance": distance})
     return found

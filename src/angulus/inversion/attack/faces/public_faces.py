@@ -62,7 +62,7 @@ def help_of_faces(
     if given is not None and targets.templates is not None:
         left = without_the_attacked(targets.templates, faces, given)
         faces, given = select(faces, left), given[left]
-    size = model.image_input.height, model.image_input.width
+    size = model.image_input().height, model.image_input().width
     facts: dict[str, Any] = {"public_faces": len(faces)}
     begins = space = None
     if options.begin == "average":
@@ -71,7 +71,7 @@ def help_of_faces(
         decoder = learned_decoder(model, faces, size, given=given, device=device)
         begins, facts["decoder"] = decoder.pictures(targets.directions()), decoder.facts()
     if options.space == "eigenfaces":
-        space = eigenfaces(photos_of(faces, size), model.image_input)
+        space = eigenfaces(photos_of(faces, size), model.image_input())
         facts["eigenfaces"] = space.facts()
     return Help(begins=begins, space=space, facts=facts)
 
@@ -120,6 +120,6 @@ def photos_of(source: Source, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def embedded(model: EmbeddingModel, source: Source, device: str | torch.device) -> NDArray[np.float32]:
     """Raw embeddings [n, d] of all photos of a source."""
-    photos = photos_of(source, (model.image_input.height, model.image_input.width))
+    photos = photos_of(source, (model.image_input().height, model.image_input().width))
     with attacked(model, device):
         return embed_pixels(model, photos, 128, torch.device(device)).numpy()
