@@ -15,7 +15,7 @@ from PIL import Image
 
 from angulus.config import load
 from angulus.data import Edit, EncodedSource, convert, decode_image, open_source, read_edits, write_edits
-from angulus.data.formats.record_source import StoredSource
+from angulus.data.examples import bytes_of
 from angulus.embeddings import EmbeddingSet
 from angulus.evaluation import read_bin
 from angulus.evaluation.files.pair_lists import read_pairs
@@ -23,6 +23,8 @@ from angulus.evaluation.files.verification_bins import write_bin
 from angulus.models import load_model, save_model
 from angulus.models.catalogue import MODELS
 from angulus.models.imports import read_foreign
+from angulus.speech import flac_bytes
+from angulus.speech.wave_files import wave_file
 from angulus.training.recipe.serialization import record
 from angulus.training.storage.checkpoint import Checkpoint, load_content
 from angulus.training.storage.run_folder import Metrics
@@ -69,10 +71,9 @@ def vectors() -> EmbeddingSet:
 
 def all_of(folder: Path, name: str) -> Iterator[Any]:
     source = open_source(folder / name)
-    assert isinstance(source, StoredSource)
     yield from (source.labels.tolist(), list(source.keys), list(source.identities))
     for row in range(len(source)):
-        yield source.read_bytes(row)
+        yield bytes_of(source, row)
         yield source.read(row)
 
 
@@ -201,6 +202,20 @@ def saved_as(name: str) -> Callable[[Path], Any]:
     return lambda folder: vectors().save(folder / name)
 
 
+def make_features(folder: Path) -> None:
+    random = np.random.default_rng(0)
+    features = random.integers(0, 256, (40, 5), dtype=np.uint8)
+    np.savez(folder / "speech.npz", features=features, lengths=np.full(8, 5), speakers=np.repeat(["ada", "bob"], 4))
+
+
+def make_recordings(folder: Path, ending: str) -> None:
+    for number, name in enumerate(("ada", "bob")):
+        (folder / "speech" / name).mkdir(parents=True)
+        samples = np.random.default_rng(number).integers(-900, 900, 1200).astype(np.int16)
+        content = wave_file(samples, rate=16_000) if ending == "wav" else flac_bytes(samples, 16_000)
+        (folder / "speech" / name / f"1.{ending}").write_bytes(content)
+
+
 FOREIGN = "the format has no checksum, and foreign writers none"
 TEXT = "a text that people write: another name or number is as good as the first"
 
@@ -233,6 +248,10 @@ READERS = (
     Reader("recipe.yaml", make_recipe, "recipe.yaml", lambda folder: [str(load([folder / "recipe.yaml"]))], TEXT),
     Reader("edits", make_edits, "edits.csv", edits_of, TEXT),
     Reader("pairs", make_pairs, "pairs.txt", pairs_of, TEXT),
+    Reader("features", make_features, "speech.npz", partial(all_of, name="speech.npz")),
+    Reader("flac", partial(make_recordings, ending="flac"), "speech/ada/1.flac", partial(all_of, name="speech"),
+           "what a header says of other things than the samples"),
+    Reader("wav", partial(make_recordings, ending="wav"), "speech/ada/1.wav", partial(all_of, name="speech"), FOREIGN),
     Reader("manifest", set_as("set.csv"), "set.csv", partial(all_of, name="set.csv"), TEXT),
 )  # fmt: skip
 

@@ -22,7 +22,7 @@ def rows(tmp_path_factory):
 def test_no_other_exception_and_no_hang(rows):
     assert {row["reader"]: row["faults"] for row in rows if row["fault"]} == {}
     assert all(row["same"] + row["refused"] + row["warned"] + row["silent"] == EACH for row in rows)
-    assert len(rows) == 23
+    assert len(rows) == 26
 
 
 @pytest.mark.parametrize("name", MUST_NOTICE)

@@ -18,7 +18,7 @@ def some_batches(count):
     for index in range(count):
         images = torch.full((2, 3, 4, 4), index, dtype=torch.uint8)
         numbers = torch.tensor([2 * index, 2 * index + 1])
-        yield Batch(images=images, labels=numbers, indices=numbers, epoch=0, index=index, start=0, total=2)
+        yield Batch(examples=images, labels=numbers, indices=numbers, epoch=0, index=index, start=0, total=2)
 
 
 class Clockwork:

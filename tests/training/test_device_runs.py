@@ -17,6 +17,7 @@ from angulus.heads import MarginHead, RowSGD, Streamed
 from angulus.margins import AdaFace, ArcFace, CurricularFace
 from angulus.models import InputSpec, TinyNet, load_model
 from angulus.training import SGD, Head, Training, train
+from angulus.training.changes import ImageChanges
 from angulus.training.loop import Run
 from angulus.training.optimization import build_optimizer
 from angulus.training.step import Recogniser, gradients, update
@@ -41,10 +42,16 @@ def stepped(device: str, precision: str, margin, rule) -> dict[str, torch.Tensor
     images = torch.randint(0, 256, (8, 3, 24, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     numbers, losses = torch.arange(8), []
     for step in range(2):
-        batch = Batch(images=images, labels=numbers + step, indices=numbers, epoch=0, index=step, start=0, total=8)
+        batch = Batch(examples=images, labels=numbers + step, indices=numbers, epoch=0, index=step, start=0, total=8)
         if rule is not None:
             head.learning_rate = 0.05
-        options = {"augment": Augment(flip=0.0, crop=0.0), "config": settings, "seed": 1, "step": step, "device": place}
+        options = {
+            "augment": ImageChanges(augment=Augment(flip=0.0, crop=0.0)),
+            "config": settings,
+            "seed": 1,
+            "step": step,
+            "device": place,
+        }
         losses.append(gradients(Recogniser(model, head), model, batch, **options).losses)
         update(optimizer, model, 0.05, settings.clip_norm)
     found = {"losses": torch.cat(losses), "head": head.weight.detach(), "backbone": next(model.parameters()).detach()}

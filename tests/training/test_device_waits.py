@@ -35,6 +35,7 @@ from angulus.margins import (
 from angulus.models import InputSpec, MobileFaceNet, TinyNet
 from angulus.training import SGD, AdamW, Training
 from angulus.training.batch_order import portions_of
+from angulus.training.changes import ImageChanges
 from angulus.training.device_batches import Feed
 from angulus.training.divergence import FiniteGuard
 from angulus.training.optimization import build_optimizer
@@ -117,7 +118,7 @@ class Loop:
                 self.recogniser,
                 self.model,
                 batch,
-                augment=EVERYTHING,
+                augment=ImageChanges(augment=EVERYTHING),
                 config=self.config,
                 seed=1,
                 step=step,
@@ -135,7 +136,7 @@ def batches(count: int, spec: InputSpec):
     for index in range(count):
         images = torch.zeros(EXAMPLES, 3, spec.height, spec.width, dtype=torch.uint8)
         labels = (numbers + index) % CLASSES
-        yield Batch(images=images, labels=labels, indices=numbers, epoch=0, index=index, start=0, total=EXAMPLES)
+        yield Batch(examples=images, labels=labels, indices=numbers, epoch=0, index=index, start=0, total=EXAMPLES)
 
 
 def head_of(margin: Margin, strategy: Strategy | None = None, **options) -> MarginHead:

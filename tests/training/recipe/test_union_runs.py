@@ -21,6 +21,7 @@ from angulus.training import SGD, AdamW, Evaluation, FolderData, Head, Identitie
 from angulus.training import step as stepping
 from angulus.training.assembly import build_model
 from angulus.training.batch_order import heads_of, portions_of, sampler_of
+from angulus.training.changes import ImageChanges
 from angulus.training.distributed import Processes
 from angulus.training.loop import Run
 from angulus.training.plan.assumptions import Pretended
@@ -273,7 +274,8 @@ def test_a_step_equals_two_heads_by_hand(tmp_path, monkeypatch, margin, accumula
         torch.nn.init.normal_(one.weight)
     twin, hands = copy.deepcopy(model), [copy.deepcopy(one) for one in head]
     batch = next(batches(sources.train, sampler))
-    common = {"augment": plain_augment(run), "config": run.train, "seed": 0, "step": 3, "device": torch.device("cpu")}
+    changes = ImageChanges(augment=plain_augment(run))
+    common = {"augment": changes, "config": run.train, "seed": 0, "step": 3, "device": torch.device("cpu")}
     output = gradients(recogniser, model, batch, **common, portions=portions)
 
     images = plain_augment(run).apply(batch.examples, seed=0, step=3, start=0, total=16)

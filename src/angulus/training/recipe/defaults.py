@@ -160,9 +160,9 @@ def with_choices(
 
 def augment_of(experiment: Experiment, rules: Rules) -> Choice[Augment | SpeechAugment]:
     """The random changes that suit the examples."""
-    assert experiment.model is not None
-    if isinstance(experiment.model.input, SpeechInput):
-        return rules.speech_augment(is_sound=experiment.model.input.content == "waveform")
+    spec = None if experiment.model is None else experiment.model.input
+    if isinstance(spec, SpeechInput):
+        return rules.speech_augment(is_sound=spec.content == "waveform")
     return rules.augment(has_characters=has_characters(experiment.data))
 
 
