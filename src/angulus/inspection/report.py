@@ -210,7 +210,8 @@ def _people(found: Findings) -> list[Section]:
         f"docs/know_your_data.md). Listed are pairs with z of at least {same.suspected:.2f}, which an estimated "
         f"{same.suspected_far:.1e} of pairs of two {words.people} reach: about "
         f"{same.suspected_far * same.compared:.2g} of those listed would be so by chance; from z = "
-        f"{same.sure:.2f} on, {same.sure_far * same.compared:.2g}. Of {total:,} identities cut into two halves, {halves:,} halves find each other at z = {same.suspected:.2f}. "
+        f"{same.sure:.2f} on, {same.sure_far * same.compared:.2g}. Of {total:,} identities cut into two "
+        f"halves, {halves:,} halves find each other at z = {same.suspected:.2f}. "
         f"{_RELATIVES[words.one]} Nothing is merged: decide in edits.csv."
     )
     pairs, figures = same.pairs, []

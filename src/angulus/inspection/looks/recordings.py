@@ -178,6 +178,7 @@ def heard(samples: NDArray[Any], rate: int) -> dict[str, float]:
     quiet = max(float(np.quantile(levels, 0.95)) - _SILENCE, _QUIETEST)
     changes = np.flatnonzero(samples != samples[0]) if len(samples) else np.empty(0, np.int64)
     head = int(changes[0]) if len(changes) else len(samples)
+    head = head if head > 1 else 0  # the first sample is equal to itself
     return {
         "level": _decibels(float(np.sqrt((values**2).mean())) if len(values) else 0.0),
         "peak": peak,
