@@ -5,13 +5,18 @@
     ANGULUS_JUDGES=judges python benchmarks/inversion.py ingredients --out work    each ingredient, 16 people
     ANGULUS_JUDGES=judges python benchmarks/inversion.py final --out work          best against published, 64 others
     ANGULUS_JUDGES=judges python benchmarks/inversion.py defences --out work       the best attack under each defence
+    ANGULUS_JUDGES=judges python benchmarks/inversion.py further --out work        several photos; without the network
+    ANGULUS_JUDGES=judges python benchmarks/inversion.py closed --runs RUN... --out work      classes of a run's head
     python benchmarks/inversion.py speed                                           iterations a second, before and after
 
 068.ckpt is attacked by the template of one LFW photo a person. The 64 people of `final` are in no other row. Judges:
 `package_judges` (two) and `dlib_judge`; thresholds at FAR 1e-3 from photos of 400 other people, half choosing, half
 trying. Public faces, which the attack begins with or looks among: people of LFW who are in none of these, two photos
 each. "other photos": the inverted image against other photos of the person, at most four; "real photos": the stolen
-photo against the same. Pictures are written to --out alone. One thread where THREADS is not set.
+photo against the same. `further`: templates that are the mean of three photos; and templates of the first judge, whose
+network the thief does not have, inverted through 068.ckpt after a linear map. `closed`: 16 people that a run was
+trained on, whose other photos were trained on too; the best attack and the published one. Pictures are written to --out
+alone. One thread where THREADS is not set.
 """
 
 import argparse
@@ -28,6 +33,7 @@ import machines
 import numpy as np
 import torch
 
+from angulus.cli.inputs.attacked_people import head_of
 from angulus.cli.inputs.models_and_images import open_model
 from angulus.data import FolderSource, select, subset
 from angulus.inversion import (
@@ -37,6 +43,7 @@ from angulus.inversion import (
     InversionOptions,
     Judge,
     OpenSet,
+    Surrogate,
     Views,
     Weights,
     attacked,
@@ -48,6 +55,7 @@ from angulus.inversion import (
 )
 from angulus.inversion.attack import statistics
 from angulus.inversion.attack.watched_copy import watched
+from angulus.models import EmbeddingModel, InputSpec
 
 RESULTS = Path(__file__).parent / "results"
 FINAL, TUNE, STRANGERS = 64, 16, 400
@@ -246,6 +254,85 @@ def defences(chosen):
             record.add(row_of(name, found, 0, 0.0))
 
 
+class Unopened(EmbeddingModel):
+    """A recogniser that gives vectors and nothing else: the first judge, asked for templates."""
+
+    def __init__(self, embed):
+        super().__init__(input=InputSpec(), embedding_dim=512)
+        self.embed = embed
+
+    def encode(self, images):
+        pixels = (images * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
+        return torch.from_numpy(self.embed(pixels.permute(0, 2, 3, 1).contiguous().numpy()))
+
+
+def further(chosen):
+    """Templates of several photos, and templates of a network that the thief does not have."""
+    seen, record = Material(chosen.data), Record("further")
+    lfw = FolderSource.open(chosen.data / "lfw112")
+    several = subset(lfw, identities=list(seen.people["tune"].names))
+    for photos in (1, 3):
+        name = f"templates of {photos} photo{'s' * (photos > 1)}"
+        if not record.has(name):
+            people = choose_people(
+                lfw, TUNE, attack=enough_photos(lfw, several, photos + 2), stolen=photos, strangers=STRANGERS
+            )
+            seen.people["several"] = people
+            seen.public = subset(
+                lfw, exclude=sorted({*people.names, *people.strangers.identities}), max_images_per_identity=2
+            )
+            found = seen.judged("several", BEST, chosen.out / f"photos-{photos}")
+            record.add(row_of(name, found, 0, 0.0))
+    seen = Material(chosen.data)
+    name = "templates of faceplugin, through 068.ckpt"
+    if not record.has(name):
+        attack = Attack(
+            model=Unopened(seen.judges[0].embed),
+            people=seen.people["tune"],
+            options=replace(BEST, batch_size=TUNE),
+            public=seen.public,
+            through=Surrogate(name="068.ckpt", model=seen.model),
+        )
+        made = run_attacks(attack, ("none",), chosen.out / "through")
+        found = audit(attack, made, seen.judges, fars=(1e-2, FAR))
+        record.add(row_of(name, found, 0, 0.0) | {"map": made[0].facts["map"]})
+
+
+def enough_photos(lfw, wanted, least):
+    """People with photos enough, those of the other rows first."""
+    able = subset(lfw, min_images=least).identities
+    return [name for name in wanted.identities if name in set(able)] + [
+        name for name in able if name not in set(wanted.identities)
+    ]
+
+
+def closed(chosen):
+    """Classes of runs: the best attack with public faces and the published one with as many steps."""
+    import dlib_judge  # noqa: F401  (missing packages are told before anything is computed)
+
+    seen, record = Material(chosen.data), Record("closed_best")
+    lfw = FolderSource.open(chosen.data / "lfw112")
+    for run in chosen.runs:
+        head = head_of(run)
+        people = choose_people(lfw, TUNE, attack=head.names, strangers=STRANGERS)
+        public = subset(lfw, exclude=sorted({*head.names, *people.strangers.identities}), max_images_per_identity=2)
+        for name, options in (("best", BEST), ("published", replace(PUBLISHED, iterations=BEST.iterations))):
+            if record.has(f"{run.name}, {name}"):
+                continue
+            attack = Attack(
+                model=open_model(run).model,
+                people=people,
+                options=replace(options, batch_size=TUNE),
+                head=head.head,
+                classes=head.names,
+                step=head.step,
+                public=public,
+            )
+            made = run_attacks(attack, ("none",), chosen.out / f"closed-{run.name}-{name}")
+            found = audit(attack, made, seen.judges, fars=(1e-2, FAR))
+            record.add(row_of(f"{run.name}, {name}", found, 0, 0.0))
+
+
 def older_statistics(values):
     """As they were computed before: five sweeps."""
     places = [axis for axis in range(values.ndim) if axis != 1]
@@ -286,13 +373,20 @@ def speed(chosen):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("ingredients", "final", "defences", "speed"))
+    parser.add_argument("part", choices=PARTS)
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
     parser.add_argument("--out", type=Path, default=Path("inversion-work"))
     parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--runs", type=Path, nargs="+", default=[])
     chosen = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("THREADS", "1")))
-    {"ingredients": ingredients, "final": final, "defences": defences, "speed": speed}[chosen.part](chosen)
+    PARTS[chosen.part](chosen)
+
+
+PARTS = {
+    **{"ingredients": ingredients, "final": final, "defences": defences, "speed": speed},
+    **{"further": further, "closed": closed},
+}
 
 
 if __name__ == "__main__":

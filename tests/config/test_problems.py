@@ -26,7 +26,7 @@ def only_problem(*settings: str) -> str:
         ("lr=0.1", "lr: unknown key; did you mean optim.lr?"),
         ("epochs=3", "epochs: unknown key; did you mean train.epochs?"),
         ("margn=arcface", "margn: unknown key; did you mean margin?"),
-        ("data.num_identities=5", "data.num_identities: no key of folder, but of synthetic: set data.name"),
+        ("data.num_identities=5", "data.num_identities: no key of folder, but of synthetic or drawn_speech"),
         (
             "head.strategy.chunk=5",
             "head.strategy.chunk: no key of dense, but of streamed or panels: set head.strategy.name",
@@ -96,7 +96,7 @@ def test_one_mistake_gives_one_sentence(setting, problem):
         (["margin.m={name: linear, end: 1, until: 2, unit: epochs}"], "margin.m.unit: must be step, epoch or run"),
         (["margin.m=much"], "margin.m: must be a number, a list with one for each class or a schedule such as"),
         (["margin.scale=much"], "margin.scale: must be a number, a list with one for each class, {learned: 16} or"),
-        (["margin.t=1"], "margin.t: no key of arcface, but of ammsoftmax or mvsoftmax: set margin.name"),
+        (["margin.t=1"], "margin.t: no key of arcface, but of ammsoftmax, mvsoftmax or sphereface2: set margin.name"),
         (["margin.overflow=clp"], "margin.overflow: must be continuous, mirror, clip"),
     ],
 )
@@ -160,8 +160,8 @@ def test_a_user_class_as_model_or_data_must_be_of_that_sort(monkeypatch):
     assert only_problem("model=own_kinds:NotAMargin") == wanted
     (problem,) = problems_of("data=own_kinds:NotAMargin")
     assert problem.endswith(
-        "cannot be the kind of data: it must be one of folder, omniglot, synthetic, rec, tar, parquet, packed, "
-        "manifest, union, noisy"
+        "cannot be the kind of data: it must be one of folder, omniglot, synthetic, kaldi, features, drawn_speech, "
+        "rec, tar, parquet, packed, manifest, union, noisy"
     )
 
 

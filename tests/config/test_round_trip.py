@@ -7,13 +7,15 @@ import pytest
 import yaml
 
 from angulus.config import load, resolve, schema, to_dict, to_yaml
+from angulus.errors import ConfigError
 from angulus.heads import STRATEGIES, Dense, Fused, Panels, Sampled, Streamed
 from angulus.margins import MARGINS, SCHEDULES, ArcFace, Learned, Linear, NormFace, PerClass, Steps
-from angulus.models import MODELS, InputSpec, TinyNet
+from angulus.models import MODELS, InputSpec, SpeechInput, TinyNet
 from angulus.training.datasets import DATA, FolderData, Identities, SyntheticData
 from angulus.training.experiment import OPTIMIZERS, SGD, AdamW, Evaluation, Experiment
 from angulus.training.recipe.margin_rules import open_margin
 
+OF_IMAGES = [name for name, kind in MODELS.items() if isinstance(kind().input, InputSpec)]
 SCHEDULE_SETTINGS = {
     "linear": {"end": 1.5, "until": 0.5, "unit": "run"},
     "exponential": {"end": 1.5, "until": 100},
@@ -42,9 +44,24 @@ def test_every_margin(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model(name):
-    experiment = resolve(folder(model={"name": name, "input": {"height": 96, "width": 80, "std": 128}}))
-    assert experiment.model == MODELS[name](input=InputSpec(height=96, width=80, std=128.0))
+    said = {"height": 96, "width": 80, "std": 128} if name in OF_IMAGES else {"bands": 40, "offset": 128, "frames": 300}
+    experiment = resolve(folder(model={"name": name, "input": said}))
+    spec = InputSpec(height=96, width=80, std=128.0) if name in OF_IMAGES else None
+    assert experiment.model == MODELS[name](input=spec or SpeechInput(bands=40, offset=128.0, frames=300))
     round_trip(experiment)
+
+
+def test_a_network_takes_the_input_of_its_kind():
+    with pytest.raises(ConfigError) as caught:
+        resolve(folder(model={"name": "tiny_speech", "input": {"height": 96, "band": 40}}))
+    assert "model.input.height: a key of another kind than the chosen one; model.input has content, rate" in str(
+        caught.value
+    )
+    assert "model.input.band: unknown key; did you mean model.input.bands?" in str(caught.value)
+    with pytest.raises(ConfigError, match=r"model\.input\.bands: a key of another kind .*input has height, width"):
+        resolve(folder(model={"name": "tiny", "input": {"bands": 40}}))
+    with pytest.raises(ConfigError, match=r"model\.input\.bands: must be a whole number from 1 to 512, got 0"):
+        resolve(folder(model={"name": "ecapa_512", "input": {"bands": 0}}))
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -57,7 +74,7 @@ def test_every_strategy(name):
 @pytest.mark.parametrize("name", DATA)
 def test_every_kind_of_data(name):
     known = {"union": {"sets": {"west": {"path": "faces"}}}, "noisy": {"base": {"path": "faces"}, "flips": 0.1}}
-    where = {"synthetic": {}, **known}.get(name, {"path": "faces"})
+    where = {"synthetic": {}, "drawn_speech": {}, **known}.get(name, {"path": "faces"})
     experiment = resolve({"data": {"name": name, **where}, "evaluation": {"also": {"second": {"name": name, **where}}}})
     assert type(experiment.data) is DATA[name]
     assert type(experiment.evaluation.also["second"]) is DATA[name]

@@ -23,6 +23,7 @@ from angulus.margins import (
     ArcFace,
     CurricularFace,
     ElasticFace,
+    InterTopK,
     L2Softmax,
     Learned,
     Linear,
@@ -31,6 +32,7 @@ from angulus.margins import (
     NormFace,
     PerClass,
     SphereFace,
+    SphereFace2,
     SphereFaceR,
 )
 
@@ -52,6 +54,9 @@ VARIANTS = {
     "elastic-ordered": ElasticFace(ordered=True),
     "arcface-straight": ArcFace(gradient="straight_through"),
     "arcface-scheduled": ArcFace(scale=16.0, m=Linear(end=0.5, until=2)),
+    "topk-two": InterTopK(k=2, m=0.4, m_prime=0.3),
+    "topk-all": InterTopK(k=9, scale=Learned(20.0)),
+    "sphereface2-learned": SphereFace2(scale=Learned(20.0), gradient="exact"),
     "arcface-per-class": ArcFace(m=PerClass(tuple(0.1 + 0.05 * j for j in range(CLASSES)))),
 }
 STRATEGIES = {

@@ -87,7 +87,9 @@ def assert_bit_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor
 def test_every_margin_and_strategy_equals_one_process(found, margin, world):
     expected = {"loss", "losses", "cos_target", "embeddings", "weight", "gradient of weight"}
     expected |= {f"state_{name}" for name in STATISTICS.get(margin, [])}
-    if "learned" in margin:
+    if margin.startswith("sphereface2"):
+        expected.add("gradient of learned.bias")
+    if "learned" in margin or margin == "topk-all":
         expected.add("gradient of learned.scale")
     if "softmax" in margin.split("-")[0] and margin.startswith(("softmax", "l2")):
         expected.add("gradient of bias")

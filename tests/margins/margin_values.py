@@ -18,6 +18,7 @@ from angulus.margins import (
     CombinedMargin,
     CurricularFace,
     ElasticFace,
+    InterTopK,
     L2Softmax,
     Learned,
     MagFace,
@@ -26,6 +27,7 @@ from angulus.margins import (
     NormFace,
     Seen,
     SphereFace,
+    SphereFace2,
     SphereFaceR,
 )
 
@@ -75,6 +77,14 @@ EVERY_MARGIN: dict[str, Margin] = {
     "adacos-fixed": AdaCos(mode="fixed"),
     "adacos-lagged": AdaCos(mode="lagged"),
     "circle": Circle(),
+    "inter-topk": InterTopK(),
+    "inter-topk-two": InterTopK(k=2, m=0.5, m_prime=0.3),
+    **{
+        f"sphereface2-{version}-{gradient}": SphereFace2(version=version, m=m, gradient=gradient)
+        for version, m in (("C", 0.4), ("A", 0.5), ("M", 1.7))
+        for gradient in ("exact", "straight_through")
+    },
+    "sphereface2-learned": SphereFace2(scale=Learned(20.0)),
 }
 every_margin = pytest.mark.parametrize("margin", EVERY_MARGIN.values(), ids=EVERY_MARGIN.keys())
 every_dtype = pytest.mark.parametrize("dtype", FLOATS, ids=["float64", "float32"])
@@ -86,7 +96,7 @@ def seen_of(margin: Margin, cos: Tensor, norm: float = 20.0, classes: int = 6, *
         norms=torch.full_like(cos.detach(), norm),
         num_classes=classes,
         state=margin.initial_state(classes),
-        learned={"scale": torch.tensor(20.0)},
+        learned={"scale": torch.tensor(20.0), "bias": torch.tensor(-3.0)},
         **options,
     )
     return dataclasses.replace(seen, hardest=torch.full_like(cos.detach(), 0.4))
@@ -100,7 +110,7 @@ def losses_of(margin: Margin, x: Tensor, w: Tensor, labels: Tensor, **options) -
     if margin.has_bias:
         options["bias"] = torch.linspace(-1, 1, len(w), dtype=w.dtype)
     if margin.initial_learned(len(w)):
-        options["learned"] = {"scale": torch.tensor(20.0, dtype=w.dtype)}
+        options["learned"] = {"scale": torch.tensor(20.0, dtype=w.dtype), "bias": torch.tensor(-3.0, dtype=w.dtype)}
     return margin_softmax(x, w, labels, margin, **options)
 
 

@@ -14,7 +14,8 @@ def test_classes_can_be_renamed(margin: Margin, strategy) -> None:
     x, w, labels = random_batch(7)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
     bias = torch.linspace(-1, 1, 6, dtype=torch.float64) if margin.has_bias else None
-    learned = {"scale": torch.tensor(20.0, dtype=torch.float64)} if margin.initial_learned(6) else None
+    numbers = {"scale": torch.tensor(20.0, dtype=torch.float64), "bias": torch.tensor(-3.0, dtype=torch.float64)}
+    learned = numbers if margin.initial_learned(6) else None
     plain = margin_softmax(x, w, labels, margin, bias=bias, learned=learned, strategy=strategy)
     renamed = torch.argsort(order)[labels]
     moved_bias = None if bias is None else bias[order]

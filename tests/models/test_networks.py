@@ -18,6 +18,8 @@ from angulus.models import (
     IResNet,
     MobileFaceNet,
     ModelConfig,
+    Spec,
+    SpeechInput,
     SphereFace20,
     TinyNet,
     ViT,
@@ -147,9 +149,12 @@ def test_names_lead_to_configs_and_back(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_pydantic_reads_every_config(name):
     kind = MODELS[name]
-    values = {"embedding_dim": 64, "input": {"height": 64, "width": 64, "mean": [1.0, 2.0, 3.0]}}
-    config = TypeAdapter(kind).validate_python(values)
-    assert config == kind(embedding_dim=64, input=InputSpec(height=64, width=64, mean=(1.0, 2.0, 3.0)))
+    said = {"height": 64, "width": 64, "mean": [1.0, 2.0, 3.0]}
+    spec: Spec = InputSpec(height=64, width=64, mean=(1.0, 2.0, 3.0))
+    if isinstance(kind().input, SpeechInput):
+        said, spec = {"bands": 40, "window": "povey"}, SpeechInput(bands=40, window="povey")
+    config = TypeAdapter(kind).validate_python({"embedding_dim": 64, "input": said})
+    assert config == kind(embedding_dim=64, input=spec)
 
 
 def test_the_depth_of_a_named_iresnet_is_fixed():

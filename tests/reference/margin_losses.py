@@ -249,6 +249,64 @@ def circle(cos: list[Tensor], y: int, norm: Tensor, *, m: float) -> tuple[Tensor
     return target, [max(c.item() + m, 0.0) * (c - m) for c in rest(cos, y)]
 
 
+def inter_topk(
+    cos: list[Tensor], y: int, norm: Tensor, *, m: float, m_prime: float, k: int, overflow: str = "continuous"
+) -> tuple[Tensor, list[Tensor]]:
+    """The k other classes of the largest cosines are moved nearer by an angle."""
+    nearest = sorted((j for j in range(len(cos)) if j != y), key=lambda j: -cos[j].item())[:k]
+    moved = [torch.cos(torch.clamp(torch.acos(c) - m_prime, min=0.0)) if j in nearest else c for j, c in enumerate(cos)]
+    return arc_target(cos[y], m, overflow), rest(moved, y)
+
+
+# ---- binary losses: a classifier for each class, and no softmax
+
+
+def sphereface2(
+    embeddings: Tensor,
+    weight: Tensor,
+    labels: Sequence[int],
+    *,
+    version: str,
+    m: float,
+    t: float,
+    share: float,
+    scale: Sequence[float] | Tensor,
+    bias: Tensor,
+    straight_through: bool,
+    loss_weight: float | None,
+) -> Tensor:
+    """Loss of each example, [n]. scale: [n], or one number as a tensor."""
+    out = []
+    for i, label in enumerate(labels):
+        s = scale if isinstance(scale, Tensor) else scale[i]
+        total = torch.zeros((), dtype=torch.float64)
+        for j, w in enumerate(weight):
+            if label == -1:
+                continue
+            c = class_cosine(embeddings[i] / embeddings[i].pow(2).sum().sqrt(), w, False)
+            value = binary_similarity(c, version, m, t, is_own=j == label)
+            logit = s * (straight(value, c) if straight_through else value) + bias
+            pull = share * log_one_plus_exp(-logit) if j == label else (1 - share) * log_one_plus_exp(logit)
+            total = total + pull
+        number = s.item() if isinstance(s, Tensor) else s
+        out.append(total * (1.0 if loss_weight is None else loss_weight / number))
+    return torch.stack(out)
+
+
+def binary_similarity(c: Tensor, version: str, m: float, t: float, *, is_own: bool) -> Tensor:
+    """The similarity of version C, A or M after the margin."""
+    if version == "C":
+        return 2 * ((c + 1) / 2) ** t - 1 + (-m if is_own else m)
+    if is_own:
+        angle = torch.acos(c) + m if version == "A" else m * torch.acos(c)
+        c = torch.cos(torch.clamp(angle, max=math.pi))
+    return 2 * ((c + 1) / 2) ** t - 1
+
+
+def log_one_plus_exp(x: Tensor) -> Tensor:
+    return torch.log1p(torch.exp(x)) if x.item() < 0 else x + torch.log1p(torch.exp(-x))
+
+
 # ---- running statistics and constants
 
 

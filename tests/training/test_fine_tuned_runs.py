@@ -14,7 +14,7 @@ from angulus.heads import MarginHead, Streamed
 from angulus.margins import ArcFace
 from angulus.models import InputSpec, TinyNet, load_model
 from angulus.training import SGD, AdamW, Head, judge, train
-from angulus.training.experiment import FineTuning
+from angulus.training.experiment import Evaluation, FineTuning
 from angulus.training.optimization import build_optimizer
 from angulus.training.step import update
 
@@ -191,3 +191,12 @@ def test_weights_that_were_better_are_kept_and_told(start, tmp_path, caplog, mon
     assert "the weights of init were better on the held-out people" in caplog.text
     before, best = load_model(start).state_dict(), load_model(folder / "best").state_dict()
     assert all(torch.equal(before[name], best[name]) for name in before)
+
+
+@pytest.mark.parametrize("hold_out", ["nobody", "folds"])
+def test_weights_without_people_who_are_held_out(start, tmp_path, hold_out):
+    """Nobody is looked at before training: there is nobody, or a model of its own looks at each fold."""
+    evaluation = Evaluation(hold_out=hold_out, every=1, folds=2, fars=(0.1,))
+    done = train(tuning(start, tmp_path / "run", evaluation=evaluation, epochs=1))
+    assert (done.folder / "model" / "model.json").is_file()
+    assert ("held-out/eer" in done.figures) == (hold_out == "folds")

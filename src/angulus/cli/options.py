@@ -202,6 +202,51 @@ class Said:
     quiet: Annotated[bool, Flag] = False
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """What is done to the scores of speaker verification before they are judged; each step may be left out.
+
+    Parameters
+    ----------
+    center
+        Embeddings of other speakers whose mean is subtracted from every embedding.
+    cohort
+        Embeddings of other speakers, with labels: AS-norm by one mean vector of each of them.
+    top
+        How many of the highest cohort scores of each side count in AS-norm; left out, 300, or the whole cohort where it
+        is smaller.
+    calibrate_on
+        Embeddings and their trial list, of other speakers, on which scores become log-likelihood ratios by logistic
+        regression; without a list their trials are made as those that are judged. Or a file of --keep-calibration.
+    quality
+        What the calibration takes beside the score, from both sides of a trial: a column of numbers above 0, such as
+        seconds, or norm, that of the embedding. May be given several times.
+    keep_calibration
+        Write the calibration to this file.
+    enrolment
+        Lines "model recording recording ..." as Kaldi's spk2utt: the left side of a trial names a model, the mean of
+        the normalised embeddings of these recordings.
+    enrol
+        Without a trial list: so many recordings, drawn, of each speaker become a model, and every other recording is
+        compared with every model.
+    """
+
+    center: Path | None = None
+    cohort: Path | None = None
+    top: Annotated[int | None, Count] = None
+    calibrate_on: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = ()
+    quality: Annotated[tuple[str, ...], Several] = ()
+    keep_calibration: Path | None = None
+    enrolment: Path | None = None
+    enrol: Annotated[int | None, Count] = None
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether any of it was named."""
+        return self != Scoring()
+
+
 Choose = Literal["prominent", "largest", "central", "surest"]
 
 
@@ -294,6 +339,7 @@ class Usual:
     table = Table()
     figures = Figures()
     said = Said()
+    scoring = Scoring()
     bundle_use = BundleUse()
     gallery_use = GalleryUse()
 

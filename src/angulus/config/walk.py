@@ -120,15 +120,17 @@ class Walk:
         here, fields = joined(path, key), fields_of(kind)
         others = [name for name, other in family.names.items() if key in fields_of(other)] if family else []
         beside = closest(key, fields)
+        keys = ", ".join([*(["name"] if family else []), *fields])
         elsewhere = [known for known in self.known if known.rpartition(".")[2] == key]
         if family is not None and others:
             remedy = f"no key of {family.name_of(kind)}, but of {listed_words(others)}: set {path}.name"
+        elif here in elsewhere:  # model.input.height of a network for speech
+            remedy = f"a key of another kind than the chosen one; {path} has {keys}"
         elif beside:
             remedy = f"unknown key; did you mean {joined(path, beside)}?"
         elif elsewhere:
             remedy = f"unknown key; did you mean {listed_words(elsewhere[:3])}?"
         else:
-            keys = ", ".join([*(["name"] if family else []), *fields])
             remedy = f"unknown key; {path or 'a recipe'} has {keys}"
         self.complain(here, remedy)
 

@@ -1,4 +1,7 @@
-"""Rules about scale and margin: too large, too small, a margin that comes before the network can bear it."""
+"""Rules about scale and margin: too large, too small, a margin that comes before the network can bear it.
+
+They look at the share of a softmax and at its logits: binary losses, with a classifier for each class, are left out.
+"""
 
 import statistics
 
@@ -43,10 +46,15 @@ def last_loss(record: Record) -> str:
     return f", and it came to {record.stretches[-1]['loss']:.2f}" if record.stretches else ""
 
 
+def is_bounded_softmax(record: Record) -> bool:
+    """Whether the loss is a softmax of cosines. Runs of before there were others do not say so."""
+    return not record.start.get("free") and record.start.get("reduction", "softmax") == "softmax"
+
+
 def scale_large(record: Record) -> Finding | None:
     """The softmax is certain while embeddings are far from their class weights: little more is learned."""
     rows = record.stretches
-    if not rows or record.start.get("free") or rows[-1]["mass"] - rows[-1]["own"] < CERTAIN:
+    if not rows or not is_bounded_softmax(record) or rows[-1]["mass"] - rows[-1]["own"] < CERTAIN:
         return None
     last = rows[-1]
     return Finding(
@@ -65,7 +73,7 @@ def scale_large(record: Record) -> Finding | None:
 def margin_early(record: Record) -> Finding | None:
     """The margin was there before the network knew anybody: own cosines stay near 0, or all embeddings on one side."""
     rows, progress = record.stretches, progress_of(record)
-    if not rows or progress is None or record.start.get("free"):
+    if not rows or progress is None or not is_bounded_softmax(record):
         return None
     late = rows[-max(1, len(rows) // 3) :]
     own = statistics.fmean(row["own"] for row in late)

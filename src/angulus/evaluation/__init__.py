@@ -5,6 +5,8 @@ from angulus.evaluation.files.verification_bins import read_bin
 from angulus.evaluation.protocols.blufr import BlufrResult, evaluate_blufr
 from angulus.evaluation.protocols.distractors import megaface
 from angulus.evaluation.protocols.ijb import search_two_galleries, verify_templates
+from angulus.evaluation.protocols.scoring import ScoringSteps, calibrated_on
+from angulus.evaluation.protocols.speaker_trials import verify_trials
 from angulus.evaluation.protocols.verification import VerificationResult, verify
 from angulus.evaluation.rates.attributes import probe_attributes
 from angulus.evaluation.rates.classification import classify
@@ -12,6 +14,7 @@ from angulus.evaluation.rates.identification import Identification, identify
 from angulus.evaluation.rates.retrieval import RetrievalResult, retrieve
 from angulus.evaluation.rates.roc import equal_error_rate, tar_at_far
 from angulus.evaluation.scores.cosines import Scores
+from angulus.evaluation.scores.enrolment import Enrolment, Trials, all_trials, drawn_trials
 from angulus.evaluation.scores.pairs import Pairs
 from angulus.evaluation.scores.subjects import SubjectScores
 from angulus.evaluation.scores.templates import Templates, pool_templates
@@ -25,19 +28,25 @@ __all__ = [
     "Breakdown",
     "CalibratedThreshold",
     "Comparison",
+    "Enrolment",
     "Identification",
     "Interval",
     "Pairs",
     "RetrievalResult",
     "Scores",
+    "ScoringSteps",
     "SubjectScores",
     "Templates",
+    "Trials",
     "VerificationResult",
+    "all_trials",
     "calibrate_for_gallery",
     "calibrate_threshold",
+    "calibrated_on",
     "classify",
     "compare_accuracy",
     "compare_tar",
+    "drawn_trials",
     "equal_error_rate",
     "evaluate_blufr",
     "group_breakdown",
@@ -53,4 +62,5 @@ __all__ = [
     "tar_at_far",
     "verify",
     "verify_templates",
+    "verify_trials",
 ]

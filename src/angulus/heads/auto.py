@@ -1,6 +1,7 @@
 """Let sizes and the device choose how the classes are summed: all at once where that is small, else in parts."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -8,7 +9,7 @@ from angulus.heads.kernels.panel_launches import has_triton
 from angulus.heads.kernels.panel_sizes import PanelProducts
 from angulus.heads.kernels.panels import Panels
 from angulus.heads.strategies.dense import Dense
-from angulus.heads.strategies.problem import Problem, Sweep
+from angulus.heads.strategies.problem import Demand, Problem, Sweep
 from angulus.heads.strategies.streamed import Streamed
 
 # Bytes of one matrix of examples times class weights below which `Dense` is as fast and takes little.
@@ -33,10 +34,15 @@ def device_kind(device: torch.device, products: PanelProducts | None = None) -> 
     return Device(kernels=device.type == "cuda" and has_triton(), products=products)
 
 
+def device_for(problem: Problem) -> Device:
+    """The sort of a problem's device; without kernels for what they do not sum."""
+    return Device() if problem.demands else device_kind(problem.weight.device)
+
+
 @dataclass(frozen=True)
 class Auto:
     """`Dense` where one matrix of examples times class weights is below 64 MiB; else `Panels` on a CUDA device with
-    Triton, `Streamed` elsewhere.
+    Triton, `Streamed` elsewhere and for margins that rank classes or sum a binary loss.
 
     All are exact, so the choice changes time and memory alone; never `Sampled`, which is another loss. With an update
     inside the backward pass never `Dense`. Products are float32 here, or TF32 where torch is told so. A recipe with
@@ -44,10 +50,12 @@ class Auto:
     panels or `Fused` where it is short) and at the precision of the run; the run folder keeps the result.
     """
 
+    answers: ClassVar[tuple[Demand, ...]] = ("nearest", "binary")
+
     def sweep(self, problem: Problem) -> Sweep:
         examples, (classes, subcenters, _) = len(problem.unit), problem.weight.shape
-        device = device_kind(problem.weight.device)
-        return exact(classes * subcenters, examples, moved=problem.move is not None, device=device).sweep(problem)
+        moved = problem.move is not None
+        return exact(classes * subcenters, examples, moved=moved, device=device_for(problem)).sweep(problem)
 
 
 def exact(rows: int, examples: int, *, moved: bool, device: Device) -> Dense | Streamed | Panels:

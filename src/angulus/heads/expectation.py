@@ -3,6 +3,8 @@
 import math
 
 import torch
+from torch import Tensor
+from torch.nn.functional import softplus
 
 from angulus.margins.base import Margin, Seen
 
@@ -36,9 +38,24 @@ def expected_initial_loss(
         hardest=others.amax(1),
     )
     scale = torch.as_tensor(margin.temperature(seen), dtype=own.dtype).expand(256)
+    target = scale * margin.target(own, seen)
     emphasised = margin.others(others, margin.reference(own, seen)[:, None], seen)
-    rest = (scale[:, None] * emphasised).logsumexp(1) + math.log((num_classes - 1) / drawn)
-    losses = torch.logaddexp(rest - scale * margin.target(own, seen), torch.zeros_like(rest))
+    logits = scale[:, None] * (with_nearest(margin, others, emphasised, seen) if margin.ranked else emphasised)
+    offset = margin.offset(seen)
+    if offset is not None:
+        target, logits = target + offset, logits + offset
+    more = (num_classes - 1) / drawn
+    if margin.reduction == "binary":
+        share = margin.own_share(seen)
+        losses = share * softplus(-target) + (1.0 - share) * more * softplus(logits).sum(1)
+    else:
+        losses = torch.logaddexp(logits.logsumexp(1) + math.log(more) - target, torch.zeros_like(target))
     penalty = margin.penalty(seen)
     total = losses * margin.factor(seen)
     return float((total if penalty is None else total + penalty).mean())
+
+
+def with_nearest(margin: Margin, cos: Tensor, emphasised: Tensor, seen: Seen) -> Tensor:
+    """emphasised [n, c] with what the margin makes of the nearest classes at the largest cosines [n, c]."""
+    nearest, places = cos.topk(min(margin.ranked, cos.shape[1]), dim=1)
+    return emphasised.scatter(1, places, margin.nearest(nearest, seen))

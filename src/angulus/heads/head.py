@@ -12,7 +12,18 @@ from angulus.heads.auto import Auto
 from angulus.heads.kernels.fused import Fused
 from angulus.heads.kernels.panels import Panels
 from angulus.heads.sampled import Sampled
-from angulus.heads.softmax import Batch, Summed, as_float, check_labels, check_shapes, check_smoothing, finish, start
+from angulus.heads.softmax import (
+    Batch,
+    Summed,
+    as_float,
+    check_demands,
+    check_labels,
+    check_reduction,
+    check_shapes,
+    check_smoothing,
+    finish,
+    start,
+)
 from angulus.heads.strategies.dense import Dense
 from angulus.heads.strategies.problem import Strategy
 from angulus.heads.strategies.streamed import Streamed
@@ -77,6 +88,7 @@ class MarginHead(nn.Module):
         super().__init__()
         margin = margin_of(margin)
         check_smoothing(label_smoothing)
+        check_reduction(margin, filter_above, label_smoothing)
         if filter_above is not None and (margin.free_weights or not -1.0 <= filter_above <= 1.0):
             raise ValueError(
                 f"filter_above must be a cosine between -1 and 1, for normalised weights, got {filter_above} "
@@ -95,6 +107,7 @@ class MarginHead(nn.Module):
         self.embedding_dim, self.num_classes, self.subcenters = embedding_dim, num_classes, subcenters
         self.margin = margin
         self.strategy = Dense() if strategy is None else checked_strategy(strategy)
+        check_demands(margin, self.strategy)
         self.process_group = process_group
         self.step = 0
         rows = len(self.classes)

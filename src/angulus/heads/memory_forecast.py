@@ -24,10 +24,10 @@ from angulus.heads.kernels.panel_sizes import panel_bytes
 from angulus.heads.kernels.panels import Panels
 from angulus.heads.sampled import Inner, Sampled
 from angulus.heads.strategies.dense import Dense
-from angulus.heads.strategies.problem import Strategy
+from angulus.heads.strategies.problem import Strategy, demands_of
 from angulus.heads.strategies.streamed import Streamed, kept_bytes
 from angulus.heads.strategies.updates import REFRESHED_TOGETHER, RowRule, RowSGD
-from angulus.margins.base import Margin
+from angulus.margins.base import Learned, Margin
 
 FLOAT = 4
 # Matrices that a margin which reshapes other classes takes while it does: about the most of those in `MARGINS`.
@@ -43,6 +43,7 @@ class HeadSize:
     trained_scale: the scale has a gradient (learned, or the length of the embedding).
     on_cuda: products of bfloat16 come out in float32, and the optimizer takes all tensors at once.
     known: where other classes are reshaped, whether kernels know how.
+    plain: whether the margin asks nothing that kernels do not answer.
     """
 
     classes: int
@@ -55,6 +56,7 @@ class HeadSize:
     trained_scale: bool = False
     on_cuda: bool = False
     known: bool = True
+    plain: bool = True
 
     @property
     def weight_bytes(self) -> int:
@@ -100,7 +102,7 @@ def size_of(
     margin: Margin, *, classes: int, dim: int, examples: int, subcenters: int = 1, on_cuda: bool = False
 ) -> HeadSize:
     """The size of a head with a margin."""
-    learned = bool(margin.initial_learned(classes)) or type(margin).temperature is not Margin.temperature
+    learned = isinstance(margin.scale, Learned) or type(margin).temperature is not Margin.temperature
     return HeadSize(
         classes=classes,
         dim=dim,
@@ -112,6 +114,7 @@ def size_of(
         trained_scale=learned,
         on_cuda=on_cuda,
         known=not margin.reshapes_others or type(margin).formula is not Margin.formula,
+        plain=not demands_of(margin),
     )
 
 
@@ -147,7 +150,7 @@ def head_memory(
 def step_of(size: HeadSize, strategy: Strategy, state: float, moved: float | None) -> HeadMemory:
     """Gradient, logits and working memory. state: numbers a weight.  moved: copies of a chunk's rows, None outside."""
     if isinstance(strategy, Auto):
-        device = Device(kernels=size.on_cuda)
+        device = Device(kernels=size.on_cuda and size.plain)
         strategy = exact(size.classes * size.subcenters, size.examples, moved=moved is not None, device=device)
     if isinstance(strategy, Dense):
         return dense(size)
@@ -247,7 +250,7 @@ def fused(size: HeadSize, strategy: Fused, moved: float | None) -> HeadMemory:
 def sampled(size: HeadSize, strategy: Sampled, state: float, moved: float | None) -> HeadMemory:
     count = min(size.classes, max(round(strategy.rate * size.classes), min(size.examples, size.classes)))
     part = replace(size, classes=count)
-    summing = strategy.inner(Device(kernels=size.on_cuda))
+    summing = strategy.inner(Device(kernels=size.on_cuda and size.plain))
     inner = in_parts(part, summing, moved)
     copied, draw = part.weight_bytes, 24 * size.classes
     if moved is None:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from angulus.heads.auto import Device, device_kind, large
+from angulus.heads.auto import Device, device_for, large
 from angulus.heads.kernels.fused import Fused
 from angulus.heads.kernels.panels import Panels
-from angulus.heads.strategies.problem import Logits, Problem, Sums, Sweep
+from angulus.heads.strategies.problem import Demand, Logits, Nearest, Problem, Ranking, Sums, Sweep
 from angulus.heads.strategies.streamed import Streamed
 
 Inner = Streamed | Panels | Fused
@@ -41,6 +41,11 @@ class Sampled:
         if not 0.0 < self.rate <= 1.0:
             raise ValueError(f"Sampled: rate must be above 0 and at most 1, got {self.rate}")
 
+    @property
+    def answers(self) -> tuple[Demand, ...]:
+        """Never "binary": the bias of such a loss is balanced for the number of all classes."""
+        return () if isinstance(self.streamed, (Panels, Fused)) else ("nearest",)
+
     def sweep(self, problem: Problem) -> Sweep:
         drawn = self.draw(problem)
         rows = rows_of(drawn, problem.weight.shape[1])
@@ -53,7 +58,7 @@ class Sampled:
             move=None if problem.move is None else moving(problem.move, rows),
             mover=None,
         )
-        return SampledSweep(self.inner(device_kind(problem.weight.device)).sweep(part), drawn)
+        return SampledSweep(self.inner(device_for(problem)).sweep(part), drawn)
 
     def inner(self, kind: Device) -> Inner:
         """How the sampled classes are summed on a sort of device."""
@@ -85,6 +90,10 @@ class SampledSweep:
 
     def hardest(self) -> Tensor:
         return self.inner.hardest()
+
+    def nearest(self, count: int, at_most: float | None) -> Nearest:
+        assert isinstance(self.inner, Ranking)
+        return self.inner.nearest(count, at_most)
 
     def sums(self, logits: Logits, total: bool = False) -> Sums:
         bias = None if logits.bias is None else logits.bias[self.drawn]

@@ -1,15 +1,28 @@
-"""The margin softmax itself: loss_i = logaddexp(s_i t_i, rest_i) - s_i t_i for any margin and any strategy."""
+"""The margin softmax itself: loss_i = logaddexp(s_i t_i, rest_i) - s_i t_i for any margin and any strategy.
+
+And the second reduction, of binary losses: loss_i = p softplus(-own_i) + (1 - p) rest_i; see `angulus.margins.base`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from angulus.devices.copies import scalar, sent
-from angulus.heads.strategies.cosine import unit
+from angulus.heads.strategies.cosine import LINEAR, unit
 from angulus.heads.strategies.dense import Dense
-from angulus.heads.strategies.problem import Elementwise, Logits, Problem, Strategy, Sweep
+from angulus.heads.strategies.problem import (
+    Elementwise,
+    Emphasised,
+    Logits,
+    Problem,
+    Ranking,
+    Strategy,
+    Sweep,
+    demands_of,
+)
 from angulus.heads.strategies.streamed import bound_of
 from angulus.heads.strategies.updates import Mover
 from angulus.margins import MarginName, margin_of
@@ -50,6 +63,7 @@ def margin_softmax(
     margin = margin_of(margin)
     check_shapes(embeddings, weight, labels, bias)
     check_smoothing(label_smoothing)
+    check_reduction(margin, None, label_smoothing)
     num_classes = weight.shape[0]
     if labels.device.type == "cpu":
         check_labels(labels, num_classes)
@@ -75,7 +89,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Summed:
-    """losses: [n] per example.  rest: [n], the log-sum over the other classes.  balance: see `balance_of`."""
+    """losses: [n] per example.  rest: [n], the sum over the other classes, see `Sums`.  balance: see `balance_of`."""
 
     losses: Tensor
     rest: Tensor
@@ -109,8 +123,9 @@ def begin(
 ) -> Batch:
     """`start` for embeddings that are already split into directions [n, d] and lengths [n]."""
     check_trained_values(margin, strategy)
+    check_demands(margin, strategy)
     blocks = weight if weight.ndim == 3 else weight[:, None]
-    problem = Problem(units, blocks, labels, margin.free_weights, step)
+    problem = Problem(units, blocks, labels, margin.free_weights, step, demands=demands_of(margin))
     if mover is not None:
         problem = replace(problem, move=mover.move, mover=mover, refresh=mover.refresh)
     sweep = strategy.sweep(problem)
@@ -141,28 +156,38 @@ def finish(
     """
     seen = batch.seen
     logits = logits_of(margin, seen, bias, filter_above)
+    if margin.ranked:
+        logits = replace(logits, nearest=emphasised(batch.sweep, margin, seen, filter_above))
     sums = batch.sweep.sums(logits, total=label_smoothing > 0)
     cos, rest = sums.own, sums.rest
     own = logits.scale * shaped(cos, margin.target(cos, seen), margin)
     if bias is not None:
         own = own + (bias[seen.labels] if own_bias is None else own_bias)
-    losses = torch.logaddexp(rest - own, torch.zeros_like(own))
+    if logits.offset is not None:
+        own = own + logits.offset
+    if logits.binary:
+        share = margin.own_share(seen)
+        losses = share * softplus(-own, threshold=LINEAR) + (1.0 - share) * rest
+    else:
+        losses = torch.logaddexp(rest - own, torch.zeros_like(own))
     if sums.total is not None:
         losses = losses + label_smoothing * (own - (own + sums.total) / sums.count)
     losses = losses * margin.factor(seen)
     penalty = margin.penalty(seen)
     losses = losses if penalty is None else losses + penalty
-    balance = balance_of(cos.detach(), own.detach(), rest.detach(), logits.scale.detach())
+    certain = torch.sigmoid(own if logits.binary else own - rest)
+    balance = balance_of(cos.detach(), own.detach(), certain.detach(), logits.scale.detach())
     return Summed(torch.where(batch.valid, losses, 0.0), rest, balance)
 
 
-def balance_of(cos: Tensor, own: Tensor, rest: Tensor, scale: Tensor) -> Tensor:
-    """How a softmax stands, [3, n] in float32: the share of its mass on the own class, the scale, and by how much the
-    margin (with a bias, where there is one) lowers the own logit.
+def balance_of(cos: Tensor, own: Tensor, certain: Tensor, scale: Tensor) -> Tensor:
+    """How a softmax stands, [3, n] in float32: the share of its mass on the own class (of a binary loss what the own
+    class's classifier says), the scale, and by how much the margin (with a bias, where there is one) lowers the own
+    logit.
 
-    cos, own, rest: [n] own cosines, own logits, log-sums over the other classes.  scale: [] or [n].
+    cos, own, certain: [n] own cosines, own logits, that share.  scale: [] or [n].
     """
-    return torch.stack([torch.sigmoid(own - rest), scale.expand_as(own), scale * cos - own]).float()
+    return torch.stack([certain, scale.expand_as(own), scale * cos - own]).float()
 
 
 def logits_of(margin: Margin, seen: Seen, bias: Tensor | None, filter_above: float | None = None) -> Logits:
@@ -171,6 +196,7 @@ def logits_of(margin: Margin, seen: Seen, bias: Tensor | None, filter_above: flo
     reference = margin.reference(seen.cos_target, seen).detach()[:, None]
     formula = margin.formula(seen) if margin.reshapes_others else None
     known = formula is not None or not margin.reshapes_others
+    offset = margin.offset(seen)
 
     def emphasis(cos: Tensor) -> Tensor:
         others = shaped(cos, margin.others(cos, reference, seen), margin)
@@ -183,7 +209,19 @@ def logits_of(margin: Margin, seen: Seen, bias: Tensor | None, filter_above: flo
         elementwise=Elementwise(formula, reference[:, 0], margin.gradient != "exact", filter_above) if known else None,
         # a bias may take logits anywhere
         limit=None if margin.free_weights or margin.reshapes_others or bias is not None else bound_of(temperature, 1.0),
+        binary=margin.reduction == "binary",
+        offset=None if offset is None else scalar(offset, reference),
     )
+
+
+def emphasised(sweep: Sweep, margin: Margin, seen: Seen, filter_above: float | None) -> Emphasised:
+    """The nearest classes of each example and what becomes of them; what the filter leaves out is not ranked."""
+    assert isinstance(sweep, Ranking)
+
+    def emphasis(cos: Tensor) -> Tensor:
+        return shaped(cos, margin.nearest(cos, seen), margin)
+
+    return Emphasised(sweep.nearest(margin.ranked, filter_above).classes, emphasis)
 
 
 def shaped(cos: Tensor, value: Tensor, margin: Margin) -> Tensor:
@@ -210,6 +248,30 @@ def check_trained_values(margin: Margin, strategy: Strategy) -> None:
             raise ValueError(
                 f"{name!r} of {margin.kind} must not require a gradient unless the strategy is Dense, because the "
                 "margin also changes the other classes with it; detach it"
+            )
+
+
+def check_demands(margin: Margin, strategy: Strategy) -> None:
+    """Raise ValueError where a strategy does not answer what the margin asks."""
+    missing = [demand for demand in demands_of(margin) if demand not in getattr(strategy, "answers", ())]
+    if missing:
+        wanted = {
+            "nearest": f"needs the {margin.ranked} nearest classes of each example",
+            "binary": "is a binary loss, a sum over one classifier for each class",
+        }
+        raise ValueError(
+            f"{margin.kind} {wanted[missing[0]]}, which the strategy {type(strategy).__name__} does not give; use "
+            "dense, streamed or auto (head.strategy=auto)"
+        )
+
+
+def check_reduction(margin: Margin, filter_above: float | None, label_smoothing: float) -> None:
+    """Raise ValueError for what has a meaning in a softmax alone."""
+    for name, is_given in (("filter_above", filter_above is not None), ("label_smoothing", label_smoothing > 0)):
+        if is_given and margin.reduction == "binary":
+            raise ValueError(
+                f"{name} is of a softmax, and {margin.kind} is a binary loss: leave head.{name} out, or use another "
+                "margin"
             )
 
 

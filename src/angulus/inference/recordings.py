@@ -144,7 +144,7 @@ def _joined(found: NDArray[np.float32], pieces: Sequence[Piece], rows: range) ->
 
 
 def as_recordings(given: Any) -> GivenRecordings:
-    """Recordings that are no source: a tensor or array [n, t] or [n, frames, bands], or a list of arrays of any lengths.
+    """Recordings that are no source: a tensor or array [n, t] or [n, frames, bands], or a list of arrays.
 
     Raises DataError for anything else.
     """

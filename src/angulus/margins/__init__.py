@@ -17,11 +17,13 @@ from angulus.margins.base import (
     normface_floor,
     resolve,
 )
+from angulus.margins.binary import SphereFace2
 from angulus.margins.catalogue import MARGINS, SCHEDULES, MarginName, margin_of
 from angulus.margins.circle import Circle
 from angulus.margins.euclidean import L2Softmax, Softmax, scale_lower_bound
 from angulus.margins.mining import AMMSoftmax, CurricularFace, MVSoftmax
 from angulus.margins.multiplicative import SphereFace, SphereFaceR, psi
+from angulus.margins.ranking import InterTopK
 from angulus.margins.schedules import Chosen, Exponential, InverseDecay, Linear, Schedule, Steps
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "ElasticFace",
     "Exponential",
     "Formula",
+    "InterTopK",
     "InverseDecay",
     "L2Softmax",
     "Learned",
@@ -55,6 +58,7 @@ __all__ = [
     "Seen",
     "Softmax",
     "SphereFace",
+    "SphereFace2",
     "SphereFaceR",
     "Steps",
     "Value",

@@ -27,6 +27,12 @@ def angle(cos: Tensor) -> Tensor:
     return torch.atan2(sine(cos), cos)
 
 
+def turned(cos: Tensor, by: float | Tensor) -> Tensor:
+    """cos(max(arccos(cos) - by, 0)): the cosine of what is nearer by an angle. by: radians, broadcast against cos."""
+    edge = torch.cos(by) if isinstance(by, Tensor) else math.cos(by)
+    return torch.where(cos < edge, shifted(cos, -by), torch.ones_like(cos))
+
+
 def shifted(cos: Tensor, shift: float | Tensor) -> Tensor:
     """cos(arccos(cos) + shift): the cosine after adding an angle. shift: radians, broadcast against cos."""
     if isinstance(shift, Tensor):

@@ -6,6 +6,10 @@ For example i with label y, cosines c_ij to the classes j and temperature s_i, e
     o_ij   = others(c_ij, reference(c_iy))         j != y
     loss_i = logaddexp(s_i t_i, rest_i) - s_i t_i  rest_i = logsumexp_j (s_i o_ij + b_j)
 
+or, where a margin's `reduction` is "binary", with a share p of the own class and one bias b,
+
+    loss_i = p softplus(-(s_i t_i + b)) + (1 - p) rest_i      rest_i = sum_j softplus(s_i o_ij + b)
+
 The sums belong to `angulus.heads`; here is only what differs from loss to loss.
 """
 
@@ -21,6 +25,7 @@ from angulus.devices.copies import scalar, sent
 from angulus.margins.schedules import Schedule
 
 Gradient = Literal["exact", "straight_through"]
+Reduction = Literal["softmax", "binary"]
 
 
 @dataclass(frozen=True)
@@ -193,6 +198,11 @@ class Margin:
     reshapes_others: ClassVar[bool] = False
     # True: `seen.hardest` must be known, which costs one more pass over the classes.
     needs_hardest: ClassVar[bool] = False
+    # Above 0: so many of the nearest other classes are ranked before the sum, which costs one more pass over the
+    # classes, and `nearest` says what becomes of their cosines.
+    ranked: ClassVar[int] = 0
+    # What the classes are summed by: one softmax over all of them, or a classifier of its own for each.
+    reduction: ClassVar[Reduction] = "softmax"
     # True: a batch statistic is used, so that several processes must share their own cosines and norms.
     uses_batch: ClassVar[bool] = False
 
@@ -221,6 +231,11 @@ class Margin:
         """The other classes' cosines after emphasis. cos: [n, c]; target: [n, 1], detached. Returns [n, c]."""
         return cos
 
+    def nearest(self, cos: Tensor, seen: Seen) -> Tensor:
+        """The cosines of the `ranked` nearest other classes after emphasis, instead of `others`. cos: [n, ranked], in
+        any order and with classes among them that are not summed here. Returns the same shape, elementwise."""
+        return cos
+
     def formula(self, seen: Seen) -> Formula | None:
         """What `others` computes, where one of the known formulas says it. A class that overrides `others` without
         this has none."""
@@ -236,8 +251,16 @@ class Margin:
             return seen.learned["scale"]
         return resolve(self.scale, seen)
 
+    def offset(self, seen: Seen) -> Tensor | None:
+        """A trained number that is added to every logit, [], or None. A softmax would not notice it."""
+        return None
+
+    def own_share(self, seen: Seen) -> float:
+        """Of a binary loss, the weight of the own class's classifier; the others have 1 minus it."""
+        return 0.5
+
     def factor(self, seen: Seen) -> float | Tensor:
-        """What the softmax part of the loss is multiplied with."""
+        """What the softmax (or binary) part of the loss is multiplied with."""
         return 1.0
 
     def penalty(self, seen: Seen) -> Tensor | None:

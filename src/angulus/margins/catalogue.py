@@ -6,10 +6,12 @@ from typing import Literal
 from angulus.margins.adaptive import AdaCos, AdaFace, ElasticFace, MagFace
 from angulus.margins.additive import AMSoftmax, ArcFace, CombinedMargin, CosFace
 from angulus.margins.base import Margin, NormFace
+from angulus.margins.binary import SphereFace2
 from angulus.margins.circle import Circle
 from angulus.margins.euclidean import L2Softmax, Softmax
 from angulus.margins.mining import AMMSoftmax, CurricularFace, MVSoftmax
 from angulus.margins.multiplicative import SphereFace, SphereFaceR
+from angulus.margins.ranking import InterTopK
 from angulus.margins.schedules import Exponential, InverseDecay, Linear, Schedule, Steps
 
 MARGINS: dict[str, type[Margin]] = {
@@ -30,6 +32,8 @@ MARGINS: dict[str, type[Margin]] = {
     "elasticface": ElasticFace,
     "adacos": AdaCos,
     "circle": Circle,
+    "inter_topk": InterTopK,
+    "sphereface2": SphereFace2,
 }
 
 MarginName = Literal[
@@ -50,6 +54,8 @@ MarginName = Literal[
     "elasticface",
     "adacos",
     "circle",
+    "inter_topk",
+    "sphereface2",
 ]
 
 SCHEDULES: dict[str, type[Schedule]] = {

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from angulus.devices.copies import scalar
-from angulus.margins.angles import angle, shifted
+from angulus.margins.angles import angle, turned
 from angulus.margins.base import Formula, Learned, Margin, Seen, Value, check_value, column, masked_mean, resolve
 from angulus.margins.overflow import Overflow, check_overflow, margin_with_overflow, raw_margin
 
@@ -192,10 +192,7 @@ class AMMSoftmax(Margin):
     def others(self, cos: Tensor, target: Tensor, seen: Seen) -> Tensor:
         if self.side == "positive":
             return cos
-        t = self.emphasis(cos, seen)
-        edge = torch.cos(t) if isinstance(t, Tensor) else math.cos(t)
-        moved = torch.where(cos < edge, shifted(cos, -t), torch.ones_like(cos))
-        return torch.where(cos.detach() > target, moved, cos)
+        return torch.where(cos.detach() > target, turned(cos, self.emphasis(cos, seen)), cos)
 
     def formula(self, seen: Seen) -> Formula | None:
         if self.side == "positive":

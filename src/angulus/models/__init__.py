@@ -20,16 +20,24 @@ from angulus.models.published.ir import IR
 from angulus.models.published.mbf import MBF, MBFLarge
 from angulus.models.recognition import recognise
 from angulus.models.spec import Colour, InputSpec
+from angulus.models.speech.campplus import CAMPPlus
+from angulus.models.speech.ecapa import ECAPA, ECAPA512, ECAPA1024
+from angulus.models.speech.resnet import SpeakerResNet, SpeakerResNet34
 from angulus.models.speech.spec import SpeechInput
-from angulus.models.speech.tiny import TinySpeech
+from angulus.models.speech.speechbrain_ecapa import SpeechBrainECAPA
+from angulus.models.speech.tiny_speech import TinySpeech
 from angulus.models.sphereface20 import SphereFace20
 from angulus.models.tiny import TinyNet
 from angulus.models.vit import ViT, ViTBase, ViTSmall, ViTTiny
 
 __all__ = [
+    "ECAPA",
+    "ECAPA512",
+    "ECAPA1024",
     "IR",
     "MBF",
     "MODELS",
+    "CAMPPlus",
     "Colour",
     "Cost",
     "EmbeddingModel",
@@ -45,7 +53,10 @@ __all__ = [
     "MagFaceIResNet",
     "MobileFaceNet",
     "ModelConfig",
+    "SpeakerResNet",
+    "SpeakerResNet34",
     "Spec",
+    "SpeechBrainECAPA",
     "SpeechInput",
     "SphereFace20",
     "TinyNet",

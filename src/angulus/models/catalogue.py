@@ -20,15 +20,18 @@ from angulus.models.published.inception_resnet import InceptionResNetV1
 from angulus.models.published.ir import IR
 from angulus.models.published.mbf import MBF, MBFLarge
 from angulus.models.spec import InputSpec
+from angulus.models.speech.campplus import CAMPPlus
+from angulus.models.speech.ecapa import ECAPA, ECAPA512, ECAPA1024
+from angulus.models.speech.resnet import SpeakerResNet, SpeakerResNet34
 from angulus.models.speech.spec import KIND, SpeechInput
-from angulus.models.speech.tiny import TinySpeech
+from angulus.models.speech.speechbrain_ecapa import SpeechBrainECAPA
+from angulus.models.speech.tiny_speech import TinySpeech
 from angulus.models.sphereface20 import SphereFace20
 from angulus.models.tiny import TinyNet
 from angulus.models.vit import ViT, ViTBase, ViTSmall, ViTTiny
 
 MODELS: dict[str, type] = {
     "tiny": TinyNet,
-    "tiny_speech": TinySpeech,
     "mobilefacenet": MobileFaceNet,
     "iresnet": IResNet,
     "iresnet18": IResNet18,
@@ -46,6 +49,14 @@ MODELS: dict[str, type] = {
     "vit_tiny": ViTTiny,
     "vit_small": ViTSmall,
     "vit_base": ViTBase,
+    "tiny_speech": TinySpeech,
+    "ecapa": ECAPA,
+    "ecapa_512": ECAPA512,
+    "ecapa_1024": ECAPA1024,
+    "speaker_resnet": SpeakerResNet,
+    "speaker_resnet34": SpeakerResNet34,
+    "campplus": CAMPPlus,
+    "speechbrain_ecapa": SpeechBrainECAPA,
 }
 
 
@@ -71,6 +82,7 @@ def config_from_dict(
         raise ModelError(f"{where} names the network {name!r}, known are: {', '.join(configs)}")
     try:
         fields["input"] = _spec_from_dict(values["input"])
+        _check_spec(configs[name], fields["input"])
         return configs[name](**fields)
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ModelError(f"{where} does not describe a {name}: {error}") from error
@@ -78,6 +90,13 @@ def config_from_dict(
 
 def _spec_from_dict(values: Mapping[str, Any]) -> Spec:
     return SpeechInput.from_dict(values) if values.get("kind") == KIND else InputSpec.from_dict(values)
+
+
+def _check_spec(kind: type, spec: Spec) -> None:
+    """Raise ValueError where a network for images is given speech, or the other way round."""
+    wanted = next((field.type for field in dataclasses.fields(kind) if field.name == "input"), None)
+    if wanted in (InputSpec, SpeechInput) and not isinstance(spec, wanted):
+        raise ValueError(f"its input must be {wanted.__name__}, got {type(spec).__name__}")
 
 
 def _plain(value: Any) -> Any:

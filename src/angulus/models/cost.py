@@ -1,4 +1,4 @@
-"""What a network costs: its weights, and the multiply-adds of one image."""
+"""What a network costs: its weights, and the multiply-adds of one example."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,10 @@ from angulus.models.base import EmbeddingModel
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a network weighs. parameters, trainable: numbers.  macs: multiply-adds of one image."""
+    """What a network weighs. parameters, trainable: numbers.  macs: multiply-adds of one example.
+
+    Of speech that is one of the usual length, `input.frames`.
+    """
 
     parameters: int
     trainable: int
@@ -19,7 +22,7 @@ class Cost:
 
 
 def describe(model: EmbeddingModel) -> Cost:
-    """Count weights and multiply-adds (convolutions, matrix products, attention); runs one blank image."""
+    """Count weights and multiply-adds (convolutions, matrix products, attention); runs one blank example."""
     was_training = model.training
     device = next(model.parameters()).device
     counter = FlopCounterMode(display=False)

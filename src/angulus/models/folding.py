@@ -5,7 +5,8 @@
 
 New weights are computed in float64 and rounded once. A batch norm *before* a convolution with padding stays: at the
 border the convolution sees zeros that the norm never shifted, so that folding it would change the edge (the first norm
-of IResNet's blocks).
+of IResNet's blocks). So does one with an activation between it and its layers (CAM++, and the ECAPA networks, which
+have ReLU before the norm).
 """
 
 import copy
@@ -21,6 +22,11 @@ from angulus.models.mobilefacenet import MobileFaceNetModel
 from angulus.models.published.inception_resnet import InceptionResNetV1Model
 from angulus.models.published.ir import IRModel
 from angulus.models.published.mbf import MBFModel
+from angulus.models.speech.campplus import CAMPPlusModel
+from angulus.models.speech.ecapa import ECAPAModel
+from angulus.models.speech.resnet import SpeakerResNetModel
+from angulus.models.speech.speechbrain_ecapa import SpeechBrainECAPAModel
+from angulus.models.speech.tiny_speech import TinySpeechModel
 from angulus.models.sphereface20 import SphereFace20Model
 from angulus.models.tiny import TinyNetModel
 from angulus.models.vit import ViTModel
@@ -34,14 +40,19 @@ FOLDABLE = (
     IRModel,
     MBFModel,
     InceptionResNetV1Model,
+    TinySpeechModel,
+    ECAPAModel,
+    SpeakerResNetModel,
+    CAMPPlusModel,
+    SpeechBrainECAPAModel,
 )
 
 _Norm = nn.BatchNorm1d | nn.BatchNorm2d
-_Layer = nn.Conv2d | nn.Linear
+_Layer = nn.Conv1d | nn.Conv2d | nn.Linear
 
 
 def is_foldable(model: nn.Module) -> bool:
-    """Whether the way of images through a network is known: one of Angulus, not a subclass, and nobody listens in."""
+    """Whether the way of examples through a network is known: one of Angulus, not a subclass, and nobody listens in."""
     listeners = ("_forward_hooks", "_forward_pre_hooks")
     return type(model) in FOLDABLE and not any(getattr(part, name) for part in model.modules() for name in listeners)
 
@@ -97,7 +108,7 @@ def fold_behind(owner: nn.Module, name: str, norm_name: str) -> None:
     weight = layer.weight.double() * factor.view(-1, *[1] * (layer.weight.ndim - 1))
     bias = shift if layer.bias is None else shift + factor * layer.bias.double()
     _set(layer, weight, bias)
-    setattr(owner, norm_name, nn.Identity())
+    owner.set_submodule(norm_name, nn.Identity())
 
 
 def _fold_before(model: nn.Module, norm_name: str, name: str) -> None:

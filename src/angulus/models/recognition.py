@@ -1,7 +1,8 @@
 """Which network weights belong to: by their names and shapes, below whatever prefix a wrapper or a trainer wrote.
 
-Size, depth and dimension come from shapes. Colour order, mean and standard deviation are in no file: they are the ones
-with which the family's weights were published, as its network's page says, and a config may say otherwise.
+Size, depth and dimension come from shapes. Colour order, mean and standard deviation, or the filter bank, are in no
+file: they are the ones with which the family's weights were published, as its network's page says, and a config may say
+otherwise.
 """
 
 import math
@@ -20,6 +21,8 @@ from angulus.models.published.ir import BLOCKS as IR_BLOCKS
 from angulus.models.published.ir import IR
 from angulus.models.published.mbf import MBF, MBFLarge
 from angulus.models.spec import InputSpec
+from angulus.models.speech import known_weights
+from angulus.models.weights import shape_of
 
 State = Mapping[str, Tensor]
 
@@ -32,10 +35,11 @@ _DEEPEST = 4
 
 @dataclass(frozen=True)
 class Found:
-    """Weights of a network without prefixes, and the prefixes that they had, "model.backbone."."""
+    """Weights of a network without prefixes, the prefixes that they had ("model.backbone."), and what lay beside it."""
 
     state: State
     prefix: str = ""
+    left_out: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,9 @@ def find(state: State) -> Found | None:
     for found in inner_states({without_wrappers(name): tensor for name, tensor in state.items()}):
         family = family_of(found.state)
         if family is not None:
-            kept = {name: tensor for name, tensor in found.state.items() if not name.startswith(family.beside)}
-            return Found(kept, found.prefix) if family.beside else found
+            beside = family.beside  # an empty tuple is the beginning of no name
+            kept = {name: tensor for name, tensor in found.state.items() if not name.startswith(beside)}
+            return Found(kept, found.prefix, frozenset(found.state.keys() - kept.keys()))
     return None
 
 
@@ -115,9 +120,9 @@ def unknown(state: State, where: str) -> str:
 
 
 def _mobilefacenet(found: Found, where: str) -> ModelConfig:
-    _, _, rows, columns = _shape_of(found.state, "linear7.conv.weight", 4, where)
+    _, _, rows, columns = shape_of(found.state, "linear7.conv.weight", 4, where)
     spec = InputSpec(height=16 * rows, width=16 * columns, std=128.0)
-    return MobileFaceNet(embedding_dim=_shape_of(found.state, "linear1.conv.weight", 4, where)[0], input=spec)
+    return MobileFaceNet(embedding_dim=shape_of(found.state, "linear1.conv.weight", 4, where)[0], input=spec)
 
 
 def _iresnet(found: Found, where: str) -> ModelConfig:
@@ -126,7 +131,7 @@ def _iresnet(found: Found, where: str) -> ModelConfig:
         len({name.split(".")[1] for name in state if name.startswith(f"layer{stage}.")}) for stage in range(1, 5)
     )
     depth = _depth(blocks, BLOCKS, "IResNet", where)
-    embedding_dim, flat = _shape_of(state, "fc.weight", 2, where)
+    embedding_dim, flat = shape_of(state, "fc.weight", 2, where)
     side = _side(flat, "fc.weight", f"an IResNet, as IResNet(depth={depth}, input=...)", where)
     if found.prefix.endswith("features.module."):  # as MagFace alone writes it
         spec = InputSpec(height=side, width=side, colour="bgr", mean=0.0, std=255.0)
@@ -140,7 +145,7 @@ def _ir(found: Found, where: str) -> ModelConfig:
         raise ModelError(f"{where} holds IR blocks of another form (body.0.res_layer.5 is missing), which is not known")
     widths = Counter(len(tensor) for name, tensor in state.items() if name.endswith(last) and tensor.ndim == 1)
     depth = _depth(tuple(widths[width] for width in (64, 128, 256, 512)), IR_BLOCKS, "IR network", where)
-    embedding_dim, flat = _shape_of(state, "output_layer.3.weight", 2, where)
+    embedding_dim, flat = shape_of(state, "output_layer.3.weight", 2, where)
     side = _side(flat, "output_layer.3.weight", f"an IR network, as IR(depth={depth}, input=...)", where)
     colour = "rgb" if found.prefix.endswith("net.") else "bgr"  # CVLface's and AdaFace's
     return IR(depth=depth, embedding_dim=embedding_dim, input=InputSpec(height=side, width=side, colour=colour))
@@ -148,14 +153,14 @@ def _ir(found: Found, where: str) -> ModelConfig:
 
 def _mbf(found: Found, where: str) -> ModelConfig:
     state = found.state
-    narrow = _shape_of(state, "layers.0.layers.0.weight", 4, where)[0]
+    narrow = shape_of(state, "layers.0.layers.0.weight", 4, where)[0]
     repeats = [
         len({name.split(".")[3] for name in state if name.startswith(f"layers.{place}.layers.")}) for place in (3, 5, 7)
     ]
     is_single = "layers.1.layers.0.weight" in state
     first = 1 if is_single else len({name.split(".")[3] for name in state if name.startswith("layers.1.layers.")})
-    _, _, rows, columns = _shape_of(state, "features.layers.0.layers.0.weight", 4, where)
-    embedding_dim = _shape_of(state, "features.layers.2.weight", 2, where)[0]
+    _, _, rows, columns = shape_of(state, "features.layers.0.layers.0.weight", 4, where)
+    embedding_dim = shape_of(state, "features.layers.2.weight", 2, where)[0]
     spec = InputSpec(height=16 * rows, width=16 * columns)
     scale, blocks = narrow // 64, (first, *repeats)
     large = MBFLarge(embedding_dim=embedding_dim, input=spec)
@@ -165,7 +170,7 @@ def _mbf(found: Found, where: str) -> ModelConfig:
 
 
 def _inception(found: Found, where: str) -> ModelConfig:
-    return InceptionResNetV1(embedding_dim=_shape_of(found.state, "last_linear.weight", 2, where)[0])
+    return InceptionResNetV1(embedding_dim=shape_of(found.state, "last_linear.weight", 2, where)[0])
 
 
 def _depth(blocks: tuple[int, ...], known: Mapping[int, tuple[int, ...]], title: str, where: str) -> int:
@@ -184,14 +189,6 @@ def _side(flat: int, name: str, title: str, where: str) -> int:
             f"{title} and InputSpec(height=..., width=...)"
         )
     return side
-
-
-def _shape_of(state: State, name: str, sides: int, where: str) -> list[int]:
-    """The shape of a weight, which must have so many sides and be no empty one. Raises ModelError."""
-    shape = list(state[name].shape)
-    if len(shape) != sides or 0 in shape:
-        raise ModelError(f"{where}: {name} must have {sides} sides, none of them empty, got {shape}")
-    return shape
 
 
 FAMILIES = (
@@ -219,5 +216,28 @@ FAMILIES = (
         frozenset({"conv2d_1a.conv.weight", "mixed_6a.branch0.conv.weight", "last_linear.weight"}),
         _inception,
         beside=("logits.",),
+    ),
+    Family(
+        "ECAPA of wespeaker",
+        frozenset({"layer1.conv.weight", "layer2.se_res2block.0.conv.weight", "pool.linear1.weight"}),
+        lambda found, where: known_weights.ecapa(found.state, where),
+        beside=("projection.",),
+    ),
+    Family(
+        "ResNet of wespeaker",
+        frozenset({"conv1.weight", "layer1.0.conv1.weight", "layer2.0.shortcut.0.weight", "seg_1.weight"}),
+        lambda found, where: known_weights.resnet(found.state, where),
+        beside=("projection.",),
+    ),
+    Family(
+        "CAM++ of 3D-Speaker and wespeaker",
+        frozenset({"head.conv1.weight", "xvector.tdnn.linear.weight", "xvector.dense.linear.weight"}),
+        lambda found, where: known_weights.campplus(found.state, where, is_wespeaker=bool(found.left_out)),
+        beside=("projection.",),
+    ),
+    Family(
+        "ECAPA of SpeechBrain",
+        frozenset({"blocks.0.conv.conv.weight", "mfa.conv.conv.weight", "asp_bn.norm.weight", "fc.conv.weight"}),
+        lambda found, where: known_weights.speechbrain_ecapa(found.state, where),
     ),
 )

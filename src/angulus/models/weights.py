@@ -40,6 +40,16 @@ def check_fit(model: nn.Module, shapes: Mapping[str, Sequence[int]], where: str)
         raise ModelError(f"{where} does not fit {type(model).__name__}: {_first(misshapen)}")
 
 
+def shape_of(state: Mapping[str, Tensor], name: str, sides: int, where: str) -> list[int]:
+    """The shape of a weight, which must have so many sides and be no empty one. Raises ModelError."""
+    if name not in state:
+        raise ModelError(f"{where}: {name} is missing")
+    shape = list(state[name].shape)
+    if len(shape) != sides or 0 in shape:
+        raise ModelError(f"{where}: {name} must have {sides} sides, none of them empty, got {shape}")
+    return shape
+
+
 def _listed(kind: str, names: list[str]) -> str:
     return f"{len(names)} {kind} ({_first(names)})"
 

@@ -16,7 +16,8 @@ from angulus.heads import MarginHead, SeparateHeads, ShardedHead
 from angulus.heads.sharding.sharded import draw_blocks, seed_of_blocks
 from angulus.margins import Margin, PerClass, Schedule
 from angulus.models import EmbeddingModel, InputSpec, ModelConfig
-from angulus.speech.augmentation import Bank, SpeechAugment
+from angulus.speech.augmentation import SpeechAugment
+from angulus.speech.material import Bank
 from angulus.training.changes import Changes, ImageChanges, SpeechChanges
 from angulus.training.distributed import Processes
 from angulus.training.experiment import Experiment
@@ -117,7 +118,8 @@ def changes_of(experiment: Experiment, sources: Sources, model: EmbeddingModel, 
         raise ConfigError("augment is for images, and the model takes speech: set augment.name=speech")
     if model.input.content == "features":
         return SpeechChanges(augment=augment, bank=None)
-    return SpeechChanges(augment=augment, bank=bank_of(experiment, augment, sources.train, model.input.rate, device))
+    rate = model.input.rate
+    return SpeechChanges(augment=augment, bank=bank_of(experiment, augment, sources.train, rate, device), rate=rate)
 
 
 def bank_of(
@@ -129,8 +131,8 @@ def bank_of(
     random = np.random.default_rng([experiment.seed, 2])
     rows = random.choice(len(train), size=min(VOICES, len(train)), replace=False)
     length = int(VOICE_SECONDS * rate)
-    voices = [repeated(read_part(train, int(row), 0.5, length), length, train.keys, int(row)) for row in rows]
-    return augment.bank(rate=rate, seed=experiment.seed, voices=np.stack(voices)).to(device)
+    pieces = [repeated(read_part(train, int(row), 0.5, length), length, train.keys, int(row)) for row in rows]
+    return Bank.drawn(experiment.seed, rate, voices=torch.from_numpy(np.stack(pieces))).to(device)
 
 
 def chunks_of(experiment: Experiment, model: EmbeddingModel) -> Chunks | None:

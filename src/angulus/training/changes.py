@@ -1,4 +1,4 @@
-"""The random changes that a step makes to its examples: to images or waveforms before they are prepared, to features after.
+"""The random changes that a step makes to its examples: to images or waveforms first, to what is prepared of them then.
 
 Everything random is drawn for the global batch from the seed and the step (`Place`), whatever the number of processes.
 """
@@ -9,7 +9,8 @@ from typing import Protocol
 from torch import Tensor
 
 from angulus.data import Augment
-from angulus.speech.augmentation import Bank, SpeechAugment
+from angulus.speech.augmentation import SpeechAugment
+from angulus.speech.material import Bank
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +54,12 @@ class SpeechChanges:
 
     augment: SpeechAugment
     bank: Bank | None
+    rate: int | None = None
+    """Samples a second."""
 
     def raw(self, examples: Tensor, place: Place) -> Tensor:
         where = {"seed": place.seed, "step": place.step, "start": place.start, "total": place.total}
-        return self.augment.apply(examples, bank=self.bank, **where)
+        return self.augment.apply(examples, bank=self.bank, rate=self.rate, **where)
 
     def prepared(self, examples: Tensor, place: Place) -> Tensor:
         return self.augment.mask(examples, seed=place.seed, step=place.step, start=place.start, total=place.total)

@@ -13,7 +13,9 @@ from typing import Literal
 from angulus.data.loading.augmentation import Augment
 from angulus.data.loading.chunks import check_frames
 from angulus.data.order.recipe_records import PK, Sampling, Uniform
+from angulus.data.views.speeds import check_speeds
 from angulus.heads import Auto, Dense, Fused, Panels, Sampled, Strategy, Streamed
+from angulus.heads.softmax import check_demands, check_reduction
 from angulus.margins import Margin
 from angulus.models import ModelConfig
 from angulus.speech.augmentation import SpeechAugment
@@ -170,8 +172,10 @@ class Training:
     batch_norm: over several processes, "local" statistics (fast; the first process's are kept), "synchronised",
         or "frozen" at the values of the start. None is frozen for weights of `init` and few images, otherwise local.
     sampling: in which order examples are seen.
-    frames: for speech, the shortest and the longest chunk that a step sees, in frames of the filter bank; each batch has
-        one length between them. None chooses from the recordings.
+    frames: for speech, the shortest and the longest chunk that a step sees, in frames of the filter bank; each batch
+        has one length between them. None chooses from the recordings.
+    speeds: for recordings, further speeds at which each is trained on, as further people: (0.9, 1.1) makes three times
+        the classes.
     cache: keep decoded images in memory: "auto" does when they take less than a quarter of the memory.
     workers: processes that read images when they are not cached.
     threads: of a CPU, for the network; "auto" takes a thread for each core that may be used, or fewer where a step of
@@ -189,6 +193,7 @@ class Training:
     batch_norm: Literal["local", "synchronised", "frozen"] | None = None
     sampling: Sampling = field(default_factory=Uniform)
     frames: tuple[int, int] | None = None
+    speeds: tuple[float, ...] = ()
     cache: Literal["auto", "memory", "none"] = "auto"
     workers: int = 0
     threads: Literal["auto"] | int = "auto"
@@ -213,6 +218,7 @@ class Training:
             raise ValueError(f"checkpoint_every must be at least 1, got {self.checkpoint_every}")
         if self.frames is not None:
             check_frames(self.frames)
+        check_speeds(self.speeds)
         if self.threads != "auto" and self.threads < 1:
             raise ValueError(f'threads must be "auto" or at least 1, got {self.threads}')
         if self.workers < 0:
@@ -338,6 +344,9 @@ class Experiment:
                 "train.sampling must be uniform where every batch has a fixed number of examples of each data set "
                 f"(data.weights or data.join=separate), got {type(self.train.sampling).__name__}"
             )
+        if self.margin is not None:
+            check_demands(self.margin, self.head.strategy)
+            check_reduction(self.margin, self.head.filter_above, self.head.label_smoothing)
         if self.head.update_in_backward and self.train.accumulate > 1:
             raise ValueError(
                 "head.update_in_backward moves the weights in every backward pass and cannot add up micro-batches, "

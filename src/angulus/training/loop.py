@@ -249,7 +249,7 @@ class Run:
             with self.group.together():
                 if self.group.is_first:
                     self.recorder.begin()
-            if self.experiment.init is not None and self.experiment.evaluation.every is not None:
+            if self.experiment.init is not None and self.verifies():
                 self.evaluate()
         recogniser = self.wrapped()
         board = tensorboard(self.experiment, self.folder) if self.group.is_first else None
@@ -314,9 +314,12 @@ class Run:
         return self.state.step % self.epoch_steps == 0
 
     def evaluates(self) -> bool:
-        every = self.experiment.evaluation.every
-        verifies = self.sources.held_out is not None and every is not None
-        return verifies and self.epoch % every == 0 and self.state.step < self.total
+        every = self.experiment.evaluation.every or 1
+        return self.verifies() and self.epoch % every == 0 and self.state.step < self.total
+
+    def verifies(self) -> bool:
+        """Whether people are held out and looked at during the run."""
+        return self.sources.held_out is not None and self.experiment.evaluation.every is not None
 
     def saves(self) -> bool:
         every = self.experiment.train.checkpoint_every

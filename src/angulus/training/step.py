@@ -186,7 +186,7 @@ def _trains_on_one_example(model: EmbeddingModel) -> bool:
 
 
 def prepared(model: EmbeddingModel, examples: Tensor, layout: str = "channels_last") -> Tensor:
-    """What the network takes; images laid out in memory as `train.layout` says, an undecided `auto` is channels_last."""
+    """What the network takes; images laid out as `train.layout` says, an undecided `auto` is channels_last."""
     return laid_out(model.input.prepare(examples), layout)
 
 

@@ -64,11 +64,11 @@ def test_files_that_contradict_themselves(tmp_path: Path, changes: dict, said: s
 
 def test_other_files(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("no archive")
-    with pytest.raises(DataError, match="cannot read .*text.npz as stored features"):
+    with pytest.raises(DataError, match=r"cannot read .*text.npz as stored features"):
         open_features(tmp_path / "text.npz")
     assert not holds_features(tmp_path / "text.npz")
     np.savez(tmp_path / "objects.npz", features=np.array([{}], dtype=object), lengths=np.array([1]))
-    with pytest.raises(DataError, match="cannot read .*objects.npz as stored features"):
+    with pytest.raises(DataError, match=r"cannot read .*objects.npz as stored features"):
         open_features(tmp_path / "objects.npz")
     with pytest.raises(DataError, match="there are no features at"):
         open_features(tmp_path / "missing.npz")
@@ -76,5 +76,5 @@ def test_other_files(tmp_path: Path) -> None:
         open_features(write(tmp_path / "bands.npz"), bands=40)
     whole = (tmp_path / "bands.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match="cannot read .*cut.npz as stored features"):
+    with pytest.raises(DataError, match=r"cannot read .*cut.npz as stored features"):
         open_features(tmp_path / "cut.npz")

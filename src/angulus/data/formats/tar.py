@@ -5,9 +5,9 @@
     id10001-1.wav   id10001-1.spk                      spk: the name of the speaker, as wespeaker writes shards
 
 The places of all images are found once, by walking the heads of the archive, and then read in any order. Archives of
-others need an image or a recording and either a label (`cls`, or "label" in `json`), a name ("identity" in `json`), or a folder for
-each identity; a folder around all of these is no part of the names. A key that several archives have begins with the
-name of its archive. Only plain archives can be read in any order: compressed ones must be unpacked first.
+others need an image or a recording and either a label (`cls`, or "label" in `json`), a name ("identity" in `json`), or
+a folder for each identity; a folder around all of these is no part of the names. A key that several archives have
+begins with the name of its archive. Only plain archives can be read in any order: unpack compressed ones first.
 """
 
 import json

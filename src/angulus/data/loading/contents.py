@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from angulus.data.examples import Fit, Size, check_size, fit_image
 from angulus.data.loading.decoding import decode_image
-from angulus.data.parts import place_of
+from angulus.data.parts import part_of, place_of
 from angulus.errors import DataError
+from angulus.speech.activity import Activity
 from angulus.speech.recordings import EXTENSIONS as SOUND_EXTENSIONS
 from angulus.speech.recordings import probe, read_waveform
 
@@ -57,9 +58,14 @@ class Pictures:
 
 @dataclass(frozen=True, kw_only=True)
 class Recordings:
-    """Sound, one channel, at a rate of samples a second."""
+    """Sound, one channel, at a rate of samples a second.
+
+    speech_only: leave out what is no speech by its energy (`angulus.speech.activity`); all of a recording without any
+        stays.
+    """
 
     rate: int = USUAL_RATE
+    speech_only: bool = False
 
     noun = "recording"
     extensions = SOUND_EXTENSIONS
@@ -70,20 +76,24 @@ class Recordings:
 
     def decode(self, content: bytes | Path, *, name: Name, out: NDArray[np.uint8] | None = None) -> NDArray[np.int16]:
         """Samples int16 [t] of the whole recording. Raises DataError naming what cannot be read."""
-        return read_waveform(content, self.rate, name=_said(name))
+        whole = read_waveform(content, self.rate, name=_said(name))
+        spoken = Activity().speech(whole, self.rate) if self.speech_only else whole
+        return spoken if len(spoken) else whole
 
     def decode_part(self, content: bytes | Path, share: float, length: int, *, name: Name) -> NDArray[np.int16]:
         """So many samples of a recording, from the part that `share` [0, 1) names; less where it is shorter."""
         said = _said(name)
+        if self.speech_only:  # which parts are speech is known of the whole alone
+            return part_of(self.decode(content, name=name), share, length)
         found = probe(content, name=said)
-        total = found.samples * self.rate // found.rate
+        total = found.samples_at(self.rate)
         if total <= length:
             return read_waveform(content, self.rate, name=said)
         return read_waveform(content, self.rate, name=said, begin=place_of(share, total, length), samples=length)
 
     def stamp(self) -> str:
         """Changes when `decode` would give something else of the same bytes."""
-        return f"{self.rate} Hz"
+        return f"{self.rate} Hz{' speech' if self.speech_only else ''}"
 
 
 Content = Pictures | Recordings

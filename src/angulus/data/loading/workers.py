@@ -81,8 +81,8 @@ def worker_losses_told() -> Generator[None, None, None]:
         if not str(error).startswith("DataLoader worker"):
             raise
         raise DataError(
-            "a process that reads examples was killed, most likely for want of memory, or of room in /dev/shm; what was "
-            f"saved is kept: go on with fewer train.workers ({str(error).splitlines()[0]})"
+            "a process that reads examples was killed, most likely for want of memory, or of room in /dev/shm; what "
+            f"was saved is kept: go on with fewer train.workers ({str(error).splitlines()[0]})"
         ) from error
 
 
@@ -138,7 +138,7 @@ class Places:
 
     @staticmethod
     def of(source: Source, rows: Piece | None, count: int, *, shared: bool) -> "Places":
-        """Places for batches like the first; none for chunks, nor where it cannot be read, which its reader then says."""
+        """Places for batches like the first; none for chunks, nor where it cannot be read, as its reader then says."""
         try:
             size = (
                 0

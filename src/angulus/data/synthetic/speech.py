@@ -1,4 +1,4 @@
-"""Which recordings does a set of drawn speakers hold? As many speakers as wanted, each recording made when asked for."""
+"""Which recordings does a set of drawn speakers hold? As many as wanted, each made when asked for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ class DrawnSpeech:
         speaker = self.first_identity + label
         share = np.random.default_rng([self.seed, speaker, number, 7]).random()
         seconds = self.seconds[0] + share * (self.seconds[1] - self.seconds[0])
-        return drawn_utterance(seed=self.seed, speaker=speaker, utterance=number, seconds=seconds, rate=self.rate)
+        return drawn_utterance(self.seed, speaker, number, rate=self.rate, seconds=seconds)
 
     def stamp(self, index: int, *, times: bool) -> str:
         """What the recording is drawn from."""

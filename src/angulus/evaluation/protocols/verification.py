@@ -11,6 +11,7 @@ from torch import Tensor
 from angulus.embeddings import EmbeddingSet, View, as_set
 from angulus.errors import EvaluationError
 from angulus.evaluation.protocols.one_person_twice import ALIKE, notes_on_alike
+from angulus.evaluation.protocols.step_figures import StepFigures, step_lines
 from angulus.evaluation.rates.all_pairs import AllPairs, all_pairs
 from angulus.evaluation.rates.folds import (
     FoldedAccuracy,
@@ -51,6 +52,7 @@ from angulus.plain_numbers import plain
 
 Labels = Sequence[int] | Sequence[str] | NDArray[Any] | Tensor
 DEFAULT_FARS = (1e-1, 1e-2, 1e-3, 1e-4)
+COSINE = "cosine"
 # More pairs than these are counted block by block instead of held in memory; the figures are the same.
 MOST_IN_MEMORY = 20_000_000
 
@@ -63,7 +65,8 @@ class VerificationResult:
     auc_error: how far the exact AUC may be from `auc`; 0 unless all pairs of a large set were counted in steps.
     Cosines are meant wherever a threshold or score appears, except in the folds of the insightface protocol.
     costs: minDCF and min Cllr, confidence: intervals, where asked for. fingerprint: of what was compared.
-    notes: what is odd about the pairs, and a figure that could not be had.
+    notes: what is odd about the pairs, and a figure that could not be had. scores: what a threshold is on. steps: the
+    figures after each step of scoring, where there are several, with what was done in `scoring` (JSON-ready).
     """
 
     name: str
@@ -84,6 +87,9 @@ class VerificationResult:
     confidence: Confidence | None = None
     fingerprint: str = ""
     notes: tuple[str, ...] = ()
+    scores: str = COSINE
+    steps: tuple[StepFigures, ...] = ()
+    scoring: dict[str, Any] | None = None
 
     def tar(self, far: float) -> float:
         """TAR at a FAR that was asked for."""
@@ -105,6 +111,7 @@ class VerificationResult:
             "costs": None if self.costs is None else self.costs.as_dict(),
             "intervals": None if self.confidence is None else self.confidence.as_dict(),
             **{"rule": ACCEPT_RULE, "fingerprint": self.fingerprint, "notes": list(self.notes)},
+            **{"scores": self.scores, "steps": [step.as_dict() for step in self.steps], "scoring": self.scoring},
             "roc": self.roc.as_dict(),
             "histogram": self.histogram.as_dict(),
         }
@@ -116,6 +123,7 @@ class VerificationResult:
             f" {self.genuine:,} genuine and {self.impostors:,} impostor pairs",
             f"protocol {self.protocol}, view {self.view}; {ACCEPT_RULE}",
         ]
+        lines += [] if self.scores == COSINE else [f"score: {self.scores}"]
         lines += [f"note: {note}" for note in self.notes]
         if self.accuracy is not None:
             spread = f"+- {self.accuracy.std:.2%} over {len(self.accuracy.folds)} folds"
@@ -126,6 +134,7 @@ class VerificationResult:
         lines.append("FAR (FMR) <=  TAR (TMR)  threshold     false accepts        true accepts")
         lines += [_point_line(point) for point in self.points]
         lines += [] if self.confidence is None else self.confidence.lines()
+        lines += step_lines(self.steps)
         return "\n".join(lines)
 
 

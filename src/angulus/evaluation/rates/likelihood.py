@@ -102,7 +102,7 @@ def fit_logistic(genuine: ArrayLike, impostor: ArrayLike, *, prior: float = 0.5)
     design = np.stack([(scores - centre) / scale, np.ones_like(scores)], axis=1)
     weights = np.concatenate([np.full(len(own), prior / len(own)), np.full(len(other), (1 - prior) / len(other))])
     signs = np.concatenate([np.ones(len(own)), -np.ones(len(other))])
-    slope, offset = _newton(design, weights, signs, float(logit(prior)))
+    slope, offset = (float(value) for value in least_loss(design, weights, signs, float(logit(prior))))
     return LinearCalibration(slope=slope / scale, offset=offset - slope * centre / scale, prior=prior)
 
 
@@ -147,13 +147,15 @@ def min_cllr(genuine: ArrayLike, impostor: ArrayLike) -> float:
     return cllr(steps.llr(genuine), steps.llr(impostor))
 
 
-def _newton(
+def least_loss(
     design: NDArray[np.float64], weights: NDArray[np.float64], signs: NDArray[np.float64], shift: float
-) -> tuple[float, float]:
+) -> NDArray[np.float64]:
+    """The x [k] of least sum_i weights_i log(1 + exp(-signs_i (design_i x + shift))); design [n, k], by Newton."""
+
     def loss(at: NDArray[np.float64]) -> float:
         return float(weights @ np.logaddexp(0, -signs * (design @ at + shift)))
 
-    found = np.zeros(2)
+    found = np.zeros(design.shape[1])
     for _ in range(_STEPS):
         chance = inverse_logit(design @ found + shift)
         gradient = design.T @ (weights * (chance - (signs > 0)))
@@ -171,7 +173,7 @@ def _newton(
         found = found - size * step
         if is_done:
             break
-    return float(found[0]), float(found[1])
+    return found
 
 
 def _damped(

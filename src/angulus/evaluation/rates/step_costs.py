@@ -20,10 +20,11 @@ from angulus.evaluation.rates.costs import (
     VOXCELEB_005,
     CostModel,
     DetectionCost,
+    act_dcf,
     min_dcf,
     weighed,
 )
-from angulus.evaluation.rates.likelihood import min_cllr, pool_adjacent_violators
+from angulus.evaluation.rates.likelihood import cllr, min_cllr, pool_adjacent_violators
 from angulus.evaluation.scores.cosines import Scores
 from angulus.evaluation.scores.streaming.steps import BINS, bins_of, upper_ends
 
@@ -33,11 +34,16 @@ MOST_EXACT = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """minDCF at each named setting, and min Cllr in bits. error: how much lower a minDCF may be at most (0: exact)."""
+    """minDCF at each named setting, and min Cllr in bits. error: how much lower a minDCF may be at most (0: exact).
+
+    actual, cllr: actDCF at the same settings and Cllr of log-likelihood ratios; empty and None of other scores.
+    """
 
     dcf: tuple[DetectionCost, ...]
     min_cllr: float
     error: float
+    actual: tuple[DetectionCost, ...] = ()
+    cllr: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -45,12 +51,16 @@ class Costs:
             "min_dcf": [cost.as_dict() for cost in self.dcf],
             "min_dcf_error": self.error,
             "min_cllr": self.min_cllr,
+            "act_dcf": [cost.as_dict() for cost in self.actual],
+            "cllr": self.cllr,
         }
 
     def lines(self) -> list[str]:
         """The figures as lines of text."""
         named = [f"minDCF       {cost.cost:8.4f} ({cost.model.name})" for cost in self.dcf]
-        return [*named, f"min Cllr     {self.min_cllr:8.4f} bits"]
+        named += [f"actDCF       {cost.cost:8.4f} ({cost.model.name})" for cost in self.actual]
+        actual = [] if self.cllr is None else [f"Cllr         {self.cllr:8.4f} bits"]
+        return [*named, f"min Cllr     {self.min_cllr:8.4f} bits", *actual]
 
 
 def costs_of(scores: Scores | AllPairs) -> Costs:
@@ -65,6 +75,17 @@ def costs_of(scores: Scores | AllPairs) -> Costs:
         dcf=tuple(cost for cost, _ in costs),
         min_cllr=min_cllr_of_counts(genuine, counts),
         error=max(error for _, error in costs),
+    )
+
+
+def costs_of_list(genuine: NDArray[np.float64], impostor: NDArray[np.float64], *, are_llr: bool) -> Costs:
+    """The exact costs of listed scores of any scale; are_llr: what log-likelihood ratios cost as they are, too."""
+    return Costs(
+        dcf=tuple(min_dcf(genuine, impostor, model) for model in COST_MODELS),
+        min_cllr=min_cllr(genuine, impostor),
+        error=0.0,
+        actual=tuple(act_dcf(genuine, impostor, model) for model in COST_MODELS) if are_llr else (),
+        cllr=cllr(genuine, impostor) if are_llr else None,
     )
 
 

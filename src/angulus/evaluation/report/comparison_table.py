@@ -3,9 +3,10 @@
 Rows are figures, columns are results; each rate has its interval where there is one, its threshold and its counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from angulus.errors import EvaluationError
+from angulus.evaluation.protocols.step_figures import STEP_COLUMNS, StepFigures
 from angulus.evaluation.protocols.verification import VerificationResult
 from angulus.evaluation.rates.roc import OperatingPoint
 from angulus.evaluation.uncertainty.intervals import Interval
@@ -25,10 +26,11 @@ def differences(first: VerificationResult, second: VerificationResult) -> list[s
             " compared; evaluate both on the same list"
         )
     found = []
-    for what in ("protocol", "view"):
+    for what in ("protocol", "view", "scores"):
         one, other = getattr(first, what), getattr(second, what)
         if one != other:
-            found.append(f"the {what} differs, {one} and {other}: the figures differ by more than the model")
+            verb = "differ" if what == "scores" else "differs"
+            found.append(f"the {what} {verb}, {one} and {other}: the figures differ by more than the model")
     return found
 
 
@@ -59,7 +61,17 @@ def markdown_table(results: Sequence[VerificationResult]) -> str:
     names = [_name(result, index).replace("|", "\\|") for index, result in enumerate(results)]
     lines = [f"| figure | {' | '.join(names)} |", f"| --- |{' ---: |' * len(names)}"]
     lines += [f"| {name} | {' | '.join(values)} |" for name, values in figure_rows(results)]
+    for result in results:
+        lines += step_table(result.steps)
     return "\n".join(lines) + "\n"
+
+
+def step_table(steps: Sequence[StepFigures]) -> list[str]:
+    """The figures after each step of scoring as a Markdown table below another; nothing without steps."""
+    if not steps:
+        return []
+    head = ["", f"| scoring | {' | '.join(STEP_COLUMNS)} |", f"| --- |{' ---: |' * len(STEP_COLUMNS)}"]
+    return [*head, *(f"| {step.name} | {' | '.join(step.cells())} |" for step in steps)]
 
 
 def text_table(results: Sequence[VerificationResult]) -> str:
@@ -121,10 +133,26 @@ def _eer(result: VerificationResult) -> str:
 def _cost_rows(results: Sequence[VerificationResult]) -> Rows:
     named = [{cost.model.name: cost.cost for cost in one.costs.dcf} if one.costs else {} for one in results]
     names = list(dict.fromkeys(name for one in named for name in one))
-    rows: Rows = [(f"minDCF, {name}", [f"{one[name]:.4f}" if name in one else "-" for one in named]) for name in names]
+    rows: Rows = [
+        (f"minDCF, {name}", [_min_dcf(one, result, name) for one, result in zip(named, results, strict=True)])
+        for name in names
+    ]
     if names:
         rows.append(("min Cllr, bits", [f"{one.costs.min_cllr:.4f}" if one.costs else "-" for one in results]))
+    actual = [{cost.model.name: cost.cost for cost in one.costs.actual} if one.costs else {} for one in results]
+    for name in dict.fromkeys(name for one in actual for name in one):
+        rows.append((f"actDCF, {name}", [f"{one[name]:.4f}" if name in one else "-" for one in actual]))
+    found = [None if one.costs is None else one.costs.cllr for one in results]
+    if any(value is not None for value in found):
+        rows.append(("Cllr, bits", ["-" if value is None else f"{value:.4f}" for value in found]))
     return rows
+
+
+def _min_dcf(costs: Mapping[str, float], result: VerificationResult, name: str) -> str:
+    if name not in costs:
+        return "-"
+    sure = None if result.confidence is None else result.confidence.cost(name)
+    return f"{costs[name]:.4f}" + ("" if sure is None else f" ({sure.low:.4f} to {sure.high:.4f})")
 
 
 def _span(interval: Interval | None) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from angulus.evaluation.protocols.verification import VerificationResult
+from angulus.evaluation.protocols.verification import COSINE, VerificationResult
 from angulus.evaluation.rates.roc import OperatingPoint
 from angulus.evaluation.report.recommendation import FEW_FALSE_ACCEPTS, recommended_point
 from angulus.evaluation.uncertainty.intervals import Interval
@@ -63,6 +63,8 @@ def deployment_note(result: VerificationResult) -> str:
             f" Where letting strangers in is worse than turning owners away, take {sure.threshold_high:.3f}, the upper"
             " end of what other people would have given."
         )
+    if result.scores != COSINE:
+        return f"The score is the {result.scores}.{stricter}"
     return f"Scores are cosines of {_PLAIN_VIEWS[result.view]}.{stricter}"
 
 

@@ -47,9 +47,20 @@ _TERMS = (
         "The least cost that a threshold can have, where a missed owner and an accepted stranger cost what is named.",
     ),
     (
+        "actDCF",
+        r"\bactDCF\b",
+        "The same cost at the threshold that probability theory gives for log-likelihood ratios, which nothing chose on"
+        " these pairs: what it is above minDCF is miscalibration.",
+    ),
+    (
         "min Cllr",
-        r"\bCllr\b",
+        r"\bmin Cllr\b",
         "How much the scores leave open once they are read as likelihood ratios, in bits: 0 is best, 1 says nothing.",
+    ),
+    (
+        "Cllr",
+        r"(?<!min )\bCllr\b",
+        "The same of log-likelihood ratios as they are: what it is above min Cllr is miscalibration.",
     ),
     ("CMC", r"\bCMC\b", "The share of known probes whose own entry is among the first k of the gallery."),
     (

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.errors import EvaluationError
+from angulus.evaluation.protocols.step_figures import STEP_COLUMNS
 from angulus.evaluation.protocols.verification import VerificationResult
 from angulus.evaluation.rates.identification import Identification, RankPoint
 from angulus.evaluation.rates.roc import OperatingPoint
@@ -174,6 +175,7 @@ def render_report(
         galleries=galleries,
         notes=notes,
         facts=facts or {},
+        step_columns=STEP_COLUMNS,
         sections=shown,
         cmc=cmc_plot(curves_of_searches) if curves_of_searches else "",
     )
@@ -187,9 +189,13 @@ def _shown(result: VerificationResult, index: int) -> dict[str, Any]:
         "name": result.name or f"result {index + 1}",
         "style": index % COLOURS,
         "figures": result,
-        "histogram": histogram_plot(result.histogram, _thresholds(result)) if len(result.histogram.edges) else "",
+        "histogram": _histogram(result) if len(result.histogram.edges) else "",
         "middle": _middle_point(result),
     }
+
+
+def _histogram(result: VerificationResult) -> str:
+    return histogram_plot(result.histogram, _thresholds(result), scores=result.scores)
 
 
 def _deployed(

@@ -82,11 +82,13 @@ def det_plot(results: Sequence[VerificationResult]) -> str:
     return draw("DET curve", x, y, lines)
 
 
-def histogram_plot(histogram: ScoreHistogram, thresholds: Sequence[tuple[float, str]] = ()) -> str:
+def histogram_plot(
+    histogram: ScoreHistogram, thresholds: Sequence[tuple[float, str]] = (), *, scores: str = "cosine"
+) -> str:
     """Share of each kind of pairs in each bin, with named thresholds as vertical lines."""
     shares = [counts / counts.sum() for counts in (histogram.impostor, histogram.genuine)]
     low, high = float(histogram.edges[0]), float(histogram.edges[-1])
-    x = linear_axis("score (cosine)", low, high, pad=False)
+    x = linear_axis(f"score ({scores})" if len(scores) < 20 else "score", low, high, pad=False)
     y = linear_axis("share of pairs", 0.0, float(max(share.max() for share in shares)), percent=True)
     steps = [
         _step_area(x, y, histogram.edges, share, style)

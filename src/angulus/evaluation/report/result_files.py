@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from angulus.errors import EvaluationError
-from angulus.evaluation.protocols.verification import VerificationResult
+from angulus.evaluation.protocols.step_figures import StepFigures
+from angulus.evaluation.protocols.verification import COSINE, VerificationResult
 from angulus.evaluation.rates.costs import CostModel, DetectionCost
 from angulus.evaluation.rates.folds import FoldAccuracy, FoldedAccuracy
 from angulus.evaluation.rates.roc import EqualErrorRate, OperatingPoint, RocCurve, ScoreHistogram
@@ -40,11 +41,10 @@ def read_result(path: str | Path) -> VerificationResult:
 def result_of(content: dict[str, Any]) -> VerificationResult:
     """What `VerificationResult.as_dict` was made of."""
     roc, histogram = content.get("roc") or {}, content.get("histogram") or {}
-    eer = content["eer"]
     return VerificationResult(
         **{name: content[name] for name in ("name", "protocol", "view", "compared", "images", "genuine", "impostors")},
         points=tuple(_point(point) for point in content["tar_at_far"]),
-        eer=EqualErrorRate(rate=eer["eer"], threshold=eer["threshold"], far=eer["far"], frr=eer["frr"]),
+        eer=_eer(content["eer"]),
         auc=float(content["auc"]),
         auc_error=float(content.get("auc_error", 0.0)),
         accuracy=_accuracy(content.get("accuracy")),
@@ -58,7 +58,21 @@ def result_of(content: dict[str, Any]) -> VerificationResult:
         confidence=_confidence(content.get("intervals")),
         fingerprint=str(content.get("fingerprint", "")),
         notes=tuple(content.get("notes", ())),
+        scores=str(content.get("scores", COSINE)),
+        steps=tuple(_step(step) for step in content.get("steps", ())),
+        scoring=content.get("scoring"),
     )
+
+
+def _eer(values: dict[str, Any]) -> EqualErrorRate:
+    return EqualErrorRate(rate=values["eer"], **{name: values[name] for name in ("threshold", "far", "frr")})
+
+
+def _step(values: dict[str, Any]) -> StepFigures:
+    costs = _costs(values["costs"])
+    assert costs is not None
+    confidence = _confidence(values["intervals"])
+    return StepFigures(name=values["name"], eer=_eer(values["eer"]), costs=costs, confidence=confidence)
 
 
 def _point(values: dict[str, Any]) -> OperatingPoint:
@@ -78,11 +92,14 @@ def _costs(values: dict[str, Any] | None) -> Costs | None:
     if values is None:
         return None
     names = ("cost", "threshold", "misses", "genuine", "false_accepts", "impostors")
-    found = (
-        DetectionCost(model=CostModel(**cost["model"]), **{name: cost[name] for name in names})
-        for cost in values["min_dcf"]
+    least, actual = (
+        tuple(DetectionCost(model=CostModel(**cost["model"]), **{name: cost[name] for name in names}) for cost in found)
+        for found in (values["min_dcf"], values.get("act_dcf", ()))
     )
-    return Costs(dcf=tuple(found), min_cllr=values["min_cllr"], error=values["min_dcf_error"])
+    return Costs(
+        **{"dcf": least, "min_cllr": values["min_cllr"], "error": values["min_dcf_error"]},
+        **{"actual": actual, "cllr": values.get("cllr")},
+    )
 
 
 def _confidence(values: dict[str, Any] | None) -> Confidence | None:
@@ -95,6 +112,7 @@ def _confidence(values: dict[str, Any] | None) -> Confidence | None:
         points=tuple(_tar_interval(point) for point in values["tar_at_far"]),
         eer=None if eer is None else Interval(**eer),
         accuracy=None if accuracy is None else Interval(**accuracy),
+        min_dcf=tuple((name, Interval(**found)) for name, found in values.get("min_dcf", {}).items()),
         notes=tuple(values["notes"]),
     )
 

@@ -3,6 +3,7 @@
 sex               the values of the column
 age=0,20,40,60    ranges of a column of numbers: 0 to 20, 20 to 40, 40 to 60 (the lower end included)
 gap:age=0,5,10    listed pairs only: how far apart the two images of a pair are
+seconds=0,1,2,5   durations: of listed pairs the shorter recording says to which range a pair belongs
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from angulus.evaluation.rates.all_pairs import all_pairs
 from angulus.evaluation.rates.folds import Protocol, folded_cosines, protocol_view
 from angulus.evaluation.rates.roc import OperatingPoint
 from angulus.evaluation.scores.cosines import pair_scores
+from angulus.evaluation.scores.enrolment import SECONDS
 from angulus.evaluation.scores.pairs import Pairs
 from angulus.evaluation.scores.people import people_of_pairs
 from angulus.evaluation.uncertainty.breakdown import Breakdown, binned, group_breakdown, pair_breakdown, pair_column
@@ -58,10 +60,13 @@ class Grouping:
         return values.astype(str)
 
     def of_pairs(self, embeddings: EmbeddingSet, pairs: Pairs) -> NDArray[np.str_]:
-        """The group of each pair [p]: that of both images, "a x b" for two, or the range of their gap."""
+        """The group of each pair [p]: of both images, "a x b" for two, or the range of their gap, or of the shorter."""
         if self.gap:
             values = self._numbers(embeddings.column(self.column))
             return binned(pair_column(values, pairs.left, pairs.right, lambda a, b: abs(a - b)), self.edges)
+        if self.column == SECONDS and self.edges:
+            values = self._numbers(embeddings.column(self.column))
+            return binned(pair_column(values, pairs.left, pairs.right, np.minimum), self.edges)
         names = self.of_images(embeddings)
         return pair_column(names, pairs.left, pairs.right, _joined)
 
@@ -81,11 +86,16 @@ def break_down(
     *,
     protocol: Protocol = "plain",
     view: View | None = None,
+    scores: NDArray[np.floating] | None = None,
 ) -> Breakdown:
-    """FMR and FNMR by group at the threshold of `point`, one threshold for all; without pairs, all pairs of the set."""
+    """FMR and FNMR by group at the threshold of `point`, one threshold for all; without pairs, all pairs of the set.
+
+    scores: of listed pairs [p], where these are no cosines of the protocol.
+    """
     view = protocol_view(protocol, view, embeddings)
     if pairs is not None:
-        return _of_list(embeddings, pairs, grouping, point, protocol, view)
+        scores = _cosines(embeddings, pairs, protocol, view) if scores is None else scores
+        return _of_list(embeddings, pairs, grouping, point, scores)
     if grouping.gap:
         raise EvaluationError(f"the {grouping.name} needs a pair list; all pairs are grouped by a column of images")
     if embeddings.labels is None:
@@ -106,17 +116,23 @@ def break_down(
 
 
 def _of_list(
-    embeddings: EmbeddingSet, pairs: Pairs, grouping: Grouping, point: OperatingPoint, protocol: Protocol, view: View
+    embeddings: EmbeddingSet,
+    pairs: Pairs,
+    grouping: Grouping,
+    point: OperatingPoint,
+    scores: NDArray[np.floating],
 ) -> Breakdown:
     people = people_of_pairs(embeddings, pairs)
     if people is None:
         raise EvaluationError("a breakdown needs to know who is in the images: give labels, or keys with folders")
-    if pairs.fold is None:
-        cosines = pair_scores(embeddings.unit(view), pairs)
-    else:
-        cosines = folded_cosines(embeddings, pairs, protocol=protocol, view=view)
     groups = grouping.of_pairs(embeddings, pairs)
-    return pair_breakdown(cosines, pairs.same, *people, groups, threshold=point.threshold, column=grouping.name)
+    return pair_breakdown(scores, pairs.same, *people, groups, threshold=point.threshold, column=grouping.name)
+
+
+def _cosines(embeddings: EmbeddingSet, pairs: Pairs, protocol: Protocol, view: View) -> NDArray[np.float32]:
+    if pairs.fold is None:
+        return pair_scores(embeddings.unit(view), pairs)
+    return folded_cosines(embeddings, pairs, protocol=protocol, view=view)
 
 
 def _joined(one: NDArray[np.str_], other: NDArray[np.str_]) -> NDArray[np.str_]:

@@ -16,10 +16,12 @@ from angulus.errors import EvaluationError
 from angulus.evaluation.rates.all_pairs import MOST_TAIL as MOST_KEPT
 from angulus.evaluation.rates.all_pairs import AllPairs
 from angulus.evaluation.rates.roc import descending
+from angulus.evaluation.rates.step_costs import COST_MODELS
 from angulus.evaluation.scores.pairs import Pairs
 from angulus.evaluation.scores.subjects import SubjectScores
 from angulus.evaluation.uncertainty.accuracy_intervals import accuracy_interval, eer_interval
 from angulus.evaluation.uncertainty.bootstrap import Bootstrap
+from angulus.evaluation.uncertainty.cost_intervals import min_dcf_interval, needed_for_cost
 from angulus.evaluation.uncertainty.intervals import Interval
 from angulus.evaluation.uncertainty.rate_intervals import TarInterval, tar_at_far_intervals
 from angulus.evaluation.uncertainty.replicates import needed_tail
@@ -37,7 +39,8 @@ _FEWEST_REPLICATES_OF_EER = 4  # times the EER's own rank: what its interval loo
 class Confidence:
     """Intervals of a verification at confidence `level`; points: TAR at FAR, largest FAR first.
 
-    people: how many are drawn anew. eer, accuracy: None where there is none. notes: why a figure has no interval.
+    people: how many are drawn anew. eer, accuracy: None where there is none. min_dcf: by the name of the cost model.
+    notes: why a figure has no interval.
     """
 
     people: int
@@ -45,7 +48,12 @@ class Confidence:
     points: tuple[TarInterval, ...]
     eer: Interval | None = None
     accuracy: Interval | None = None
+    min_dcf: tuple[tuple[str, Interval], ...] = ()
     notes: tuple[str, ...] = ()
+
+    def cost(self, name: str) -> Interval | None:
+        """The interval of minDCF at this setting, None where there is none."""
+        return dict(self.min_dcf).get(name)
 
     def at(self, far: float) -> TarInterval | None:
         """The interval of TAR at this FAR, None where there is none."""
@@ -68,6 +76,7 @@ class Confidence:
             "tar_at_far": [point.as_dict() for point in self.points],
             "eer": None if self.eer is None else self.eer.as_dict(),
             "accuracy": None if self.accuracy is None else self.accuracy.as_dict(),
+            "min_dcf": {name: interval.as_dict() for name, interval in self.min_dcf},
             "notes": list(self.notes),
         }
 
@@ -78,6 +87,8 @@ class Confidence:
         lines = [f"{100 * self.level:g} % intervals, drawing anew the {self.people:,} people"]
         for name, found in (("accuracy", self.accuracy), ("EER", self.eer)):
             lines += [] if found is None else [f"{name:<12} {text(found.estimate, found)}"]
+        for name, found in self.min_dcf:
+            lines.append(f"minDCF       {found.estimate:.4f} ({found.low:.4f} to {found.high:.4f}) ({name})")
         if self.points:
             lines.append("FAR (FMR) <=  TAR over pairs                     TAR, mean over people            threshold")
         for point in self.points:
@@ -134,9 +145,19 @@ def confidence_of_pairs(
     """Intervals of listed pairs [p] with the people of both sides; correct: bool [p], the decisions over folds."""
     scores = SubjectScores.of_pairs(cosines, pairs.same, *people)
     found = confidence_of_scores(scores, fars, eer, options, everything)
-    if correct is None or not FEWEST_PEOPLE <= scores.subjects <= MOST_PEOPLE:
+    if not FEWEST_PEOPLE <= scores.subjects <= MOST_PEOPLE:
+        return found
+    found = replace(found, min_dcf=_cost_intervals(scores, options, everything))
+    if correct is None:
         return found
     return replace(found, accuracy=accuracy_interval(correct, pairs.same, *people, options))
+
+
+def _cost_intervals(scores: SubjectScores, options: Bootstrap, everything: bool) -> tuple[tuple[str, Interval], ...]:
+    """Intervals of minDCF at the usual settings, those left out that would take more than seconds."""
+    most = MOST_KEPT if everything else MOST_TAIL
+    models = [model for model in COST_MODELS if needed_for_cost(scores.impostors, model) <= most]
+    return tuple((model.name, min_dcf_interval(scores, model, options)) for model in models)
 
 
 def confidence_of_scores(

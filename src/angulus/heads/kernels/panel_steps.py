@@ -150,7 +150,7 @@ class TorchSteps:
             weighted = shares if weight is None else shares * weight[:, None]
             given.grad_bias[classes] = weighted.sum(dim=0)
         if given.grad_scale is not None:
-            scaled = (shares * self.logits.others(best)).sum(dim=1)
+            scaled = (shares * self.logits.others(best, classes)).sum(dim=1)
             given.grad_scale[0] += scaled if weight is None else scaled * weight
         spread(shares if slopes is None else shares.mul_(slopes), center, out)
 

@@ -25,7 +25,7 @@ from angulus.heads.sharding.exchange import (
 )
 from angulus.heads.softmax import as_float, begin, check_shapes
 from angulus.heads.strategies.cosine import unit
-from angulus.heads.strategies.problem import Logits, Problem, Strategy, Sums
+from angulus.heads.strategies.problem import Demand, Logits, Nearest, Problem, Ranking, Strategy, Sums
 from angulus.heads.strategies.updates import RowRule
 from angulus.margins import Margin, MarginName
 
@@ -189,6 +189,10 @@ class Part:
     classes: range
     group: dist.ProcessGroup
 
+    @property
+    def answers(self) -> tuple[Demand, ...]:
+        return getattr(self.strategy, "answers", ())
+
     def sweep(self, problem: Problem) -> "PartSweep":
         return PartSweep(problem, self)
 
@@ -213,14 +217,33 @@ class PartSweep:
         dist.all_reduce(hardest, dist.ReduceOp.MAX, group=self.group)
         return hardest
 
+    @property
+    def world(self) -> int:
+        return dist.get_world_size(self.group)
+
+    def parts(self, examples: int) -> Rows:
+        """Rows of which every process has all examples."""
+        return Rows(self.group, dist.get_rank(self.group), (examples,) * self.world)
+
+    def nearest(self, count: int, at_most: float | None) -> Nearest:
+        """The nearest classes of all processes; of them, those that are here."""
+        assert isinstance(self.inner, Ranking)
+        found = self.inner.nearest(count, at_most)
+        candidates = self.parts(len(found.cos)).join(found.cos).unflatten(0, (self.world, -1))
+        cos, places = candidates.movedim(0, 1).flatten(1).topk(count, dim=1)
+        here = places // count == dist.get_rank(self.group)
+        return Nearest(cos, torch.where(here, found.classes.gather(1, places % count), -1))
+
     def sums(self, logits: Logits, total: bool = False) -> Sums:
-        sums = self.inner.sums(replace(logits, scale=entering(logits.scale, self.group)), total)
+        offset = None if logits.offset is None else entering(logits.offset, self.group)
+        logits = replace(logits, scale=entering(logits.scale, self.group), offset=offset)
+        sums = self.inner.sums(logits, total)
         rest = sums.rest
         if self.alone is not None:
-            rest = rest.masked_fill(self.alone, torch.finfo(rest.dtype).min)
-        world = dist.get_world_size(self.group)
-        parts = Rows(self.group, dist.get_rank(self.group), (len(rest),) * world)
-        rests = gathered(rest, parts).unflatten(0, (world, -1)).logsumexp(dim=0)
+            rest = rest.masked_fill(self.alone, 0.0 if logits.binary else torch.finfo(rest.dtype).min)
+        world, parts = self.world, self.parts(len(rest))
+        rests = gathered(rest, parts).unflatten(0, (world, -1))
+        rests = rests.sum(dim=0) if logits.binary else rests.logsumexp(dim=0)
         own = with_gradient_of(self.own(), sums.own, self.owned)
         if sums.total is None:
             return Sums(own, rests, None, sums.count)

@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+# Above it softplus(x) is x in float64.
+LINEAR = 40.0
+
 
 def unit(vectors: Tensor) -> Tensor:
     """vectors / |vectors| along the last dimension; a zero row stays zero and gets a bounded gradient."""

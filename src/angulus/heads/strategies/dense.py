@@ -1,16 +1,20 @@
 """All classes at once: plain autograd over one [n, c] matrix of cosines. Fast for few classes, and the simplest."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
+from torch.nn.functional import softplus
 
-from angulus.heads.strategies.cosine import best_center, bounded, unit
-from angulus.heads.strategies.problem import Logits, Problem, Sums
+from angulus.heads.strategies.cosine import LINEAR, best_center, bounded, unit
+from angulus.heads.strategies.problem import Demand, Logits, Nearest, Problem, Sums
 
 
 @dataclass(frozen=True)
 class Dense:
     """All classes at once: one [n, c] matrix of cosines, kept for the backward pass."""
+
+    answers: ClassVar[tuple[Demand, ...]] = ("nearest", "binary")
 
     def sweep(self, problem: Problem) -> "DenseSweep":
         return DenseSweep(problem)
@@ -35,8 +39,13 @@ class DenseSweep:
     def hardest(self) -> Tensor:
         return self.problem.without_own(self.cos.detach(), self.classes).amax(dim=1)
 
+    def nearest(self, count: int, at_most: float | None) -> Nearest:
+        cos = self.problem.without_own(self.cos.detach(), self.classes)
+        return Nearest.none(cos, count).among(cos, 0, at_most)
+
     def sums(self, logits: Logits, total: bool = False) -> Sums:
-        values = logits(self.cos, self.classes)
-        rest = self.problem.without_own(values, self.classes).logsumexp(dim=1)
+        values = logits.with_bias_of(self.classes.stop)(self.cos, self.classes)
+        others = self.problem.without_own(values, self.classes)
+        rest = softplus(others, threshold=LINEAR).sum(dim=1) if logits.binary else others.logsumexp(dim=1)
         plain = values.masked_fill(self.problem.is_own(self.classes), 0.0).sum(dim=1) if total else None
         return Sums(self.own_with_gradient(), rest, plain, self.classes.stop)

@@ -2,13 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from angulus.heads.strategies.updates import Mover
-from angulus.margins.base import Formula
+from angulus.margins.base import Formula, Margin
+
+Demand = Literal["nearest", "binary"]
+"""What not every strategy answers: which classes are nearest, and the sum of a binary loss."""
+
+
+def demands_of(margin: Margin) -> tuple[Demand, ...]:
+    """What a margin asks of a strategy besides own cosines and the log-sum."""
+    nearest: tuple[Demand, ...] = ("nearest",) if margin.ranked else ()
+    return (*nearest, "binary") if margin.reduction == "binary" else nearest
 
 
 def inverse_of(rows: Tensor) -> Tensor:
@@ -36,6 +45,7 @@ class Problem:
     mover: what `move` belongs to, where `weight` is all that it moves: a strategy may apply its rule itself.
     refresh: called with the numbers of rows before they are read, where rows may have missed updates.
     half: matrix products of bfloat16 operands; see `half_product`.
+    demands: what will be asked besides own cosines and the log-sum, for strategies that choose among others.
     """
 
     unit: Tensor
@@ -47,6 +57,7 @@ class Problem:
     mover: Mover | None = None
     refresh: Callable[[Tensor], None] | None = None
     half: bool = False
+    demands: tuple[Demand, ...] = ()
 
     def detached(self) -> "Problem":
         return replace(self, unit=self.unit.detach(), weight=self.weight.detach())
@@ -103,6 +114,51 @@ def add_rows(target: Tensor, places: Tensor, values: Tensor) -> None:
 
 
 @dataclass(frozen=True)
+class Nearest:
+    """The nearest other classes of each example, in any order.
+
+    cos: [n, k], the dtype's minimum where there are fewer.  classes: [n, k] as the sweep that found them numbers its
+    classes, -1 for none and for classes of other processes.
+    """
+
+    cos: Tensor
+    classes: Tensor
+
+    @classmethod
+    def none(cls, like: Tensor, count: int) -> "Nearest":
+        """Nobody, for as many examples as `like` has."""
+        cos = like.new_full((len(like), count), torch.finfo(like.dtype).min)
+        return cls(cos, torch.full_like(cos, -1, dtype=torch.int64))
+
+    def among(self, cos: Tensor, first: int, at_most: float | None) -> "Nearest":
+        """The nearest of these and of more classes, numbered from `first`. cos: [n, c'] without the own class, in
+        which what exceeds `at_most` does not count."""
+        least, count = torch.finfo(cos.dtype).min, self.cos.shape[1]
+        if at_most is not None:
+            cos = cos.masked_fill(cos > at_most, least)
+        values, places = cos.topk(min(count, cos.shape[1]), dim=1)
+        classes = torch.where(values > least, places + first, -1)
+        best, kept = torch.cat([self.cos, values], dim=1).topk(count, dim=1)
+        return Nearest(best, torch.cat([self.classes, classes], dim=1).gather(1, kept))
+
+
+@dataclass(frozen=True)
+class Emphasised:
+    """What becomes of the nearest classes. classes: [n, k], -1 for none.  emphasis: cosines [n, k] to [n, k]."""
+
+    classes: Tensor
+    emphasis: Callable[[Tensor], Tensor]
+
+    def put(self, others: Tensor, cos: Tensor, classes: slice) -> Tensor:
+        """others [n, c'] with the emphasis where a class of the range is among the nearest. cos: [n, c']."""
+        inside = (self.classes >= classes.start) & (self.classes < classes.stop)
+        columns = (self.classes - classes.start).clamp(0, classes.stop - classes.start - 1)
+        change = self.emphasis(cos.gather(1, columns)) - others.gather(1, columns)
+        # added, so that the places which stand in for classes outside change nothing
+        return others.scatter_add(1, columns, torch.where(inside, change, 0.0))
+
+
+@dataclass(frozen=True)
 class Elementwise:
     """An emphasis in numbers, for kernels; it says the same as `Logits.emphasis`.
 
@@ -118,13 +174,16 @@ class Elementwise:
 
 @dataclass(frozen=True)
 class Logits:
-    """How cosines become logits: scale x emphasis(cosine) + bias.
+    """How cosines become logits, scale x emphasis(cosine) + bias, and what is summed of them.
 
     scale: a number [] or [n].  bias: [c] or None.
     emphasis: maps cosines [n, c'] to [n, c'], elementwise, with the gradient that the margin asks for; None leaves
         them as they are.
     limit: the largest absolute logit where it is known without reading a device, else None.
     elementwise: the emphasis in numbers, where there is one and it is known.
+    nearest: instead of `emphasis` for the nearest classes, where they are ranked.
+    binary: sum softplus(logit) instead of exp(logit).
+    offset: [], added to every logit; a strategy that answers "binary" has to mind it.
     """
 
     scale: Tensor
@@ -132,16 +191,28 @@ class Logits:
     emphasis: Callable[[Tensor], Tensor] | None
     limit: float | None
     elementwise: Elementwise | None = None
+    nearest: Emphasised | None = None
+    binary: bool = False
+    offset: Tensor | None = None
 
     def detached(self) -> "Logits":
         return replace(self, scale=self.scale.detach(), bias=None if self.bias is None else self.bias.detach())
 
-    def others(self, cos: Tensor) -> Tensor:
-        return cos if self.emphasis is None else self.emphasis(cos)
+    def with_bias_of(self, count: int) -> "Logits":
+        """The same with the offset in the bias of a number of classes."""
+        if self.offset is None:
+            return self
+        each = self.offset.expand(count)
+        return replace(self, bias=each if self.bias is None else self.bias + each, offset=None)
+
+    def others(self, cos: Tensor, classes: slice) -> Tensor:
+        """[n, c'] cosines of a range of classes after emphasis."""
+        others = cos if self.emphasis is None else self.emphasis(cos)
+        return others if self.nearest is None else self.nearest.put(others, cos, classes)
 
     def __call__(self, cos: Tensor, classes: slice, out: Tensor | None = None) -> Tensor:
         """[n, c'] logits of a range of classes; a new tensor, or `out`, without gradient."""
-        return self.finished(self.others(cos), classes, out)
+        return self.finished(self.others(cos, classes), classes, out)
 
     def finished(self, others: Tensor, classes: slice, out: Tensor | None = None) -> Tensor:
         scaled = torch.mul(others, self.scale[:, None] if self.scale.ndim else self.scale, out=out)
@@ -149,11 +220,11 @@ class Logits:
 
     def with_slopes(self, cos: Tensor, classes: slice, out: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Logits (in `out`) and the slope of the emphasis [n, c'], None where it is 1 everywhere."""
-        if self.emphasis is None:
+        if self.emphasis is None and self.nearest is None:
             return self(cos, classes, out), None
         with torch.enable_grad():
             variable = cos.detach().requires_grad_()
-            others = self.emphasis(variable)
+            others = self.others(variable, classes)
             (slopes,) = torch.autograd.grad(others.sum(), variable)
         return self.finished(others.detach(), classes, out), slopes
 
@@ -162,7 +233,8 @@ class Logits:
 class Sums:
     """What a sweep finds, with gradient.
 
-    own: [n] cosines to the own class.  rest: [n] log-sums of exp(logit) over the other classes.
+    own: [n] cosines to the own class.  rest: [n] log-sums of exp(logit) over the other classes; of a binary loss the
+        sums of softplus(logit).
     total: [n] sums of the logits of the other classes, where they were asked for.
     count: over how many classes was summed, the own one included; a tensor [] where processes added theirs, so that
         no step waits for the device.
@@ -190,7 +262,17 @@ class Sweep(Protocol):
         ...
 
 
+@runtime_checkable
+class Ranking(Protocol):
+    """A sweep of a strategy that answers "nearest"."""
+
+    def nearest(self, count: int, at_most: float | None) -> Nearest:
+        """The `count` nearest other classes of each example, without gradient; what exceeds `at_most` is left out."""
+        ...
+
+
 class Strategy(Protocol):
-    """A way of summing over the classes."""
+    """A way of summing over the classes. What it answers besides own cosines and the log-sum stands in an attribute
+    `answers` of it; without one that is nothing."""
 
     def sweep(self, problem: Problem) -> Sweep: ...

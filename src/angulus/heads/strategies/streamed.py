@@ -11,18 +11,29 @@ other classes, and in its backward pass the gradients of embeddings, weights, bi
 What is the same for all classes of an example, grad_rest_i s_i, is applied to matrices [n, d] and not to G.
 "recompute" looks at every chunk twice (four matrix products in all); "stash" keeps the cosines of the forward pass, or
 their exponentials in bfloat16, in one [n, c] buffer and needs three. Where logits have a known bound no running
-maximum is needed.
+maximum is needed. Of a binary loss rest_i = sum_j softplus(logit_ij), and P_ij = sigmoid(logit_ij).
 """
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
-from angulus.heads.strategies.problem import Logits, Problem, Sums, add_rows, half_product, inverse_of
+from angulus.heads.strategies.cosine import LINEAR
+from angulus.heads.strategies.problem import (
+    Demand,
+    Logits,
+    Nearest,
+    Problem,
+    Sums,
+    add_rows,
+    half_product,
+    inverse_of,
+)
 
 Mode = Literal["auto", "recompute", "stash"]
 Keep = Literal["nothing", "cosines", "products", "exponentials"]
@@ -60,6 +71,8 @@ class Streamed:
     products: Literal["float32", "bfloat16"] = "float32"
     stash: Literal["float32", "bfloat16"] = "float32"
 
+    answers: ClassVar[tuple[Demand, ...]] = ("nearest", "binary")
+
     def __post_init__(self) -> None:
         if self.chunk is not None and self.chunk < 1:
             raise ValueError(f"Streamed: chunk must be at least 1, got {self.chunk}")
@@ -91,7 +104,7 @@ class Streamed:
     def keeps(self, problem: Problem, logits: Logits) -> "Keep":
         """What is kept of the forward pass."""
         (examples, dim), (classes, subcenters, _) = problem.unit.shape, problem.weight.shape
-        plain = logits.emphasis is None and not logits.scale.requires_grad
+        plain = logits.emphasis is None and not logits.scale.requires_grad and not logits.binary
         element, on_cuda = problem.unit.element_size(), problem.unit.is_cuda
         return self.keeps_of(classes, subcenters, examples, dim, plain=plain, element=element, on_cuda=on_cuda)
 
@@ -136,8 +149,18 @@ class StreamedSweep:
             best = torch.maximum(best, self.problem.drop_own_(cos, classes).amax(dim=1))
         return best
 
+    @torch.no_grad()
+    def nearest(self, count: int, at_most: float | None) -> Nearest:
+        found = Nearest.none(self.problem.unit, count)
+        for classes in chunks(self.problem, self.strategy.chunk_for(self.problem)):
+            products = self.problem.products(classes)
+            cos, _ = self.problem.cosines(products, self.problem.inverse_lengths(classes))
+            found = found.among(self.problem.drop_own_(cos, classes), classes.start, at_most)
+        return found
+
     def sums(self, logits: Logits, total: bool = False) -> Sums:
         problem = self.problem
+        logits = logits.with_bias_of(problem.weight.shape[0])
         chunk, keep = self.strategy.chunk_for(problem), self.strategy.keeps(problem, logits)
         job = Job(problem, logits, chunk, keep, total)
         own, rest, plain = StreamedSums.apply(problem.unit, problem.weight, logits.bias, logits.scale, job)
@@ -238,11 +261,14 @@ class StreamedSums(torch.autograd.Function):
             if job.total:
                 plain.add_(problem.put_own_(values, classes, 0.0).sum(dim=1))
             problem.drop_own_(values, classes)
-            if shift is None:
+            if logits.binary:
+                summed.add_(softplus(values, threshold=LINEAR).sum(dim=1))
+            elif shift is None:
                 higher = torch.maximum(peak, values.amax(dim=1))
                 summed.mul_((peak - higher).exp_())
                 peak = higher
-            summed.add_(values.sub_(peak[:, None]).exp_().sum(dim=1))
+            if not logits.binary:
+                summed.add_(values.sub_(peak[:, None]).exp_().sum(dim=1))
             if job.keep != "nothing":
                 small = None if center is None else center.to(torch.uint8)
                 if job.keep == "exponentials":
@@ -251,7 +277,7 @@ class StreamedSums(torch.autograd.Function):
                     kept.append(Kept(products, None, are_products=True))
                 else:  # products that come in float32 have become the cosines, in place
                     kept.append(Kept(cos, small))
-        rest = peak + summed.clamp(min=torch.finfo(summed.dtype).tiny).log_()
+        rest = summed if logits.binary else peak + summed.clamp(min=torch.finfo(summed.dtype).tiny).log_()
         ctx.job, ctx.kept, ctx.inverses = job, kept, inverses
         ctx.save_for_backward(unit, weight, bias, scale, rest)
         return own, rest, plain
@@ -293,14 +319,15 @@ class StreamedSums(torch.autograd.Function):
                 else:
                     cos, center = stashed.values, None if stashed.center is None else stashed.center.long()
                 values, slopes = logits.with_slopes(cos, classes, second.matrix(count))
-                shares = problem.drop_own_(values, classes).sub_(rest[:, None]).exp_()
+                others = problem.drop_own_(values, classes)
+                shares = others.sigmoid_() if logits.binary else others.sub_(rest[:, None]).exp_()
             if job.total:
                 problem.put_own_(shares.mul_(grad_rest[:, None]).add_(grad_total[:, None]), classes, 0.0)
             if grad_bias is not None:
                 grad_bias[classes] = before @ shares
             if grad_scale is not None:
                 assert cos is not None
-                grad_scale += (shares * logits.others(cos)).sum(dim=1)
+                grad_scale += (shares * logits.others(cos, classes)).sum(dim=1)
             inner = shares if slopes is None else shares.mul_(slopes)
             along = None if cos is None else torch.mul(inner, cos, out=first.matrix(count))
             gradients_of_chunk(

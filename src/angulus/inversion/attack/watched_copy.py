@@ -51,7 +51,7 @@ def watched_copy(model: EmbeddingModel) -> tuple[EmbeddingModel, Inputs]:
         behind = owner.get_submodule(norm)
         if isinstance(behind, _BatchNorm) and behind.running_mean is not None and _keeps_input(behind):
             fold_behind(owner, layer, norm)
-            setattr(owner, norm, _Watched(behind, inputs, is_folded=True))
+            owner.set_submodule(norm, _Watched(behind, inputs, is_folded=True))
     for part in list(fast.modules()):
         if isinstance(part, nn.ReLU):
             part.inplace = False  # what is watched is needed again in the backward pass

@@ -34,6 +34,7 @@ class SpeechInput:
     content: "waveform" takes samples and computes the bands; "features" takes stored bands.
     rate ... snip_edges: of the filter bank, see `angulus.speech.FilterBank`; for features rate counts for nothing and
         hop_ms says how long a frame is.
+    speech_only: leave out of a recording what is no speech by its energy, before all else.
     normalise: subtract the mean of each band over the frames of the example.
     offset, scale: of stored features.
     frames: of an example on which cost, memory and test vectors are computed; any number may be embedded.
@@ -50,6 +51,7 @@ class SpeechInput:
     low_hz: float = 20.0
     high_hz: float = 0.0
     snip_edges: bool = True
+    speech_only: bool = False
     normalise: bool = True
     offset: float = 0.0
     scale: float = 1.0
@@ -163,6 +165,14 @@ class SpeechInput:
         if unknown := sorted(set(fields) - known):
             raise ValueError(f"input has no {', '.join(unknown)}; it has {', '.join(sorted(known))}")
         return cls(**fields)
+
+
+def check_speech(given: object, least: int = 1) -> None:
+    """Raise ValueError unless `given` is a SpeechInput whose usual example has at least so many frames."""
+    if not isinstance(given, SpeechInput):
+        raise ValueError(f"input must be a SpeechInput, got {type(given).__name__}: this is a network for speech")
+    if given.frames < least:
+        raise ValueError(f"input.frames must be at least {least} for this network, got {given.frames}")
 
 
 def _mixed(example: Tensor, place: Tensor) -> Tensor:

@@ -184,7 +184,7 @@ def smaller(task: Task, own: Option) -> Iterator[tuple[Task, Option, str]]:
             words = " ".join(option.settings(task.experiment))
             yield replace(task, processes=processes), option, f"{words} on {processes} processes".strip()
     for moved in (True, False):
-        if not (moved and adam) and (sharded or task.processes == 1 or not moved):
+        if not (moved and adam) and "binary" not in task.demands and (sharded or task.processes == 1 or not moved):
             option = Option(name="", strategy=Sampled(), moved=moved, sharded=sharded)
             yield task, option, f"{' '.join(option.settings(task.experiment))} (another loss: a sample of the classes)"
 

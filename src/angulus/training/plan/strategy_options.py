@@ -21,6 +21,7 @@ from angulus.heads import (
     size_of,
 )
 from angulus.heads.auto import Device, exact
+from angulus.heads.strategies.problem import Demand, demands_of
 from angulus.margins import Margin
 from angulus.training.experiment import AdamW, Experiment
 from angulus.training.optimization import row_rule
@@ -93,9 +94,14 @@ class Task:
     triton: bool = True
 
     @property
+    def demands(self) -> tuple[Demand, ...]:
+        """What the margin asks that not every strategy answers."""
+        return demands_of(self.experiment.margin or Margin())
+
+    @property
     def device(self) -> Device:
         """What `auto` looks at: products of the run's own precision where kernels take them."""
-        if not (self.on_cuda and self.triton):
+        if not (self.on_cuda and self.triton) or self.demands:
             return Device()
         exact_products = torch.get_float32_matmul_precision() == "highest"
         half = self.experiment.train.precision == "bfloat16"
@@ -204,7 +210,7 @@ def options(task: Task) -> list[Option]:
     if task.processes > 1:
         shards = [replace(option, name=f"{option.name}, sharded", sharded=True) for option in usual]
         usual = [*(option for option in usual if not option.moved), *shards]
-    if isinstance(task.experiment.optim, AdamW):
+    if isinstance(task.experiment.optim, AdamW) or "binary" in task.demands:
         usual = [option for option in usual if not isinstance(option.strategy, Sampled)]
     size = task.head_size(usual[0])
     if size.reshapes or size.trained_scale:  # such margins keep float32

@@ -25,6 +25,7 @@ from angulus.data.formats.features import open_features
 from angulus.data.loading.contents import Recordings
 from angulus.data.synthetic.speech import DrawnSpeech
 from angulus.data.views.sequences import Sequences
+from angulus.data.views.speeds import AtSpeeds
 from angulus.errors import DataError
 from angulus.inference.given_images import content_for
 from angulus.models import InputSpec, Spec, SpeechInput
@@ -106,7 +107,20 @@ def found_sources(experiment: Experiment, spec: Spec) -> Sources:
         *(f"{name}: {counted(source)}" for name, source in also.items()),
     ]
     mixture = mixture_of(experiment.data, train) if isinstance(experiment.data, UnionData) else None
-    return Sources(train=train, held_out=held_out, also=also, notes=tuple(notes), mixture=mixture, hold_out=how)
+    learned = at_speeds(train, experiment)
+    return Sources(train=learned, held_out=held_out, also=also, notes=tuple(notes), mixture=mixture, hold_out=how)
+
+
+def at_speeds(train: Source, experiment: Experiment) -> Source:
+    """What is trained on, at further speeds where the recipe names some. Raises DataError where these mean nothing."""
+    speeds = experiment.train.speeds
+    if not speeds:
+        return train
+    if noun_of(train) != "recording" or train.read(0).ndim != 1:
+        raise DataError("train.speeds are for sound, and the data are not; leave train.speeds out")
+    if isinstance(experiment.data, UnionData):
+        raise DataError("train.speeds are for one data set; join the sets first, or leave train.speeds out")
+    return AtSpeeds(source=train, speeds=speeds)
 
 
 def learned_and_held_out(experiment: Experiment, whole: Source) -> tuple[Subset, Source]:
@@ -204,7 +218,8 @@ def stored_features(data: FeaturesData, spec: Spec) -> Source:
     """Stored features for a network that takes such."""
     if not isinstance(spec, SpeechInput) or spec.content != "features":
         raise DataError(
-            f"{data.path} holds stored features, and the model takes {spec.describe()}; set model.input.content=features"
+            f"{data.path} holds stored features, and the model takes {spec.describe()}; set "
+            "model.input.content=features"
         )
     return open_features(data.path, spec.bands)
 
@@ -287,6 +302,8 @@ def cached(source: Source, experiment: Experiment) -> Source:
 
 def cached_recordings(source: Source, experiment: Experiment) -> Source:
     """Recordings decoded once; those that are in memory already as they are."""
+    if isinstance(source, AtSpeeds):
+        return replace(source, source=cached_recordings(source.source, experiment))
     root = source.source if isinstance(source, Subset) else source
     if isinstance(root, Sequences) or not keeps_decoded(recorded_bytes(source), experiment):
         return source

@@ -18,6 +18,7 @@ from angulus.margins import (
     CombinedMargin,
     CurricularFace,
     ElasticFace,
+    InterTopK,
     L2Softmax,
     Linear,
     MagFace,
@@ -43,10 +44,11 @@ OPEN: dict[type[Margin], tuple[str, ...]] = {
     ElasticFace: ("scale", "m"),
     MagFace: ("scale",),
     CombinedMargin: ("scale",),
+    InterTopK: ("scale", "m", "m_prime"),
 }
 PROBABILITY = 0.95  # of the own class, for the bound of L2-softmax
 END = 0.4  # of the ramp
-ENDS: Mapping[type[Margin], float] = {AMSoftmax: 0.35, MVSoftmax: 0.35}
+ENDS: Mapping[type[Margin], float] = {AMSoftmax: 0.35, MVSoftmax: 0.35, InterTopK: 0.2}
 RAMP = 0.5  # share of the run in which a margin grows
 # Scales that were published, by the number of classes: between two of them the logarithm decides.
 PUBLISHED = ((10_575, 32.0), (85_742, 64.0))
@@ -91,6 +93,8 @@ def found(margin: Margin, name: str, num_classes: int) -> tuple[float | Linear, 
         return margin_scale(num_classes), f"{num_classes} classes; with a larger scale the loss ends too early"
     if name == "annealing":
         return Linear(start=10.0, end=0.0, until=RAMP, unit="run"), "the margin comes in over the first half of the run"
+    if name == "m_prime":
+        return Linear(start=0.0, end=0.06, until=RAMP, unit="run"), "the paper's, growing beside the margin"
     if name == "t":
         return 0.05, "the paper's emphasis is too strong for small sets"
     if isinstance(margin, SphereFace):

@@ -4,7 +4,7 @@ How they were found, and how far they are from the best of a search: docs/settin
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from angulus.data.loading.augmentation import Augment
 from angulus.speech.augmentation import SpeechAugment
@@ -85,7 +85,7 @@ class Rules:
     def speech_augment(self, *, is_sound: bool) -> Choice[Augment | SpeechAugment]:
         """Random changes of speech."""
         if not is_sound:
-            masks = SpeechAugment.masks_only()
+            masks = replace(SpeechAugment.off(), masking=0.5, time_width=20)
             return Choice(key="augment", value=masks, reason="stored features can only be masked")
         return Choice(key="augment", value=SpeechAugment(), reason="noise, other voices and rooms, as is usual")
 

@@ -19,6 +19,7 @@ from angulus.cli.options import (
     Page,
     Protocol,
     Said,
+    Scoring,
     Several,
     Table,
     Usual,
@@ -63,6 +64,7 @@ def evaluate(
     curves: Annotated[bool, Parameter(negative="--no-curves")] = True,
     views: Views = Usual.views,
     edits: Edits = Usual.edits,
+    scoring: Scoring = Usual.scoring,
     use: EmbeddingUse = Usual.embedding_use,
     page: Page = Usual.page,
     table: Table = Usual.table,
@@ -93,7 +95,8 @@ def evaluate(
         minutes; --no-intervals: none.
     groups
         A column of the embeddings by which FMR and FNMR are broken down at one threshold, that of the middle FAR which
-        the set resolves: sex, or ranges of numbers, age=0,20,40, or for listed pairs gap:age=0,5,10. May be repeated.
+        the set resolves: sex, or ranges of numbers, age=0,20,40, or for listed pairs gap:age=0,5,10, or
+        seconds=0,1,2,5 by the shorter recording of a pair. May be repeated.
     calibration
         A threshold that `angulus evaluate calibrate` stored, to show on the page.
     labels
@@ -107,7 +110,8 @@ def evaluate(
     curves
         Keep the points of ROC and histogram in the JSON file.
     """
-    check_output(figures.json, page.report, table.markdown)
+    check_output(figures.json, page.report, table.markdown, scoring.keep_calibration)
+    from angulus.cli.inputs.trials.scored_trials import check_scoring, read_enrolled, scored
     from angulus.cli.inputs.verification_inputs import compared_by, descending, title_of
     from angulus.cli.inputs.words.known_people import notes_on_known
     from angulus.cli.printing.evaluation_pages import verification_page
@@ -120,12 +124,21 @@ def evaluate(
     from angulus.evaluation.uncertainty.calibration import read_calibration
 
     started = time.perf_counter()
+    check_scoring(scoring, protocol, images, pairs, calibration)
     groupings = [Grouping.parse(text) for text in groups or []]
     calibrated = () if calibration is None else (read_calibration(calibration),)
-    compared = compared_by(what, images, pairs, labels, edits, use, said)
-    sets, how = (compared.embeddings, compared.pairs), {"protocol": protocol, "view": views.views}
-    rates = {"fars": descending(far, DEFAULT_FARS), "intervals": intervals, "costs": True}
-    result = verify(*sets, name=name or title_of(what, images, pairs), **rates, **how)
+    listed = None if scoring.enrolment else pairs
+    compared = compared_by(what, images, listed, labels, edits, use, said)
+    rates: dict[str, Any] = {"fars": descending(far, DEFAULT_FARS), "intervals": intervals}
+    rates["name"] = name or title_of(what, images, pairs)
+    how: dict[str, Any] = {"protocol": protocol, "view": views.views}
+    judged = None
+    if scoring.is_asked_for:
+        judged = scored(compared, read_enrolled(scoring, pairs), scoring, views.views, rates)
+        compared, result, how["scores"] = judged.compared, judged.result, judged.scores
+    else:
+        result = verify(compared.embeddings, compared.pairs, costs=True, **rates, **how)
+    sets = (compared.embeddings, compared.pairs)
     result = replace(result, notes=(*notes_on_known(compared.embeddings), *result.notes))
     advice = recommended(result, calibrated)
     point = middle_resolved_point(result) or result.points[0]
@@ -141,3 +154,5 @@ def evaluate(
     verification_page(page.report, result, compared, broken, calibrated)
     save_text(table.markdown, lambda: markdown_table([result]))
     figures.save(content)
+    if judged is not None:
+        judged.keep(scoring)

@@ -251,7 +251,8 @@ def _check_layout(found: _Found) -> None:
         return
     if found.loose:
         raise DataError(
-            f"{root} holds {len(found.loose)} {found.noun}s (such as {found.loose[0]}) but no folder of an identity; {found.layout}"
+            f"{root} holds {len(found.loose)} {found.noun}s (such as {found.loose[0]}) but no folder of an identity; "
+            f"{found.layout}"
         )
     gone = f", only {_by_ending(found.unknown)}" if found.unknown else ""
     if found.images:

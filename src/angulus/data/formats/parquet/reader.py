@@ -5,9 +5,9 @@
     label   whole number, its names in the metadata of the file ("huggingface", a ClassLabel) where there are some;
             or text: the name of the identity
 
-A column is found by its name (image or audio; label, labels, identity, class, speaker, speaker_id), or by its type where only one fits. Rows are
-read in groups, of which the last few are kept: fine for converting and for reading in order; for training at full rate
-convert to packed. Needs pyarrow (`pip install angulus[parquet]`).
+A column is found by its name (image or audio; label, labels, identity, class, speaker, speaker_id), or by its type
+where only one fits. Rows are read in groups, of which the last few are kept: fine for converting and for reading in
+order; for training at full rate convert to packed. Needs pyarrow (`pip install angulus[parquet]`).
 """
 
 import re
@@ -160,7 +160,8 @@ def _image_column(path: Path, schema: Any) -> str:
     if named or len(fitting) == 1:
         return named[0] if named else fitting[0]
     raise DataError(
-        f"{path} must have a column image or audio with bytes, or a struct of bytes and path; it has {', '.join(schema.names)}"
+        f"{path} must have a column image or audio with bytes, or a struct of bytes and path; it has "
+        + ", ".join(schema.names)
     )
 
 

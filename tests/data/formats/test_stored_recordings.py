@@ -65,7 +65,7 @@ def test_every_layout_gives_the_same_samples(folder: Path, tmp_path: Path, suffi
 
 
 def test_a_rec_holds_images(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="a .rec holds images, not recordings"):
+    with pytest.raises(DataError, match=r"a .rec holds images, not recordings"):
         convert(open_source(folder), tmp_path / "out.rec")
 
 

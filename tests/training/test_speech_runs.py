@@ -1,0 +1,133 @@
+"""Runs on speech: they learn, resume to the bit with chunks of unlike lengths, and say what does not fit."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_run import stop_at
+
+from angulus.data import SyntheticFaces
+from angulus.embeddings import EmbeddingSet
+from angulus.errors import ConfigError, DataError, ModelError
+from angulus.extract import embed
+from angulus.margins import ArcFace
+from angulus.models import SpeechInput, TinyNet, TinySpeech, load_model
+from angulus.training import SGD, Evaluation, Experiment, Identities, LearningRate, SyntheticData, Training, train
+from angulus.training.datasets import FeaturesData
+
+BANDS = 12
+SPEC = SpeechInput(content="features", bands=BANDS, offset=128.0, scale=0.05)
+
+
+def write_features(path: Path, speakers: int = 14, each: int = 6, seed: int = 0) -> Path:
+    """Speakers differ in how their bands move together; every recording has a length and an offset of its own."""
+    random = np.random.default_rng(seed)
+    features, lengths, names = [], [], []
+    for speaker in range(speakers):
+        mixing = np.random.default_rng([seed, speaker]).normal(size=(3, BANDS))
+        for _ in range(each):
+            frames = int(random.integers(30, 90))
+            values = random.normal(size=(frames, 3)) @ mixing * 12 + random.normal(size=(frames, BANDS)) * 4
+            features.append(np.clip(values + 128 + random.normal(size=BANDS) * 10, 0, 255).astype(np.uint8))
+            lengths.append(frames)
+            names.append(f"s{speaker:02d}")
+    np.savez(path, features=np.concatenate(features), lengths=np.array(lengths), speakers=np.array(names))
+    return path
+
+
+def experiment_on(path: Path, out: Path, **changes: object) -> Experiment:
+    experiment = Experiment(
+        data=FeaturesData(path=path, identities=Identities(parts={"train": 0.7, "test": 0.3})),
+        model=TinySpeech(embedding_dim=16, input=SPEC),
+        margin=ArcFace(scale=16.0, m=0.1),
+        optim=SGD(lr=0.05),
+        learning_rate=LearningRate(warmup_epochs=1),
+        train=Training(epochs=4, batch_size=10, frames=(20, 40), precision="float32", log_every=1, checkpoint_every=4),
+        evaluation=Evaluation(every=2, fars=(0.1,)),
+        out=out,
+    )
+    return replace(experiment, **changes)  # pyrefly: ignore
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Experiment]:
+    folder = tmp_path_factory.mktemp("speech")
+    experiment = experiment_on(write_features(folder / "speech.npz"), folder / "run")
+    train(experiment)
+    return folder, experiment
+
+
+def rows(run: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{key: line[key] for key in ("step", "loss", "cos_target") if key in line} for line in lines]
+
+
+def test_speakers_are_learned(finished: tuple[Path, Experiment]) -> None:
+    folder, _ = finished
+    figures = json.loads((folder / "run" / "result.json").read_text())["figures"]
+    assert figures["held-out/auc"] > 0.75
+    recipe = json.loads((folder / "run" / "result.json").read_text())["recipe"]
+    assert recipe["evaluation"]["views"] == "plain"
+    assert "recordings of" in (folder / "run" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("step", [6, 13])
+def test_resume_in_the_middle_of_an_epoch_is_the_uninterrupted_run(
+    finished: tuple[Path, Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    folder, experiment = finished
+    again = replace(experiment, out=tmp_path / "run")
+    with monkeypatch.context() as patch:
+        stop_at(patch, step)
+        with pytest.raises(KeyboardInterrupt):
+            train(again)
+    train(again, resume=True)
+    assert rows(tmp_path / "run") == rows(folder / "run")
+    states = [load_model(place / "run" / "model").state_dict() for place in (folder, tmp_path)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_model_is_embedded_from_python_whatever_the_lengths(finished: tuple[Path, Experiment]) -> None:
+    folder, _ = finished
+    model = load_model(folder / "run" / "model")
+    found = embed(model, folder / "speech.npz")
+    assert len(found) == 84
+    assert found.flipped is None
+    seconds = np.load(folder / "speech.npz")["lengths"] / 100
+    np.testing.assert_allclose(np.asarray(found.columns["seconds"], float), seconds)
+    stored = np.load(folder / "speech.npz")
+    first = stored["features"][: stored["lengths"][0]]
+    alone = embed(model, [first, first[:25]])
+    np.testing.assert_allclose(alone.embeddings[0], found.embeddings[0], rtol=0, atol=1e-5)
+    assert isinstance(alone, EmbeddingSet)
+
+
+def test_long_recordings_are_the_mean_of_their_windows(finished: tuple[Path, Experiment]) -> None:
+    folder, _ = finished
+    model = load_model(folder / "run" / "model")
+    values = np.load(folder / "speech.npz")["features"][:100]
+    windowed = embed(model, [values], window=0.5).embeddings[0]
+    halves = embed(model, [values[:50], values[50:]], window=None).embeddings
+    units = halves / np.linalg.norm(halves, axis=1, keepdims=True)
+    np.testing.assert_allclose(windowed, units.mean(0), rtol=0, atol=1e-5)
+
+
+def test_a_set_and_a_network_of_unlike_kinds(finished: tuple[Path, Experiment], tmp_path: Path) -> None:
+    folder, experiment = finished
+    with pytest.raises(DataError, match="drawn faces are images, and the model takes features of 12 bands"):
+        train(replace(experiment, data=SyntheticData(num_identities=4), out=tmp_path / "a"))
+    with pytest.raises(DataError, match=r"holds stored features, and the model takes 64x64 rgb images"):
+        train(replace(experiment, model=TinyNet(), evaluation=Evaluation(), out=tmp_path / "b"))
+    model = TinySpeech(input=replace(SPEC, bands=40))
+    with pytest.raises(DataError, match="has 12 bands and the model takes 40"):
+        train(replace(experiment, model=model, out=tmp_path / "c"))
+    with pytest.raises(ConfigError, match=r"evaluation.views must be plain for speech"):
+        train(replace(experiment, evaluation=Evaluation(views="sum"), out=tmp_path / "d"))
+    model = load_model(folder / "run" / "model")
+    with pytest.raises(DataError, match="is an image, and the model takes features"):
+        embed(model, SyntheticFaces(num_identities=2, images_per_identity=1))
+    with pytest.raises(ModelError, match="works with networks for images, and the network takes features"):
+        _ = model.image_input
