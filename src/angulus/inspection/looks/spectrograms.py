@@ -26,8 +26,8 @@ from angulus.speech.pictures import RANGE
 
 BOUNDS = CopyBounds(copy=0.985, by_hash=0.9, few_bits=24)
 """Of 719,400 pairs of different recordings of words, the 200 nearest by each hash agree to at most 0.982 (one word said
-twice, by one speaker or by two), and none differs in 24 bits or fewer (the least is 33). Planted copies (another gain, MP3,
-8 kHz, shifts, cuts of 5 % at both ends) agree to 0.98 and more (benchmarks/speech_copies.py)."""
+twice, by one speaker or by two), and none differs in 24 bits or fewer (the least is 33). Planted copies (another gain,
+MP3, 8 kHz, shifts, cuts of 5 % at both ends) agree to 0.98 and more (benchmarks/speech_copies.py)."""
 BANDS, LOW_HZ, HIGH_HZ = 32, 60.0, 3600.0
 WINDOW = 128
 _AROUND = 31
