@@ -9,7 +9,8 @@ data/speech/etri200.npz, sentences read by 200 speakers.
 
 Planted: recordings, changed in one way each, are looked for among the whole set (`find_copies`, no model). A pair is
 right when it is the original. Different: all pairs of different recordings in a set, by bits of the hashes, and the
-agreement of those that are nearest by hash; two speakers who say one word, and one who says it twice, are different recordings.
+agreement of those that are nearest by hash; two speakers who say one word, and one who says it twice, are different
+recordings.
 
 Writes benchmarks/results/speech_copies.json, speech_copies.md and speech_copies_apart.md. No sound is written anywhere.
 """
