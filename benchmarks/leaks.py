@@ -39,11 +39,12 @@ from angulus.data import FolderSource, select
 from angulus.data.views.split import folded_name
 from angulus.embeddings import EmbeddingSet
 from angulus.extract import embed
-from angulus.inspection.contents import COLUMNS, Contents, scan, typical_spectrum
+from angulus.inspection.contents import Contents, scan, typical_spectrum
 from angulus.inspection.copies import Seen, find_copies
 from angulus.inspection.findings import same_people
 from angulus.inspection.labels import find_mixtures, find_outliers, image_bounds
 from angulus.inspection.leaks import find_leaks, prepared
+from angulus.inspection.looks.photos import COLUMNS
 from angulus.inspection.nearest import near_pairs
 from angulus.inspection.people import alike, calibrate
 from angulus.models import import_weights

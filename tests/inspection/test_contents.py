@@ -10,8 +10,9 @@ from reference import inspection as oracle
 
 from angulus.data import FolderSource
 from angulus.errors import DataError
-from angulus.inspection.contents import blur_of, scan, typical_spectrum
+from angulus.inspection.contents import scan, typical_spectrum
 from angulus.inspection.hashing import distances, mirrored, signs, spectrum
+from angulus.inspection.looks.photos import blur_of
 
 
 def test_the_spectrum_is_a_cosine_transform():

@@ -11,7 +11,7 @@ from angulus.data import apply_edits, read_edits
 from angulus.data.views.edits import Edits
 from angulus.errors import DataError
 from angulus.inspection import Contents, Seen, find_leaks, removal, write_leaks
-from angulus.inspection.contents import COLUMNS
+from angulus.inspection.looks.photos import COLUMNS
 
 
 def seen(people, names=None, seed=0, dim=48):
@@ -26,7 +26,7 @@ def seen(people, names=None, seed=0, dim=48):
     contents["readable"] = True
     contents["hash"] = np.random.default_rng((seed, 1)).integers(0, 256, contents["hash"].shape)
     contents["mirrored_hash"] = np.random.default_rng((seed, 2)).integers(0, 256, contents["hash"].shape)
-    contents["bytes_digest"] = contents["pixels_digest"] = np.arange(len(rows)) + 10_000 * seed + 1
+    contents["bytes_digest"] = contents["values_digest"] = np.arange(len(rows)) + 10_000 * seed + 1
     return Seen(source=source, contents=Contents(rows=contents, formats=(), problems=()), vectors=own)
 
 

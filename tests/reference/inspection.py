@@ -64,3 +64,35 @@ def blur(grey):
                 kept += min(sharp, abs(soft[y, x] - soft[y - 1, x]))
         worst = max(worst, kept / total if total else 1.0)
     return worst
+
+
+def heard(samples, rate):
+    """Level, peak, clipped, silence and head of a recording, sample by sample."""
+
+    def decibels(value):
+        return max(-100.0, 20 * np.log10(value)) if value > 0 else -100.0
+
+    values = [int(sample) / 32768 for sample in samples]
+    frame = rate // 50
+    levels = [
+        decibels((sum(value**2 for value in values[begin : begin + frame]) / frame) ** 0.5)
+        for begin in range(0, len(values) - frame + 1, frame)
+    ]
+    loud = max(float(np.quantile(levels, 0.95)) - 35, -60)
+    clipped = 0
+    for peak in (max(values), min(values)):
+        run = 0
+        for value in [*values, None]:
+            if value == peak:
+                run += 1
+                continue
+            clipped += run if run >= 3 else 0
+            run = 0
+    head = next((place for place, value in enumerate(values) if value != values[0]), len(values))
+    return {
+        "level": decibels((sum(value**2 for value in values) / len(values)) ** 0.5),
+        "peak": decibels(max(abs(value) for value in values)),
+        "clipped": clipped / len(values),
+        "silence": sum(level <= loud for level in levels) / len(levels),
+        "head": head / rate,
+    }

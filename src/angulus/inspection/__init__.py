@@ -1,4 +1,4 @@
-"""What is in a set of images, what of it looks wrong, and what of a test set is in a training set."""
+"""What is in a set of images or recordings, what of it looks wrong, and what of a test set is in a training set."""
 
 from angulus.inspection.contents import Contents, scan, typical_spectrum
 from angulus.inspection.copies import Copy, Seen, find_copies

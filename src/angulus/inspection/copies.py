@@ -1,31 +1,33 @@
-"""Which images are one picture twice? The same file, the same pixels, or a copy that was changed.
+"""Which images are one picture twice, and which recordings one? The same file, the same values, or a changed copy.
 
     same bytes    equal files
-    same pixels   other files that decode to equal pixels
+    same pixels   other files that decode to equal pixels; same samples, same frames: to an equal recording
     copy          found by a hash (at most 40 of 256 bits differ, `hashing`; mirror images too) or by the embedding
                   (cosine of at least 0.9), and then laid over each other: an agreement of at least 0.985, or of
-                  0.95 where at most 24 bits differ
+                  0.95 (recordings: 0.9) where at most 24 bits differ
     alike         found in the same way, with less agreement: mostly photos taken seconds apart, or stronger cuts
     not looked at beyond the most pairs that are laid over each other, or an image could not be read for it
 
+Recordings are hashed and laid over each other as spectrograms (`looks.spectrograms`).
 Of two photos of different people, 1 pair in a million differs in 40 bits or fewer on LFW, and most of these are copies.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.examples import Source
+from angulus.data.examples import Source, bytes_of
 from angulus.errors import DataError
 from angulus.inspection.contents import Contents, Progress
 from angulus.inspection.hashing import BITS, distances
 from angulus.inspection.nearest import NearPairs, cosine_of, near_pairs
-from angulus.inspection.registration import COPY, COPY_BY_HASH, FEW_BITS, agreement
 
-Kind = Literal["same bytes", "same pixels", "copy", "alike", "not looked at"]
+Kind = Literal["same bytes", "same pixels", "same samples", "same frames", "copy", "alike", "not looked at"]
+SAME: tuple[Kind, ...] = ("same bytes", "same pixels", "same samples", "same frames")
+"""Equal in every value."""
 
 MOST_BITS = 40
 LEAST_COSINE = 0.9
@@ -34,8 +36,8 @@ MOST_LOOKED_AT = 2_000
 
 @dataclass(frozen=True, kw_only=True)
 class Copy:
-    """Two images that show one picture, as rows of their sets. bits: that differ, of 256 (the mirror image's, where
-    these are fewer); cosine: of the embeddings; agreement: once laid over each other; NaN where not known."""
+    """Two examples that are one, as rows of their sets. bits: that differ, of 256 (of several hashes, the fewest);
+    cosine: of the embeddings; agreement: once laid over each other; NaN where not known."""
 
     left: int
     right: int
@@ -47,12 +49,12 @@ class Copy:
     @property
     def certain(self) -> bool:
         """Beyond doubt one picture."""
-        return self.kind in ("same bytes", "same pixels", "copy")
+        return self.kind in (*SAME, "copy")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Seen:
-    """A set whose images were looked at: its source, contents, and unit embeddings [n, d] where a model was at hand."""
+    """A set that was looked at: its source, contents, and unit embeddings [n, d] where a model was at hand."""
 
     source: Source
     contents: Contents
@@ -69,9 +71,9 @@ def find_copies(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> list[Copy]:
-    """Pairs of images of one set (each once), or of two sets, that show one picture; the surest first.
+    """Pairs of examples of one set (each once), or of two sets, that are one; the surest first.
 
-    Of many equal images each is paired with the first alone. most: how many pairs are laid over each other.
+    Of many equal ones each is paired with the first alone. most: how many pairs are laid over each other.
     """
     second = one if other is None else other
     equal = _equal(one.contents, None if other is None else other.contents)
@@ -80,19 +82,19 @@ def find_copies(
     twice = {copy.right for copy in found} if other is None else set()
     candidates = _candidates(one, other, most_bits, least_cosine, device)
     wanted = [pair for pair in candidates if pair not in known and not twice.intersection(pair)]
-    look = _looker(one.source, second.source)
+    look = _looker(one, second)
     for place, (left, right) in enumerate(wanted):
         described = _described(left, right, "not looked at", one, second)
         found.append(look(described) if place < most else described)
         if progress is not None and place < most:
             progress(place + 1, min(most, len(wanted)))
-    order = ("same bytes", "same pixels", "copy", "alike", "not looked at")
+    order = (*SAME, "copy", "alike", "not looked at")
     return sorted(found, key=lambda copy: (order.index(copy.kind), -np.nan_to_num(copy.agreement), copy.bits))
 
 
 def _equal(one: Contents, other: Contents | None) -> list[tuple[int, int, Kind]]:
     pairs: dict[tuple[int, int], Kind] = {}
-    kinds: tuple[tuple[Kind, str], ...] = (("same bytes", "bytes_digest"), ("same pixels", "pixels_digest"))
+    kinds: tuple[tuple[Kind, str], ...] = (("same bytes", "bytes_digest"), (one.look.same, "values_digest"))
     for kind, column in kinds:
         left = _with_digest(one, column)
         if other is None:
@@ -123,14 +125,15 @@ def _candidates(
     one: Seen, other: Seen | None, most_bits: int, least_cosine: float, device: str
 ) -> list[tuple[int, int]]:
     """Pairs that a hash or the embedding finds, those of the hash first, the most alike first."""
-    rows = np.flatnonzero(one.contents.readable)
-    others = rows if other is None else np.flatnonzero(other.contents.readable)
-    hashes = one.contents.rows["hash"][rows]
-    second = (one if other is None else other).contents.rows
+    first, second = one.contents.rows, (one if other is None else other).contents.rows
+    rows = np.flatnonzero(one.contents.look.telling(first))
+    others = rows if other is None else np.flatnonzero(one.contents.look.telling(second))
     bound = cosine_of(most_bits, BITS)
-    plain = near_pairs(hashes, None if other is None else second["hash"][others], threshold=bound, device=device)
-    turned = near_pairs(hashes, second["mirrored_hash"][others], threshold=bound, device=device)
-    found = [plain, turned]
+    found = []
+    for left, right in one.contents.look.hashes:
+        once = other is None and left == right
+        theirs = None if once else second[right][others]
+        found.append(near_pairs(first[left][rows], theirs, threshold=bound, device=device))
     vectors = one.vectors, (one if other is None else other).vectors
     if vectors[0] is not None and vectors[1] is not None:
         found.append(
@@ -153,23 +156,27 @@ def _places(
 
 
 def _described(left: int, right: int, kind: Kind, one: Seen, other: Seen) -> Copy:
-    hashes = one.contents.rows["hash"][[left]], other.contents.rows["hash"][[right]]
-    mirrored = other.contents.rows["mirrored_hash"][[right]]
-    bits = min(int(distances(hashes[0], each)[0]) for each in (hashes[1], mirrored))
+    columns = one.contents.look.hashes
+    pairs = [(one.contents.rows[own][[left]], other.contents.rows[theirs][[right]]) for own, theirs in columns]
+    bits = min(int(distances(own, theirs)[0]) for own, theirs in pairs)
     cosine = float("nan")
     if one.vectors is not None and other.vectors is not None:
         cosine = float(one.vectors[left] @ other.vectors[right])
     return Copy(left=left, right=right, kind=kind, bits=bits, cosine=cosine)
 
 
-def _looker(one: Source, other: Source) -> Callable[[Copy], Copy]:
-    def look(copy: Copy) -> Copy:
+def _looker(one: Seen, other: Seen) -> Callable[[Copy], Copy]:
+    look = one.contents.look
+
+    def read(seen: Seen, row: int) -> NDArray[Any]:
+        return look.decode(seen.source, row, bytes_of(seen.source, row))
+
+    def judged(copy: Copy) -> Copy:
         try:
-            found = agreement(one.read(copy.left), other.read(copy.right))
+            found = look.agreement(read(one, copy.left), read(other, copy.right))
         except DataError:  # it was readable when it was scanned
             return copy
-        proved = found >= COPY or (copy.bits <= FEW_BITS and found >= COPY_BY_HASH)
-        kind: Kind = "copy" if proved else "alike"
-        return Copy(left=copy.left, right=copy.right, kind=kind, bits=copy.bits, cosine=copy.cosine, agreement=found)
+        proved = found >= look.bounds.copy or (copy.bits <= look.bounds.few_bits and found >= look.bounds.by_hash)
+        return replace(copy, kind="copy" if proved else "alike", agreement=found)
 
-    return look
+    return judged

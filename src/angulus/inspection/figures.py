@@ -1,4 +1,4 @@
-"""What was found in a set of images, as plain values for JSON."""
+"""What was found in a set of images or recordings, as plain values for JSON."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,24 +15,30 @@ def data_figures(found: Findings, edits: Sequence[Edit]) -> dict[str, Any]:
     contents, rows = found.contents, found.contents.rows[found.contents.readable]
     per_person = images_per_person(found)
     keys, names = found.source.keys, found.source.identities
-    spread = {
-        name: _spread(rows[name])
-        for name in ("height", "width", "bytes", "brightness", "contrast", "blur")
-        if len(rows)
-    }
+    words = contents.look.words
+    measures = ["bytes", *(measure.column for measure in contents.look.measures)]
+    spread = {name: _spread(rows[name]) for name in measures if len(rows)}
     return {
-        "images": len(contents),
+        words.many: len(contents),
         "identities": len(names),
         "unreadable": [{"key": keys[row], "problem": problem} for row, problem in contents.problems],
-        "images_per_identity": {**_spread(per_person), "one_image": int((per_person == 1).sum())},
+        f"{words.many}_per_identity": {**_spread(per_person), f"one_{words.one}": int((per_person == 1).sum())},
         "formats": {kind: int((rows["format"] == number).sum()) for number, kind in enumerate(contents.formats)},
         **spread,
+        "concerns": [
+            {
+                "what": each.what,
+                "sentence": f"{len(each.rows):,} {each.sentence}",
+                "keys": [keys[row] for row in each.rows],
+            }
+            for each in contents.concerns
+        ],
         "copies": [_copy_figures(found, copy) for copy in found.copies],
         "same_person": _same_figures(found),
         "several_people": [
             {
                 "identity": names[each.label],
-                "images": each.images,
+                words.many: each.images,
                 "part": [keys[row] for row in each.rows],
                 "across": round(each.across, 4),
                 "inside": round(each.inside, 4),
@@ -101,5 +107,5 @@ def _same_figures(found: Findings) -> dict[str, Any] | None:
 
 
 def images_per_person(found: Findings) -> np.ndarray:
-    """Images of each identity [c]."""
+    """Examples of each identity [c]."""
     return np.bincount(found.source.labels, minlength=len(found.source.identities))

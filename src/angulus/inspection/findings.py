@@ -1,7 +1,7 @@
-"""What is there in a set of images, and what of it looks wrong: every part of the report as values.
+"""What is there in a set of images or recordings, and what of it looks wrong: every part of the report as values.
 
 Without embeddings: contents, unreadable images, copies by hash. With embeddings of a model: copies by embedding,
-identities that look like one person, identities that look like several, outlying images.
+identities that look like one person, identities that look like several, outlying examples.
 """
 
 from dataclasses import dataclass, replace
@@ -62,15 +62,15 @@ class Findings:
 
 
 def readable_part(source: Source, contents: Contents) -> tuple[Source, NDArray[np.int64]]:
-    """The images that can be read, which a model may be given, and their rows in the source."""
+    """The examples that can be read, which a model may be given, and their rows in the source."""
     rows = np.flatnonzero(contents.readable)
     return (source if len(rows) == len(source) else select(source, rows)), rows
 
 
 def look_at(source: Source, *, threads: int | None = None, progress: Progress | None = None) -> Contents:
-    """The contents of a set on its own. Raises DataError where not one image can be read."""
+    """The contents of a set on its own. Raises DataError where not one example can be read."""
     if not len(source):
-        raise DataError("the set holds no image to look at")
+        raise DataError("the set holds nothing to look at")
     return scan(source, typical_spectrum(source), threads=threads, progress=progress)
 
 
@@ -82,7 +82,7 @@ def find(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> Findings:
-    """Everything that the report tells. vectors: unit embeddings [n, d], rows of zeros for unreadable images."""
+    """Everything that the report tells. vectors: unit embeddings [n, d], rows of zeros for what is unreadable."""
     seen = Seen(source=source, contents=contents, vectors=vectors)
     copies = tuple(find_copies(seen, device=device, progress=progress))
     if vectors is None:
@@ -90,7 +90,7 @@ def find(
     rows = np.flatnonzero(contents.readable)
     own = vectors[rows]
     present, labels = np.unique(np.asarray(source.labels)[rows], return_inverse=True)
-    notes = []
+    notes, words = [], contents.look.words
     same, centres = None, None
     if len(present) >= LEAST_IDENTITIES:
         same, centres = same_people(own, labels, device=device)
@@ -101,7 +101,10 @@ def find(
         )
     bounds = image_bounds(own, labels)
     if bounds is None:
-        notes.append("no outlying images are looked for: there are too few pairs of two people to say what is alike")
+        notes.append(
+            f"no outlying {words.many} are looked for: there are too few pairs of two "
+            f"{words.people} to say what is alike"
+        )
         return Findings(source=source, contents=contents, copies=copies, same=same, notes=tuple(notes))
     outliers, mixtures = find_outliers(own, labels, bounds), find_mixtures(own, labels, bounds)
     vectors_of_people = centres.vectors if centres is not None else mean_directions(own, labels, len(present))[0]

@@ -1,7 +1,7 @@
-"""Which people and images of a test set are in the training set? By name, by picture, and by embedding alone.
+"""Which people and examples of a test set are in the training set? By name, by copies, and by embedding alone.
 
 name       equal names, ignoring case and taking " ", "-" and "_" as equal
-copy       an image of the test set and one of the training set are one picture (`copies`)
+copy       an image of the test set and one of the training set are one picture, or two recordings one (`copies`)
 embedding  the centres are each other's nearest among all of both sets, and z (`people`) reaches a threshold whose
            FAR leaves `false_pairs` pairs to be expected by chance among all pairs of both sets. The FAR is
            counted on pairs of identities inside each set, which are two people as far as their names are right;
@@ -23,6 +23,7 @@ from angulus.errors import DataError
 from angulus.inspection.contents import Progress
 from angulus.inspection.copies import Copy, Seen, find_copies
 from angulus.inspection.labels import find_mixtures, image_bounds
+from angulus.inspection.looks import PHOTOS, Words
 from angulus.inspection.people import (
     LEAST_IDENTITIES,
     Calibration,
@@ -81,6 +82,7 @@ class Leaks:
     suspects: tuple[Suspect, ...]
     copies: tuple[Copy, ...]
     people: PeopleFound | None
+    words: Words = PHOTOS.words
     notes: tuple[str, ...] = ()
 
     @property
@@ -114,21 +116,29 @@ def find_leaks(
         raise DataError(f"false_pairs must be above 0, got {false_pairs:g}")
     found = tuple(find_copies(train, test, device=device, progress=progress)) if copies else ()
     shared = _same_names(train.source, test.source) if names else set()
-    notes = []
+    notes, words = [], train.contents.look.words
     judged: dict[tuple[int, int], tuple[float, bool]] = {}
     people = None
     smallest = min(len(train.source.identities), len(test.source.identities))
     if train.vectors is None or test.vectors is None:
-        notes.append("people were not compared by embedding: give a model with --model")
+        notes.append(f"{words.people} were not compared by embedding: give a model with --model")
     elif smallest + max(len(train.source.identities), len(test.source.identities)) < LEAST_IDENTITIES:
-        notes.append(f"people were not compared by embedding: that takes {LEAST_IDENTITIES} identities in both sets")
+        notes.append(
+            f"{words.people} were not compared by embedding: that takes {LEAST_IDENTITIES} identities in both sets"
+        )
     else:
         sets, halved, present = prepared([train, test], device)
         people, judged = _by_embedding(sets, calibrate(sets, halved, device=device), present, false_pairs, device)
         judged = {**_scored(sets, sorted(shared), present), **judged}
     suspects = _suspects(train.source, test.source, shared, judged, found, people)
     return Leaks(
-        train=train.source, test=test.source, suspects=suspects, copies=found, people=people, notes=tuple(notes)
+        train=train.source,
+        test=test.source,
+        suspects=suspects,
+        copies=found,
+        people=people,
+        words=words,
+        notes=tuple(notes),
     )
 
 
@@ -140,7 +150,8 @@ def removal(leaks: Leaks, *, side: Side = "train") -> list[Edit]:
     for suspect in [*leaks.leaked, *(each for each in leaks.suspects if not each.leaked)]:
         own, theirs = (suspect.train, suspect.test) if train else (suspect.test, suspect.train)
         name = source.identities[own]
-        reason = f"{'' if suspect.leaked else 'perhaps '}{other.identities[theirs]} of the other set: {told(suspect)}"
+        doubt = "" if suspect.leaked else "perhaps "
+        reason = f"{doubt}{other.identities[theirs]} of the other set: {told(suspect, leaks.words)}"
         edit = Edit(
             action="drop" if suspect.leaked else "keep",
             identity=name,
@@ -162,7 +173,7 @@ def removal(leaks: Leaks, *, side: Side = "train") -> list[Edit]:
     return list(lines.values())
 
 
-def told(suspect: Suspect) -> str:
+def told(suspect: Suspect, words: Words = PHOTOS.words) -> str:
     """What speaks for one person, in a line."""
     parts = ["the same name"] if suspect.name else []
     if not np.isnan(suspect.z):
@@ -170,7 +181,7 @@ def told(suspect: Suspect) -> str:
         rate = f"FAR {suspect.far:.1e}" if suspect.far > LEAST_FAR else f"FAR below {LEAST_FAR:g}"
         parts.append(f"z {suspect.z:.2f} ({rate}), {nearest}")
     if suspect.copies:
-        parts.append(f"{suspect.copies} equal picture{'' if suspect.copies == 1 else 's'}")
+        parts.append(f"{suspect.copies} equal {words.picture}{'' if suspect.copies == 1 else 's'}")
     return ", ".join(parts)
 
 

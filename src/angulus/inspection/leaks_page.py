@@ -11,7 +11,7 @@ from angulus.data.views.edits import Edit, write_edits
 from angulus.evaluation import VerificationResult
 from angulus.inspection.copies import Copy
 from angulus.inspection.leaks import Leaks, Side, Suspect, told
-from angulus.inspection.page import Figure, Section, pictures, printable, render_page, write_whole
+from angulus.inspection.page import Figure, Section, figure, printable, render_page, write_whole
 from angulus.inspection.report import told as copy_told
 
 MOST_SHOWN = 60
@@ -32,8 +32,14 @@ def write_leaks(
     figures = {**facts, "removed_from": side, **leak_figures(leaks)}
     figures["metrics"] = {name: _without_curves(result) for name, result in (metrics or {}).items()}
     write_whole(folder / "leaks.json", printable(json.dumps(figures, indent=2, allow_nan=False)) + "\n")
-    sections = [*_metrics(metrics or {}), _people(leaks), *_copies(leaks)]
-    page = render_page("Test set in the training set", list(leaks.notes), {**facts, **_headline(leaks, side)}, sections)
+    sections = [*_metrics(metrics or {}, leaks.words.many), _people(leaks), *_copies(leaks)]
+    page = render_page(
+        "Test set in the training set",
+        list(leaks.notes),
+        {**facts, **_headline(leaks, side)},
+        sections,
+        footer=leaks.words.footer,
+    )
     write_whole(folder / "leaks.html", page)
 
 
@@ -41,8 +47,8 @@ def leak_figures(leaks: Leaks) -> dict[str, Any]:
     """Everything found, ready for JSON."""
     people = leaks.people
     return {
-        "leaked_people": len({suspect.test for suspect in leaks.leaked}),
-        "copied_images": len({copy.right for copy in leaks.copies if copy.certain}),
+        f"leaked_{leaks.words.people}": len({suspect.test for suspect in leaks.leaked}),
+        f"copied_{leaks.words.many}": len({copy.right for copy in leaks.copies if copy.certain}),
         "embedding": None
         if people is None
         else {
@@ -86,22 +92,23 @@ def _figures(leaks: Leaks, suspect: Suspect) -> dict[str, Any]:
 def _headline(leaks: Leaks, side: Side) -> dict[str, str]:
     people = len({suspect.test for suspect in leaks.leaked})
     images = int((~leaks.clean_test_rows()).sum())
-    what = f"{people:,} people, {images:,} of {len(leaks.test):,} test images"
+    words = leaks.words
+    what = f"{people:,} {words.people}, {images:,} of {len(leaks.test):,} test {words.many}"
     facts = {"leaked": f"{what}; removal.csv drops them from {side}"}
     if leaks.people is not None:
         judged = leaks.people
         found, of = judged.calibration.found(judged.threshold)
         facts["by embedding"] = (
             f"each other's nearest with z of at least {judged.threshold:.2f}, which an estimated {judged.far:.1e} of"
-            f" pairs of two people reach: {judged.far * judged.compared:.2g} of {judged.compared:,} pairs by chance"
-            f" ({judged.calibration.pairs:,} pairs inside both sets were counted, down to"
+            f" pairs of two {words.people} reach: {judged.far * judged.compared:.2g} of {judged.compared:,} pairs by"
+            f" chance ({judged.calibration.pairs:,} pairs inside both sets were counted, down to"
             f" {judged.calibration.resolved:.1e}; below, the tail is drawn on); {found:,} of {of:,} identities cut into"
             " two halves are found at this threshold"
         )
     return facts
 
 
-def _metrics(metrics: Mapping[str, VerificationResult]) -> list[Section]:
+def _metrics(metrics: Mapping[str, VerificationResult], many: str) -> list[Section]:
     if not metrics:
         return []
     rows = []
@@ -114,7 +121,7 @@ def _metrics(metrics: Mapping[str, VerificationResult]) -> list[Section]:
                 rows.append(
                     (name, "", f"TAR at FAR {point.target:g}", f"{point.tar:.2%}", _interval(result, point.target), "")
                 )
-    head = ("test set", "images", "figure", "value", "95 % by people", "genuine pairs")
+    head = ("test set", many, "figure", "value", "95 % by people", "genuine pairs")
     return [Section(title="What the leak did to the figures", head=head, rows=rows)]
 
 
@@ -135,16 +142,21 @@ def _people(leaks: Leaks) -> Section:
         first = len(_spread_rows(leaks.train.labels, suspect.train))
         verdict = "leaked" if suspect.leaked else "perhaps"
         names = f"train {leaks.train.identities[suspect.train]}, test {leaks.test.identities[suspect.test]}"
-        caption = f"{verdict}: {printable(names)}\n{told(suspect)}"
-        figures.append(Figure(picture=pictures(items, columns=first), caption=caption))
+        caption = f"{verdict}: {printable(names)}\n{told(suspect, leaks.words)}"
+        figures.append(figure(items, caption, columns=first))
     more = f"{len(leaks.suspects) - MOST_SHOWN:,} more are in leaks.json." if len(leaks.suspects) > MOST_SHOWN else ""
     text = "First row: training set; below: test set. What is called perhaps is kept in removal.csv for you to decide."
-    return Section(title=f"People: {len(leaks.leaked):,}", text=text, figures=figures, more=more)
+    return Section(
+        title=f"{leaks.words.people.capitalize()}: {len(leaks.leaked):,}", text=text, figures=figures, more=more
+    )
 
 
 def _copies(leaks: Leaks) -> list[Section]:
     sections = []
-    for certain, title in ((True, "Images in both sets"), (False, "Alike in both sets, not proved to be one picture")):
+    for certain, title in (
+        (True, f"{leaks.words.many.capitalize()} in both sets"),
+        (False, f"Alike in both sets, not proved to be one {leaks.words.picture}"),
+    ):
         chosen = [copy for copy in leaks.copies if copy.certain is certain]
         if chosen:
             figures = [_copy_figure(leaks, copy) for copy in chosen[:MOST_SHOWN]]
@@ -154,8 +166,8 @@ def _copies(leaks: Leaks) -> list[Section]:
 
 def _copy_figure(leaks: Leaks, copy: Copy) -> Figure:
     names = f"train {leaks.train.keys[copy.left]}\ntest {leaks.test.keys[copy.right]}"
-    picture = pictures([(leaks.train, copy.left), (leaks.test, copy.right)])
-    return Figure(picture=picture, caption=f"{printable(names)}\n{copy_told(copy)}")
+    items = [(leaks.train, copy.left), (leaks.test, copy.right)]
+    return figure(items, f"{printable(names)}\n{copy_told(copy)}", played=2)
 
 
 def _spread_rows(labels: np.ndarray, label: int) -> list[int]:

@@ -1,6 +1,6 @@
 """One self-contained page: sections of text, bars, tables and pictures, nothing loaded from elsewhere.
 
-Pictures are JPEG data inside the page, so that whoever holds the page holds photos of people.
+Pictures and sounds are data inside the page, so that whoever holds the page holds photos of people, or their voices.
 """
 
 import base64
@@ -18,10 +18,12 @@ from PIL import Image
 from angulus.data.examples import Source
 from angulus.data.picture_grid import montage
 from angulus.errors import DataError
-from angulus.speech.pictures import picture_of
+from angulus.evaluation.report.sounds import playable, sound_address
+from angulus.speech.pictures import USUAL_RATE, picture_of
 
 SHOWN_SIDE = 88
 _QUALITY = 85
+_PLAYED_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +37,11 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A picture as a data address ("" where it cannot be read), with a line below."""
+    """A picture as a data address ("" where it cannot be read), with a line below; sounds: addresses of WAV data."""
 
     picture: str
     caption: str
+    sounds: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +57,15 @@ class Section:
     more: str = ""
 
 
-def render_page(title: str, notes: Sequence[str], facts: Mapping[str, str], sections: Sequence[Section]) -> str:
-    """The page as text."""
+def render_page(
+    title: str, notes: Sequence[str], facts: Mapping[str, str], sections: Sequence[Section], *, footer: str
+) -> str:
+    """The page as text. footer: what whoever holds it must know."""
     from jinja2 import Environment, StrictUndefined  # here, so that looking at a set needs no template library
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(files("angulus.inspection").joinpath("page.html.j2").read_text("utf-8"))
-    return template.render(title=title, notes=notes, facts=facts, sections=sections)
+    return template.render(title=title, notes=notes, facts=facts, sections=sections, footer=footer)
 
 
 def write_whole(path: Path, content: str) -> None:
@@ -90,6 +95,13 @@ def pictures(items: Sequence[tuple[Source, int]], *, columns: int = 8) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode("ascii")
 
 
+def figure(items: Sequence[tuple[Source, int]], caption: str, *, columns: int = 8, played: int = 0) -> Figure:
+    """Examples side by side; the first `played` of them can be heard where they are recordings."""
+    sounds = [_sound(source, index) for source, index in items[:played]]
+    kept = [sound for sound in sounds if sound]
+    return Figure(picture=pictures(items, columns=columns), caption=caption, sounds=kept)
+
+
 def counted(values: NDArray[np.number], edges: Sequence[float], label: Callable[[float, float], str]) -> list[Bar]:
     """A histogram: bars of the values from one edge up to the next, the last edge included."""
     counts, _ = np.histogram(values, np.asarray(edges, dtype=np.float64))
@@ -107,6 +119,17 @@ def ranged(values: NDArray[np.number], bars: int, digits: int = 0) -> list[Bar]:
     low, high = float(values.min()), float(values.max())
     edges = np.linspace(low, high if high > low else low + 1, bars + 1).tolist()
     return counted(values, edges, lambda one, other: f"{one:,.{digits}f} to {other:,.{digits}f}")
+
+
+def _sound(source: Source, index: int) -> str:
+    try:
+        example = source.read(index)
+    except DataError:
+        return ""
+    if example.ndim != 1:
+        return ""
+    file = playable(example[: int(_PLAYED_SECONDS * USUAL_RATE)], rate=USUAL_RATE)
+    return "" if file is None else sound_address(file)
 
 
 def _thumbnail(source: Source, index: int) -> NDArray[np.uint8] | None:

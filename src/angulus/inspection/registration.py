@@ -22,11 +22,16 @@ _FINE = 3
 Grey = NDArray[np.float32]
 
 
-def agreement(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """The highest correlation, -1 to 1, of pictures uint8 [h, w, 3] over scales, places and mirroring."""
+def agreement(one: NDArray[np.uint8], other: NDArray[np.uint8], *, mirrored: bool = True) -> float:
+    """The highest correlation, -1 to 1, of pictures uint8 [h, w, 3] or grey [h, w] over scales, places and mirroring.
+
+    mirrored: try the mirror image as well.
+    """
     first, second = (Image.fromarray(picture).convert("L") for picture in (one, other))
     scaled = {factor: _at(second, factor) for factor in _COARSE}
-    middles = [_middle(first), _middle(first.transpose(Image.Transpose.FLIP_LEFT_RIGHT))]
+    middles = [_middle(first)]
+    if mirrored:
+        middles.append(_middle(first.transpose(Image.Transpose.FLIP_LEFT_RIGHT)))
     best, factor, middle = -1.0, 1.0, middles[0]
     for each in middles:
         for tried, picture in scaled.items():

@@ -9,16 +9,17 @@ from angulus.inspection import Leaks
 
 def leaks_line(leaked: Leaks, train: Path, test: Path, out: Path, seconds: float) -> str:
     """How many people and images are in both sets, and where that is written."""
+    words = leaked.words
     copies = len({copy.right for copy in leaked.copies if copy.certain})
     return (
-        f"{len({each.test for each in leaked.leaked}):,} people and {copies:,} images of {test} are in {train}, "
-        f"{seconds:.1f} s: {out / 'leaks.html'}, removal list {out / 'removal.csv'}"
+        f"{len({each.test for each in leaked.leaked}):,} {words.people} and {copies:,} {words.many} of {test} are "
+        f"in {train}, {seconds:.1f} s: {out / 'leaks.html'}, removal list {out / 'removal.csv'}"
     )
 
 
-def print_metrics(metrics: Mapping[str, VerificationResult]) -> None:
+def print_metrics(metrics: Mapping[str, VerificationResult], many: str = "images") -> None:
     """The verification of a model on the test set whole, and without what leaked."""
     for name, result in metrics.items():
         points = ", ".join(f"TAR {point.tar:.2%} at FAR {point.target:g}" for point in result.points if point.resolved)
         accuracy = "" if result.accuracy is None else f"accuracy {result.accuracy.mean:.2%}, "
-        print(f"{name}: {result.images:,} images, {accuracy}EER {result.eer.rate:.3%}, {points}")
+        print(f"{name}: {result.images:,} {many}, {accuracy}EER {result.eer.rate:.3%}, {points}")

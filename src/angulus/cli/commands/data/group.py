@@ -1,4 +1,4 @@
-"""`angulus data`: what is in a set of images, what of a test set leaked into it, and sets that may be fetched."""
+"""`angulus data`: what is in a set, what of a test set leaked into it, and sets that may be fetched."""
 
 from cyclopts import App
 
@@ -8,9 +8,9 @@ app = App(
     help_epilogue="",
 )
 for _command, _help in {
-    "report": "Look at a set of images: counts, sizes, brightness, blur, copies, labels that look wrong.\n\n"
-    "angulus data report people --out seen looks at the images alone; with --model it looks at who is shown as well.",
-    "leaks": "Find people and images of a test set in a training set, and write what to remove.\n\n"
+    "report": "Look at a set of images or recordings: counts, sizes, loudness, copies, labels that look wrong.\n\n"
+    "angulus data report people --out seen looks at the examples alone; with --model it looks at who is shown as well.",
+    "leaks": "Find people, images and recordings of a test set in a training set, and write what to remove.\n\n"
     "angulus data leaks train test --model model --out leaks; the list leaks/removal.csv is applied by "
     "data.identities.edits in a recipe.",
     "get": "Fetch a known set that may be had freely, or say where it is to be had.\n\n"

@@ -1,4 +1,4 @@
-"""`angulus data leaks`: which people and images of a test set are in a training set?"""
+"""`angulus data leaks`: which people and examples of a test set are in a training set?"""
 
 import time
 from pathlib import Path
@@ -26,9 +26,9 @@ def leaks(
     use: EmbeddingUse = Usual.embedding_use,
     said: Said = Usual.said,
 ) -> None:
-    """Find people and images of a test set in a training set, and write what to remove.
+    """Find people, images and recordings of a test set in a training set, and write what to remove.
 
-    The folder gets leaks.html (with photos of both sets inside), leaks.json, and removal.csv, which
+    The folder gets leaks.html (with photos or sounds of both sets inside), leaks.json, and removal.csv, which
     data.identities.edits in a recipe, angulus convert --edits or angulus evaluate --edits apply.
 
     Parameters
@@ -41,13 +41,13 @@ def leaks(
         The folder for the results.
     model
         The folder of a run or of a model, or foreign weights: to find people by embedding, and to state its
-        verification on the test set with and without what leaked. Without it, names and pictures alone are compared.
+        verification on the test set with and without what leaked. Without it, names and copies alone are compared.
     pairs
         The test set's pair list, for the figures; without it, all pairs.
     remove_from
-        Whose images removal.csv drops.
+        Whose images or recordings removal.csv drops.
     hide_names
-        Do not look at names: judge by pictures and embeddings alone.
+        Do not look at names: judge by copies and embeddings alone.
     false_pairs
         How many pairs of identities may be expected to be called one person by chance.
     edits.edits
@@ -72,7 +72,7 @@ def leaks(
     folder_to_write(out)
     started = time.perf_counter()
     opened = None if model is None else open_model(model, network=use.network)
-    seen, kept = seen_sets([opened_set(train, edits), opened_set(test)], opened, use, said)
+    seen, kept = seen_sets([opened_set(train, edits, opened), opened_set(test, model=opened)], opened, use, said)
     with image_progress(quiet=said.quiet, doing="laying over each other", of="pairs") as progress:
         how = {"names": not hide_names, "false_pairs": false_pairs, "device": use.place()}
         leaked = find_leaks(seen[0], seen[1], **how, progress=progress)
@@ -81,4 +81,4 @@ def leaks(
     facts = {"train": str(train), "test": str(test), "model": "none" if opened is None else str(opened.path)}
     write_leaks(out, leaked, removal(leaked, side=remove_from), side=remove_from, facts=facts, metrics=metrics)
     print(leaks_line(leaked, train, test, out, time.perf_counter() - started))
-    print_metrics(metrics)
+    print_metrics(metrics, leaked.words.many)

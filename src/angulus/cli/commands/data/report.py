@@ -1,4 +1,4 @@
-"""`angulus data report`: what is in a set of images, and what of it looks wrong?"""
+"""`angulus data report`: what is in a set of images or recordings, and what of it looks wrong?"""
 
 import time
 from pathlib import Path
@@ -17,32 +17,35 @@ def report(
     use: EmbeddingUse = Usual.embedding_use,
     said: Said = Usual.said,
 ) -> None:
-    """Look at a set of images: counts, sizes, brightness, blur, copies, labels that look wrong.
+    """Look at a set of images or recordings: counts, sizes, loudness, copies, labels that look wrong.
 
-    The folder gets report.html (with photos of the set inside), report.json, and edits.csv: what is beyond doubt is
-    dropped by it, the rest is kept with a reason for you to decide. Nothing in the set is changed.
+    The folder gets report.html (with photos or sounds of the set inside), report.json, and edits.csv: what is
+    beyond doubt is dropped by it, the rest is kept with a reason for you to decide. Nothing in the set is changed.
 
     Parameters
     ----------
     data
-        A folder of identities, a .rec, .tar, .parquet, .csv (manifest) or .packed, or a folder of tar or parquet files.
+        A folder of identities, a .rec, .tar, .parquet, .csv (manifest) or .packed, a folder of tar or parquet files,
+        one of Kaldi's lists, or an .npz of stored features.
     out
         The folder for the report.
     model
         The folder of a run or of a model, or foreign weights: to find copies, identities that are one person or
-        several, and outlying images by embedding. Without it, the images alone are looked at.
+        several, and outlying examples by embedding. Without it, the examples alone are looked at.
     """
     from angulus.cli.inputs.image_sets import embedded, folder_to_write, opened_set
     from angulus.cli.inputs.models_and_images import open_model
     from angulus.data import account_of
+    from angulus.data.examples import noun_of
     from angulus.inspection import find, look_at, suggested_edits, write_data_report
 
     check_outside(out, data)
     folder_to_write(out)
     started = time.perf_counter()
     opened = None if model is None else open_model(model, network=use.network)
-    source = opened_set(data, edits)
-    with image_progress(quiet=said.quiet, doing="looking") as progress:
+    source = opened_set(data, edits, opened)
+    noun = noun_of(source)
+    with image_progress(quiet=said.quiet, doing="looking", of=f"{noun}s") as progress:
         contents = look_at(source, progress=progress)
     vectors = None if opened is None else embedded(opened, source, contents, use, said)[1]
     with image_progress(quiet=said.quiet, doing="laying over each other", of="pairs") as progress:
@@ -52,9 +55,9 @@ def report(
     write_data_report(out, f"Data: {data.name}", found, suggested, facts)
     drops = sum(edit.action == "drop" for edit in suggested)
     print(
-        f"{len(source):,} images of {len(source.identities):,} identities, {len(contents.problems):,} unreadable; "
+        f"{len(source):,} {noun}s of {len(source.identities):,} identities, {len(contents.problems):,} unreadable; "
         f"{drops:,} to drop and {len(suggested) - drops:,} to decide in {out / 'edits.csv'}, "
         f"{time.perf_counter() - started:.1f} s: {out / 'report.html'}"
     )
     for drop in account_of(source).drops:
-        print(drop.line())
+        print(drop.line(noun))
