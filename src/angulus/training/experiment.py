@@ -124,16 +124,19 @@ class LearningRate:
     polynomial  lr (1 - (t - w) / (T - w))^power
     cosine      lr (1 + cos(pi (t - w) / (T - w))) / 2
     step        lr factor^k, k = how many of `milestones` (shares of the run) have passed
+    exponential lr (final / lr)^(t / T), and so in the warm-up too, times (t + 1) / w: the schedule of speaker recipes
     constant    lr
 
     warmup_epochs: None chooses from the length of the run.
+    final: the rate at the end of an exponential decay.
     """
 
-    decay: Literal["polynomial", "cosine", "step", "constant"] = "cosine"
+    decay: Literal["polynomial", "cosine", "step", "exponential", "constant"] = "cosine"
     warmup_epochs: float | None = None
     power: float = 2.0
     milestones: tuple[float, ...] = (0.5, 0.75, 0.9)
     factor: float = 0.1
+    final: float = 5e-5
 
     def __post_init__(self) -> None:
         if self.warmup_epochs is not None and self.warmup_epochs < 0:
@@ -144,6 +147,8 @@ class LearningRate:
             raise ValueError(f"factor must be between 0 and 1, got {self.factor}")
         if not self.power > 0:
             raise ValueError(f"power must be above 0, got {self.power}")
+        if not 0.0 < self.final < math.inf:
+            raise ValueError(f"final must be a rate above 0, got {self.final}")
 
 
 Layout = Literal["auto", "channels_last", "contiguous"]
@@ -332,6 +337,9 @@ class Experiment:
                 "fine_tuning is of a network that begins with weights: name them with init=FILE, or leave fine_tuning "
                 f"out, got backbone_rate {tuning.backbone_rate}, head_epochs {tuning.head_epochs}"
             )
+        lr, final = self.optim.lr, self.learning_rate.final
+        if self.learning_rate.decay == "exponential" and lr is not None and final > lr:
+            raise ValueError(f"learning_rate.final must be at most optim.lr, {lr}, got {final}")
         is_mixed = isinstance(self.data, UnionData) and (self.data.is_separate or bool(self.data.weights))
         if is_mixed and not isinstance(self.train.sampling, Uniform):
             raise ValueError(
