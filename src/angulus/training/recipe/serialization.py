@@ -59,9 +59,10 @@ def as_now(stored: dict[str, Any]) -> dict[str, Any]:
     if isinstance(also, dict):
         also = {name: split_by_name(one) for name, one in also.items()}
     rate = stored.get("learning_rate")
+    with_final = {"learning_rate": {"final": LearningRate.final, **rate}} if isinstance(rate, dict) else {}
     return {
         **stored,
-        **({"learning_rate": {**rate, "final": rate.get("final", LearningRate.final)}} if isinstance(rate, dict) else {}),
+        **with_final,
         "stages": stored.get("stages", []),
         "data": split_by_name(data),
         "evaluation": {"hold_out": "part", "folds": 3, **evaluation, "also": also},
