@@ -70,7 +70,8 @@ def record_lines(kind: type, depth: int, *, brief: bool = False) -> Iterator[str
 def dataclass_listed(hint: Any) -> type | None:
     """The dataclass of which a field holds a list, or None."""
     first = next(iter(get_args(hint)), None)
-    return first if get_origin(hint) is tuple and dataclasses.is_dataclass(first) else None
+    is_list = get_origin(hint) is tuple and isinstance(first, type) and dataclasses.is_dataclass(first)
+    return first if is_list else None
 
 
 def type_text(hint: Any) -> str:
