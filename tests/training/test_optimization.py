@@ -1,3 +1,4 @@
+import math
 from itertools import pairwise
 
 import pytest
@@ -7,7 +8,8 @@ from torch import nn
 from angulus.heads import MarginHead
 from angulus.margins import L2Softmax, Learned
 from angulus.models import InputSpec, TinyNet
-from angulus.training.experiment import SGD, AdamW, LearningRate
+from angulus.training.datasets import SyntheticData
+from angulus.training.experiment import SGD, AdamW, Experiment, LearningRate
 from angulus.training.optimization import build_optimizer, learning_rate, set_state_of, state_of
 
 
@@ -30,6 +32,26 @@ def test_decay_ends_where_its_formula_says():
     steps = rates(LearningRate(decay="step", milestones=(0.5, 0.75), factor=0.1, warmup_epochs=0))
     assert [steps[0], steps[50], steps[75]] == pytest.approx([1.0, 0.1, 0.01])
     assert set(rates(LearningRate(decay="constant", warmup_epochs=0))) == {1.0}
+
+
+def naive_exponential(peak, final, warmup, total):
+    """Published for speakers: the logarithm of the rate moves in a line over the whole run; the warm-up is a factor."""
+    line = [math.log(peak) + (math.log(final) - math.log(peak)) * step / total for step in range(total)]
+    return [math.exp(value) * (min(step + 1, warmup) / warmup if warmup else 1) for step, value in enumerate(line)]
+
+
+@pytest.mark.parametrize("epochs", [0, 0.5, 6])
+@pytest.mark.parametrize(("peak", "final"), [(0.1, 5e-5), (1e-4, 2.5e-5), (0.1, 0.1)])
+def test_the_exponential_rate_of_speaker_recipes(epochs, peak, final):
+    config = LearningRate(decay="exponential", final=final, warmup_epochs=epochs)
+    expected = naive_exponential(peak, final, round(10 * epochs), 150)
+    assert rates(config, peak=peak, total=150) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_rate_that_would_grow_to_its_end_is_refused():
+    config = LearningRate(decay="exponential", final=0.2)
+    with pytest.raises(ValueError, match="final must be at most"):
+        Experiment(data=SyntheticData(), optim=SGD(lr=0.1), learning_rate=config)
 
 
 def test_norms_biases_slopes_and_learned_scalars_do_not_decay():

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from angulus.config.layers import classes_allowed, merge, parse_overrides, read_layer, read_layers
+from angulus.config.layers import classes_allowed, merge, parse_overrides, read_layer, read_layers, with_stages
 from angulus.config.schema_text import schema
 from angulus.config.shipped_recipes import located
 from angulus.config.walk import Walk, known_paths
@@ -47,7 +47,7 @@ def load(sources: Sequence[str | Path], overrides: Sequence[str] = (), *, allow:
     sources = [located(source) for source in sources]
     values = read_layers(sources, overrides)
     allowed = classes_allowed(sources, parse_overrides(overrides), allow)
-    return check(Experiment, merge({}, values), allowed=allowed)
+    return check(Experiment, with_stages(merge({}, values)), allowed=allowed)
 
 
 def resolve(values: Mapping[str, Any], *, allowed: Collection[str] | None = None) -> Experiment:
@@ -55,7 +55,7 @@ def resolve(values: Mapping[str, Any], *, allowed: Collection[str] | None = None
 
     allowed: as of `check`.
     """
-    return check(Experiment, merge({}, values), allowed=allowed)
+    return check(Experiment, with_stages(merge({}, values)), allowed=allowed)
 
 
 def check(kind: type, values: Mapping[str, Any], *, allowed: Collection[str] | None = None) -> Any:

@@ -221,6 +221,39 @@ def merge(old: Any, new: Any, path: tuple[str, ...] = (), *, one_layer: bool = F
     }
 
 
+IN_FULL = ("margin", "learning_rate", "augment")
+
+
+def with_stages(values: Raw) -> Raw:
+    """A recipe whose stages say margin, learning rate and random changes in full, where they say something of them.
+
+    A mapping without a name, or of the same name, is laid over that of the stage before; another replaces it.
+    """
+    stages = values.get("stages")
+    if not isinstance(stages, list) or not all(isinstance(stage, Mapping) for stage in stages):
+        return values  # which the walk complains of
+    before = {name: values.get(name) for name in IN_FULL}
+    found: list[Any] = []
+    for stage in stages:
+        own = {name: laid_over(before[name], stage[name], name) for name in IN_FULL if stage.get(name) is not None}
+        before |= own
+        found.append({**stage, **own})
+    return {**values, "stages": found}
+
+
+def laid_over(old: Any, new: Any, name: str) -> Any:
+    family = family_at((name,))
+    if family is not None:
+        old, new = in_full(old), in_full(new)
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+        return new
+    if is_other_sort(old, new, family.default if family else None):
+        return new
+    if name == "learning_rate":
+        old = {key: value for key, value in old.items() if key != "warmup_epochs"}  # of a longer stage
+    return merge(old, new, (name,))
+
+
 def in_full(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 

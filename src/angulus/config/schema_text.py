@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from angulus.config.kinds import family_for
 from angulus.config.walk import (
@@ -37,8 +37,8 @@ def schema() -> str:
     return "\n".join(lines) + "\n"
 
 
-def record_lines(kind: type, depth: int) -> Iterator[str]:
-    """The lines of one dataclass, those of its parts indented below."""
+def record_lines(kind: type, depth: int, *, brief: bool = False) -> Iterator[str]:
+    """The lines of one dataclass, those of its parts indented below; brief: kinds without their settings."""
     indent = "  " * depth
     notes = explanations(kind)
     for name, field in fields_of(kind).items():
@@ -51,17 +51,27 @@ def record_lines(kind: type, depth: int) -> Iterator[str]:
             default = f" ({family.default} unless named)" if family.default else ""
             required = ", required" if is_required(field) else ""
             yield f"{indent}{name}:  # {with_article(family.noun)}{default}{required}{'. ' + note if note else ''}"
-            for inner_kind in inner:
+            for inner_kind in () if brief else inner:
                 names = " or ".join(key for key, known in family.names.items() if known is inner_kind)
                 yield f"{indent}  name: {names}  # {first_sentence(inner_kind)}"
                 yield from record_lines(inner_kind, depth + 2)
+        elif (listed := dataclass_listed(hint)) is not None:
+            yield f"{indent}{name}: []  # a list of stages{'. ' + note if note else ''}"
+            yield from record_lines(listed, depth + 1, brief=True)
         elif inner:
             yield f"{indent}{name}:{'  # ' + note if note else ''}"
             for inner_kind in inner:
-                yield from record_lines(inner_kind, depth + 1)
+                yield from record_lines(inner_kind, depth + 1, brief=brief)
         else:
             default = "auto" if name in open_margin(kind) else default_text(field)
             yield f"{indent}{name}: {default}  # {type_text(hint)}{'. ' + note if note else ''}"
+
+
+def dataclass_listed(hint: Any) -> type | None:
+    """The dataclass of which a field holds a list, or None."""
+    first = next(iter(get_args(hint)), None)
+    is_list = get_origin(hint) is tuple and isinstance(first, type) and dataclasses.is_dataclass(first)
+    return first if is_list else None
 
 
 def type_text(hint: Any) -> str:

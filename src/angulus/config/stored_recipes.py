@@ -19,7 +19,7 @@ from angulus.training.experiment import Experiment
 log = logging.getLogger(__name__)
 
 RUN_FILES = ("recipe.json", "environment.json", "metrics.jsonl")
-_LATER = {"fine_tuning"}  # fields that recipes of older runs lack
+_LATER = {"fine_tuning", "stages"}  # fields that recipes of older runs lack
 _FIELDS = frozenset(field.name for field in fields(Experiment)) - _LATER
 
 

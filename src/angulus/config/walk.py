@@ -8,6 +8,7 @@ pydantic passes over unknown keys of plain dataclasses and words its messages fo
 import dataclasses
 import functools
 import math
+import re
 import types
 import typing
 from collections.abc import Collection, Mapping, Sequence
@@ -22,6 +23,10 @@ from angulus.margins import Chosen, Learned, PerClass, PerSample, Schedule
 from angulus.training.recipe.margin_rules import open_margin
 from angulus.training.recipe.serialization import name_of
 
+STAGES_CHANGE = (
+    "margin, head.strategy, head.filter_above, optim.lr, learning_rate, augment, train.batch_size, train.frames, "
+    "train.sampling, train.average_last and fine_tuning"
+)
 _NONE = type(None)
 _BAD = object()
 
@@ -116,12 +121,15 @@ class Walk:
             else:
                 return result if is_whole else _BAD
 
-    def unknown_key(self, key: str, kind: type, path: str, family: Family | None) -> None:
+    def unknown_key(self, key: str, kind: type, path: str, family: Family | None) -> Any:
         here, fields = joined(path, key), fields_of(kind)
         others = [name for name, other in family.names.items() if key in fields_of(other)] if family else []
         beside = closest(key, fields)
         keys = ", ".join([*(["name"] if family else []), *fields])
         elsewhere = [known for known in self.known if known.rpartition(".")[2] == key]
+        in_stage = re.sub(r"^stages\[\d+\]\.", "", here)
+        if in_stage != here and in_stage in self.known:
+            return self.complain(here, f"cannot change between the stages of a run; what can is {STAGES_CHANGE}")
         if family is not None and others:
             remedy = f"no key of {family.name_of(kind)}, but of {listed_words(others)}: set {path}.name"
         elif here in elsewhere:  # model.input.height of a network for speech
@@ -132,7 +140,7 @@ class Walk:
             remedy = f"unknown key; did you mean {listed_words(elsewhere[:3])}?"
         else:
             remedy = f"unknown key; {path or 'a recipe'} has {keys}"
-        self.complain(here, remedy)
+        return self.complain(here, remedy)
 
     def kind(self, family: Family, raw: Any, path: str) -> Any:
         """A class chosen by name, with its fields beside the name."""

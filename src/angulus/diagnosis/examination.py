@@ -1,6 +1,7 @@
 """All rules in the order in which their findings should be acted on: causes before what they cause."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from angulus.diagnosis.findings import Diagnosis, Finding
@@ -67,9 +68,10 @@ def examine(record: Record) -> Diagnosis:
     """All that the rules find in a record, the first to act on first."""
     found: list[Finding] = []
     unread: list[str] = []
+    stages = record.by_stage()
     for rule in RULES:
         try:
-            finding = rule(record)
+            finding = first_finding(rule, stages)
         except NOT_AS_WRITTEN:
             unread.append(rule.__name__)
         else:
@@ -82,6 +84,17 @@ def examine(record: Record) -> Diagnosis:
             explained |= set(EXPLAINS.get(finding.name, ()))
     damaged = f"lines of the record are not as a run writes them, and {', '.join(unread)} could not be looked for"
     return Diagnosis(findings=tuple(kept), notes=(*record.notes, *([damaged] if unread else [])))
+
+
+def first_finding(rule: Rule, stages: Sequence[tuple[str, Record]]) -> Finding | None:
+    """What a rule finds in the first stage of a run in which it finds something."""
+    for name, record in stages:
+        finding = rule(record)
+        if finding is not None and record is not stages[0][1]:
+            return replace(finding, evidence=f"in the stage {name}: {finding.evidence}")
+        if finding is not None:
+            return finding
+    return None
 
 
 def diagnose(folder: Path) -> Diagnosis:

@@ -1,7 +1,8 @@
 """What a run recorded, ready for rules: its recipe, its metrics, and the lines of diagnosis.jsonl by kind."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,27 @@ class Record:
         """Lines of metrics of training steps."""
         return [row for row in self.metrics if row.get("loss") is not None]
 
+    def by_stage(self) -> list[tuple[str, "Record"]]:
+        """A record of each stage that has begun, as of a run of its own, with its name; the whole under "" for one.
+
+        Steps count from the beginning of the stage. How the classes lie at the end is in the last.
+        """
+        begun = self.of("stage")
+        if not begun:
+            return [("", self)]
+        firsts = [0, *(line["step"] for line in begun)]
+        starts = [self.start, *({**self.start, **line} for line in begun)]
+        names = ["the first", *(str(line.get("name")) for line in begun)]
+        found: list[tuple[str, Record]] = []
+        for number, (first, end) in enumerate(zip(firsts, [*firsts[1:], math.inf], strict=True)):
+            kinds = ("stretch", "judged") if end < math.inf else ("stretch", "judged", "end", "failed")
+            part = [line for line in self.lines if line["kind"] in kinds and belongs(line, first, end)]
+            lines = [{**starts[number], "kind": "start"}, *({**line, "step": line["step"] - first} for line in part)]
+            metrics = [row for row in self.metrics if belongs(row, first, end)]
+            recipe = self.recipe if not number else of_stage(self.recipe, number)
+            found.append((names[number], replace(self, recipe=recipe, metrics=metrics, lines=lines)))
+        return found
+
     def setting(self, key: str, default: Any = None) -> Any:
         """A value of the recipe by its dotted key."""
         found: Any = self.recipe
@@ -69,6 +91,26 @@ class Record:
 
     def name_of(self, number: int) -> str:
         return self.classes[number] if 0 <= number < len(self.classes) else f"class {number}"
+
+
+def belongs(line: Row, first: int, end: float) -> bool:
+    """Whether a line is of the steps of a stage; a verification at a border belongs to both stages."""
+    is_of_steps = line.get("kind") == "stretch" or line.get("loss") is not None
+    return first < line["step"] <= end or (line["step"] == first and not is_of_steps)
+
+
+def of_stage(recipe: Row, number: int) -> Row:
+    """The recipe as a later stage has it, counted from 1 for the first of `stages`; sections are laid over sections."""
+    found = dict(recipe)
+    stages = recipe.get("stages")
+    for stage in stages[:number] if isinstance(stages, list) else ():
+        for name, section in stage.items() if isinstance(stage, Mapping) else ():
+            before = found.get(name)
+            if isinstance(section, Mapping):
+                said = {key: value for key, value in section.items() if value is not None}
+                is_alike = isinstance(before, Mapping) and said.get("name", before.get("name")) == before.get("name")
+                found[name] = {**before, **said} if is_alike else said
+    return found
 
 
 def read_record(folder: Path) -> Record:

@@ -146,6 +146,20 @@ class Steps(Schedule):
         return min(self.values), max(self.values)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Delayed(Schedule):
+    """Another schedule, in steps, that begins at step `by`: that of a later stage of a run. No recipe names it."""
+
+    schedule: Schedule
+    by: int
+
+    def at(self, step: int) -> float:
+        return self.schedule.at(step - self.by)
+
+    def extremes(self) -> Sequence[float]:
+        return self.schedule.extremes()
+
+
 def steps_per(unit: Unit, epoch: int, run: int) -> int:
     """How many steps one `unit` has."""
     if unit not in ("step", "epoch", "run"):

@@ -6,9 +6,9 @@ result.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from angulus.data.loading.augmentation import Augment
 from angulus.data.loading.chunks import check_frames
@@ -126,16 +126,19 @@ class LearningRate:
     polynomial  lr (1 - (t - w) / (T - w))^power
     cosine      lr (1 + cos(pi (t - w) / (T - w))) / 2
     step        lr factor^k, k = how many of `milestones` (shares of the run) have passed
+    exponential lr (final / lr)^(t / T), and so in the warm-up too, times (t + 1) / w: the schedule of speaker recipes
     constant    lr
 
     warmup_epochs: None chooses from the length of the run.
+    final: the rate at the end of an exponential decay.
     """
 
-    decay: Literal["polynomial", "cosine", "step", "constant"] = "cosine"
+    decay: Literal["polynomial", "cosine", "step", "exponential", "constant"] = "cosine"
     warmup_epochs: float | None = None
     power: float = 2.0
     milestones: tuple[float, ...] = (0.5, 0.75, 0.9)
     factor: float = 0.1
+    final: float = 5e-5
 
     def __post_init__(self) -> None:
         if self.warmup_epochs is not None and self.warmup_epochs < 0:
@@ -146,6 +149,8 @@ class LearningRate:
             raise ValueError(f"factor must be between 0 and 1, got {self.factor}")
         if not self.power > 0:
             raise ValueError(f"power must be above 0, got {self.power}")
+        if not 0.0 < self.final < math.inf:
+            raise ValueError(f"final must be a rate above 0, got {self.final}")
 
 
 Layout = Literal["auto", "channels_last", "contiguous"]
@@ -180,6 +185,8 @@ class Training:
     workers: processes that read images when they are not cached.
     threads: of a CPU, for the network; "auto" takes a thread for each core that may be used, or fewer where a step of
         this network is clearly faster with fewer, which is timed when a run begins. The last digits depend on it.
+    average_last: the network is at the end the mean of those after each of so many last epochs; 0 leaves it as the last
+        step left it. last/ keeps that one.
     """
 
     epochs: int | None = None
@@ -201,6 +208,7 @@ class Training:
     checkpoint_every: int | None = None
     keep_last: int = 2
     keep_best: bool = True
+    average_last: int = 0
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
@@ -210,6 +218,9 @@ class Training:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if self.epochs is not None and self.epochs < 1:
             raise ValueError(f"epochs must be at least 1, got {self.epochs}")
+        if self.average_last < 0 or (self.epochs is not None and self.average_last > self.epochs):
+            most = "" if self.epochs is None else f" and at most the epochs, {self.epochs}"
+            raise ValueError(f"average_last must be at least 0{most}, got {self.average_last}")
         if self.batch_size is not None:
             self._check_batch(self.batch_size)
         if self.clip_norm is not None and not self.clip_norm > 0:
@@ -305,12 +316,113 @@ class Evaluation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StageOptim:
+    """Of `optim`, what a stage may change."""
+
+    lr: float | None = None
+
+    def __post_init__(self) -> None:
+        check_optimizer(self.lr, None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageTraining:
+    """Of `train`, what a stage may change."""
+
+    batch_size: int | None = None
+    frames: tuple[int, int] | None = None
+    sampling: Sampling | None = None
+    average_last: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageHead:
+    """Of `head`, what a stage may change.
+
+    filter_above: 1 turns it off.
+    """
+
+    strategy: Strategy | None = None
+    filter_above: float | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.strategy, Auto):
+            raise ValueError("strategy must be named in a stage: auto is chosen once, when the run begins")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A later stage of a run: it goes on where the one before ends, with other settings.
+
+    None, or a field left out, is as in the stage before; the first one is the recipe itself.
+
+    name: for the log and the report.
+    epochs: how many this stage has, after those of the stages before.
+    margin: with schedules over this stage; one that is as in the stage before stays at its last value.
+    learning_rate: over this stage. warmup_epochs: None is a fifth of it, at most one epoch.
+    fine_tuning: None for head_epochs is 0, whatever the stage before had.
+    """
+
+    name: str
+    epochs: int
+    margin: Margin | None = None
+    head: StageHead = field(default_factory=StageHead)
+    optim: StageOptim = field(default_factory=StageOptim)
+    learning_rate: LearningRate | None = None
+    augment: Augment | SpeechAugment | None = None
+    train: StageTraining = field(default_factory=StageTraining)
+    fine_tuning: FineTuning = field(default_factory=FineTuning)
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise ValueError("name must be a word or a few, got none")
+        if self.epochs < 1:
+            raise ValueError(f"epochs must be at least 1, got {self.epochs}")
+        if self.fine_tuning.head_epochs is not None and self.fine_tuning.head_epochs > self.epochs:
+            raise ValueError(
+                f"fine_tuning.head_epochs must be at most the epochs of the stage, {self.epochs}, "
+                f"got {self.fine_tuning.head_epochs}"
+            )
+
+    def after(self, before: "Experiment") -> "Experiment":
+        """The stage as an experiment of its own, but for `tuning`, given the one before it. Raises ValueError."""
+        train: dict[str, Any] = {"average_last": min(before.train.average_last, self.epochs), **given(self.train)}
+        rate = self.learning_rate or replace(before.learning_rate, warmup_epochs=None)
+        return replace(
+            before,
+            margin=self.margin or before.margin,
+            head=replace(before.head, **given(self.head)),
+            optim=replace(before.optim, **given(self.optim)),
+            learning_rate=replace(rate, warmup_epochs=self.warmup(rate)),
+            augment=self.augment or before.augment,
+            train=replace(before.train, epochs=self.epochs, **train),
+            stages=(),
+        )
+
+    def tuning(self, before: FineTuning) -> FineTuning:
+        """How the network moves, given how it did in the stage before."""
+        own = self.fine_tuning
+        rate = before.backbone_rate if own.backbone_rate is None else own.backbone_rate
+        return FineTuning(backbone_rate=rate, head_epochs=own.head_epochs or 0)
+
+    def warmup(self, rate: LearningRate) -> float:
+        """`warmup_epochs`, chosen where it is open."""
+        return min(1.0, self.epochs / 5) if rate.warmup_epochs is None else rate.warmup_epochs
+
+
+def given(part: StageOptim | StageTraining | StageHead) -> dict[str, Any]:
+    """What a stage says of a section."""
+    return {name: value for name, value in vars(part).items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Experiment:
     """A whole run. None for model, margin or augment chooses them from the data and the device.
 
     init: what the backbone starts from: foreign weights, a saved model or the folder of a run. Where model is None, its
         network and its input come from there.
     fine_tuning: how such a backbone is trained.
+    stages: what comes after the run that the rest describes, in the same folder: changes of some settings.
     """
 
     data: Data
@@ -327,6 +439,7 @@ class Experiment:
     out: Path | None = None
     seed: int = 0
     device: str = "auto"
+    stages: tuple[Stage, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("init", "out"):
@@ -338,6 +451,9 @@ class Experiment:
                 "fine_tuning is of a network that begins with weights: name them with init=FILE, or leave fine_tuning "
                 f"out, got backbone_rate {tuning.backbone_rate}, head_epochs {tuning.head_epochs}"
             )
+        lr, final = self.optim.lr, self.learning_rate.final
+        if self.learning_rate.decay == "exponential" and lr is not None and final > lr:
+            raise ValueError(f"learning_rate.final must be at most optim.lr, {lr}, got {final}")
         is_mixed = isinstance(self.data, UnionData) and (self.data.is_separate or bool(self.data.weights))
         if is_mixed and not isinstance(self.train.sampling, Uniform):
             raise ValueError(
@@ -354,3 +470,14 @@ class Experiment:
             )
         if self.head.update_in_backward and isinstance(self.head.strategy, Sampled) and isinstance(self.optim, AdamW):
             raise ValueError("AdamW cannot make up the steps that a sampled-out class misses; use optim=sgd")
+        self.in_stages()
+
+    def in_stages(self) -> tuple["Experiment", ...]:
+        """An experiment for each stage, the recipe itself first. Raises ValueError for one that cannot be."""
+        found: list[Experiment] = [replace(self, stages=()) if self.stages else self]
+        for number, stage in enumerate(self.stages):
+            try:
+                found.append(stage.after(found[-1]))
+            except ValueError as error:
+                raise ValueError(f"stages[{number}] ({stage.name}): {error}") from error
+        return tuple(found)

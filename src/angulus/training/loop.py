@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from angulus.evaluation import VerificationResult
 from angulus.evaluation.report.page import Gallery, write_report
 from angulus.folder_locks import locked
 from angulus.interruptions import Interruption, noted
-from angulus.margins import Margin
 from angulus.models import EmbeddingModel, ModelConfig, load_model, save_model
 from angulus.speech.pictures import USUAL_RATE
 from angulus.training import judge
@@ -30,11 +29,10 @@ from angulus.training.assembly import (
     build_model,
     changes_of,
     chunks_of,
-    in_steps,
     network_of,
     run_folder,
 )
-from angulus.training.batch_order import heads_of, initial_loss, losses_by_set, sampler_of, shares_in_words
+from angulus.training.batch_order import heads_of, initial_loss, losses_by_set, shares_in_words
 from angulus.training.device_batches import Feed, line_to
 from angulus.training.distributed import (
     Processes,
@@ -47,7 +45,7 @@ from angulus.training.divergence import FiniteGuard
 from angulus.training.experiment import Experiment
 from angulus.training.head_initialisation import begin_classes
 from angulus.training.interruption import StopSign, losses_named
-from angulus.training.optimization import build_optimizer, learning_rate
+from angulus.training.optimization import build_optimizer
 from angulus.training.plan.compile_choice import compile_in_place, uncompiled, with_compilation
 from angulus.training.plan.kernel_settings import kernels_of
 from angulus.training.plan.layout_choice import with_layout
@@ -64,7 +62,11 @@ from angulus.training.recipe.first_weights import with_fits
 from angulus.training.recipe.holding_out import advice, check_folds, counted, fold_runs, told
 from angulus.training.recipe.reasons import reasons
 from angulus.training.recipe.serialization import record
-from angulus.training.recording.recorder import Recorder
+from angulus.training.recording.recorder import Recorder, Span
+from angulus.training.stages.averaging import added, put_mean
+from angulus.training.stages.handing_over import hand_over
+from angulus.training.stages.legs import Leg, check_kinds, leg_at, legs_of
+from angulus.training.stages.legs import told as stages_told
 from angulus.training.step import (
     FORMATS,
     Recogniser,
@@ -195,47 +197,58 @@ class Run:
         chosen: Sequence[Choice] = (),
     ) -> None:
         self.chosen = chosen
-        self.experiment, self.config, self.sources = experiment, config, sources
+        self.whole, self.config, self.sources = experiment, config, sources
         self.folder, self.device, self.group = folder, device, group
         self.report_progress = progress if group.is_first else None
         self.model = model
-        self.sampler = sampler_of(experiment, sources)
-        self.epoch_steps = self.sampler.batches_per_epoch
-        self.total = self.epoch_steps * (experiment.train.epochs or 1)
-        smallest = len(sources.train) if sources.mixture is None else experiment.train.batch
-        check_micro_batches(experiment.train, smallest, group.world)
-        ends = {0, self.epoch_steps - 1}
-        check_batch_norm(
-            self.model, experiment.train, [len(self.sampler.batch(0, index)) for index in ends], group.world
-        )
-        margin = in_steps(experiment.margin or Margin(), self.epoch_steps, self.total)
-        self.head, self.portions = heads_of(experiment, sources, model.embedding_dim, margin, group, device)
-        tuning = experiment.fine_tuning
-        self.optimizer = build_optimizer(experiment.optim, self.model, self.head, tuning)
-        self.resting_steps = self.epoch_steps * (tuning.head_epochs or 0)
-        self.guard = FiniteGuard({"backbone": self.model, "head": self.head}, device, group)
-        self.changes = changes_of(experiment, sources, model, device)
-        self.chunks = chunks_of(experiment, model)
+        self.legs = legs_of(experiment, sources)
+        self.total = self.legs[-1].end
+        self.check()
         self.checkpoints = Checkpoints(folder / "checkpoints", experiment.train.keep_last)
         self.metrics = Metrics(folder / "metrics.jsonl")
         self.state = TrainState()
-        self.recorder = Recorder(experiment, sources, self.model, self.head, folder, device, group, self.epoch_steps)
+        self.folds: VerificationResult | None = None
+        self.loss: float | None = None
+        self.is_compiled = False
+        self.started = time.perf_counter()
+        self.take_up(self.legs[0])
+
+    def check(self) -> None:
+        """Raise ConfigError for a stage that could not be trained."""
+        check_kinds(self.legs)
+        for leg in self.legs:
+            train, sampler = leg.experiment.train, leg.sampler
+            smallest = len(self.sources.train) if self.sources.mixture is None else train.batch
+            ends = {0, leg.epoch_steps - 1}
+            with stage_named(leg):
+                check_micro_batches(train, smallest, self.group.world)
+                check_batch_norm(self.model, train, [len(sampler.batch(0, each)) for each in ends], self.group.world)
+
+    def take_up(self, leg: Leg) -> None:
+        """Make what belongs to a stage: a new head and optimizer, the order of the examples and their changes."""
+        self.leg, self.experiment = leg, leg.experiment
+        dim, sources, device, group = self.model.embedding_dim, self.sources, self.device, self.group
+        self.head, self.portions = heads_of(self.experiment, sources, dim, leg.margin, group, device)
+        self.optimizer = build_optimizer(self.experiment.optim, self.model, self.head, leg.tuning)
+        self.guard = FiniteGuard({"backbone": self.model, "head": self.head}, device, group)
+        self.changes = changes_of(self.experiment, sources, self.model, device)
+        self.chunks = chunks_of(self.experiment, self.model)
+        span = Span(leg.first_step, leg.end, self.total, leg.epoch_steps, leg.first_epoch, leg.epochs)
+        self.recorder = Recorder(self.experiment, sources, self.model, self.head, self.folder, device, group, span)
         self.trained = Trained(
             model=self.model,
-            config=config,
+            config=self.config,
             head=self.head,
             optimizer=self.optimizer,
             classes=tuple(sources.train.identities),
             device=device,
             group=group,
-            divided=experiment.head.sharded,
+            divided=self.experiment.head.sharded,
         )
-        self.folds: VerificationResult | None = None
-        self.told_time, self.warm = False, 0.0
-        self.loss: float | None = None
-        self.stage: bool | None = None
+        self.resting: bool | None = None
         self.feed: Feed | None = None
-        self.started = time.perf_counter()
+        self.told_time, self.warm = False, 0.0
+        self.leg_started, self.first_step = time.perf_counter(), self.state.step
 
     def go(self, resume: bool) -> RunResult:
         if resume:
@@ -251,49 +264,49 @@ class Run:
                     self.recorder.begin()
             if self.experiment.init is not None and self.verifies():
                 self.evaluate()
-        recogniser = self.wrapped()
         board = tensorboard(self.experiment, self.folder) if self.group.is_first else None
-        self.started, first_step = time.perf_counter(), self.state.step
+        self.started = time.perf_counter()
         with noted() as asked:
             sign = StopSign(asked, self.group)
-            for batch in self.remaining():
-                self.settle_stage(recogniser)
-                if self.head.update is not None:
-                    self.head.learning_rate = self.rate()
-                output = gradients(
-                    recogniser,
-                    self.model,
-                    batch,
-                    augment=self.changes,
-                    config=self.experiment.train,
-                    seed=self.experiment.seed,
-                    step=self.state.step,
-                    device=self.device,
-                    world=self.group.world,
-                    portions=self.portions,
-                )
-                self.guard.look(self.state.step, output.losses, batch.indices)
-                if self.device.type == "cpu":
-                    self.guard.raise_if_bad(self.sources.train.keys)
-                rate = self.rate()
-                self.recorder.look(self.state.step, output, rate)
-                norm = update(
-                    self.optimizer, self.model, rate, self.experiment.train.clip_norm, rests=self.rests(self.state.step)
-                )
-                self.state.step += 1
-                self.tell_time(self.state.step - first_step)
-                if self.is_log_step():
-                    seconds = time.perf_counter() - self.started
-                    row = self.row(output, norm, rate, seconds, self.state.step - first_step)
-                    self.write(row, board)
-                if self.ends_epoch():
-                    self.recorder.close()
-                if self.ends_epoch() and self.evaluates():
-                    self.evaluate()
-                if self.saves():
-                    self.save()
-                if number := sign.seen():
-                    self.stop(number)
+            for leg in self.legs[self.leg.number - 1 :]:
+                if self.state.step == leg.end:
+                    continue  # resumed where it ended
+                recogniser = self.entered(leg)
+                for batch in self.remaining():
+                    self.settle_resting(recogniser)
+                    if self.head.update is not None:
+                        self.head.learning_rate = self.rate()
+                    output = gradients(
+                        recogniser,
+                        self.model,
+                        batch,
+                        augment=self.changes,
+                        config=self.experiment.train,
+                        seed=self.experiment.seed,
+                        step=self.state.step,
+                        device=self.device,
+                        world=self.group.world,
+                        portions=self.portions,
+                    )
+                    self.guard.look(self.state.step, output.losses, batch.indices)
+                    if self.device.type == "cpu":
+                        self.guard.raise_if_bad(self.sources.train.keys)
+                    rate, clip = self.rate(), self.experiment.train.clip_norm
+                    self.recorder.look(self.state.step, output, rate)
+                    norm = update(self.optimizer, self.model, rate, clip, rests=self.rests(self.state.step))
+                    self.state.step += 1
+                    self.tell_time(self.state.step - self.first_step)
+                    if self.is_log_step():
+                        self.write(self.row(output, norm, rate), board)
+                    if self.ends_epoch():
+                        self.recorder.close()
+                        self.average()
+                    if self.ends_epoch() and self.evaluates():
+                        self.evaluate()
+                    if self.saves():
+                        self.save()
+                    if number := sign.seen():
+                        self.stop(number)
             if number := sign.last():
                 self.stop(number)
         self.guard.raise_if_bad(self.sources.train.keys)
@@ -304,18 +317,20 @@ class Run:
 
     @property
     def epoch(self) -> int:
-        return self.state.step // self.epoch_steps
+        return self.leg.place(self.state.step)[0]
 
     def seconds(self) -> float:
         """Time spent in this run so far, interruptions left out."""
         return self.state.seconds + time.perf_counter() - self.started
 
     def ends_epoch(self) -> bool:
-        return self.state.step % self.epoch_steps == 0
+        return self.leg.place(self.state.step)[1] == 0
 
     def evaluates(self) -> bool:
         every = self.experiment.evaluation.every or 1
-        return self.verifies() and self.epoch % every == 0 and self.state.step < self.total
+        if not self.verifies() or self.state.step == self.total:
+            return False
+        return self.epoch % every == 0 or self.state.step == self.leg.end
 
     def verifies(self) -> bool:
         """Whether people are held out and looked at during the run."""
@@ -323,14 +338,16 @@ class Run:
 
     def saves(self) -> bool:
         every = self.experiment.train.checkpoint_every
-        return self.state.step == self.total or (self.ends_epoch() if every is None else self.state.step % every == 0)
+        is_end = self.state.step == self.leg.end
+        return is_end or (self.ends_epoch() if every is None else self.state.step % every == 0)
 
     def is_log_step(self) -> bool:
-        return self.state.step % self.experiment.train.log_every == 0 or self.state.step in (1, self.total)
+        ends = (1, self.leg.first_step + 1, self.leg.end)
+        return self.state.step % self.experiment.train.log_every == 0 or self.state.step in ends
 
     def tell_time(self, steps: int) -> None:
         """Say once how long the run is expected to take, when enough of its steps have been taken to know."""
-        steps = min(steps, self.state.step - self.resting_steps)  # the head alone takes a third of the time
+        steps = min(steps, self.state.step - self.leg.resting_end)  # the head alone takes a third of the time
         if self.told_time or steps <= WARM_UP or not self.group.is_first:
             return
         if steps == WARM_UP + 1:
@@ -340,35 +357,68 @@ class Run:
         if now - self.warm < ENOUGH or (self.device.type == "cuda" and not self.is_log_step()):
             return
         each = (now - self.warm) / (steps - WARM_UP - 1)
-        left = each * (self.total - self.state.step)
+        left = each * (self.leg.end - self.state.step)
         self.told_time = True
         if left >= LONG:
-            log.info("%sabout %s to go, %.2g seconds a step", "time".ljust(NAMES), duration(left), each)
+            where = "" if len(self.legs) == 1 else f" in the stage {self.leg.name}"
+            log.info("%sabout %s to go%s, %.2g seconds a step", "time".ljust(NAMES), duration(left), where, each)
 
     def rate(self) -> float:
-        peak = self.experiment.optim.lr or 0.0
-        return learning_rate(self.experiment.learning_rate, peak, self.state.step, self.epoch_steps, self.total)
+        return self.leg.rate(self.state.step)
 
     def rests(self, step: int) -> bool:
         """Whether the network stays as it is in this step and the head learns alone."""
-        return step < self.resting_steps
+        return step < self.leg.resting_end
 
     # Parts of the loop
 
-    def settle_stage(self, recogniser: nn.Module) -> None:
-        """Begin the stage of the run to which the next step belongs."""
-        if self.resting_steps == 0 or self.stage == (stage := self.rests(self.state.step)):
+    def entered(self, leg: Leg) -> nn.Module:
+        """Begin a stage, or go on in it: the module that is called in its steps."""
+        if leg is not self.leg:
+            before = self.head
+            self.optimizer.zero_grad(set_to_none=True)
+            self.optimizer.state.clear()  # its memory is free before the next one takes some
+            self.take_up(leg)
+            hand_over(before, self.head)
+            if self.group.is_first:
+                self.recorder.go_on(leg.number, leg.name)
+        if self.group.is_first and len(self.legs) > 1:
+            log.info("stage %d of %d, %s, from step %d on", leg.number, len(self.legs), leg.name, self.state.step)
+        recogniser = self.wrapped()
+        self.leg_started, self.first_step = time.perf_counter(), self.state.step
+        return recogniser
+
+    def average(self) -> None:
+        """At the end of an epoch: keep the network for the mean, and at the end of the stage take the mean over."""
+        if not self.leg.is_averaged(self.state.step):
             return
-        self.stage = stage
-        set_resting(recogniser, self.model, self.experiment.train, stage)
+        self.state.sums = added(self.state.sums, self.model.state_dict())
+        self.state.summed += 1
+        if self.state.step < self.leg.end:
+            return
+        with self.group.together():
+            if self.group.is_first and self.state.step == self.total:
+                save_model(self.folder / "last", self.model, self.config, extra={"step": self.state.step})
+        put_mean(self.model, self.state.sums, self.state.summed)
         if self.group.is_first:
-            log.info("the class weights move alone, the network rests" if stage else "the network moves too")
+            log.info("the network is the mean of those after the last %d epochs", self.state.summed)
+        self.state.sums, self.state.summed = {}, 0
+
+    def settle_resting(self, recogniser: nn.Module) -> None:
+        """Let the network rest or move, as the next step wants it."""
+        if self.leg.resting_end == self.leg.first_step or self.resting == (rests := self.rests(self.state.step)):
+            return
+        self.resting = rests
+        set_resting(recogniser, self.model, self.experiment.train, rests)
+        if self.group.is_first:
+            log.info("the class weights move alone, the network rests" if rests else "the network moves too")
 
     def wrapped(self) -> nn.Module:
         """The module that is called: compiled and distributed as the recipe says, in training mode."""
         config = self.experiment.train
-        if config.compile:
+        if config.compile and not self.is_compiled:
             compile_in_place(self.model)
+            self.is_compiled = True
         if self.group.group is None:
             recogniser: nn.Module = Recogniser(self.model, self.head)
         elif self.head.holds_whole_gradient:
@@ -387,28 +437,29 @@ class Run:
         return DistributedDataParallel(module, device_ids=devices, broadcast_buffers=False)
 
     def remaining(self) -> Iterator[Batch]:
-        """The batches from the current step to the end, on the device; the time that it waits for them is counted."""
-        epoch, start = divmod(self.state.step, self.epoch_steps)
+        """The batches to the end of the stage, on the device; the time that it waits for them is counted."""
+        epoch, start = self.leg.place(self.state.step)
         stream = batches(
             self.sources.train,
-            self.sampler,
+            self.leg.sampler,
             epoch=epoch,
             start=start,
-            end_epoch=self.experiment.train.epochs,
+            end_epoch=self.leg.end_epoch,
             chunks=self.chunks,
             rank=self.group.rank,
             world_size=self.group.world,
             num_workers=self.experiment.train.workers,
         )
         self.feed = Feed(stream, line_to(self.device))
-        while self.state.step < self.total:
+        while self.state.step < self.leg.end:
             batch = next(self.feed, None)
             if batch is None:
                 return
             yield batch
 
-    def row(self, output: StepOutput, norm: torch.Tensor, rate: float, seconds: float, steps: int) -> dict[str, Any]:
+    def row(self, output: StepOutput, norm: torch.Tensor, rate: float) -> dict[str, Any]:
         """A line of metrics. Reads the device, and looks whether all was finite."""
+        seconds, steps = time.perf_counter() - self.leg_started, self.state.step - self.first_step
         self.guard.raise_if_bad(self.sources.train.keys)
         self.head.raise_for_labels()
         loss = float(self.group.mean(output.loss))
@@ -417,10 +468,11 @@ class Run:
         waited = 0.0 if self.feed is None else self.feed.waited()
         return {
             "step": self.state.step,
-            "epoch": self.state.step / self.epoch_steps,
+            "epoch": self.leg.epochs_at(self.state.step),
+            **({"stage": self.leg.number} if len(self.legs) > 1 else {}),
             "loss": loss,
             "cos_target": cos_target,
-            **losses_by_set(output, self.sources.mixture, self.sampler, self.group),
+            **losses_by_set(output, self.sources.mixture, self.leg.sampler, self.group),
             "gradient_norm": float(norm),
             "lr": rate,
             "images_per_second": round(steps * self.experiment.train.batch / seconds, 1),
@@ -472,7 +524,7 @@ class Run:
         """Where people are verified in folds: a run without each of them, begun or gone on with; the pooled figures."""
         if self.sources.hold_out != "folds":
             return None
-        runs = fold_runs(self.experiment, len(self.sources.train.identities), self.folder)
+        runs = fold_runs(self.whole, len(self.sources.train.identities), self.folder)
         embedded: list[EmbeddingSet] = []
         for number, (run, people) in enumerate(zip(runs, self.sources.folds, strict=True), start=1):
             log.info("fold %d of %d: a model without %s, verified on them", number, len(runs), counted(people))
@@ -517,7 +569,7 @@ class Run:
         raise Interruption(f"step {self.state.step} of {self.total} is saved", number=number)
 
     def restore(self) -> None:
-        found = restore(self.trained, self.checkpoints)
+        found = restore(self.trained_at, self.checkpoints)
         check_step(self.folder, 0 if found is None else found.step, self.total)
         if self.group.is_first:
             self.metrics.cut(-1 if found is None else found.step, self.total)
@@ -529,22 +581,32 @@ class Run:
         self.state = found or self.state
         self.recorder.restore(self.state.recorded, self.state.step)
 
+    def trained_at(self, step: int) -> Trained:
+        """What a checkpoint of a step is read into: the head and the optimizer of its stage."""
+        leg = leg_at(self.legs, step)
+        if leg is not self.leg:
+            self.take_up(leg)
+        return self.trained
+
     # Beginning and end
 
     def announce(self) -> None:
         if not self.group.is_first:
             return
-        for line in opening(self.experiment, self.model, self.sources.notes, self.chosen, self.device):
+        for line in opening(self.whole, self.model, self.sources.notes, self.chosen, self.device):
             log.info("%s", line)
-        for row, said in enumerate(advice(self.experiment, len(self.sources.train.identities))):
+        for row, said in enumerate(advice(self.whole, len(self.sources.train.identities))):
             log.info("%s%s", ("" if row else "advice").ljust(NAMES), said)
-        if self.sources.mixture is not None and isinstance(self.sampler, MixedSampler):
-            log.info("%severy batch has %s", " " * NAMES, shares_in_words(self.sources.mixture, self.sampler))
+        if self.sources.mixture is not None and isinstance(self.leg.sampler, MixedSampler):
+            log.info("%severy batch has %s", " " * NAMES, shares_in_words(self.sources.mixture, self.leg.sampler))
         classes = self.head.num_classes
         loss = initial_loss(self.head, self.portions, self.model.embedding_dim)
+        first = self.legs[0]
+        for row, line in enumerate(stages_told(self.legs)):
+            log.info("%s%s", ("" if row else "stages").ljust(NAMES), line)
         log.info(
             "%s%d epochs of %d step%s, kept in %s; a random network has a loss near %.2f with %d classes",
-            *("run".ljust(NAMES), self.experiment.train.epochs, self.epoch_steps, "s" * (self.epoch_steps > 1)),
+            *("run".ljust(NAMES), first.epochs, first.epoch_steps, "s" * (first.epoch_steps > 1)),
             *(self.folder, loss, classes),
         )
 
@@ -583,6 +645,7 @@ class Run:
             figures["loss"] = self.loss
         figures["seconds"] = round(self.seconds(), 2)
         save_model(self.folder / "model", self.model, self.config, extra=figures)
+        stages = stages_told(self.legs)
         write_report(
             self.folder / "report.html",
             f"Run {self.folder.name}",
@@ -590,12 +653,23 @@ class Run:
             galleries=hardest,
             notes=[*told(self.sources.hold_out, len(self.sources.folds)), *self.sources.notes],
             curves={self.folder.name: self.metrics.rows()},
-            facts=facts(self.experiment, self.head),
+            facts={**facts(self.whole, self.head), **({"stages": "; ".join(stages)} if stages else {})},
         )
         write_json(self.folder / "evaluation.json", [result.as_dict() for result in results])
-        write_json(self.folder / "result.json", {"figures": figures, "recipe": record(self.experiment)})
+        write_json(self.folder / "result.json", {"figures": figures, "recipe": record(self.whole)})
         log.info("finished in %s", duration(figures["seconds"]))
         return figures
+
+
+@contextmanager
+def stage_named(leg: Leg) -> Generator[None, None, None]:
+    """What is wrong with a later stage is said to be so."""
+    try:
+        yield
+    except ConfigError as error:
+        if leg.number == 1:
+            raise
+        raise ConfigError(f"stages[{leg.number - 2}] ({leg.name}): {error}") from error
 
 
 def tensorboard(experiment: Experiment, folder: Path) -> Any:

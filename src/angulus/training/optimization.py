@@ -124,6 +124,8 @@ def learning_rate(config: LearningRate, peak: float, step: int, steps_per_epoch:
     warmup = min(
         round((1.0 if config.warmup_epochs is None else config.warmup_epochs) * steps_per_epoch), max(total - 1, 0)
     )
+    if config.decay == "exponential":
+        return peak * (config.final / peak) ** (step / total) * min(1.0, (step + 1) / max(warmup, 1))
     if step < warmup:
         return peak * (step + 1) / warmup
     progress = (step - warmup) / max(total - warmup, 1)

@@ -112,6 +112,9 @@ def planned(task: Task, machine: Machine, model: EmbeddingModel, device: torch.d
         if backbone_time is not None:
             seconds = backbone_time + task.accumulate(option) * head_seconds(task, option, device)
         rows.append(row_of(task, option, usable, is_own=same(option, own), seconds=seconds))
+    if stages := task.experiment.stages:
+        names = " and ".join(stage.name for stage in stages)
+        notes.append(f"this is the plan of the first stage; {names} may take other memory and time")
     if task.images is None:
         notes.append("the number of images is not known, so the memory of decoded ones is left out; see --images")
     data = task.experiment.data

@@ -23,6 +23,7 @@ from angulus.training.recipe.first_weights import network_in
 from angulus.training.recipe.identity_rules import FEWEST
 from angulus.training.recipe.margin_rules import with_margin
 from angulus.training.recipe.rules import Rules
+from angulus.training.recipe.stages import filled_stages
 
 
 def choose_device(name: str) -> torch.device:
@@ -155,6 +156,8 @@ def with_choices(
         margin=margin,
         augment=augment,
     )
+    if changed.stages:
+        changed = replace(changed, stages=filled_stages(changed, num_classes))
     return changed, tuple(choices)
 
 

@@ -11,7 +11,7 @@ from angulus.heads import STRATEGIES
 from angulus.margins import MARGINS, SCHEDULES, Chosen, Learned, PerClass, PerSample
 from angulus.models import MODELS
 from angulus.training.datasets import DATA
-from angulus.training.experiment import AUGMENTS, OPTIMIZERS
+from angulus.training.experiment import AUGMENTS, OPTIMIZERS, LearningRate
 
 KINDS: dict[type, str] = {
     kind: name
@@ -58,8 +58,12 @@ def as_now(stored: dict[str, Any]) -> dict[str, Any]:
     also = evaluation.get("also")
     if isinstance(also, dict):
         also = {name: split_by_name(one) for name, one in also.items()}
+    rate = stored.get("learning_rate")
+    with_final = {"learning_rate": {"final": LearningRate.final, **rate}} if isinstance(rate, dict) else {}
     return {
         **stored,
+        **with_final,
+        "stages": stored.get("stages", []),
         "data": split_by_name(data),
         "evaluation": {"hold_out": "part", "folds": 3, **evaluation, "also": also},
     }

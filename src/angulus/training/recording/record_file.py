@@ -14,7 +14,7 @@ from angulus.training.storage.atomic_files import write_text
 log = logging.getLogger(__name__)
 
 FILE = "diagnosis.jsonl"
-KINDS = ("start", "stretch", "judged", "end", "failed")
+KINDS = ("start", "stage", "stretch", "judged", "end", "failed")
 Row = dict[str, Any]
 
 
@@ -45,6 +45,7 @@ class Records:
             for row in self.rows()
             if row["step"] <= step
             and row["kind"] not in ("end", "failed")
+            and not (row["kind"] == "stage" and row["step"] == step)  # it begins again
             and not (row["kind"] == "judged" and row["step"] == total)
         ]
         write_text(self.path, "".join(f"{json.dumps(row)}\n" for row in kept))

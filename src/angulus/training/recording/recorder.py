@@ -6,6 +6,7 @@ changes what is trained.
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,22 @@ MULTIPLICATIONS = 2.0**30
 """That one such look may take for the nearest other class, at most, as long as 16 examples are looked at."""
 
 
+@dataclass(frozen=True)
+class Span:
+    """The part of a run that a recorder looks at, a stage: its steps, from `first` to `end` of `total`, its epochs."""
+
+    first: int
+    end: int
+    total: int
+    epoch_steps: int
+    first_epoch: int
+    epochs: int
+
+    def epochs_at(self, step: int) -> float:
+        """How many epochs of the run were done when so many steps were."""
+        return self.first_epoch + (step - self.first) / self.epoch_steps
+
+
 class Recorder:
     """Looks at every step of a run and writes diagnosis.jsonl. Called by every process.
 
@@ -55,18 +72,16 @@ class Recorder:
         folder: Path,
         device: torch.device,
         group: Processes,
-        epoch_steps: int,
+        span: Span,
     ) -> None:
         self.experiment, self.sources, self.model, self.head = experiment, sources, model, head
-        self.device, self.group, self.epoch_steps = device, group, epoch_steps
-        epochs = experiment.train.epochs or 1
-        self.total = epoch_steps * epochs
-        self.stretch = epoch_steps * stretch_epochs(epochs, epoch_steps)
+        self.device, self.group, self.span = device, group, span
+        self.stretch = span.epoch_steps * stretch_epochs(span.epochs, span.epoch_steps)
         self.records = Records(folder)
         self.counters = Counters(head.num_classes, model.embedding_dim, device)
         self.lengths = Lengths(model, head, device, MOMENTS, group.is_first)
         self.people = TrainedPeople.of(sources, experiment)
-        self.begun = self.seen = 0
+        self.begun = self.seen = span.first
         self.rate = 0.0
 
     # Every step
@@ -82,7 +97,7 @@ class Recorder:
 
     def moment(self, step: int) -> int | None:
         """Which of the moments of its stretch a step is, None for the others."""
-        within = step % self.stretch
+        within = (step - self.span.first) % self.stretch
         ends = [self.stretch * (number + 1) // MOMENTS - 1 for number in range(MOMENTS)]
         return ends.index(within) if within in ends else None
 
@@ -95,13 +110,13 @@ class Recorder:
 
     def close(self) -> None:
         """Write the line of a stretch if one ends here, which reads the device."""
-        if self.seen % self.stretch == 0 or self.seen == self.total:
+        if (self.seen - self.span.first) % self.stretch == 0 or self.seen == self.span.end:
             self.write("stretch")
 
     def write(self, kind: str, **more: Any) -> None:
         tensors = self.of_all()
         if self.group.is_first:
-            place = {"step": self.seen, "epoch": self.seen / self.epoch_steps, "from": self.begun, "rate": self.rate}
+            place = {"step": self.seen, "epoch": self.span.epochs_at(self.seen), "from": self.begun, "rate": self.rate}
             self.records.append({"kind": kind, **place, **more, **line_of(tensors, self.people.sizes)})
         self.clear()
 
@@ -137,7 +152,7 @@ class Recorder:
     def restore(self, state: dict[str, Any], step: int) -> None:
         """Go on from a step with what its checkpoint held. Raises ValueError where that does not fit."""
         if self.group.is_first:
-            self.records.cut(step, self.total)
+            self.records.cut(step, self.span.total)
         self.begun = self.seen = step
         tensors = self.tensors()
         for name, found in state.items():
@@ -158,20 +173,33 @@ class Recorder:
         """Note what the run begins with: its data, and how they look to a network that comes with weights."""
         self.records.begin()
         facts = data_facts(self.experiment, self.sources, self.people.sizes, self.model, self.device)
-        bounds = softmax_facts(self.head, self.model.embedding_dim, self.total)
-        self.records.append({"kind": "start", "step": 0, "steps": self.total, **facts, **bounds})
+        self.records.append({"kind": "start", "step": 0, "steps": self.steps, **facts, **self.bounds()})
+
+    def go_on(self, number: int, name: str) -> None:
+        """Note that a later stage of the run begins, and between which losses it can move."""
+        place = {"step": self.span.first, "steps": self.steps, "stage": number, "name": name}
+        self.records.append({"kind": "stage", **place, **self.bounds()})
+
+    @property
+    def steps(self) -> int:
+        return self.span.end - self.span.first
+
+    def bounds(self) -> dict[str, Any]:
+        return softmax_facts(self.head, self.model.embedding_dim, self.span.end)
 
     def judged(self, step: int, figures: dict[str, float]) -> None:
         """Verify people that are trained on, as many as are held out, beside the figures of those."""
         found = self.people.judged(self.model, self.head, self.experiment.evaluation, self.device)
-        epoch = step / self.epoch_steps
+        epoch = self.span.epochs_at(step)
         self.records.append({"kind": "judged", "step": step, "epoch": epoch, **figures, **found})
 
     def end(self, embeddings: dict[str, EmbeddingSet]) -> None:
         """Note how the classes lie at the end. embeddings: of the verified sets, by name."""
         hardest = self.hardest()
         facts = class_facts(self.model, self.head, self.sources.train, embeddings, self.people, self.device, hardest)
-        self.records.append({"kind": "end", "step": self.total, "epoch": self.total / self.epoch_steps, **facts})
+        self.records.append(
+            {"kind": "end", "step": self.span.end, "epoch": self.span.epochs_at(self.span.end), **facts}
+        )
 
     def hardest(self) -> list[int]:
         """The classes that were farthest from their weight in the last stretch."""

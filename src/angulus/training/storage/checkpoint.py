@@ -127,6 +127,13 @@ class Checkpoints:
             raise CheckpointError(unwritable(path, error)) from error
 
 
+def step_of(path: Path) -> int:
+    """The step of a checkpoint, by its name."""
+    named = NAME.fullmatch(path.name)
+    assert named is not None
+    return int(named[1])
+
+
 def clear_leftovers(folder: Path) -> None:
     """Remove what killed processes had not finished writing in the folder of a run, which this process holds."""
     clear_partials(folder)
@@ -237,8 +244,7 @@ def read_checkpoint(
 ) -> Checkpoint:
     """Read one checkpoint of a run. Raises CheckpointError when it is damaged or belongs to another run."""
     found = load_content(path, device)
-    stated = NAME.fullmatch(path.name)
-    if stated is not None and int(stated[1]) != found.step:
+    if NAME.fullmatch(path.name) and step_of(path) != found.step:
         raise DamagedCheckpointError(f"{path} says of itself that it is of step {found.step}; remove or rename it")
     if found.classes is not None:
         check_classes(path, found.classes, classes)

@@ -6,6 +6,7 @@ set has a head, each is saved into a folder of its name in there.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from angulus.models import EmbeddingModel, ModelConfig
 from angulus.training.distributed import Processes
 from angulus.training.optimization import set_state_of, state_of
 from angulus.training.recipe.serialization import record
-from angulus.training.storage.checkpoint import Checkpoint, Checkpoints, content_told, read_checkpoint
+from angulus.training.storage.checkpoint import Checkpoint, Checkpoints, content_told, read_checkpoint, step_of
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ class TrainState:
     best: float | None = None
     seconds: float = 0.0  # of training before this process took over
     recorded: dict[str, Any] = field(default_factory=dict)  # of an unfinished stretch; see training/recording
+    sums: dict[str, torch.Tensor] = field(default_factory=dict)  # of networks for a mean; see stages/averaging
+    summed: int = 0  # how many they are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +74,8 @@ def save(trained: Trained, checkpoints: Checkpoints, state: TrainState) -> None:
 def checkpoint_of(trained: Trained, state: TrainState, random: Any) -> Checkpoint:
     tensors = {"backbone": trained.model.state_dict(), "best": state.best, "seconds": state.seconds, "random": random}
     tensors["recorded"] = state.recorded
+    if state.summed:
+        tensors |= {"sums": state.sums, "summed": state.summed}
     if trained.divided:
         tensors["optimizer of backbone"] = state_of(trained.optimizer, trained.model)
     else:
@@ -78,14 +83,17 @@ def checkpoint_of(trained: Trained, state: TrainState, random: Any) -> Checkpoin
     return Checkpoint(state.step, trained.architecture(), tensors, trained.classes)
 
 
-def restore(trained: Trained, checkpoints: Checkpoints) -> TrainState | None:
+def restore(trained_at: Callable[[int], Trained], checkpoints: Checkpoints) -> TrainState | None:
     """Put the newest checkpoint back into the run; None where there is none. Called by every process.
+
+    trained_at: what a checkpoint of a step is read into.
 
     One that is damaged is set aside, with a warning, and the one before it is taken. Raises DamagedCheckpointError
     where none before it can be read.
     """
     paths = checkpoints.paths()
     for place, path in reversed(list(enumerate(paths))):
+        trained = trained_at(step_of(path))
         try:
             state = put_back(trained, path)
         except DamagedCheckpointError as error:
@@ -119,9 +127,22 @@ def put_back(trained: Trained, path: Path) -> TrainState:
         best, seconds, recorded = tensors["best"], tensors.get("seconds", 0.0), tensors.get("recorded", {})
         if not (best is None or is_number(best)) or not (is_number(seconds) and seconds >= 0):
             raise ValueError("its best figure and its seconds must be numbers")
+        sums, summed = tensors.get("sums", {}), tensors.get("summed", 0)
+        check_sums(sums, summed, tensors["backbone"])
         if not isinstance(recorded, dict):
             raise ValueError(f"what it recorded must be numbers by name, got {recorded!r:.60}")
-    return TrainState(found.step, best, seconds, recorded)
+    return TrainState(found.step, best, seconds, recorded, sums, summed)
+
+
+def check_sums(sums: Any, summed: Any, network: dict[str, torch.Tensor]) -> None:
+    """Raise ValueError unless the sums for a mean are those of this network."""
+    fits = isinstance(sums, dict) and type(summed) is int and summed >= 0 and bool(sums) == bool(summed)
+    if fits and sums:
+        fits = sums.keys() == network.keys() and all(
+            isinstance(value, torch.Tensor) and value.shape == network[name].shape for name, value in sums.items()
+        )
+    if not fits:
+        raise ValueError("its sums for a mean of networks do not fit this network")
 
 
 def check_step(folder: Path, step: int, total: int) -> None:
