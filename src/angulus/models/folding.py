@@ -21,6 +21,7 @@ from angulus.models.mobilefacenet import MobileFaceNetModel
 from angulus.models.published.inception_resnet import InceptionResNetV1Model
 from angulus.models.published.ir import IRModel
 from angulus.models.published.mbf import MBFModel
+from angulus.models.published.resnet import ResNetModel
 from angulus.models.sphereface20 import SphereFace20Model
 from angulus.models.tiny import TinyNetModel
 from angulus.models.vit import ViTModel
@@ -34,6 +35,7 @@ FOLDABLE = (
     IRModel,
     MBFModel,
     InceptionResNetV1Model,
+    ResNetModel,
 )
 
 _Norm = nn.BatchNorm1d | nn.BatchNorm2d

@@ -363,15 +363,15 @@ class Run:
 
     def wrapped(self) -> nn.Module:
         """The module that is called: compiled and distributed as the recipe says, in training mode."""
-        config = self.experiment.train
+        config, beside = self.experiment.train, (self.experiment.head.triplet, self.group.group)
         if config.compile:
             compile_in_place(self.model)
         if self.group.group is None:
-            recogniser: nn.Module = Recogniser(self.model, self.head)
+            recogniser: nn.Module = Recogniser(self.model, self.head, *beside)
         elif self.head.holds_whole_gradient:
-            recogniser = Recogniser(self.parallel(self.model), self.head)
+            recogniser = Recogniser(self.parallel(self.model), self.head, *beside)
         else:
-            recogniser = self.parallel(Recogniser(self.model, self.head))
+            recogniser = self.parallel(Recogniser(self.model, self.head, *beside))
         with uncompiled(config):
             settle_order(recogniser.eval(), self.model, self.device, config.layout)
         recogniser.train()
@@ -417,6 +417,7 @@ class Run:
             "epoch": self.state.step / self.epoch_steps,
             "loss": loss,
             "cos_target": cos_target,
+            **({} if output.pairs is None else {"loss/triplet": float(self.group.mean(output.pairs))}),
             **losses_by_set(output, self.sources.mixture, self.sampler, self.group),
             "gradient_norm": float(norm),
             "lr": rate,
