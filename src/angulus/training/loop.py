@@ -451,6 +451,7 @@ class Run:
         embeddings = judge.embeddings_of(self.model, self.sources.held_out, self.experiment.evaluation, self.device)
         results = judge.judge(embeddings, self.experiment.evaluation, "held-out")
         figures = judge.figures_of(results, "held-out")
+        figures |= judge.searched(embeddings, self.experiment.evaluation, "held-out")
         self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
         self.recorder.judged(self.state.step, figures)
         when = f"epoch {self.epoch}" if self.state.step else "with the weights of init, before training"
@@ -567,6 +568,7 @@ class Run:
             embedded[name] = embeddings
             judged = judge.judge(embeddings, self.experiment.evaluation, name, intervals=None)
             figures |= judge.figures_of(judged, name)
+            figures |= judge.searched(embeddings, self.experiment.evaluation, name)
             results += judged
             hardest = hardest or judge.galleries(
                 embeddings, source, self.experiment.evaluation, rate=getattr(self.model.input, "rate", USUAL_RATE)

@@ -143,7 +143,9 @@ def gradients(
         with local_only(recogniser, not last):
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
                 ready = augment.prepared(prepared(model, changed, config.layout), place)
-                output, embeddings, pairs = recogniser(ready, labels, step, sizes[number], *portions[number : number + 1])
+                output, embeddings, pairs = recogniser(
+                    ready, labels, step, sizes[number], *portions[number : number + 1]
+                )
             (output.loss * shares[number]).backward()
         start += len(labels)
         outputs.append(output)

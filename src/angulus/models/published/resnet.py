@@ -19,6 +19,9 @@ from angulus.models.spec import InputSpec
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+NARROWEST = 8
+"""Channels of the first stage: the backward pass of torch 2.13 on a CPU damages the memory in a 1x1 convolution of stride
+2 with two to four channels in channels_last."""
 _EXPANSION = 4
 _DEEP = 50
 """From this depth on a block is a bottleneck of three convolutions."""
@@ -33,7 +36,7 @@ def person_input() -> InputSpec:
 class ResNet:
     """ResNet-18, -34, -50, -101 or -152 for any input size; an embedding has 512 or, from 50 on, 2048 dimensions.
 
-    width: channels of the first stage; 64 is that of the public weights, and others scale the embedding with it.
+    width: channels of the first stage, at least 8; 64 is that of the public weights, and others scale the embedding with it.
     last_stride: of the last stage; 1 keeps twice as many rows and columns for the same weights.
     At 256x128 with last_stride 1 ResNet-50 has 23.5 M weights and takes 4.1 G multiply-adds.
     """
@@ -46,7 +49,7 @@ class ResNet:
     def __post_init__(self) -> None:
         if self.depth not in BLOCKS:
             raise ValueError(f"depth must be one of {', '.join(map(str, BLOCKS))}, got {self.depth}")
-        check_at_least("width", self.width, 1)
+        check_at_least("width", self.width, NARROWEST)
         if self.last_stride not in (1, 2):
             raise ValueError(f"last_stride must be 1 or 2, got {self.last_stride}")
 
