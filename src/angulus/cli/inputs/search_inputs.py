@@ -129,7 +129,7 @@ def through_model(opened: "OpenModel", where: Path, rule: RuleName | None, use: 
     parts = [where] if search is None else [search.queries, search.gallery]
     found = [embedded_part(opened, part, use, said) for part in parts]
     named = rule or ("plain" if search is None else search.rule)
-    facts = {"model": str(opened.path), "images": str(where)}
+    facts: dict[str, str | None] = {"model": str(opened.path), "images": str(where)}
     return Searched(queries=found[0], gallery=None if search is None else found[1], rule=named, facts=facts)
 
 

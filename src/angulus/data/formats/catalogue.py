@@ -104,9 +104,12 @@ def open_source(
     kind = format_of(path) if kind is None else kind
     if kind == "features":
         return open_features(path)
-    if kind not in LAYOUTS and kind not in _READ:
+    if kind in LAYOUTS:
+        open_records, usual = LAYOUTS[kind].open, None
+    elif kind in _READ:
+        open_records, usual = _READ[kind]
+    else:
         raise DataError(f"the layout must be one of {', '.join(get_args(Format))}, got {kind!r}")
-    open_records, usual = _READ[kind] if kind in _READ else (LAYOUTS[kind].open, None)
     if open_records is None:
         return FolderSource.open(path, size=size, fit=fit, content=content, on_unreadable=on_unreadable)
     records, pictures = open_records(path), Pictures(size=size, fit=fit)
