@@ -1,4 +1,4 @@
-"""`angulus evaluate retrieve` and `angulus embed` from a model and a set of re-identification, by the published rules."""
+"""`angulus evaluate retrieve` and `embed` from a model and a set of re-identification, by the published rules."""
 
 import json
 

@@ -9,7 +9,7 @@ COLOURS = {-1: (9, 9, 9), 0: (120, 120, 120), 1: (250, 20, 20), 2: (20, 250, 20)
 
 
 def market(folder: Path) -> Path:
-    """People 3 and 4 to train on; 1 and 2 as queries, by camera 1, and in the gallery, by cameras 1 and 2, with junk."""
+    """People 3 and 4 to train on; 1 and 2 as queries, by camera 1, and in the gallery, by both cameras, with junk."""
     for person in (3, 4):
         for camera in (1, 2):
             for frame in range(2):
