@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from angulus.data.examples import Source
+from angulus.data.examples import Source, columns_of
 from angulus.data.formats.catalogue import open_source
 from angulus.embeddings import EmbeddingSet
+from angulus.embeddings.files import RESERVED
 from angulus.errors import DataError
 from angulus.inference.choice import choose
 from angulus.inference.given_images import Images, content_for, opened
@@ -59,8 +61,8 @@ def embed(
     a batch of its own (as many as torch has threads); other networks as they are, one batch after the other.
 
     model: a network of Angulus, or any module that maps float32 images [n, c, h, w] to embeddings [n, d].
-    images: a source, or a path that `open_source` reads (labels, keys and identities come along); an array or tensor
-        uint8 [n, h, w, 3] or [n, 3, h, w], RGB (floats: 0 to 255); or batches of such. For a network for speech
+    images: a source, or a path that `open_source` reads (labels, keys, identities and further columns come along); an
+        array or tensor uint8 [n, h, w, 3] or [n, 3, h, w], RGB (floats: 0 to 255); or batches of such. For a network for speech
         recordings: a source, a path, samples int16 [n, t] (floats on the same scale) or a list of such of any lengths.
     input: how a module of your own wants its images; networks of Angulus say so themselves.
     batch_size: images per pass, for sources and arrays; None takes what suits the network and the device.
@@ -114,7 +116,13 @@ def embed(
         labels=None if source is None else np.asarray(source.labels),
         keys=None if source is None else tuple(source.keys),
         identities=None if source is None else tuple(source.identities),
+        columns={} if source is None else _columns_of(source),
     )
+
+
+def _columns_of(source: Source) -> dict[str, NDArray[Any]]:
+    """What a source knows of its examples besides, such as cameras, but for names that stand for something else."""
+    return {name: values for name, values in columns_of(source).items() if name and name not in RESERVED}
 
 
 def _embed_recordings(
@@ -139,6 +147,7 @@ def _embed_recordings(
         labels=None if source is None else np.asarray(source.labels),
         keys=None if source is None else tuple(source.keys),
         identities=None if source is None else tuple(source.identities),
+        columns={} if source is None else _columns_of(source),
     ).with_columns({"seconds": np.round(seconds, 4)})
 
 

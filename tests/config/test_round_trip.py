@@ -8,7 +8,7 @@ import yaml
 
 from angulus.config import load, resolve, schema, to_dict, to_yaml
 from angulus.errors import ConfigError
-from angulus.heads import STRATEGIES, Dense, Fused, Panels, Sampled, Streamed
+from angulus.heads import STRATEGIES, Dense, Fused, Panels, Sampled, Streamed, Triplet
 from angulus.margins import MARGINS, SCHEDULES, ArcFace, Learned, Linear, NormFace, PerClass, Steps
 from angulus.models import MODELS, InputSpec, SpeechInput, TinyNet
 from angulus.training.datasets import DATA, FolderData, Identities, SyntheticData
@@ -74,7 +74,7 @@ def test_every_strategy(name):
 @pytest.mark.parametrize("name", DATA)
 def test_every_kind_of_data(name):
     known = {"union": {"sets": {"west": {"path": "faces"}}}, "noisy": {"base": {"path": "faces"}, "flips": 0.1}}
-    where = {"synthetic": {}, "drawn_speech": {}, **known}.get(name, {"path": "faces"})
+    where = {"synthetic": {}, "drawn_reid": {}, "drawn_speech": {}, **known}.get(name, {"path": "faces"})
     experiment = resolve({"data": {"name": name, **where}, "evaluation": {"also": {"second": {"name": name, **where}}}})
     assert type(experiment.data) is DATA[name]
     assert type(experiment.evaluation.also["second"]) is DATA[name]
@@ -198,3 +198,13 @@ def test_the_schema_shows_every_key_with_its_default():
     assert "    path: (required)  # a path" in text
     assert "    lr: null  # a number, or null" in text
     assert text.isascii()
+
+
+def test_triplets_beside_a_margin():
+    settings = {"train": {"sampling": {"name": "pk", "images": 4}, "batch_size": 16}}
+    for margin in ("soft", 0.5):
+        experiment = resolve(folder(head={"triplet": {"margin": margin, "distance": "unit"}}, **settings))
+        assert experiment.head.triplet == Triplet(margin=margin, distance="unit")
+        round_trip(experiment)
+    with pytest.raises(ConfigError, match=r"head\.triplet needs train\.sampling=pk"):
+        resolve(folder(head={"triplet": {}}))

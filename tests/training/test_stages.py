@@ -122,7 +122,6 @@ def test_what_else_may_change(tmp_path, monkeypatch, name):
     """Also with class weights that move inside the backward pass, and with parameters that a stage adds."""
     sampled = Head(strategy=Sampled(rate=0.5), update_in_backward=True)
     exact = StageHead(strategy=Streamed(chunk=7))
-    softmax = L2Softmax(scale=Learned(8.0))
     changes, stage = {
         "sampled inside": (
             {"head": sampled},

@@ -28,7 +28,7 @@ from angulus.data.order.mixture import MixedSampler
 from angulus.data.order.recipe_records import PK, SAMPLINGS, Balanced, Blocks, Sampling, Uniform, Weighted
 from angulus.data.order.sampling import BalancedSampler, EpochSampler, Sampler
 from angulus.data.picture_grid import montage
-from angulus.data.synthetic import SyntheticFaces
+from angulus.data.synthetic import DrawnPassers, SyntheticFaces
 from angulus.data.views.cache import InMemory, bytes_needed, fingerprint
 from angulus.data.views.edited import apply_edits
 from angulus.data.views.edits import ACTIONS, Action, Edit, Edits, read_edits, write_edits
@@ -52,6 +52,7 @@ __all__ = [
     "BlockSampler",
     "Blocks",
     "Conversion",
+    "DrawnPassers",
     "Drop",
     "Edit",
     "Edits",

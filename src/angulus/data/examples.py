@@ -6,7 +6,7 @@ pixels, its samples, or the frames of its features.
 An `Account` says in words and in numbers what a source kept and what it dropped, and why.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -198,6 +198,12 @@ def stamps_of(source: Source, indices: NDArray[np.int64], *, times: bool) -> byt
 def bytes_of(source: Source, index: int) -> bytes | None:
     """The encoded bytes of an image exactly as they are stored, or None where the source holds no encoded image."""
     return source.read_bytes(index) if isinstance(source, HasBytes) else None
+
+
+def columns_of(source: Source) -> dict[str, NDArray[Any]]:
+    """What the source knows of its examples besides who they show, by name [n] values each; nothing for most."""
+    said = getattr(source, "columns", None)
+    return dict(said) if isinstance(said, Mapping) else {}
 
 
 def reader_into(source: Source) -> Callable[[int, NDArray[np.uint8]], NDArray[np.uint8]]:

@@ -7,6 +7,7 @@ from angulus.heads.head import HeadOutput, MarginHead
 from angulus.heads.kernels.fused import Fused
 from angulus.heads.kernels.panels import Panels
 from angulus.heads.memory_forecast import HeadMemory, HeadSize, head_memory, size_of
+from angulus.heads.pairs import Triplet
 from angulus.heads.sampled import Sampled
 from angulus.heads.separate_heads import Portion, SeparateHeads, each_head
 from angulus.heads.sharding.sharded import ShardedHead
@@ -44,6 +45,7 @@ __all__ = [
     "ShardedHead",
     "Strategy",
     "Streamed",
+    "Triplet",
     "each_head",
     "expected_initial_loss",
     "head_memory",

@@ -18,6 +18,7 @@ from angulus.models.mobilefacenet import MobileFaceNet
 from angulus.models.published.inception_resnet import InceptionResNetV1
 from angulus.models.published.ir import IR
 from angulus.models.published.mbf import MBF, MBFLarge
+from angulus.models.published.resnet import ResNet, ResNet50
 from angulus.models.recognition import recognise
 from angulus.models.spec import Colour, InputSpec
 from angulus.models.speech.campplus import CAMPPlus
@@ -53,6 +54,8 @@ __all__ = [
     "MagFaceIResNet",
     "MobileFaceNet",
     "ModelConfig",
+    "ResNet",
+    "ResNet50",
     "SpeakerResNet",
     "SpeakerResNet34",
     "Spec",

@@ -1,6 +1,6 @@
 """What every network of Angulus is: prepared examples in, one raw embedding each out, and a config that builds it."""
 
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,9 @@ class EmbeddingModel(nn.Module):
     (`model(model.input.prepare(images))`), `embedding_dim` how long an embedding is.
     """
 
+    FRESH: ClassVar[tuple[str, ...]] = ()
+    """What the names of weights begin with that no published file has; they begin as `build` makes them."""
+
     def __init__(self, *, input: Spec, embedding_dim: int) -> None:
         super().__init__()
         self.input = input
@@ -37,19 +40,28 @@ class EmbeddingModel(nn.Module):
             raise ModelError(f"this works with networks for speech, and the network takes {self.input.describe()}")
         return self.input
 
-    def forward(self, examples: Tensor) -> Tensor:
+    def forward(self, examples: Tensor, both: bool = False) -> Tensor | tuple[Tensor, Tensor]:
         """Prepared images [n, channels, height, width] or speech [n, frames, bands] -> embeddings [n, embedding_dim].
 
+        both: give what stands before the last norm too, as `necked` does; losses of pairs are taken there.
         Under autocast the convolutions follow its type; the last layer is computed and returned in float32.
         Raises ModelError for examples of another shape than `input` says; speech may have any number of frames.
         """
         if problem := self.input.mismatch(examples):
             raise ModelError(problem)
-        return self.encode(examples)
+        return self.necked(examples) if both else self.encode(examples)
 
     def encode(self, examples: Tensor, /) -> Tensor:
         """The network itself: [n, *input.shape] -> [n, embedding_dim]."""
         raise NotImplementedError(f"{type(self).__name__} must define encode(examples)")
+
+    def necked(self, examples: Tensor, /) -> tuple[Tensor, Tensor]:
+        """Features before the neck and embeddings after it, [n, embedding_dim] each.
+
+        A neck is a norm between the two that a network may have, and defines here. Without one they are the same.
+        """
+        embeddings = self.encode(examples)
+        return embeddings, embeddings
 
 
 @runtime_checkable

@@ -19,6 +19,7 @@ from angulus.models.mobilefacenet import MobileFaceNet
 from angulus.models.published.inception_resnet import InceptionResNetV1
 from angulus.models.published.ir import IR
 from angulus.models.published.mbf import MBF, MBFLarge
+from angulus.models.published.resnet import ResNet, ResNet50
 from angulus.models.spec import InputSpec
 from angulus.models.speech.campplus import CAMPPlus
 from angulus.models.speech.ecapa import ECAPA, ECAPA512, ECAPA1024
@@ -44,6 +45,8 @@ MODELS: dict[str, type] = {
     "mbf": MBF,
     "mbf_large": MBFLarge,
     "inception_resnet_v1": InceptionResNetV1,
+    "resnet": ResNet,
+    "resnet50": ResNet50,
     "sphereface20": SphereFace20,
     "vit": ViT,
     "vit_tiny": ViTTiny,

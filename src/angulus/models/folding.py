@@ -22,6 +22,7 @@ from angulus.models.mobilefacenet import MobileFaceNetModel
 from angulus.models.published.inception_resnet import InceptionResNetV1Model
 from angulus.models.published.ir import IRModel
 from angulus.models.published.mbf import MBFModel
+from angulus.models.published.resnet import ResNetModel
 from angulus.models.speech.campplus import CAMPPlusModel
 from angulus.models.speech.ecapa import ECAPAModel
 from angulus.models.speech.resnet import SpeakerResNetModel
@@ -45,6 +46,7 @@ FOLDABLE = (
     SpeakerResNetModel,
     CAMPPlusModel,
     SpeechBrainECAPAModel,
+    ResNetModel,
 )
 
 _Norm = nn.BatchNorm1d | nn.BatchNorm2d

@@ -52,10 +52,15 @@ def import_described(
     if not names & set(state):
         state = next((dict(inner.state) for inner in inner_states(state) if names & set(inner.state)), state)
     if empty is not None:
-        check_fit(empty, {name: tensor.shape for name, tensor in state.items()}, str(file))
+        check_fit(empty, {name: tensor.shape for name, tensor in with_fresh(empty, state).items()}, str(file))
     model = chosen.build()
-    fill(model, state, str(file))
+    fill(model, with_fresh(model, state), str(file))
     return model.eval(), chosen
+
+
+def with_fresh(model: EmbeddingModel, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a file, and those of the network that no published file has, as they begin."""
+    return {name: own for name, own in model.state_dict().items() if name.startswith(model.FRESH)} | dict(state)
 
 
 def read_foreign(path: str | os.PathLike[str]) -> dict[str, Tensor]:

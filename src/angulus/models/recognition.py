@@ -20,6 +20,8 @@ from angulus.models.published.inception_resnet import InceptionResNetV1
 from angulus.models.published.ir import BLOCKS as IR_BLOCKS
 from angulus.models.published.ir import IR
 from angulus.models.published.mbf import MBF, MBFLarge
+from angulus.models.published.resnet import BLOCKS as RESNET_BLOCKS
+from angulus.models.published.resnet import ResNet
 from angulus.models.spec import InputSpec
 from angulus.models.speech import known_weights
 from angulus.models.weights import shape_of
@@ -127,10 +129,7 @@ def _mobilefacenet(found: Found, where: str) -> ModelConfig:
 
 def _iresnet(found: Found, where: str) -> ModelConfig:
     state = found.state
-    blocks = tuple(
-        len({name.split(".")[1] for name in state if name.startswith(f"layer{stage}.")}) for stage in range(1, 5)
-    )
-    depth = _depth(blocks, BLOCKS, "IResNet", where)
+    depth = _depth(_blocks_of(state), BLOCKS, "IResNet", where)
     embedding_dim, flat = shape_of(state, "fc.weight", 2, where)
     side = _side(flat, "fc.weight", f"an IResNet, as IResNet(depth={depth}, input=...)", where)
     if found.prefix.endswith("features.module."):  # as MagFace alone writes it
@@ -167,6 +166,24 @@ def _mbf(found: Found, where: str) -> ModelConfig:
     if (scale, blocks) == (large.scale, large.blocks):
         return large
     return MBF(scale=scale, blocks=blocks, embedding_dim=embedding_dim, input=spec)
+
+
+def _resnet(found: Found, where: str) -> ModelConfig:
+    state = found.state
+    blocks = _blocks_of(state)
+    width, _, *kernel = shape_of(state, "conv1.weight", 4, where)
+    if kernel != [7, 7]:
+        raise ModelError(f"{where} is a ResNet whose first convolution is {kernel[0]}x{kernel[1]}, known are: 7x7")
+    is_deep = "layer1.0.conv3.weight" in state
+    known = {depth: counts for depth, counts in RESNET_BLOCKS.items() if (depth >= 50) == is_deep}
+    return ResNet(depth=_depth(blocks, known, "ResNet", where), width=width)
+
+
+def _blocks_of(state: State) -> tuple[int, ...]:
+    """How many blocks each of four stages has."""
+    return tuple(
+        len({name.split(".")[1] for name in state if name.startswith(f"layer{stage}.")}) for stage in range(1, 5)
+    )
 
 
 def _inception(found: Found, where: str) -> ModelConfig:
@@ -239,5 +256,11 @@ FAMILIES = (
         "ECAPA of SpeechBrain",
         frozenset({"blocks.0.conv.conv.weight", "mfa.conv.conv.weight", "asp_bn.norm.weight", "fc.conv.weight"}),
         lambda found, where: known_weights.speechbrain_ecapa(found.state, where),
+    ),
+    Family(
+        "ResNet of torchvision",
+        frozenset({"conv1.weight", "bn1.running_mean", "layer1.0.conv1.weight", "layer4.0.downsample.0.weight"}),
+        _resnet,
+        beside=("fc.",),
     ),
 )

@@ -1,9 +1,12 @@
 """Training: an `Experiment` in, a run folder out."""
 
 from angulus.training.datasets import (
+    DrawnReidData,
     FolderData,
     Identities,
     ManifestData,
+    Market1501Data,
+    Msmt17Data,
     NoisyData,
     OmniglotData,
     PackedData,
@@ -21,6 +24,7 @@ from angulus.training.storage.run_folder import RunResult
 __all__ = [
     "SGD",
     "AdamW",
+    "DrawnReidData",
     "Evaluation",
     "Experiment",
     "FolderData",
@@ -28,6 +32,8 @@ __all__ = [
     "Identities",
     "LearningRate",
     "ManifestData",
+    "Market1501Data",
+    "Msmt17Data",
     "NoisyData",
     "OmniglotData",
     "PackedData",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from angulus.data.formats.catalogue import Written
+from angulus.data.formats.catalogue import Format
 from angulus.data.views.noise import Noise
 from angulus.data.views.shares import Shares
 
@@ -96,6 +96,22 @@ class SyntheticData:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DrawnReidData:
+    """Drawn people in the street, each seen by all cameras in turn. Accuracy on them says nothing about real people.
+
+    nuisance: how strongly pictures of one person and cameras differ, from 0 (not at all) to 2.
+    """
+
+    num_identities: int = 200
+    images_per_identity: int = 12
+    cameras: int = 4
+    seed: int = 0
+    first_identity: int = 0
+    nuisance: float = 1.0
+    identities: Identities = field(default_factory=Identities)
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoredData:
     """Encoded images in files of one layout; fit and on_unreadable as for folders (skip decodes every image first)."""
 
@@ -128,6 +144,16 @@ class PackedData(StoredData):
 @dataclass(frozen=True, kw_only=True)
 class ManifestData(StoredData):
     """A csv or parquet table with the columns path and identity."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Market1501Data(StoredData):
+    """Market-1501's folder, of which bounding_box_train is taken, or one of its parts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Msmt17Data(StoredData):
+    """MSMT17's folder, of which list_train.txt is taken, or one of its lists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,26 +192,32 @@ Member = (
     FolderData
     | OmniglotData
     | SyntheticData
+    | DrawnReidData
     | RecData
     | TarData
     | ParquetData
     | PackedData
     | ManifestData
+    | Market1501Data
+    | Msmt17Data
     | KaldiData
     | FeaturesData
     | DrawnSpeechData
 )
-STORED: dict[type[StoredData], Written] = {
+STORED: dict[type[StoredData], Format] = {
     RecData: "rec",
     TarData: "tar",
     ParquetData: "parquet",
     PackedData: "packed",
     ManifestData: "manifest",
+    Market1501Data: "market1501",
+    Msmt17Data: "msmt17",
 }
 MEMBERS: dict[str, type] = {
     "folder": FolderData,
     "omniglot": OmniglotData,
     "synthetic": SyntheticData,
+    "drawn_reid": DrawnReidData,
     "kaldi": KaldiData,
     "features": FeaturesData,
     "drawn_speech": DrawnSpeechData,

@@ -14,7 +14,7 @@ from angulus.data.loading.augmentation import Augment
 from angulus.data.loading.chunks import check_frames
 from angulus.data.order.recipe_records import PK, Sampling, Uniform
 from angulus.data.views.speeds import check_speeds
-from angulus.heads import Auto, Dense, Fused, Panels, Sampled, Strategy, Streamed
+from angulus.heads import Auto, Dense, Fused, Panels, Sampled, Strategy, Streamed, Triplet
 from angulus.heads.softmax import check_demands, check_reduction
 from angulus.margins import Margin
 from angulus.models import ModelConfig
@@ -41,6 +41,8 @@ class Head:
     weights_from: a run folder or a checkpoint whose class weights a new run takes over, by the names of the identities;
         new identities begin at random, or at their mean embedding with from_data. Best with `init` of the same run.
     merged: identities whose weights are joined from several of weights_from: {new name: [old names]}.
+    triplet: a loss beside that of the classes, which compares the images of a batch with each other, before the neck of
+        a network that has one. Needs train.sampling=pk.
     """
 
     subcenters: int = 1
@@ -52,6 +54,7 @@ class Head:
     weights_from: Path | None = None
     merged: dict[str, tuple[str, ...]] = field(default_factory=dict)
     from_data: bool | None = None
+    triplet: Triplet | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.weights_from, str):
@@ -463,6 +466,8 @@ class Experiment:
         if self.margin is not None:
             check_demands(self.margin, self.head.strategy)
             check_reduction(self.margin, self.head.filter_above, self.head.label_smoothing)
+        if self.head.triplet is not None:
+            check_triplets(self.train)
         if self.head.update_in_backward and self.train.accumulate > 1:
             raise ValueError(
                 "head.update_in_backward moves the weights in every backward pass and cannot add up micro-batches, "
@@ -481,3 +486,20 @@ class Experiment:
             except ValueError as error:
                 raise ValueError(f"stages[{number}] ({stage.name}): {error}") from error
         return tuple(found)
+
+
+def check_triplets(config: Training) -> None:
+    """Raise ValueError where batches, or the micro-batches in which images are compared, need not hold triplets."""
+    sampling = config.sampling
+    if not isinstance(sampling, PK) or sampling.images < 2:
+        got = f"pk with images {sampling.images}" if isinstance(sampling, PK) else type(sampling).__name__
+        raise ValueError(
+            "head.triplet needs train.sampling=pk with at least 2 images of each identity, since a triplet has two "
+            f"images of a person, got {got}"
+        )
+    if config.batch_size is not None and config.batch_size % (config.accumulate * sampling.images):
+        raise ValueError(
+            "head.triplet compares images within a micro-batch, which must hold all images of its people: "
+            f"train.batch_size must be a multiple of accumulate x images = {config.accumulate} x {sampling.images}, "
+            f"got {config.batch_size}"
+        )

@@ -10,10 +10,11 @@ import torch
 from angulus.data import Source
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
-from angulus.evaluation import VerificationResult, verify
+from angulus.evaluation import VerificationResult, retrieve, verify
 from angulus.evaluation.report.page import Gallery, PairImages, shown_pair
 from angulus.evaluation.scores.cosines import ScoredPair, hardest_pairs
 from angulus.evaluation.scores.pairs import Pairs, draw_pairs
+from angulus.evaluation.scores.search_tasks import MSMT17
 from angulus.extract import embed
 from angulus.models import EmbeddingModel
 from angulus.speech.pictures import USUAL_RATE
@@ -97,6 +98,20 @@ def figures_of(results: Sequence[VerificationResult], prefix: str) -> dict[str, 
         if result.accuracy is not None:
             figures[f"{prefix}/accuracy"] = result.accuracy.mean
     return figures
+
+
+def searched(embeddings: EmbeddingSet, config: Evaluation, prefix: str) -> dict[str, float]:
+    """Where cameras are known, each image is searched among those of the others: "prefix/map" and "prefix/rank1".
+
+    What its own camera took of the same person counts for nothing (rule msmt17). Nothing where nothing can be found.
+    """
+    if "camera" not in embeddings.columns:
+        return {}
+    try:
+        found = retrieve(embeddings, rule=MSMT17, view=config.view, at=(1,))
+    except EvaluationError:  # nobody is seen by two cameras
+        return {}
+    return {f"{prefix}/map": found.mean_average_precision, f"{prefix}/rank1": found.recall(1)}
 
 
 def is_better(figures: dict[str, float], best: float | None, config: Evaluation) -> tuple[bool, float]:

@@ -415,16 +415,16 @@ class Run:
 
     def wrapped(self) -> nn.Module:
         """The module that is called: compiled and distributed as the recipe says, in training mode."""
-        config = self.experiment.train
+        config, beside = self.experiment.train, (self.experiment.head.triplet, self.group.group)
         if config.compile and not self.is_compiled:
             compile_in_place(self.model)
             self.is_compiled = True
         if self.group.group is None:
-            recogniser: nn.Module = Recogniser(self.model, self.head)
+            recogniser: nn.Module = Recogniser(self.model, self.head, *beside)
         elif self.head.holds_whole_gradient:
-            recogniser = Recogniser(self.parallel(self.model), self.head)
+            recogniser = Recogniser(self.parallel(self.model), self.head, *beside)
         else:
-            recogniser = self.parallel(Recogniser(self.model, self.head))
+            recogniser = self.parallel(Recogniser(self.model, self.head, *beside))
         with uncompiled(config):
             settle_order(recogniser.eval(), self.model, self.device, config.layout)
         recogniser.train()
@@ -472,6 +472,7 @@ class Run:
             **({"stage": self.leg.number} if len(self.legs) > 1 else {}),
             "loss": loss,
             "cos_target": cos_target,
+            **({} if output.pairs is None else {"loss/triplet": float(self.group.mean(output.pairs))}),
             **losses_by_set(output, self.sources.mixture, self.leg.sampler, self.group),
             "gradient_norm": float(norm),
             "lr": rate,
@@ -505,6 +506,7 @@ class Run:
         embeddings = judge.embeddings_of(self.model, self.sources.held_out, self.experiment.evaluation, self.device)
         results = judge.judge(embeddings, self.experiment.evaluation, "held-out")
         figures = judge.figures_of(results, "held-out")
+        figures |= judge.searched(embeddings, self.experiment.evaluation, "held-out")
         self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
         self.recorder.judged(self.state.step, figures)
         when = f"epoch {self.epoch}" if self.state.step else "with the weights of init, before training"
@@ -631,6 +633,7 @@ class Run:
             embedded[name] = embeddings
             judged = judge.judge(embeddings, self.experiment.evaluation, name, intervals=None)
             figures |= judge.figures_of(judged, name)
+            figures |= judge.searched(embeddings, self.experiment.evaluation, name)
             results += judged
             hardest = hardest or judge.galleries(
                 embeddings, source, self.experiment.evaluation, rate=getattr(self.model.input, "rate", USUAL_RATE)

@@ -3,16 +3,17 @@
 import copy
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from angulus.data import Batch
 from angulus.data.loading.batch_loader import slice_of
 from angulus.errors import ConfigError
-from angulus.heads import HeadOutput, MarginHead, Portion, SeparateHeads, ShardedHead
+from angulus.heads import HeadOutput, MarginHead, Portion, SeparateHeads, ShardedHead, Triplet
 from angulus.models import EmbeddingModel
 from angulus.training.changes import Changes, Place
 from angulus.training.distributed import freeze_batch_norm
@@ -22,30 +23,43 @@ FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_
 
 
 class Recogniser(nn.Module):
-    """Backbone and head as one module.
+    """Backbone and head as one module, and a loss of pairs beside the head's.
 
     Over several processes one DistributedDataParallel around both averages their gradients; for a sharded head, whose
     gradients are whole as they are, it is around the backbone alone.
+
+    group: the processes whose examples are compared in `triplet`.
     """
 
-    def __init__(self, backbone: nn.Module, head: MarginHead | SeparateHeads) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: MarginHead | SeparateHeads,
+        triplet: Triplet | None = None,
+        group: dist.ProcessGroup | None = None,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.triplet, self.group = triplet, group
         self.skips_backbone = False
         """Whether no gradient goes through the backbone, which rests; its embeddings have one as ever."""
 
     def forward(
         self, examples: Tensor, labels: Tensor, step: int, sizes: Sequence[int], portions: Sequence[Portion] = ()
-    ) -> tuple[HeadOutput, Tensor]:
-        """The head's output, and the embeddings [n, d] without a gradient.
+    ) -> tuple[HeadOutput, Tensor, Tensor | None]:
+        """The head's output, its loss with that of pairs; the embeddings [n, d] and the loss of pairs without gradient.
 
         sizes: how many examples each process brings, which a sharded head then need not ask.
 
         portions: for separate heads, which examples are of which data set.
         """
-        embeddings = self.embeddings(examples)
-        return self.judged(embeddings, labels, step, sizes, portions), embeddings.detach()
+        features, embeddings = self.embedded(examples)
+        output = self.judged(embeddings, labels, step, sizes, portions)
+        if self.triplet is None:
+            return output, embeddings.detach(), None
+        pairs = self.triplet.loss(features, labels, group=self.group, sizes=sizes)
+        return replace(output, loss=output.loss + self.triplet.weight * pairs), embeddings.detach(), pairs.detach()
 
     def judged(
         self, embeddings: Tensor, labels: Tensor, step: int, sizes: Sequence[int], portions: Sequence[Portion]
@@ -56,12 +70,19 @@ class Recogniser(nn.Module):
             return self.head(embeddings, labels, step=step, batch_sizes=sizes)
         return self.head(embeddings, labels, step=step)
 
-    def embeddings(self, examples: Tensor) -> Tensor:
+    def embedded(self, examples: Tensor) -> tuple[Tensor, Tensor]:
+        """What a loss of pairs sees, before the neck, and the embeddings; one and the same without such a loss."""
         if not self.skips_backbone:
-            return self.backbone(examples)
+            return self.passed(examples)
         with torch.no_grad():
-            found = self.backbone(examples)
-        return found.requires_grad_()  # an update inside the backward pass waits for it
+            features, embeddings = self.passed(examples)
+        return features, embeddings.requires_grad_()  # an update inside the backward pass waits for it
+
+    def passed(self, examples: Tensor) -> tuple[Tensor, Tensor]:
+        if self.triplet is not None:
+            return self.backbone(examples, both=True)
+        embeddings = self.backbone(examples)
+        return embeddings, embeddings
 
 
 @dataclass(frozen=True)
@@ -69,6 +90,8 @@ class StepOutput:
     """What a step leaves for the log, all on the device: loss (mean), losses [n], cos_target [n], labels [n].
 
     balance: [3, n], see `angulus.heads.softmax.balance_of`.  embeddings: [n, d].
+
+    pairs: the part of the loss that compares examples, before its weight; None where there is none.
 
     The mean of `loss` over the processes is the loss of the global batch, which has `total` examples.
     """
@@ -80,6 +103,7 @@ class StepOutput:
     balance: Tensor
     embeddings: Tensor
     total: int
+    pairs: Tensor | None = None
 
 
 def gradients(
@@ -104,6 +128,7 @@ def gradients(
     outputs: list[HeadOutput] = []
     embedded: list[Tensor] = []
     labelled: list[Tensor] = []
+    compared: list[Tensor] = []
     sizes = micro_batches(batch.total, world, config.accumulate)
     # the loss of a micro-batch is the mean over the examples of all processes
     shares = [sum(some) / batch.total for some in sizes]
@@ -118,25 +143,31 @@ def gradients(
         with local_only(recogniser, not last):
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
                 ready = augment.prepared(prepared(model, changed, config.layout), place)
-                output, embeddings = recogniser(ready, labels, step, sizes[number], *portions[number : number + 1])
+                output, embeddings, pairs = recogniser(
+                    ready, labels, step, sizes[number], *portions[number : number + 1]
+                )
             (output.loss * shares[number]).backward()
         start += len(labels)
         outputs.append(output)
         embedded.append(embeddings)
         labelled.append(labels)
-    loss = sum(
-        (output.loss.detach() * share for output, share in zip(outputs, shares, strict=True)),
-        torch.zeros((), device=device),
-    )
+        compared += [] if pairs is None else [pairs]
     return StepOutput(
-        loss=loss,
+        loss=weighted([output.loss.detach() for output in outputs], shares),
         losses=torch.cat([output.losses.detach() for output in outputs]),
         cos_target=torch.cat([output.cos_target for output in outputs]),
         labels=torch.cat(labelled),
         balance=torch.cat([output.balance for output in outputs], dim=1),
         embeddings=torch.cat(embedded),
         total=batch.total,
+        pairs=weighted(compared, shares) if compared else None,
     )
+
+
+def weighted(losses: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+    """The sum of the losses of micro-batches, each times its share."""
+    start = torch.zeros((), device=losses[0].device)
+    return sum((loss * share for loss, share in zip(losses, shares, strict=True)), start)
 
 
 def micro_batches(total: int, world: int, accumulate: int) -> list[list[int]]:

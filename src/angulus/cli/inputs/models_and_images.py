@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from angulus.cli.inputs.words.named_places import MODELS_ARE, what_lies_at
 from angulus.cli.options import Edits, Fit, Usual
 from angulus.data import FolderSource, Source, fit_image, open_source
-from angulus.data.examples import Account, fit_that_suits
+from angulus.data.examples import Account, columns_of, fit_that_suits
 from angulus.data.formats.catalogue import format_of
 from angulus.data.formats.features import open_features
+from angulus.data.formats.reid.market1501 import is_market1501
 from angulus.data.loading.contents import PICTURE_EXTENSIONS, SOUND_EXTENSIONS, Content, Pictures
 from angulus.data.views.sequences import Sequences
 from angulus.embeddings import EmbeddingSet
@@ -259,6 +260,10 @@ class FittedImages:
     def keys(self) -> Sequence[str]:
         return self.source.keys
 
+    @property
+    def columns(self) -> dict[str, NDArray[Any]]:
+        return columns_of(self.source)
+
     def __len__(self) -> int:
         return len(self.source)
 
@@ -267,8 +272,11 @@ class FittedImages:
 
 
 def loose_examples(path: Path, extensions: Collection[str]) -> list[str]:
-    """The files of some kinds directly in a folder that has no sub-folders; nothing where it has some."""
-    if not path.is_dir():
+    """The files of some kinds directly in a folder that has no sub-folders; nothing where it has some.
+
+    Nothing as well where the names of the files say who is shown.
+    """
+    if not path.is_dir() or is_market1501(path):
         return []
     entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
     if any(entry.is_dir() for entry in entries):

@@ -1,14 +1,17 @@
-"""Who is searched where: probes, gallery and distractors from files of embeddings, with people numbered alike."""
+"""Who is searched where: stored embeddings, people numbered alike, or images through a model; and by which rule."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.cli.inputs.verification_inputs import stored_set
-from angulus.cli.inputs.words.known_people import notes_on_known
+from angulus.cli.inputs.verification_inputs import SETS, stored_set
+from angulus.cli.inputs.words.known_people import marked, notes_on_known
+from angulus.cli.inputs.words.named_places import what_lies_at
+from angulus.cli.options import EmbeddingUse, Said
 from angulus.embeddings import EmbeddingSet, View
 from angulus.embeddings.shared_images import check_apart, shared_rows
 from angulus.errors import EvaluationError
@@ -16,6 +19,11 @@ from angulus.evaluation.protocols.one_person_twice import notes_on_alike
 from angulus.evaluation.rates.identification import first_image_gallery
 from angulus.evaluation.scores.search import SearchResult
 from angulus.evaluation.scores.search_tasks import PLAIN, search_task
+
+if TYPE_CHECKING:
+    from angulus.cli.inputs.models_and_images import OpenModel
+
+RuleName = Literal["plain", "market-1501", "msmt17"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,3 +86,62 @@ def search_parts(probes: Path, gallery: Path | None, distractors: Sequence[Path]
         **{"probe_labels": task.query_labels[rows], "gallery_labels": labels, "view": view},
         **{"sets": (first, second), "rows": (np.arange(len(first))[rows], gallery_rows)},
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Searched:
+    """Embeddings of the queries and of the gallery (None: each query is searched among the others), and the rule.
+
+    facts: where they come from.
+    """
+
+    queries: EmbeddingSet
+    gallery: EmbeddingSet | None
+    rule: RuleName
+    facts: dict[str, str | None]
+
+    @property
+    def sets(self) -> list[EmbeddingSet]:
+        return [self.queries] if self.gallery is None else [self.queries, self.gallery]
+
+
+def searched_by(what: Path, where: Path | None, rule: RuleName | None, use: EmbeddingUse, said: Said) -> Searched:
+    """What the words of the command mean. Raises EvaluationError, ModelError or DataError."""
+    if what.suffix in SETS:
+        gallery = None if where is None else stored_set(where)
+        facts = {"queries": str(what), "gallery_file": None if where is None else str(where)}
+        return Searched(queries=stored_set(what), gallery=gallery, rule=rule or "plain", facts=facts)
+    if where is None:
+        raise EvaluationError(
+            f"{what} is {what_lies_at(what)}, not a file of embeddings ({', '.join(SETS)}); to search images with a "
+            "model, name them after it: angulus evaluate retrieve runs/x FOLDER"
+        )
+    from angulus.cli.inputs.models_and_images import open_embedder
+
+    return through_model(open_embedder(what, network=use.network), where, rule, use, said)
+
+
+def through_model(opened: "OpenModel", where: Path, rule: RuleName | None, use: EmbeddingUse, said: Said) -> Searched:
+    """The images at a path: queries and gallery of a known set, or each image of another among the others."""
+    from angulus.data.formats.reid.searches import search_in
+
+    search = search_in(where)
+    parts = [where] if search is None else [search.queries, search.gallery]
+    found = [embedded_part(opened, part, use, said) for part in parts]
+    named = rule or ("plain" if search is None else search.rule)
+    facts: dict[str, str | None] = {"model": str(opened.path), "images": str(where)}
+    return Searched(queries=found[0], gallery=None if search is None else found[1], rule=named, facts=facts)
+
+
+def embedded_part(opened: "OpenModel", part: Path, use: EmbeddingUse, said: Said) -> EmbeddingSet:
+    """The images of one part through the model, with their columns."""
+    from angulus.cli.inputs.models_and_images import open_images
+    from angulus.cli.terminal import image_progress
+    from angulus.extract import embed
+
+    with image_progress(quiet=said.quiet) as progress:
+        source = open_images(part, opened.model.input, fit=opened.fitting(use.fit))
+        found = embed(
+            *(opened.model, source), batch_size=use.batch_size, flip=True, device=use.place(), progress=progress
+        )
+    return marked(found, opened.path)

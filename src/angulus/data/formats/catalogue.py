@@ -1,5 +1,6 @@
 """Which layout lies at a path, and how it is opened as a source of examples."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -17,14 +18,16 @@ from angulus.data.formats.parquet.writer import ParquetWriter
 from angulus.data.formats.rec.reader import open_rec
 from angulus.data.formats.rec.writer import RecWriter
 from angulus.data.formats.record_source import Records, StoredSource, without_unreadable
+from angulus.data.formats.reid.market1501 import is_market1501, open_market1501
+from angulus.data.formats.reid.msmt17 import is_msmt17, open_msmt17
 from angulus.data.formats.tar import TarWriter, open_tar
 from angulus.data.loading.contents import Content, Pictures, Recordings, content_of
 from angulus.errors import DataError
 
 Written = Literal["folder", "rec", "tar", "parquet", "packed", "manifest"]
 """Layouts of encoded examples, which are read and written."""
-Format = Literal["folder", "rec", "tar", "parquet", "packed", "manifest", "features", "kaldi"]
-"""All that is read: stored features, which are decoded already, and Kaldi's lists too."""
+Format = Literal["folder", "rec", "tar", "parquet", "packed", "manifest", "features", "kaldi", "market1501", "msmt17"]
+"""All that is read: stored features, which are decoded already, Kaldi's lists, and sets of re-identification too."""
 FORMATS: tuple[Written, ...] = get_args(Written)
 
 # A folder is asked for the layouts in this order.
@@ -59,6 +62,12 @@ LAYOUTS: dict[Written, Layout] = {
         suffix=".csv",
     ),
     "folder": Layout(open=None, writer=lambda folder, name, source, place: FolderWriter(folder, name, source)),
+}
+# Layouts that others write and that are read alone, with what their records are where nothing says it.
+_READ: dict[str, tuple[Callable[[Path], Records], Content | None]] = {
+    "kaldi": (open_kaldi, Recordings()),
+    "market1501": (open_market1501, None),
+    "msmt17": (open_msmt17, None),
 }
 _ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 _NOT_WRITTEN = frozenset(
@@ -95,16 +104,16 @@ def open_source(
     kind = format_of(path) if kind is None else kind
     if kind == "features":
         return open_features(path)
-    if kind == "kaldi":
-        source = StoredSource(records=open_kaldi(path), content=content or Recordings())
-        return without_unreadable(source) if on_unreadable == "skip" else source
-    if kind not in LAYOUTS:
+    if kind in LAYOUTS:
+        open_records, usual = LAYOUTS[kind].open, None
+    elif kind in _READ:
+        open_records, usual = _READ[kind]
+    else:
         raise DataError(f"the layout must be one of {', '.join(get_args(Format))}, got {kind!r}")
-    open_records = LAYOUTS[kind].open
     if open_records is None:
         return FolderSource.open(path, size=size, fit=fit, content=content, on_unreadable=on_unreadable)
     records, pictures = open_records(path), Pictures(size=size, fit=fit)
-    source = StoredSource(records=records, content=content or _content_in(records, pictures))
+    source = StoredSource(records=records, content=content or usual or _content_in(records, pictures))
     return without_unreadable(source) if on_unreadable == "skip" else source
 
 
@@ -124,6 +133,8 @@ def format_of(path: Path) -> Format:
         raise DataError(f"there is no data at {path}; expected a folder, .rec, .tar, .parquet, .csv or .packed")
     if path.name == LIST or is_kaldi(path):
         return "kaldi"
+    if is_market1501(path) or is_msmt17(path):
+        return "market1501" if is_market1501(path) else "msmt17"
     if path.is_dir():
         return _format_of_folder(path)
     kind = _SUFFIXES.get(path.suffix.lower())

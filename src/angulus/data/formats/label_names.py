@@ -1,11 +1,15 @@
 """From what files say of who is shown (a number, a name or both) to labels and the names of the identities."""
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from angulus.errors import DataError
+
+_NUMBER = re.compile(r"-?(0|[1-9]\d{0,15})(\.\d{1,15})?")
 
 
 def labelled(
@@ -36,6 +40,13 @@ def labelled(
         twice = next(name for name in identities if identities.count(name) > 1)
         raise DataError(f"{origin}: {twice!r} has two labels; an identity must have one")
     return labels.astype(np.int64), identities
+
+
+def column_values(texts: Sequence[str]) -> NDArray[Any]:
+    """A column of a table [n]: numbers where all are written as such, else text. "007" is a text."""
+    if not len(texts) or not all(map(_NUMBER.fullmatch, texts)):
+        return np.array(texts, dtype=str)
+    return np.array(texts, dtype=np.float64 if any("." in text for text in texts) else np.int64)
 
 
 def numbered(values: NDArray[np.int64]) -> list[str]:

@@ -5,7 +5,7 @@ A layout only says which records there are and gives the bytes of each (`Records
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.data.examples import Account, Drop, HasStamps, ReadsAhead, Source, account_of
+from angulus.data.formats.label_names import column_values
 from angulus.data.loading.contents import Content, Pictures, Recordings
 from angulus.data.parts import part_of
 from angulus.data.views.split import Subset, select
@@ -67,6 +68,12 @@ class StoredSource:
     def keys(self) -> Sequence[str]:
         """[n] names of the examples."""
         return self.records.keys
+
+    @property
+    def columns(self) -> Mapping[str, NDArray[Any]]:
+        """What the layout says of each example besides, [n] values by name; nothing for most layouts."""
+        said: Mapping[str, Sequence[str]] = getattr(self.records, "columns", {})
+        return {name: column_values(values) for name, values in said.items()}
 
     @property
     def account(self) -> Account:

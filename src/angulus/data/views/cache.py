@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from angulus.data.examples import (
     Source,
     account_of,
     bytes_of,
+    columns_of,
     different_sizes,
     labels_of,
     read_images,
@@ -93,6 +95,11 @@ class InMemory:
     def keys(self) -> Sequence[str]:
         """[n] names of the images."""
         return self.source.keys
+
+    @property
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """What the source says of the images besides, [n] values by name."""
+        return columns_of(self.source)
 
     @property
     def account(self) -> Account:

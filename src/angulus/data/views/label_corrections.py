@@ -12,6 +12,7 @@ from angulus.data.examples import (
     Source,
     account_of,
     bytes_of,
+    columns_of,
     read_images,
     stamp_of,
     stamps_of,
@@ -37,6 +38,11 @@ class Relabelled:
     def keys(self) -> Sequence[str]:
         """[n] names of the images."""
         return self.source.keys
+
+    @property
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """What the source says of the images besides, [n] values by name."""
+        return columns_of(self.source)
 
     @property
     def account(self) -> Account:

@@ -25,6 +25,7 @@ from angulus.data.examples import (
     Source,
     account_of,
     bytes_of,
+    columns_of,
     labels_of,
     read_images,
     stamp_of,
@@ -91,6 +92,11 @@ class Subset:
         """[n], positions in `identities`; an array of all, which `labels_of` does without."""
         pieces = [self.labels_of(np.arange(begin, end)) for begin, end in blocks(len(self))]
         return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64)
+
+    @property
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """What the source says of these examples besides, [n] values by name."""
+        return {name: values[self.indices] for name, values in columns_of(self.source).items()}
 
     def labels_of(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """Labels [n] of the examples at `indices` [n]."""

@@ -23,6 +23,7 @@ from angulus.data import (
 from angulus.data.examples import noun_of
 from angulus.data.formats.features import open_features
 from angulus.data.loading.contents import Recordings
+from angulus.data.synthetic.passers import DrawnPassers
 from angulus.data.synthetic.speech import DrawnSpeech
 from angulus.data.views.sequences import Sequences
 from angulus.data.views.speeds import AtSpeeds
@@ -33,6 +34,7 @@ from angulus.training.datasets import (
     DATA,
     STORED,
     Data,
+    DrawnReidData,
     DrawnSpeechData,
     FeaturesData,
     FolderData,
@@ -180,7 +182,7 @@ def open_set(data: Member, spec: Spec) -> Source:
         return stored_features(data, spec)
     if isinstance(data, DrawnSpeechData):
         return drawn_speech(data, spec)
-    if isinstance(data, OmniglotData | SyntheticData):
+    if isinstance(data, OmniglotData | SyntheticData | DrawnReidData):
         return drawings(data, spec)
     content = content_for(spec, getattr(data, "fit", None) or "proportional")
     if isinstance(data, KaldiData) and not isinstance(content, Recordings):
@@ -196,13 +198,24 @@ def open_set(data: Member, spec: Spec) -> Source:
     raise DataError(f"data must be one of {', '.join(DATA)}, got {type(data).__name__}")
 
 
-def drawings(data: OmniglotData | SyntheticData, spec: Spec) -> Source:
-    """Characters or drawn faces at the size of the model's input."""
+def drawings(data: OmniglotData | SyntheticData | DrawnReidData, spec: Spec) -> Source:
+    """Characters, drawn faces or drawn people at the size of the model's input."""
     if not isinstance(spec, InputSpec):
-        what = "drawn faces are" if isinstance(data, SyntheticData) else "characters are"
+        what = "characters are" if isinstance(data, OmniglotData) else "drawn faces and people are"
         raise DataError(f"{what} images, and the model takes {spec.describe()}; take data=drawn_speech")
     if isinstance(data, OmniglotData):
         return OmniglotSource.open(data.path, size=(spec.height, spec.width), invert=data.invert)
+    if isinstance(data, DrawnReidData):
+        return DrawnPassers(
+            num_identities=data.num_identities,
+            images_per_identity=data.images_per_identity,
+            cameras=data.cameras,
+            height=spec.height,
+            width=spec.width,
+            seed=data.seed,
+            first_identity=data.first_identity,
+            nuisance=data.nuisance,
+        )
     return SyntheticFaces(
         num_identities=data.num_identities,
         images_per_identity=data.images_per_identity,
@@ -259,7 +272,7 @@ def first_set(data: Data) -> Source:
         return open_source(data.path, kind="kaldi")
     if isinstance(data, DrawnSpeechData):
         return drawn_speech(data, SpeechInput())
-    return drawings(data, InputSpec(height=64, width=64))  # square, and of any size
+    return drawings(data, InputSpec(height=64, width=64))  # of any size
 
 
 def image_shape(data: Data) -> tuple[int, int]:
@@ -268,6 +281,8 @@ def image_shape(data: Data) -> tuple[int, int]:
     base = next(iter(base.sets.values())) if isinstance(base, UnionData) else base
     if isinstance(base, OmniglotData | SyntheticData):
         return 1, 1  # drawings and drawn faces are square and come in any size
+    if isinstance(base, DrawnReidData):
+        return 2, 1  # a standing person
     height, width, _ = first_set(base).read(0).shape
     return height, width
 

@@ -130,7 +130,8 @@ def verified(figures: dict[str, float], prefix: str = "held-out") -> str:
     """For example: EER 20.6 %, TAR 68.8 % at FAR 0.1, 52.5 % at FAR 0.01."""
     own = {name.removeprefix(f"{prefix}/"): value for name, value in figures.items() if name.startswith(f"{prefix}/")}
     tars = [f"{value:.1%} at FAR {name.removeprefix('tar@')}" for name, value in own.items() if name.startswith("tar@")]
-    return f"EER {own['eer']:.1%}, TAR {', '.join(tars)}"
+    across = f", mAP {own['map']:.1%} and rank-1 {own['rank1']:.1%} across cameras" if "map" in own else ""
+    return f"EER {own['eer']:.1%}, TAR {', '.join(tars)}{across}"
 
 
 def shown(figures: dict[str, float]) -> str:

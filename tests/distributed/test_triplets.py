@@ -1,0 +1,32 @@
+"""Triplets over 3 gloo processes: the loss and the gradients of one process, beside copies and shards of a head."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from distributed.triplet_steps import gradients
+
+SCRIPT = Path(__file__).parent / "triplet_steps.py"
+
+
+def test_processes_have_the_gradients_of_one(tmp_path):
+    world = 3
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
+    environment = {name: value for name, value in os.environ.items() if name != "WORLD_SIZE"}
+    done = subprocess.run(
+        [*command, str(SCRIPT), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    wanted = gradients(0, 1, sharded=False, group=None)
+    assert float(wanted["pairs"]) > 0.1
+    for rank in range(world):
+        for kind, found in torch.load(tmp_path / f"gradients-{world}-{rank}.pt").items():
+            assert found.keys() == wanted.keys()
+            for name, value in wanted.items():
+                assert torch.allclose(found[name], value, rtol=1e-10, atol=1e-12), (rank, kind, name)
