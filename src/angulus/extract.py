@@ -62,8 +62,8 @@ def embed(
 
     model: a network of Angulus, or any module that maps float32 images [n, c, h, w] to embeddings [n, d].
     images: a source, or a path that `open_source` reads (labels, keys, identities and further columns come along); an
-        array or tensor uint8 [n, h, w, 3] or [n, 3, h, w], RGB (floats: 0 to 255); or batches of such. For a network for speech
-        recordings: a source, a path, samples int16 [n, t] (floats on the same scale) or a list of such of any lengths.
+        array or tensor uint8 [n, h, w, 3] or [n, 3, h, w], RGB (floats: 0 to 255); or batches of such. For a network
+        for speech recordings: a source, a path, samples int16 [n, t] (floats on the same scale) or a list of such.
     input: how a module of your own wants its images; networks of Angulus say so themselves.
     batch_size: images per pass, for sources and arrays; None takes what suits the network and the device.
     flip: embed the mirrored images too; recordings have none.

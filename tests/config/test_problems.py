@@ -26,7 +26,7 @@ def only_problem(*settings: str) -> str:
         ("lr=0.1", "lr: unknown key; did you mean optim.lr?"),
         ("epochs=3", "epochs: unknown key; did you mean train.epochs?"),
         ("margn=arcface", "margn: unknown key; did you mean margin?"),
-        ("data.num_identities=5", "data.num_identities: no key of folder, but of synthetic or drawn_speech"),
+        ("data.num_identities=5", "data.num_identities: no key of folder, but of synthetic, drawn_reid"),
         (
             "head.strategy.chunk=5",
             "head.strategy.chunk: no key of dense, but of streamed or panels: set head.strategy.name",
@@ -160,8 +160,8 @@ def test_a_user_class_as_model_or_data_must_be_of_that_sort(monkeypatch):
     assert only_problem("model=own_kinds:NotAMargin") == wanted
     (problem,) = problems_of("data=own_kinds:NotAMargin")
     assert problem.endswith(
-        "cannot be the kind of data: it must be one of folder, omniglot, synthetic, kaldi, features, drawn_speech, "
-        "rec, tar, parquet, packed, manifest, union, noisy"
+        "cannot be the kind of data: it must be one of folder, omniglot, synthetic, drawn_reid, kaldi, features, "
+        "drawn_speech, rec, tar, parquet, packed, manifest, market1501, msmt17, union, noisy"
     )
 
 

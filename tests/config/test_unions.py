@@ -77,8 +77,8 @@ def test_a_name_that_stands_twice(tmp_path):
         ),
         (
             {"sets": {"a": {"name": "union", "sets": {}}}},
-            "data.sets.a.name: unknown kind of data 'union'; known are: folder, omniglot, synthetic, kaldi, "
-            "features, drawn_speech, rec, tar, parquet, packed, manifest",
+            "data.sets.a.name: unknown kind of data 'union'; known are: folder, omniglot, synthetic, "
+            "drawn_reid, kaldi, features, drawn_speech, rec, tar, parquet, packed, manifest, market1501, msmt17",
         ),
         ({"sets": {"a": {"name": "rec"}}}, "data.sets.a.path: is missing; it must be a path"),
     ],

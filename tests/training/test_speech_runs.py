@@ -117,7 +117,7 @@ def test_long_recordings_are_the_mean_of_their_windows(finished: tuple[Path, Exp
 
 def test_a_set_and_a_network_of_unlike_kinds(finished: tuple[Path, Experiment], tmp_path: Path) -> None:
     folder, experiment = finished
-    with pytest.raises(DataError, match="drawn faces are images, and the model takes features of 12 bands"):
+    with pytest.raises(DataError, match="drawn faces and people are images, and the model takes features of 12"):
         train(replace(experiment, data=SyntheticData(num_identities=4), out=tmp_path / "a"))
     with pytest.raises(DataError, match=r"holds stored features, and the model takes 64x64 rgb images"):
         train(replace(experiment, model=TinyNet(), evaluation=Evaluation(), out=tmp_path / "b"))
