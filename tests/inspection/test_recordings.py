@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from real_data import SHARED
 from reference import inspection as oracle
 
 from angulus.data import open_source
@@ -22,7 +23,7 @@ from angulus.inspection.report import write_data_report
 from angulus.speech.wave_files import wave_file
 
 RATE = 16_000
-WORDS = Path(__file__).parents[2] / "data" / "speech" / "arabic30"
+WORDS = SHARED / "speech" / "arabic30"
 
 
 def spoken(seed: int, seconds: float = 1.2) -> np.ndarray:
