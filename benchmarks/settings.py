@@ -112,6 +112,8 @@ def default_settings(domain: Domain, loss: str, counts: tuple[int, int], size: i
     shape = whole["model"]["input"]
     longer = max(shape["height"], shape["width"])
     shape |= {side: round(shape[side] * size / longer) for side in ("height", "width")}
+    if whole["learning_rate"]["decay"] != "exponential":  # a key that came later: rows are known by what they had
+        whole["learning_rate"].pop("final", None)
     return {name: whole[name] for name in ("model", "margin", "optim", "learning_rate", "augment")} | {
         "train": {key: whole["train"][key] for key in ("batch_size", "epochs", "sampling")},
         "head": {"label_smoothing": whole["head"]["label_smoothing"]},

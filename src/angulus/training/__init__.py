@@ -2,8 +2,11 @@
 
 from angulus.training.datasets import (
     DrawnReidData,
+    DrawnSpeechData,
+    FeaturesData,
     FolderData,
     Identities,
+    KaldiData,
     ManifestData,
     Market1501Data,
     Msmt17Data,
@@ -16,7 +19,7 @@ from angulus.training.datasets import (
     TarData,
     UnionData,
 )
-from angulus.training.experiment import SGD, AdamW, Evaluation, Experiment, Head, LearningRate, Training
+from angulus.training.experiment import SGD, AdamW, Evaluation, Experiment, Head, LearningRate, Stage, Training
 from angulus.training.loop import Progress, train
 from angulus.training.recipe.serialization import record
 from angulus.training.storage.run_folder import RunResult
@@ -25,11 +28,14 @@ __all__ = [
     "SGD",
     "AdamW",
     "DrawnReidData",
+    "DrawnSpeechData",
     "Evaluation",
     "Experiment",
+    "FeaturesData",
     "FolderData",
     "Head",
     "Identities",
+    "KaldiData",
     "LearningRate",
     "ManifestData",
     "Market1501Data",
@@ -41,6 +47,7 @@ __all__ = [
     "Progress",
     "RecData",
     "RunResult",
+    "Stage",
     "SyntheticData",
     "TarData",
     "Training",
