@@ -32,7 +32,7 @@ from angulus.models.files import load_model, read_description, save_model
 from angulus.pickles.machine import BROKEN, read_pickle
 
 SOURCE = Path(angulus.__file__).parent
-MOST_BYTES, MOST_SECONDS = 2**26, 10
+MOST_BYTES, MOST_SECONDS = 2**27, 10
 
 
 def refused(kind: type[Exception] | tuple[type[Exception], ...], call: Callable[[], Any], match: str = "") -> None:

@@ -137,7 +137,7 @@ def edit(folder, change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d["model"].update(name="resnet"), "names the network 'resnet', known are: tiny, "),
+        (lambda d: d["model"].update(name="resmet"), "names the network 'resmet', known are: tiny, "),
         (lambda d: d["model"].update(name="sphereface20"), "does not describe a sphereface20"),
         (lambda d: d.update(model={"name": "sphereface20", "input": d["model"]["input"]}), "another architecture"),
         (lambda d: d["model"].update(channels=[8, 24]), r"stages\.1\.0\.0\.weight is \[16, 8, 3, 3\] instead of \[24,"),

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from angulus.array_files import read_arrays
 from angulus.data.formats.label_names import check_unique, labelled
 from angulus.data.views.sequences import Sequences
 from angulus.errors import DataError
@@ -68,13 +69,12 @@ def holds_features(path: Path) -> bool:
 
 def _arrays(path: Path) -> dict[str, NDArray]:
     try:
-        with np.load(path, allow_pickle=False) as opened:
-            wanted = [name for name in ("features", "lengths", "speakers", "labels", "keys") if name in opened.files]
-            arrays = {name: opened[name] for name in wanted}
+        stored = read_arrays(path)
     except FileNotFoundError:
         raise DataError(f"there are no features at {path}") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, MemoryError, KeyError, SyntaxError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path} as stored features: {error}") from error
+    arrays = {name: stored[name] for name in ("features", "lengths", "speakers", "labels", "keys") if name in stored}
     missing = [name for name in ("features", "lengths") if name not in arrays]
     if missing or not {"speakers", "labels"} & arrays.keys():
         raise DataError(
