@@ -24,7 +24,7 @@ def convert(
     said: Said = Usual.said,
     figures: Figures = Usual.figures,
 ) -> None:
-    """Write a set of images in another layout, byte for byte, with labels, names and keys.
+    """Write a set of images or recordings in another layout, byte for byte, with labels, names and keys.
 
     Interrupted, it goes on where it was with the same command. The target appears when every image in it has been
     compared with the source.
@@ -45,6 +45,7 @@ def convert(
         Write what was done (images, identities, bytes, seconds) to this file.
     """
     check_output(figures.json)
+    from angulus.data.examples import noun_of
     from angulus.data.formats.catalogue import format_for, open_source
     from angulus.data.formats.conversion import convert as convert_source
 
@@ -63,6 +64,6 @@ def convert(
     with image_progress(quiet=said.quiet, doing="writing and verifying") as progress:
         done = convert_source(images, target, to=to, progress=progress)
     kept = f" ({done.taken_over:,} were there)" if done.taken_over else ""
-    what = f"{done.images:,} images of {done.identities:,} identities{kept}"
+    what = f"{done.images:,} {noun_of(images)}s of {done.identities:,} identities{kept}"
     print(f"{what}, {done.bytes / 1e6:,.1f} MB, {done.seconds:.1f} s: {target}")
     figures.save({"source": str(source), **asdict(done), "target": str(target)})

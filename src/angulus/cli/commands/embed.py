@@ -56,6 +56,7 @@ def embed(
     check_output(figures.json, out)
     from angulus.cli.inputs.models_and_images import LooseExamples, open_embedder, open_images
     from angulus.cli.inputs.words.known_people import marked
+    from angulus.data.examples import noun_of
     from angulus.extract import embed as embed_images
     from angulus.inference.passes import Passes
 
@@ -87,7 +88,7 @@ def embed(
     seconds = time.perf_counter() - started
     people = len(embeddings.identities or ())
     of_people = f" of {people:,} people" if people else ""
-    print(f"{len(embeddings):,} images{of_people}, {embeddings.dim} dimensions, {seconds:.1f} s: {out}")
+    print(f"{len(embeddings):,} {noun_of(source)}s{of_people}, {embeddings.dim} dimensions, {seconds:.1f} s: {out}")
     done = {"images": len(embeddings), "identities": people, "dimensions": embeddings.dim, "seconds": seconds}
-    by = how[0].as_dict()
+    by = how[0].as_dict() if how else {"runtime": "torch"}  # recordings have one way only
     figures.save({"model": str(opened.path), "source": str(images), "out": str(out), "flip": flip, **done, "by": by})

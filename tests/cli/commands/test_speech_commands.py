@@ -1,0 +1,70 @@
+"""Speech on the command line, from drawn recordings to figures: train, convert, embed, evaluate; what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from angulus.cli import main
+from angulus.embeddings import EmbeddingSet
+from angulus.speech import drawn_utterance
+from angulus.speech.wave_files import wave_file
+
+pytest.importorskip("soundfile")
+RATE = 8_000
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten speakers with four recordings, a trial list, and a run on them."""
+    home = tmp_path_factory.mktemp("speech")
+    for speaker in range(10):
+        for number in range(4):
+            samples = drawn_utterance(0, speaker, number, rate=RATE, seconds=0.5 + 0.1 * number)
+            file = home / "speech" / f"id{speaker}" / "video" / f"{number}.wav"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(wave_file(samples, rate=RATE))
+    trials = [
+        f"{int(left == right)} id{left}/video/0.wav id{right}/video/{2 + number}.wav"
+        for left in range(10)
+        for right in range(10)
+        for number in range(2)
+    ]
+    (home / "trials.txt").write_text("\n".join(trials) + "\n")
+    model = (
+        f"model={{name: tiny_speech, channels: 16, wide: 32, embedding_dim: 16, input: {{rate: {RATE}, bands: 20}}}}"
+    )
+    words = ["train.epochs=2", "train.frames=[20, 40]", "augment={name: speech, noise: 0.5, babble: 0.2}"]
+    assert main(["train", f"data.path={home / 'speech'}", model, *words, f"out={home / 'run'}"]) == 0
+    return home
+
+
+def test_a_page_shows_and_plays_recordings(home: Path) -> None:
+    page = (home / "run" / "report.html").read_text()
+    assert "data:audio/wav;base64," in page
+    assert "data:image/png;base64," in page
+
+
+def test_recordings_to_figures(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", str(home / "speech"), str(tmp_path / "set.packed")]) == 0
+    assert "40 recordings of 10 identities" in capsys.readouterr().out
+    for source in (home / "speech", tmp_path / "set.packed"):
+        assert main(["embed", str(home / "run"), str(source), "--out", str(tmp_path / "e.npz")]) == 0
+        assert "40 recordings of 10 people, 16 dimensions" in capsys.readouterr().out
+        found = EmbeddingSet.load(tmp_path / "e.npz")
+        assert found.flipped is None
+        assert sorted({float(one) for one in np.asarray(found.columns["seconds"])}) == [0.5, 0.6, 0.7, 0.8]
+    assert main(["evaluate", str(tmp_path / "e.npz"), "--pairs", str(home / "trials.txt")]) == 0
+    assert "EER" in capsys.readouterr().out
+    assert main(["evaluate", str(home / "run"), str(home / "speech"), "--pairs", str(home / "trials.txt")]) == 0
+
+
+def test_what_has_no_meaning_for_speech(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = "this works with networks for images, and the network takes speech at 8,000 Hz in 20 bands"
+    for words in (["export", str(home / "run"), str(tmp_path / "bundle")],):
+        assert main(words) != 0
+        assert said in capsys.readouterr().err.replace("\n", " ")
+    (tmp_path / "photos" / "ada").mkdir(parents=True)
+    (tmp_path / "photos" / "ada" / "1.jpg").write_bytes(b"x")
+    assert main(["embed", str(home / "run"), str(tmp_path / "photos"), "--out", str(tmp_path / "x.npz")]) != 0
+    assert "expected one sub-folder per speaker" in capsys.readouterr().err.replace("\n", " ")
