@@ -15,8 +15,11 @@ from angulus.errors import ConfigError, DataError, ModelError
 from angulus.extract import embed
 from angulus.margins import ArcFace
 from angulus.models import SpeechInput, TinyNet, TinySpeech, load_model
+from angulus.speech import SpeechAugment
 from angulus.training import SGD, Evaluation, Experiment, Identities, LearningRate, SyntheticData, Training, train
 from angulus.training.datasets import FeaturesData
+from angulus.training.recipe.begun_choices import as_begun
+from angulus.training.recipe.serialization import record
 
 BANDS = 12
 SPEC = SpeechInput(content="features", bands=BANDS, offset=128.0, scale=0.05)
@@ -131,3 +134,11 @@ def test_a_set_and_a_network_of_unlike_kinds(finished: tuple[Path, Experiment], 
         embed(model, SyntheticFaces(num_identities=2, images_per_identity=1))
     with pytest.raises(ModelError, match="works with networks for images, and the network takes features"):
         model.image_input()
+
+
+def test_what_a_run_left_open_stays_as_it_was_chosen(finished: tuple[Path, Experiment]) -> None:
+    """The changes of speech too, whatever the rules choose by now."""
+    _, experiment = finished
+    own = replace(SpeechAugment.off(), masking=0.25, time_masks=2)
+    begun = record(replace(experiment, augment=own))
+    assert as_begun(replace(experiment, augment=None), begun).augment == own

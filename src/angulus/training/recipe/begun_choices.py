@@ -14,7 +14,8 @@ from angulus.errors import ModelError
 from angulus.json_files import read_json
 from angulus.margins import MARGINS, SCHEDULES, Chosen, Margin
 from angulus.models import config_from_dict
-from angulus.training.experiment import Experiment
+from angulus.speech.augmentation import SpeechAugment
+from angulus.training.experiment import AUGMENTS, Experiment
 from angulus.training.recipe.fine_tuning import NEUTRAL
 from angulus.training.recipe.margin_rules import open_margin
 from angulus.training.recipe.serialization import as_now, name_of
@@ -121,14 +122,16 @@ def begun_margin(stored: Any) -> Margin | None:
     return kept(kind(**dict[str, Any](open_margin(kind))), stored)
 
 
-def begun_augment(stored: Any) -> Augment | None:
+def begun_augment(stored: Any) -> Augment | SpeechAugment | None:
     if not isinstance(stored, Mapping):
         return None
+    kind = AUGMENTS.get(str(stored.get("name", "images")))
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
     }
+    values.pop("name", None)
     try:
-        return Augment(**values)
+        return None if kind is None else kind(**values)
     except UNFIT:
         return None
 
