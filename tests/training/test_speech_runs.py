@@ -1,25 +1,36 @@
 """Runs on speech: they learn, resume to the bit with chunks of unlike lengths, and say what does not fit."""
 
+import io
 import json
+import wave
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from small_run import stop_at
 
-from angulus.data import SyntheticFaces
+from angulus.data import SyntheticFaces, convert, open_source, subset
+from angulus.data.examples import bytes_of
+from angulus.data.parts import rate_of
+from angulus.data.synthetic.speech import DrawnSpeech
+from angulus.data.views.sequences import Sequences
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import ConfigError, DataError, ModelError
 from angulus.extract import embed
+from angulus.inference import recordings
 from angulus.margins import ArcFace
 from angulus.models import SpeechInput, TinyNet, TinySpeech, load_model
-from angulus.speech import SpeechAugment
+from angulus.speech import Bank, SpeechAugment
 from angulus.training import SGD, Evaluation, Experiment, Identities, LearningRate, SyntheticData, Training, train
-from angulus.training.datasets import FeaturesData
+from angulus.training.datasets import DrawnSpeechData, FeaturesData
+from angulus.training.experiment import Stage
 from angulus.training.recipe.begun_choices import as_begun
+from angulus.training.recipe.data_sources import open_sources
 from angulus.training.recipe.serialization import record
+from angulus.training.storage.class_names import read_classes
 
 BANDS = 12
 SPEC = SpeechInput(content="features", bands=BANDS, offset=128.0, scale=0.05)
@@ -142,3 +153,74 @@ def test_what_a_run_left_open_stays_as_it_was_chosen(finished: tuple[Path, Exper
     own = replace(SpeechAugment.off(), masking=0.25, time_masks=2)
     begun = record(replace(experiment, augment=own))
     assert as_begun(replace(experiment, augment=None), begun).augment == own
+
+
+def drawn(tmp_path: Path, **changes: object) -> Experiment:
+    """Six drawn speakers at 8 kHz, each at a further speed too."""
+    experiment = Experiment(
+        data=DrawnSpeechData(num_identities=6, recordings_per_identity=4, seconds=(0.4, 0.6)),
+        model=TinySpeech(channels=8, wide=8, embedding_dim=8, input=SpeechInput(rate=8000, bands=12)),
+        margin=ArcFace(scale=8.0, m=0.1),
+        augment=SpeechAugment(noise=0.5, babble=0.3, reverberation=0.0),
+        train=Training(epochs=1, batch_size=8, frames=(20, 20), speeds=(0.9,), precision="float32", threads=1),
+        evaluation=Evaluation(hold_out="folds", folds=3, fars=(0.1,)),
+        out=tmp_path / "run",
+    )
+    return replace(experiment, **changes)  # pyrefly: ignore
+
+
+def test_a_person_at_another_speed_is_in_no_other_fold(tmp_path: Path) -> None:
+    """Else a fold would be verified on voices that its model has heard, played faster."""
+    experiment = drawn(tmp_path)
+    assert experiment.model is not None
+    sources = open_sources(experiment, experiment.model.input)
+    assert len(sources.train.identities) == 12
+    train(experiment)
+    for fold in sources.folds:
+        assert not [name for name in fold.identities if "@" in name]
+    verified = [set(fold.identities) for fold in sources.folds]
+    for number, names in enumerate(verified, start=1):
+        trained = read_classes(tmp_path / "run" / "folds" / f"fold{number}")
+        assert trained is not None
+        assert not names & {name.partition("@")[0] for name in trained}
+    assert set().union(*verified) == set(sources.train.source.identities)  # pyrefly: ignore
+
+
+def test_the_background_is_made_once_and_not_for_a_run_that_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    original = Bank.drawn
+
+    def counted(seed: int, rate: int, **more: Any) -> Bank:
+        made.append(rate)
+        return original(seed, rate, noises=2, responses=0, **{**more, "seconds": 0.5})
+
+    monkeypatch.setattr(Bank, "drawn", counted)
+    later = Stage(name="louder", epochs=1, augment=SpeechAugment(noise=0.9, babble=0.0, reverberation=0.0))
+    experiment = drawn(tmp_path, stages=(later,), evaluation=Evaluation(hold_out="nobody"))
+    train(experiment)
+    assert made == [8000]
+    train(experiment, resume=True)
+    assert made == [8000]
+
+
+def test_pages_play_at_the_rate_of_the_recordings(tmp_path: Path) -> None:
+    source = DrawnSpeech(num_identities=3, recordings_per_identity=3, rate=8000, seconds=(0.3, 0.4))
+    view = subset(source, identities=source.identities[:2])
+    kept = Sequences.load(view)
+    assert [rate_of(one) for one in (source, view, kept, SyntheticFaces())] == [8000, 8000, 8000, 16_000]
+    convert(view, tmp_path / "set.packed")
+    with wave.open(io.BytesIO(bytes_of(open_source(tmp_path / "set.packed"), 0) or b"")) as file:
+        assert file.getframerate() == 8000
+
+
+def test_few_bytes_are_held_at_once(finished: tuple[Path, Experiment], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long recording is read alone; what comes out is the same."""
+    folder, _ = finished
+    model, path = load_model(folder / "run" / "model"), folder / "speech.npz"
+    whole = embed(model, path, window=0.4)
+    for held, count in ((1, 256), (2000, 256), (2**26, 3)):
+        monkeypatch.setattr(recordings, "READ_BYTES", held)
+        monkeypatch.setattr(recordings, "READ_AHEAD", count)
+        np.testing.assert_allclose(embed(model, path, window=0.4).embeddings, whole.embeddings, rtol=0, atol=1e-5)

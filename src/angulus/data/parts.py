@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 from numpy.typing import NDArray
 
 from angulus.data.examples import Source
+from angulus.speech.pictures import USUAL_RATE
 
 
 @runtime_checkable
@@ -12,6 +13,18 @@ class ReadsParts(Protocol):
     """A source of recordings that reads a part of one without the rest."""
 
     def read_part(self, index: int, share: float, length: int) -> NDArray[Any]: ...
+
+
+def rate_of(source: Any) -> int:
+    """Samples a second of what a source gives, whatever view of recordings it is; the usual ones where it is silent."""
+    while source is not None:
+        for place in (source, getattr(source, "content", None)):
+            rate = getattr(place, "rate", None)
+            if isinstance(rate, int):
+                return rate
+        members = getattr(source, "members", None)
+        source = next(iter(members.values())) if members else getattr(source, "source", None)
+    return USUAL_RATE
 
 
 def place_of(share: float, total: int, length: int) -> int:

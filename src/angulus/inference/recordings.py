@@ -5,7 +5,7 @@ embedding does not depend on what else is embedded. One that is longer than a wi
 that cover it, and its embedding is the mean of theirs, each brought to length 1.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,8 @@ from angulus.errors import DataError
 from angulus.models import SpeechInput
 
 AT_ONCE = 32
-READ_AHEAD = 256
+READ_AHEAD, READ_BYTES = 256, 2**26
+"""Recordings, and bytes of them, that are read before their pieces of one length go through together."""
 WINDOW_SECONDS = 30.0
 
 
@@ -64,9 +65,7 @@ def embedded_recordings(
     longest = None if window is None else spec.length_of(max(1, round(window * spec.frames_a_second)))
     seconds = np.zeros(len(source))
     embeddings: NDArray[np.float32] | None = None
-    for begin in range(0, len(source), READ_AHEAD):
-        rows = range(begin, min(begin + READ_AHEAD, len(source)))
-        pieces = list(_pieces(source, rows, spec, longest, seconds))
+    for rows, pieces in _groups(_pieces(source, spec, longest, seconds)):
         found = _through(network, spec, pieces, device, batch_size or AT_ONCE)
         if embeddings is None:
             embeddings = np.zeros((len(source), found.shape[1]), np.float32)
@@ -77,15 +76,26 @@ def embedded_recordings(
     return embeddings, seconds
 
 
+def _groups(recordings: Iterable[list[Piece]]) -> Iterator[tuple[range, list[Piece]]]:
+    """Recordings that follow each other and their pieces, as many as may be held at once; a long one is alone."""
+    pieces: list[Piece] = []
+    begin = end = size = 0
+    for recording in recordings:
+        own = sum(piece.values.nbytes for piece in recording)
+        if pieces and (end - begin == READ_AHEAD or size + own > READ_BYTES):
+            yield range(begin, end), pieces
+            pieces, begin, size = [], end, 0
+        pieces += recording
+        end, size = end + 1, size + own
+    yield range(begin, end), pieces
+
+
 def _pieces(
-    source: Source | GivenRecordings,
-    rows: range,
-    spec: SpeechInput,
-    longest: int | None,
-    seconds: NDArray[np.float64],
-) -> Iterator[Piece]:
-    least = spec.length_of(1)
-    for row in rows:
+    source: Source | GivenRecordings, spec: SpeechInput, longest: int | None, seconds: NDArray[np.float64]
+) -> Iterator[list[Piece]]:
+    """The pieces of each recording in turn."""
+    least, unit = spec.length_of(1), "samples" if spec.content == "waveform" else "frames"
+    for row in range(len(source)):
         values = source.read(row)
         name = getattr(source, "keys", None)
         said = f"recording {row}" if name is None else str(name[row])
@@ -93,11 +103,10 @@ def _pieces(
             raise DataError(f"{said} is an image, and the model takes {spec.describe()}")
         if len(values) < least:
             raise DataError(
-                f"{said} has {len(values)} samples and one frame of the model takes {least}: it is too short to embed"
+                f"{said} has {len(values)} {unit} and one frame of the model takes {least}: it is too short to embed"
             )
         seconds[row] = len(values) / (spec.rate if spec.content == "waveform" else spec.frames_a_second)
-        for part in windows(values, longest):
-            yield Piece(row, part)
+        yield [Piece(row, part) for part in windows(values, longest)]
 
 
 def windows(values: NDArray[Any], longest: int | None) -> list[NDArray[Any]]:
@@ -154,12 +163,12 @@ def as_recordings(given: Any) -> GivenRecordings:
         if given.ndim not in (2, 3):
             single = "; one recording is samples[None]" if given.ndim == 1 else ""
             raise DataError(f"recordings must have the shape [n, samples], got {list(given.shape)}{single}")
-        return GivenRecordings(list(given))
+        given = list(given)
     arrays = [one.cpu().numpy() if isinstance(one, Tensor) else np.asarray(one) for one in given]
     if any(one.ndim not in (1, 2) or one.dtype.kind not in "uif" for one in arrays):
         raise DataError("each recording must be samples [t] or features [frames, bands], as numbers")
     if any(
         one.dtype.kind == "f" and len(one) and 0 < float(np.abs(one).max()) <= 1.0 and one.ndim == 1 for one in arrays
     ):
-        raise DataError("samples must lie on the scale of 16-bit integers, got floats of at most 1; multiply by 32767")
+        raise DataError("samples must lie on the scale of 16-bit integers, got floats of at most 1; multiply by 32768")
     return GivenRecordings(arrays)

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from angulus.data.examples import Source
+from angulus.data.parts import rate_of
 from angulus.data.picture_grid import montage
 from angulus.errors import DataError
 from angulus.evaluation.report.sounds import playable, sound_address
-from angulus.speech.pictures import USUAL_RATE, picture_of
+from angulus.speech.pictures import picture_of
 
 SHOWN_SIDE = 88
 _QUALITY = 85
@@ -128,13 +129,14 @@ def _sound(source: Source, index: int) -> str:
         return ""
     if example.ndim != 1:
         return ""
-    file = playable(example[: int(_PLAYED_SECONDS * USUAL_RATE)], rate=USUAL_RATE)
+    rate = rate_of(source)
+    file = playable(example[: int(_PLAYED_SECONDS * rate)], rate=rate)
     return "" if file is None else sound_address(file)
 
 
 def _thumbnail(source: Source, index: int) -> NDArray[np.uint8] | None:
     try:
-        picture = Image.fromarray(picture_of(source.read(index)))
+        picture = Image.fromarray(picture_of(source.read(index), rate=rate_of(source)))
     except DataError:
         return None
     picture.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.BILINEAR)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from angulus.data import Source
+from angulus.data.parts import rate_of
 from angulus.purification.evidence import Evidence
 from angulus.purification.findings import Findings, ImageFinding
 from angulus.purification.rules import Verdict
@@ -156,7 +157,7 @@ def sparse(suspicion: NDArray[np.float64]) -> list[list[int]]:
 
 def photo(source: Source, row: int) -> str:
     """An image as a small JPEG inside the page."""
-    image = Image.fromarray(picture_of(source.read(row)))
+    image = Image.fromarray(picture_of(source.read(row), rate=rate_of(source)))
     image.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
     file = BytesIO()
     image.save(file, "JPEG", quality=85)

@@ -69,7 +69,8 @@ def training_images(run: FinishedRun) -> Source:
     """
     data = run.experiment.data
     every = replace(data, identities=replace(data.identities, max_images=None))
-    return found_sources(replace(run.experiment, data=every), run.model.input).train
+    plain = replace(run.experiment.train, speeds=())  # a voice at another speed is cleaned with its own recording
+    return found_sources(replace(run.experiment, data=every, train=plain), run.model.input).train
 
 
 def subcenters_of(folder: Path) -> int:

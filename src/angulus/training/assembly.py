@@ -1,6 +1,7 @@
 """From an experiment to the things of a run: its network, its margin counted in steps, its folder."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from angulus.data import Source
 from angulus.data.loading.chunks import Chunks, repeated
 from angulus.data.parts import read_part
+from angulus.data.views.speeds import at_own_speed
 from angulus.errors import ConfigError
 from angulus.heads import MarginHead, SeparateHeads, ShardedHead
 from angulus.heads.sharding.sharded import draw_blocks, seed_of_blocks
@@ -22,7 +24,6 @@ from angulus.training.changes import Changes, ImageChanges, SpeechChanges
 from angulus.training.distributed import Processes
 from angulus.training.experiment import Experiment
 from angulus.training.optimization import row_rule
-from angulus.training.recipe.data_sources import Sources
 from angulus.training.recipe.defaults import plain_augment
 from angulus.training.recipe.first_weights import first_network
 from angulus.training.recipe.margin_rules import with_margin
@@ -109,30 +110,41 @@ def of_classes(margin: Margin, classes: range, total: int) -> Margin:
     return replace(margin, **changed) if changed else margin
 
 
-def changes_of(experiment: Experiment, sources: Sources, model: EmbeddingModel, device: torch.device) -> Changes:
-    """The random changes of a run, with voices of its own speakers where speech gets a background."""
+def changes_of(experiment: Experiment, bank: Bank | None, model: EmbeddingModel) -> Changes:
+    """The random changes of a stage.  bank: what speech gets as a background.
+
+    Raises ConfigError for changes of examples of another kind.
+    """
     if isinstance(model.input, InputSpec):
         return ImageChanges(augment=plain_augment(experiment))
+    is_sound = model.input.content == "waveform"
+    return SpeechChanges(
+        augment=speech_augment(experiment),
+        bank=bank if is_sound else None,
+        rate=model.input.rate if is_sound else None,
+    )
+
+
+def speech_augment(experiment: Experiment) -> SpeechAugment:
+    """The augmentation of speech in a recipe. Raises ConfigError for that of images."""
     augment = experiment.augment or SpeechAugment.off()
     if not isinstance(augment, SpeechAugment):
         raise ConfigError("augment is for images, and the model takes speech: set augment.name=speech")
-    if model.input.content == "features":
-        return SpeechChanges(augment=augment, bank=None)
-    rate = model.input.rate
-    return SpeechChanges(augment=augment, bank=bank_of(experiment, augment, sources.train, rate, device), rate=rate)
+    return augment
 
 
-def bank_of(
-    experiment: Experiment, augment: SpeechAugment, train: Source, rate: int, device: torch.device
-) -> Bank | None:
-    """Noises, rooms and chunks of the voices that are trained on; None where nothing of it is used."""
-    if not augment.needs_bank:
+def bank_of(stages: Sequence[Experiment], train: Source, model: EmbeddingModel, device: torch.device) -> Bank | None:
+    """Noises, rooms and chunks of the voices that are trained on; None where no stage of a run uses any of it."""
+    spec = model.input
+    if isinstance(spec, InputSpec) or spec.content == "features":
         return None
-    random = np.random.default_rng([experiment.seed, 2])
-    rows = random.choice(len(train), size=min(VOICES, len(train)), replace=False)
-    length = int(VOICE_SECONDS * rate)
-    pieces = [repeated(read_part(train, int(row), 0.5, length), length, train.keys, int(row)) for row in rows]
-    return Bank.drawn(experiment.seed, rate, voices=torch.from_numpy(np.stack(pieces))).to(device)
+    if not any(speech_augment(stage).needs_bank for stage in stages):
+        return None
+    seed, source = stages[0].seed, at_own_speed(train)
+    rows = np.random.default_rng([seed, 2]).choice(len(source), size=min(VOICES, len(source)), replace=False)
+    length = int(VOICE_SECONDS * spec.rate)
+    pieces = [repeated(read_part(source, row, 0.5, length), length, source.keys, row) for row in rows.tolist()]
+    return Bank.drawn(seed, spec.rate, voices=torch.from_numpy(np.stack(pieces))).to(device)
 
 
 def chunks_of(experiment: Experiment, model: EmbeddingModel) -> Chunks | None:

@@ -62,4 +62,6 @@ class SpeechChanges:
         return self.augment.apply(examples, bank=self.bank, rate=self.rate, **where)
 
     def prepared(self, examples: Tensor, place: Place) -> Tensor:
+        if self.augment.masking == 0:
+            return examples
         return self.augment.mask(examples, seed=place.seed, step=place.step, start=place.start, total=place.total)

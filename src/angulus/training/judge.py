@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from angulus.data import Source
+from angulus.data.parts import rate_of
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
 from angulus.evaluation import VerificationResult, retrieve, verify
@@ -17,7 +18,6 @@ from angulus.evaluation.scores.pairs import Pairs, draw_pairs
 from angulus.evaluation.scores.search_tasks import MSMT17
 from angulus.extract import embed
 from angulus.models import EmbeddingModel
-from angulus.speech.pictures import USUAL_RATE
 from angulus.training.experiment import Evaluation
 
 PAIRS_SEED = 0
@@ -125,26 +125,24 @@ def is_better(figures: dict[str, float], best: float | None, config: Evaluation)
     return best is None or value > best, value
 
 
-def galleries(
-    embeddings: EmbeddingSet, source: Source, config: Evaluation, count: int = 8, *, rate: int = USUAL_RATE
-) -> list[Gallery]:
+def galleries(embeddings: EmbeddingSet, source: Source, config: Evaluation, count: int = 8) -> list[Gallery]:
     """The held-out pairs that the network gets most wrong, as pictures for the report."""
     genuine, impostor = hardest_pairs(embeddings.unit(config.view), labels=np.asarray(source.labels), count=count)
     return [
         Gallery(
             title="Hardest genuine pairs",
             text="One person, lowest scores. Wrong labels show up here first.",
-            pairs=[pictured(pair, source, rate) for pair in genuine],
+            pairs=[pictured(pair, source) for pair in genuine],
         ),
         Gallery(
             title="Hardest impostor pairs",
             text="Two people, highest scores. One person under two names shows up here.",
-            pairs=[pictured(pair, source, rate) for pair in impostor],
+            pairs=[pictured(pair, source) for pair in impostor],
         ),
     ]
 
 
-def pictured(pair: ScoredPair, source: Source, rate: int) -> PairImages:
+def pictured(pair: ScoredPair, source: Source) -> PairImages:
     names = [source.identities[int(source.labels[row])] for row in (pair.left, pair.right)]
     who = names[0] if names[0] == names[1] else " / ".join(names)
-    return shown_pair(source.read(pair.left), source.read(pair.right), f"{pair.score:.3f}  {who}", rate=rate)
+    return shown_pair(source.read(pair.left), source.read(pair.right), f"{pair.score:.3f}  {who}", rate=rate_of(source))

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from angulus.data import Batch, MixedSampler, batches, fingerprint
 from angulus.data.loading.workers import worker_losses_told
+from angulus.data.views.speeds import at_own_speed
 from angulus.devices.processors import threads_of_torch
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import CheckpointError, ConfigError
@@ -22,9 +24,10 @@ from angulus.evaluation.report.page import Gallery, write_report
 from angulus.folder_locks import locked
 from angulus.interruptions import Interruption, noted
 from angulus.models import EmbeddingModel, ModelConfig, load_model, save_model
-from angulus.speech.pictures import USUAL_RATE
+from angulus.speech.material import Bank
 from angulus.training import judge
 from angulus.training.assembly import (
+    bank_of,
     begun_folder,
     build_model,
     changes_of,
@@ -231,7 +234,6 @@ class Run:
         self.head, self.portions = heads_of(self.experiment, sources, dim, leg.margin, group, device)
         self.optimizer = build_optimizer(self.experiment.optim, self.model, self.head, leg.tuning)
         self.guard = FiniteGuard({"backbone": self.model, "head": self.head}, device, group)
-        self.changes = changes_of(self.experiment, sources, self.model, device)
         self.chunks = chunks_of(self.experiment, self.model)
         span = Span(leg.first_step, leg.end, self.total, leg.epoch_steps, leg.first_epoch, leg.epochs)
         self.recorder = Recorder(self.experiment, sources, self.model, self.head, self.folder, device, group, span)
@@ -384,9 +386,16 @@ class Run:
                 self.recorder.go_on(leg.number, leg.name)
         if self.group.is_first and len(self.legs) > 1:
             log.info("stage %d of %d, %s, from step %d on", leg.number, len(self.legs), leg.name, self.state.step)
+        self.changes = changes_of(self.experiment, self.bank, self.model)
         recogniser = self.wrapped()
         self.leg_started, self.first_step = time.perf_counter(), self.state.step
         return recogniser
+
+    @cached_property
+    def bank(self) -> Bank | None:
+        """What the speech of this run gets as a background, in any of its stages: made once, before the first step."""
+        asked = [leg.experiment for leg in self.legs]
+        return bank_of(asked, self.sources.train, self.model, self.device)
 
     def average(self) -> None:
         """At the end of an epoch: keep the network for the mean, and at the end of the stage take the mean over."""
@@ -526,7 +535,7 @@ class Run:
         """Where people are verified in folds: a run without each of them, begun or gone on with; the pooled figures."""
         if self.sources.hold_out != "folds":
             return None
-        runs = fold_runs(self.whole, len(self.sources.train.identities), self.folder)
+        runs = fold_runs(self.whole, len(at_own_speed(self.sources.train).identities), self.folder)
         embedded: list[EmbeddingSet] = []
         for number, (run, people) in enumerate(zip(runs, self.sources.folds, strict=True), start=1):
             log.info("fold %d of %d: a model without %s, verified on them", number, len(runs), counted(people))
@@ -635,9 +644,7 @@ class Run:
             figures |= judge.figures_of(judged, name)
             figures |= judge.searched(embeddings, self.experiment.evaluation, name)
             results += judged
-            hardest = hardest or judge.galleries(
-                embeddings, source, self.experiment.evaluation, rate=getattr(self.model.input, "rate", USUAL_RATE)
-            )
+            hardest = hardest or judge.galleries(embeddings, source, self.experiment.evaluation)
         self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
         if held_out:
             self.recorder.judged(self.state.step, figures)

@@ -52,13 +52,16 @@ class Compared:
         return [Gallery(title=title, text=text, pairs=self._pictures(pairs)) for title, text, pairs in texts if pairs]
 
     def _pictures(self, pairs: Sequence[ScoredPair]) -> list[PairImages]:
+        from angulus.data.parts import rate_of
+
         assert self.source is not None
-        keys = self.source.keys
+        keys, rate = self.source.keys, rate_of(self.source)
         return [
             shown_pair(
                 self.source.read(pair.left),
                 self.source.read(pair.right),
                 f"{pair.score:.3f}  {keys[pair.left]} and {keys[pair.right]}",
+                rate=rate,
             )
             for pair in pairs
         ]

@@ -25,7 +25,7 @@ from angulus.data.formats.catalogue import FORMATS, LAYOUTS, Written, format_for
 from angulus.data.formats.output import Writer
 from angulus.data.formats.staging import Unfinished, begun, occupied
 from angulus.data.index.strings import encode_name
-from angulus.data.loading.contents import USUAL_RATE
+from angulus.data.parts import rate_of
 from angulus.data.views.split import select
 from angulus.errors import DataError
 from angulus.speech.wave_files import wave_file
@@ -175,7 +175,7 @@ def _encoded(source: Source, index: int) -> bytes:
     if example.ndim == 3:
         return _as_png(example)
     if example.ndim == 1:
-        return wave_file(example, rate=getattr(source, "rate", USUAL_RATE))
+        return wave_file(example, rate=rate_of(source))
     raise DataError(
         f"{account_of(source).origin} holds stored features, which no layout of encoded examples takes; copy the file"
     )

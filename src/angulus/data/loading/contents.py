@@ -21,6 +21,7 @@ from angulus.data.loading.decoding import decode_image
 from angulus.data.parts import part_of, place_of
 from angulus.errors import DataError
 from angulus.speech.activity import Activity
+from angulus.speech.pictures import USUAL_RATE
 from angulus.speech.recordings import EXTENSIONS as SOUND_EXTENSIONS
 from angulus.speech.recordings import probe, read_waveform
 
@@ -28,7 +29,6 @@ Name = str | Callable[[], str]
 
 PICTURE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".pgm", ".ppm", ".bmp", ".webp"})
 EXAMPLE_EXTENSIONS = PICTURE_EXTENSIONS | SOUND_EXTENSIONS
-USUAL_RATE = 16_000
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,6 +81,11 @@ class AtSpeeds:
         return None if said is None else f"{said}@{speed:g}"
 
 
+def at_own_speed(source: Source) -> Source:
+    """The recordings as they are, without those at further speeds."""
+    return source.source if isinstance(source, AtSpeeds) else source
+
+
 def sound(recording: NDArray[Any], name: str) -> NDArray[Any]:
     """The samples. Raises DataError for features and images, which have no speed."""
     if recording.ndim != 1:

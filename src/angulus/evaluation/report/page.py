@@ -29,7 +29,7 @@ from angulus.evaluation.uncertainty.calibration import CalibratedThreshold
 from angulus.evaluation.uncertainty.comparison import Comparison
 from angulus.evaluation.uncertainty.search_intervals import SearchConfidence
 from angulus.plain_numbers import one_in, percent, plain, span
-from angulus.speech.pictures import USUAL_RATE, picture_of
+from angulus.speech.pictures import picture_of
 from angulus.whole_files import reason_of, write_beside
 
 logger = logging.getLogger(__name__)
@@ -67,8 +67,11 @@ class PairImages:
     right_sound: bytes | None = None
 
 
-def shown_pair(left: NDArray[Any], right: NDArray[Any], caption: str, *, rate: int = USUAL_RATE) -> PairImages:
-    """Two examples as a page shows them: images as they are, recordings as spectrograms that can be played."""
+def shown_pair(left: NDArray[Any], right: NDArray[Any], caption: str, *, rate: int) -> PairImages:
+    """Two examples as a page shows them: images as they are, recordings as spectrograms that can be played.
+
+    rate: samples a second of recordings.
+    """
     sides = [(picture_of(side, rate=rate), playable(side, rate=rate)) for side in (left, right)]
     return PairImages(
         left=sides[0][0], right=sides[1][0], caption=caption, left_sound=sides[0][1], right_sound=sides[1][1]

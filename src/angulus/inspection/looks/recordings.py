@@ -18,12 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.data.examples import Source
-from angulus.data.loading.contents import USUAL_RATE, Recordings
+from angulus.data.loading.contents import Recordings
+from angulus.data.parts import rate_of
 from angulus.inspection.hashing import signs
 from angulus.inspection.looks.look import COMMON, HASH_BYTES, Concern, Extreme, Measure, Same, Words
 from angulus.inspection.looks.photos import NOT_STORED
 from angulus.inspection.looks.spectrograms import BOUNDS, agreement_of, levels_of_samples, spectra
+from angulus.speech.pictures import USUAL_RATE
 from angulus.speech.recordings import probe
+from angulus.speech.resampling import resample, whole_numbers
 
 COLUMNS = np.dtype(
     [
@@ -91,7 +94,8 @@ class Sound:
     def decode(self, source: Source, index: int, content: bytes | None) -> NDArray[np.int16]:
         """Samples at `rate`."""
         if content is None:
-            return source.read(index)
+            samples, own = source.read(index), rate_of(source)
+            return samples if own == self.rate else whole_numbers(resample(samples, own, self.rate))
         return Recordings(rate=self.rate).decode(content, name=source.keys[index])
 
     def spectra(self, example: NDArray[Any]) -> NDArray[np.float32]:

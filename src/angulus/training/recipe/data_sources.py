@@ -26,7 +26,7 @@ from angulus.data.loading.contents import Recordings
 from angulus.data.synthetic.passers import DrawnPassers
 from angulus.data.synthetic.speech import DrawnSpeech
 from angulus.data.views.sequences import Sequences
-from angulus.data.views.speeds import AtSpeeds
+from angulus.data.views.speeds import AtSpeeds, at_own_speed
 from angulus.errors import DataError
 from angulus.inference.given_images import content_for
 from angulus.models import InputSpec, Spec, SpeechInput
@@ -88,7 +88,8 @@ def open_sources(experiment: Experiment, spec: Spec) -> Sources:
         found = by_set(held_out, sources.mixture.names)
         also |= {f"held-out of {name}": source for name, source in found.items() if is_comparable(source)}
     train = cached(sources.train, experiment)
-    folds = fold_parts(train, experiment) if sources.hold_out == "folds" else ()
+    # people as they are: one of them at another speed must not be in another fold
+    folds = fold_parts(at_own_speed(train), experiment) if sources.hold_out == "folds" else ()
     return replace(sources, train=train, held_out=held_out, also=also, folds=folds)
 
 
