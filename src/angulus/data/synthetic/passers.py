@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from angulus.data.examples import Account
 from angulus.data.synthetic.bodies import Place, draw_bodies
+from angulus.data.synthetic.numbering import check_numbers, numbered_labels, numbered_names, placed
 from angulus.errors import DataError
 
 LARGEST_NUISANCE = 2.0
@@ -39,22 +40,19 @@ class DrawnPassers:
 
     def __post_init__(self) -> None:
         least = {"num_identities": 1, "images_per_identity": 1, "cameras": 1, "height": 16, "width": 8}
-        for name, limit in (least | {"seed": 0, "first_identity": 0}).items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or not limit <= value < 2**31:
-                raise DataError(f"{name} must be a whole number of at least {limit}, got {value!r}")
+        check_numbers(vars(self), least | {"seed": 0, "first_identity": 0}, 2**31)
         if not 0.0 <= self.nuisance <= LARGEST_NUISANCE:
             raise DataError(f"nuisance must be between 0 and {LARGEST_NUISANCE:g}, got {self.nuisance}")
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
         """[n], positions in `identities`."""
-        return np.repeat(np.arange(self.num_identities, dtype=np.int64), self.images_per_identity)
+        return numbered_labels(self.num_identities, self.images_per_identity)
 
     @cached_property
     def identities(self) -> list[str]:
         """Names such as passer-000123, by the number of the person."""
-        return [f"passer-{self.first_identity + label:06d}" for label in range(self.num_identities)]
+        return numbered_names("passer", self.first_identity, self.num_identities)
 
     @cached_property
     def keys(self) -> Sequence[str]:
@@ -93,7 +91,5 @@ class DrawnPassers:
 
     def place(self, index: int) -> Place:
         """Person, sighting and camera of an example. Raises IndexError."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"index must be from 0 to {len(self) - 1}, got {index}")
-        label, view = divmod(index, self.images_per_identity)
+        label, view = placed(index, self.num_identities, self.images_per_identity)
         return Place(person=self.first_identity + label, sighting=view, camera=view % self.cameras + 1)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from angulus.data.examples import Account
 from angulus.data.synthetic.geometry import landmarks_in_pixels, pose_of
+from angulus.data.synthetic.numbering import check_numbers, numbered_labels, numbered_names, placed
 from angulus.data.synthetic.parameters import draw_people, draw_views
 from angulus.data.synthetic.rendering import Rendered, render
 from angulus.errors import DataError
@@ -47,24 +48,19 @@ class SyntheticFaces:
     def __post_init__(self) -> None:
         least = {"num_identities": 1, "images_per_identity": 1, "seed": 0, "first_identity": 0}
         least |= {"height": SMALLEST_SIDE, "width": SMALLEST_SIDE}
-        for name, limit in least.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer):
-                raise DataError(f"{name} must be a whole number, got {value!r}")
-            if not limit <= value < 2**63:
-                raise DataError(f"{name} must be at least {limit}, got {value}")
+        check_numbers(vars(self), least)
         if not 0.0 <= self.nuisance <= LARGEST_NUISANCE:
             raise DataError(f"nuisance must be between 0 and {LARGEST_NUISANCE:g}, got {self.nuisance}")
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
         """[n], positions in `identities`."""
-        return np.repeat(np.arange(self.num_identities, dtype=np.int64), self.images_per_identity)
+        return numbered_labels(self.num_identities, self.images_per_identity)
 
     @cached_property
     def identities(self) -> list[str]:
         """Names such as synthetic-000123, by the number of the person."""
-        return [f"synthetic-{self.first_identity + label:06d}" for label in range(self.num_identities)]
+        return numbered_names("synthetic", self.first_identity, self.num_identities)
 
     @cached_property
     def keys(self) -> list[str]:
@@ -114,9 +110,7 @@ class SyntheticFaces:
         """Numbers of the people and of their pictures."""
         people, views = [], []
         for index in indices:
-            if not 0 <= index < len(self):
-                raise IndexError(f"index must be from 0 to {len(self) - 1}, got {index}")
-            label, view = divmod(int(index), self.images_per_identity)
+            label, view = placed(index, self.num_identities, self.images_per_identity)
             people.append(self.first_identity + label)
             views.append(view)
         return people, views

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.data.examples import Account
+from angulus.data.synthetic.numbering import check_numbers, numbered_labels, numbered_names, placed
 from angulus.errors import DataError
 from angulus.speech.synthetic import drawn_utterance
 
@@ -36,22 +37,19 @@ class DrawnSpeech:
 
     def __post_init__(self) -> None:
         least = {"num_identities": 1, "recordings_per_identity": 1, "rate": 4000, "seed": 0, "first_identity": 0}
-        for name, limit in least.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or not limit <= value < 2**31:
-                raise DataError(f"{name} must be a whole number of at least {limit}, got {value!r}")
+        check_numbers(vars(self), least, 2**31)
         if not 0.1 <= self.seconds[0] <= self.seconds[1] <= LONGEST:
             raise DataError(f"seconds must be a shortest and a longest recording from 0.1 up, got {self.seconds}")
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
         """[n], positions in `identities`."""
-        return np.repeat(np.arange(self.num_identities, dtype=np.int64), self.recordings_per_identity)
+        return numbered_labels(self.num_identities, self.recordings_per_identity)
 
     @cached_property
     def identities(self) -> list[str]:
         """Names such as drawn-000123, by the number of the speaker."""
-        return [f"drawn-{self.first_identity + label:06d}" for label in range(self.num_identities)]
+        return numbered_names("drawn", self.first_identity, self.num_identities)
 
     @cached_property
     def keys(self) -> Sequence[str]:
@@ -68,9 +66,7 @@ class DrawnSpeech:
 
     def read(self, index: int) -> NDArray[np.int16]:
         """Samples int16 [t] of one recording."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"index must be from 0 to {len(self) - 1}, got {index}")
-        label, number = divmod(int(index), self.recordings_per_identity)
+        label, number = placed(index, self.num_identities, self.recordings_per_identity)
         speaker = self.first_identity + label
         share = np.random.default_rng([self.seed, speaker, number, 7]).random()
         seconds = self.seconds[0] + share * (self.seconds[1] - self.seconds[0])
