@@ -94,6 +94,11 @@ class EmbeddingSet:
         """Euclidean norm of each embedding [n]."""
         return row_norms(self.combined(view))
 
+    @property
+    def usual_view(self) -> View:
+        """The sum with the mirror images where the set has them: recordings have none."""
+        return "plain" if self.flipped is None else "sum"
+
     def unit(self, view: View = "plain") -> NDArray[np.float32]:
         """Embeddings of length 1; a zero embedding has no direction and raises EvaluationError with its row."""
         matrix = self.combined(view)

@@ -121,8 +121,7 @@ def weigh(embeddings: EmbeddingSet, centers: Centers, *, block: int = BLOCK, see
         )
     assert embeddings.labels is not None
     labels = np.asarray(embeddings.labels, dtype=np.int64)
-    flipped = embeddings.flipped is not None
-    units = torch.from_numpy(embeddings.unit("sum" if flipped else "plain"))
+    units = torch.from_numpy(embeddings.unit(embeddings.usual_view))
     by_chance = drawn_classes(labels, len(centers.directions), seed)
     other, other_cos = nearest_other(units, torch.from_numpy(labels), centers.directions, block)
     return Evidence(

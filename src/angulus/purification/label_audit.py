@@ -89,7 +89,7 @@ def audit_labels(
     embeddings = embedded(model, source, out / EMBEDDINGS, device, progress)
     labels = np.asarray(source.labels, dtype=np.int64)
     names = list(source.identities)
-    units = embeddings.unit("sum")
+    units = embeddings.unit(embeddings.usual_view)
     groups = group_images(units, labels, names, subcenters=options.groups)
     evidence = evidence_of(embeddings, labels, groups, None if centers is None else centers.in_order(names))
     angles = angles_of(evidence, len(names))

@@ -59,6 +59,20 @@ def test_recordings_to_figures(home: Path, tmp_path: Path, capsys: pytest.Captur
     assert main(["evaluate", str(home / "run"), str(home / "speech"), "--pairs", str(home / "trials.txt")]) == 0
 
 
+def test_labels_of_recordings_are_looked_at(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Recordings have no mirror image, which the labels of images are judged by too."""
+    assert main(["audit", "labels", str(home / "run"), str(home / "speech"), "--out", str(tmp_path / "seen")]) == 0
+    assert "of 10 identities" in capsys.readouterr().out
+    assert (tmp_path / "seen" / "edits.csv").is_file()
+    data = f"data.path={home / 'speech'}"
+    model = f"model={{name: tiny_speech, channels: 8, wide: 8, embedding_dim: 8, input: {{rate: {RATE}, bands: 12}}}}"
+    words = ["head.subcenters=2", "train.epochs=1", "train.speeds=[0.9]", "evaluation.hold_out=nobody"]
+    assert main(["train", data, model, *words, f"out={tmp_path / 'run'}"]) == 0
+    capsys.readouterr()
+    assert main(["audit", "labels", str(tmp_path / "run"), "--out", str(tmp_path / "again")]) == 0
+    assert "40 images of 10 identities" in capsys.readouterr().out
+
+
 def test_what_has_no_meaning_for_speech(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = "this works with networks for images, and the network takes speech at 8,000 Hz in 20 bands"
     for words in (["export", str(home / "run"), str(tmp_path / "bundle")],):

@@ -3,11 +3,11 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from angulus.cli.inputs.models_and_images import fit_for, is_run, open_model
+from angulus.cli.inputs.models_and_images import fit_for, is_run, open_images, open_model
 from angulus.cli.options import Fit
 from angulus.data import Source, open_source
 from angulus.errors import ConfigError
-from angulus.models import EmbeddingModel
+from angulus.models import EmbeddingModel, InputSpec
 from angulus.purification import Centers
 from angulus.purification.rounds import needs_subcenters
 from angulus.purification.runs import open_run, training_images
@@ -19,7 +19,10 @@ AuditedSet = tuple[EmbeddingModel, Source, Source, Centers | None]
 def of_images(model: Path, data: Path, fit: Fit, network: str | None) -> AuditedSet:
     """A model and a set of images in any layout; no centers."""
     opened = open_model(model, network=network)
-    spec = opened.model.image_input()
+    spec = opened.model.input
+    if not isinstance(spec, InputSpec):
+        recordings = open_images(data, spec, fit=fit)
+        return opened.model, recordings, recordings, None
     size = (spec.height, spec.width)
     plain = open_source(data)
     height, width = plain.read(0).shape[:2]

@@ -74,7 +74,7 @@ def embedded(
         found = embed(
             *(opened.model, part), batch_size=use.batch_size, flip=pictured, device=use.place(), progress=progress
         )
-    unit = found.unit("sum" if pictured else "plain")
+    unit = found.unit(found.usual_view)
     if len(rows) == len(source):
         return found, unit
     vectors = np.zeros((len(source), unit.shape[1]), np.float32)

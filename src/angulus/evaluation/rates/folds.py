@@ -84,7 +84,7 @@ def protocol_view(protocol: Protocol, view: View | None, embeddings: EmbeddingSe
     if protocol not in PROTOCOLS:
         raise EvaluationError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
     if protocol == "plain":
-        return view or ("plain" if embeddings.flipped is None else "sum")
+        return view or embeddings.usual_view
     own: View = "concat" if protocol == "mean-centred" else "sum"
     if view not in (None, own):
         raise EvaluationError(f"protocol {protocol!r} is defined on the view {own!r}, got {view!r}; leave view out")
