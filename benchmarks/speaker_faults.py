@@ -25,7 +25,7 @@ import machines
 import numpy as np
 import torch
 from purification import scored_rules
-from speakers import PARTS, SPLIT
+from speakers import FRAMES, PARTS, PLAIN, SPLIT
 
 from angulus import load_model
 from angulus.config import load
@@ -74,7 +74,7 @@ class Bench:
                 "flips": flips,
                 "identities": {**people, "split_seed": SPLIT, "shares": "by_name"},
             },
-            "train": {"epochs": self.epochs, "threads": 1, "precision": "float32", "keep_best": False},
+            "train": {"epochs": self.epochs, "frames": FRAMES, **PLAIN},
             "model": "tiny_speech",
             "evaluation": {"every": None},
         }
@@ -210,8 +210,8 @@ def main() -> None:
     parser.add_argument("what", nargs="*", choices=["labels", "leaks", []])
     parser.add_argument("--data", type=Path, default=ROOT / "data")
     parser.add_argument("--runs", type=Path, default=Path("runs/speaker_faults"))
-    parser.add_argument("--model", type=Path, default=Path("runs/speakers/arcface_12_0/model"))
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--model", type=Path, default=Path("runs/speakers/arcface_16_0/model"))
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--out", type=Path, default=RESULTS / f"speaker_faults_{machines.slug()}.json")
     asked = parser.parse_args()

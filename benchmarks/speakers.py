@@ -7,9 +7,9 @@
 
 data/speech/etri200.npz: sentences read in Korean, 25 by each of 200 speakers, as 40 log-mel bands. 120 speakers train,
 40 (`tune`) calibrate, 40 (`test`) are judged: `data.identities.split_seed` 1. The network is `tiny_speech`; everything
-else is what `angulus train` chooses for these data, but for the passes (--epochs), one thread and float32. A large
-margin stage (4 passes of three seconds, margin 0.5, a hundredth of the rate) follows the same first stage. The cohort
-and the mean are of the speakers trained on.
+else is what `angulus train` chooses for these data, but for the passes (--epochs), chunks of one to one and a half
+seconds, one thread and float32. A large margin stage (4 passes of three seconds, margin 0.5, a hundredth of the rate)
+follows the same first stage. The cohort and the mean are of the speakers trained on.
 
 Every training is kept in --runs, and every row in results/speakers_<machine>.json as soon as it is there.
 """
@@ -58,6 +58,7 @@ LARGE = {
     "learning_rate": {"warmup_epochs": 0},
     "train": {"frames": [300, 300]},
 }
+FRAMES, PLAIN = [100, 150], {"threads": 1, "precision": "float32", "keep_best": False}
 SECONDS = (1.0, 2.0, 5.0)
 Row = dict[str, Any]
 
@@ -88,7 +89,7 @@ class Bench:
                 "margin": margin,
                 "seed": seed,
                 "out": str(folder),
-                "train": {"epochs": self.epochs, "threads": 1, "precision": "float32", "keep_best": False},
+                "train": {"epochs": self.epochs, "frames": FRAMES, **PLAIN},
                 "evaluation": {"every": None},
                 **({"stages": [LARGE]} if large else {}),
             }
@@ -240,7 +241,7 @@ def main() -> None:
     parser.add_argument("what", nargs="*", choices=[*WORK, []])
     parser.add_argument("--data", type=Path, default=ROOT / "data")
     parser.add_argument("--runs", type=Path, default=Path("runs/speakers"))
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--out", type=Path, default=RESULTS / f"speakers_{machines.slug()}.json")
