@@ -58,7 +58,7 @@ def test_a_turn_keeps_shapes():
     """By 90 degrees pixels of an image that is not square keep their sides."""
     images = torch.zeros(1, 1, 9, 5)
     images[0, 0, 2, 2] = 1.0  # two above the middle
-    assert drawn_moves(images, Views(turn=90.0), torch.Generator()).shape == (1, 2, 3)
+    assert drawn_moves(images.shape, Views(turn=90.0), torch.Generator()).shape == (1, 2, 3)
     found = [seen(images, Views(turn=90.0), torch.Generator().manual_seed(seed)).argmax() for seed in range(20)]
     places = {(int(place) // 5 - 4, int(place) % 5 - 2) for place in found}
     assert all(abs(math.hypot(*place) - 2) <= 1 for place in places)  # as far from the middle as before

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from angulus.errors import NonFiniteError
+from angulus.inversion.attack.captured_step import Capture, CapturedStep, Slope, cuda_graph
 from angulus.inversion.attack.faces.spaces import Pixels, Space
 from angulus.inversion.attack.identity import IdentityTerm
 from angulus.inversion.attack.images import start_images, valid_range
 from angulus.inversion.attack.objectives import objective
 from angulus.inversion.attack.options import InversionOptions
 from angulus.inversion.attack.statistics import Inputs
-from angulus.inversion.attack.views import seen
+from angulus.inversion.attack.views import DrawnViews, drawn_views, shown
 from angulus.inversion.attack.watched_copy import watched
 from angulus.models import EmbeddingModel
 
@@ -49,33 +50,56 @@ class InvertedBatch:
             first = first + pictures
         self.space: Space = Pixels() if space is None else space
         self.variable = self.space.variable(first.to(device))
+        self.shape = first.shape
         self.range = valid_range(model.image_input(), first.to(device))
         self.optimizer = torch.optim.Adam([self.variable], lr=options.lr, betas=options.betas)
         self.done = 0
         self.seconds = 0.0
         self.curve: list[dict[str, float]] = []
 
-    def run(self, identity: IdentityTerm, watch: Watch | None = None) -> None:
-        """Iterate to the end. The model must be frozen (see `attacked`). Raises NonFiniteError."""
+    def run(self, identity: IdentityTerm, watch: Watch | None = None, *, capture: Capture | None = None) -> None:
+        """Iterate to the end. The model must be frozen (see `attacked`). Raises NonFiniteError.
+
+        capture: how a step is recorded, to be replayed by the others; None takes a CUDA graph on a CUDA device, and on
+        others records nothing. A record that does not give what the step itself gives is not used.
+        """
+        if capture is None and self.device.type == "cuda":
+            capture = cuda_graph
         with watched(self.model) as (network, inputs):
+            plain = self.slope(network, identity, inputs)
+            slope = plain
             while self.done < self.options.iterations:
-                self.step(network, identity, inputs)
+                drawn = drawn_views(self.shape, self.options.views, self.random).to(self.variable)
+                if capture is not None:
+                    slope, capture = CapturedStep.of(plain, self.variable, drawn, capture) or plain, None
+                self.step(slope, drawn, identity)
                 if watch is not None:
                     watch(self)
 
-    def step(self, network: EmbeddingModel, identity: IdentityTerm, inputs: Inputs) -> None:
-        """One iteration of Adam.  network, inputs: of `watched`."""
+    def slope(self, network: EmbeddingModel, identity: IdentityTerm, inputs: Inputs) -> Slope:
+        """What gives the terms of a step and leaves its gradient in `variable.grad`.  network, inputs: of `watched`."""
+        weights = self.options.weights
+
+        def found(drawn: DrawnViews) -> dict[str, Tensor]:
+            self.variable.grad = None
+            images = self.space.images(self.variable)
+            terms = objective(network, images, identity, inputs, weights, shown(images, drawn))
+            prior = self.space.prior(self.variable)
+            loss = terms.loss + weights.prior * prior
+            loss.backward()
+            values = {**vars(terms), "loss": loss, "prior": prior}
+            return {name: value.detach() for name, value in values.items()}
+
+        return found
+
+    def step(self, slope: Slope, drawn: DrawnViews, identity: IdentityTerm) -> None:
+        """One iteration of Adam."""
         options = self.options
         for group in self.optimizer.param_groups:
             group["lr"] = options.rate_at(self.done)
-        self.optimizer.zero_grad(set_to_none=True)
-        images = self.space.images(self.variable)
-        terms = objective(network, images, identity, inputs, options.weights, self.shown(images))
-        prior = self.space.prior(self.variable)
-        loss = terms.loss + options.weights.prior * prior
-        loss.backward()
+        terms = slope(drawn)
         if self.done % self.stride == 0 or self.done == options.iterations - 1:
-            self.note({**vars(terms), "loss": loss, "prior": prior}, terms.embeddings, identity)
+            self.note(terms, terms["embeddings"], identity)
         self.optimizer.step()
         if options.clamp and isinstance(self.space, Pixels):
             with torch.no_grad():
@@ -92,10 +116,6 @@ class InvertedBatch:
         """[n, c, h, w] as the network would see them."""
         with torch.no_grad():
             return self.space.images(self.variable)
-
-    def shown(self, images: Tensor) -> Tensor:
-        """The images as the network sees them in this iteration."""
-        return seen(images, self.options.views, self.random)
 
     def note(self, terms: Mapping[str, Tensor], embeddings: Tensor, identity: IdentityTerm) -> None:
         """Add a point to the curve; values are those before the iteration's move."""

@@ -40,22 +40,54 @@ class Views:
         return bool(self.shift or self.turn or self.scale or self.flip)
 
 
-def seen(images: Tensor, views: Views, random: torch.Generator) -> Tensor:
-    """The images [n, c, h, w] as they are shown in one step, the same tensor where nothing is asked for."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DrawnViews:
+    """How the images are shown in one step.
+
+    moves: affine maps [n, 2, 3], see `drawn_moves`.  factor, light: [n, 1, 1, 1], of contrast and brightness. None for
+    what is not done.
+    """
+
+    moves: Tensor | None = None
+    factor: Tensor | None = None
+    light: Tensor | None = None
+
+    def to(self, like: Tensor) -> "DrawnViews":
+        """The same on the device and in the type of `like`; copied in order there, without waiting."""
+        parts = (self.moves, self.factor, self.light)
+        moves, factor, light = (None if part is None else part.to(like, non_blocking=True) for part in parts)
+        return DrawnViews(moves=moves, factor=factor, light=light)
+
+
+def drawn_views(shape: torch.Size, views: Views, random: torch.Generator) -> DrawnViews:
+    """The views of one step of images of a shape [n, c, h, w], on the CPU."""
+    moves = drawn_moves(shape, views, random) if views.moves else None
+    if not views.contrast:
+        return DrawnViews(moves=moves)
+    factor, light = (views.contrast * _even(shape[0], random).view(-1, 1, 1, 1) for _ in range(2))
+    return DrawnViews(moves=moves, factor=1 + factor, light=light / 2)
+
+
+def shown(images: Tensor, drawn: DrawnViews) -> Tensor:
+    """The images [n, c, h, w] as they are shown in one step, the same tensor where nothing is done to them."""
     found = images
-    if views.moves:
-        grid = F.affine_grid(drawn_moves(images, views, random).to(images), list(images.shape), align_corners=False)
+    if drawn.moves is not None:
+        grid = F.affine_grid(drawn.moves, list(images.shape), align_corners=False)
         found = F.grid_sample(found, grid, mode="bilinear", padding_mode="border", align_corners=False)
         found = found.contiguous(memory_format=torch.channels_last)
-    if views.contrast:
-        factor, light = (views.contrast * _even(len(images), random).view(-1, 1, 1, 1) for _ in range(2))
-        found = found * (1 + factor).to(images) + (light / 2).to(images)
+    if drawn.factor is not None and drawn.light is not None:
+        found = found * drawn.factor + drawn.light
     return found
 
 
-def drawn_moves(images: Tensor, views: Views, random: torch.Generator) -> Tensor:
+def seen(images: Tensor, views: Views, random: torch.Generator) -> Tensor:
+    """Views drawn and applied."""
+    return shown(images, drawn_views(images.shape, views, random).to(images))
+
+
+def drawn_moves(shape: torch.Size, views: Views, random: torch.Generator) -> Tensor:
     """Affine maps [n, 2, 3] from places of the view to places of the image, as `affine_grid` takes them."""
-    count, _, height, width = images.shape
+    count, _, height, width = shape
     angle = math.radians(views.turn) * _even(count, random)
     scale = 1 + views.scale * _even(count, random)
     right, down = (2 * views.shift * _even(count, random) / side for side in (width, height))
