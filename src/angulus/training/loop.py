@@ -22,6 +22,7 @@ from angulus.errors import CheckpointError, ConfigError
 from angulus.evaluation import VerificationResult
 from angulus.evaluation.report.page import Gallery, write_report
 from angulus.folder_locks import locked
+from angulus.heads import first_centers
 from angulus.interruptions import Interruption, noted
 from angulus.models import EmbeddingModel, ModelConfig, load_model, save_model
 from angulus.speech.material import Bank
@@ -79,6 +80,7 @@ from angulus.training.step import (
     gradients,
     set_resting,
     settle_order,
+    slice_sizes,
     update,
 )
 from angulus.training.storage.atomic_files import write_json
@@ -215,6 +217,8 @@ class Run:
         self.is_compiled = False
         self.started = time.perf_counter()
         self.take_up(self.legs[0])
+        if experiment.head.center is not None:
+            self.state.centers = first_centers(self.head.num_classes, model.embedding_dim, device)
 
     def check(self) -> None:
         """Raise ConfigError for a stage that could not be trained."""
@@ -246,6 +250,7 @@ class Run:
             device=device,
             group=group,
             divided=self.experiment.head.sharded,
+            has_centers=self.experiment.head.center is not None,
         )
         self.resting: bool | None = None
         self.feed: Feed | None = None
@@ -296,6 +301,7 @@ class Run:
                     rate, clip = self.rate(), self.experiment.train.clip_norm
                     self.recorder.look(self.state.step, output, rate)
                     norm = update(self.optimizer, self.model, rate, clip, rests=self.rests(self.state.step))
+                    self.move_centers(output)
                     self.state.step += 1
                     self.tell_time(self.state.step - self.first_step)
                     if self.is_log_step():
@@ -397,6 +403,14 @@ class Run:
         asked = [leg.experiment for leg in self.legs]
         return bank_of(asked, self.sources.train, self.model, self.device)
 
+    def move_centers(self, output: StepOutput) -> None:
+        """Where there is a center loss, move the centers of the classes that were in a step."""
+        center, features = self.experiment.head.center, output.features
+        if center is None or self.state.centers is None or features is None:
+            return
+        sizes = slice_sizes(output.total, self.group.world)
+        center.move(self.state.centers, features, output.labels, group=self.group.group, sizes=sizes)
+
     def average(self) -> None:
         """At the end of an epoch: keep the network for the mean, and at the end of the stage take the mean over."""
         if not self.leg.is_averaged(self.state.step):
@@ -424,7 +438,8 @@ class Run:
 
     def wrapped(self) -> nn.Module:
         """The module that is called: compiled and distributed as the recipe says, in training mode."""
-        config, beside = self.experiment.train, (self.experiment.head.triplet, self.group.group)
+        config, head = self.experiment.train, self.experiment.head
+        beside = (head.triplet, self.group.group, head.center, self.state.centers)
         if config.compile and not self.is_compiled:
             compile_in_place(self.model)
             self.is_compiled = True
@@ -482,6 +497,7 @@ class Run:
             "loss": loss,
             "cos_target": cos_target,
             **({} if output.pairs is None else {"loss/triplet": float(self.group.mean(output.pairs))}),
+            **({} if output.center is None else {"loss/center": float(self.group.mean(output.center))}),
             **losses_by_set(output, self.sources.mixture, self.leg.sampler, self.group),
             "gradient_norm": float(norm),
             "lr": rate,
