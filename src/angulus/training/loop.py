@@ -20,7 +20,8 @@ from angulus.devices.processors import threads_of_torch
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import CheckpointError, ConfigError
 from angulus.evaluation import VerificationResult
-from angulus.evaluation.report.page import Gallery, write_report
+from angulus.evaluation.report.page import Gallery, Sections, write_report
+from angulus.evaluation.report.retrievals import Retrieval
 from angulus.folder_locks import locked
 from angulus.heads import first_centers
 from angulus.interruptions import Interruption, noted
@@ -531,7 +532,7 @@ class Run:
         embeddings = judge.embeddings_of(self.model, self.sources.held_out, self.experiment.evaluation, self.device)
         results = judge.judge(embeddings, self.experiment.evaluation, "held-out")
         figures = judge.figures_of(results, "held-out")
-        figures |= judge.searched(embeddings, self.experiment.evaluation, "held-out")
+        figures |= judge.figures_of_search(judge.searched(embeddings, self.experiment.evaluation), "held-out")
         self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
         self.recorder.judged(self.state.step, figures)
         when = f"epoch {self.epoch}" if self.state.step else "with the weights of init, before training"
@@ -651,6 +652,7 @@ class Run:
         if results:
             figures |= judge.figures_of(results, "held-out")
         hardest: list[Gallery] = []
+        across: list[Retrieval] = []
         embedded: dict[str, EmbeddingSet] = {}
         held_out = {} if self.sources.held_out is None else {"held-out": self.sources.held_out}
         for name, source in {**held_out, **self.sources.also}.items():
@@ -658,7 +660,9 @@ class Run:
             embedded[name] = embeddings
             judged = judge.judge(embeddings, self.experiment.evaluation, name, intervals=None)
             figures |= judge.figures_of(judged, name)
-            figures |= judge.searched(embeddings, self.experiment.evaluation, name)
+            if (found := judge.searched(embeddings, self.experiment.evaluation)) is not None:
+                figures |= judge.figures_of_search(found, name)
+                across.append(Retrieval(name=f"{name}, across cameras", result=found))
             results += judged
             hardest = hardest or judge.galleries(embeddings, source, self.experiment.evaluation)
         self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
@@ -680,7 +684,10 @@ class Run:
             notes=[*told(self.sources.hold_out, len(self.sources.folds)), *self.sources.notes],
             curves={self.folder.name: self.metrics.rows()},
             facts={**facts(self.whole, self.head), **({"stages": "; ".join(stages)} if stages else {})},
+            sections=Sections(retrievals=across),
         )
+        if across:
+            write_json(self.folder / "retrieval.json", [{"name": one.name, **one.result.as_dict()} for one in across])
         write_json(self.folder / "evaluation.json", [result.as_dict() for result in results])
         write_json(self.folder / "result.json", {"figures": figures, "recipe": record(self.whole)})
         log.info("finished in %s", duration(figures["seconds"]))
