@@ -35,7 +35,7 @@ OPTIONS = {
     "evaluate calibrate": "far fpir gallery-size json out pairs report seed views",
     "evaluate compare": "far json markdown pairs protocol report views",
     "evaluate identify": "device distractors fpir intervals json name no-intervals rank report views",
-    "evaluate retrieve": "at batch-size device fit json network precision quiet rerank rule views",
+    "evaluate retrieve": "at batch-size device fit json network precision quiet report rerank rule views",
     "evaluate templates": ("detector-scores device far gallery images json normalised pairs probes views without-face"),
     "export": (
         "detector edits far file fit images json min-face mirror network no-mirror precision preprocessing quantize-on "

@@ -8,7 +8,7 @@ import yaml
 
 from angulus.config import load, resolve, schema, to_dict, to_yaml
 from angulus.errors import ConfigError
-from angulus.heads import STRATEGIES, Dense, Fused, Panels, Sampled, Streamed, Triplet
+from angulus.heads import STRATEGIES, Center, Dense, Fused, Panels, Sampled, Streamed, Triplet
 from angulus.margins import MARGINS, SCHEDULES, ArcFace, Learned, Linear, NormFace, PerClass, Steps
 from angulus.models import MODELS, InputSpec, SpeechInput, TinyNet
 from angulus.training.datasets import DATA, FolderData, Identities, SyntheticData
@@ -200,11 +200,14 @@ def test_the_schema_shows_every_key_with_its_default():
     assert text.isascii()
 
 
-def test_triplets_beside_a_margin():
+def test_losses_beside_a_margin():
     settings = {"train": {"sampling": {"name": "pk", "images": 4}, "batch_size": 16}}
     for margin in ("soft", 0.5):
         experiment = resolve(folder(head={"triplet": {"margin": margin, "distance": "unit"}}, **settings))
         assert experiment.head.triplet == Triplet(margin=margin, distance="unit")
         round_trip(experiment)
+    experiment = resolve(folder(head={"center": {"rate": 0.25}}))
+    assert experiment.head.center == Center(weight=5e-4, rate=0.25)
+    round_trip(experiment)
     with pytest.raises(ConfigError, match=r"head\.triplet needs train\.sampling=pk"):
         resolve(folder(head={"triplet": {}}))

@@ -1,4 +1,4 @@
-"""Triplets over 3 gloo processes: the loss and the gradients of one process, beside copies and shards of a head."""
+"""Triplets and centers over 3 gloo processes: loss, gradients and centers of one process, beside copies and shards."""
 
 import os
 import subprocess
@@ -25,6 +25,9 @@ def test_processes_have_the_gradients_of_one(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     wanted = gradients(0, 1, sharded=False, group=None)
     assert float(wanted["pairs"]) > 0.1
+    assert float(wanted["center"]) > 0.1
+    centers = [torch.load(tmp_path / f"gradients-{world}-{rank}.pt")["sharded"]["centers"] for rank in range(world)]
+    assert all(torch.equal(centers[0], other) for other in centers)
     for rank in range(world):
         for kind, found in torch.load(tmp_path / f"gradients-{world}-{rank}.pt").items():
             assert found.keys() == wanted.keys()

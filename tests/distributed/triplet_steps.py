@@ -1,4 +1,4 @@
-"""Run by every process of test_triplets: a network with a head and a triplet loss, one step of a global batch.
+"""Run by every process of test_triplets: a head, a triplet and a center loss, one step of a global batch.
 
 torchrun ... triplet_steps.py FOLDER     writes FOLDER/gradients-WORLD-RANK.pt
 """
@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from angulus.heads import MarginHead, ShardedHead, Triplet
+from angulus.heads import Center, MarginHead, ShardedHead, Triplet
 from angulus.margins import AMSoftmax
 from angulus.models import EmbeddingModel, InputSpec
 from angulus.training.step import Recogniser
@@ -41,7 +41,7 @@ def gradients(rank: int, world: int, *, sharded: bool, group: dist.ProcessGroup 
     torch.manual_seed(3)
     model = Necked().double()
     images = torch.randn(len(LABELS), *SPEC.shape, dtype=torch.float64)
-    weight = torch.randn(CLASSES, DIM, dtype=torch.float64)
+    weight, centers = torch.randn(2, CLASSES, DIM, dtype=torch.float64)
     if sharded and group is not None:
         head: MarginHead = ShardedHead(DIM, CLASSES, AMSoftmax(), process_group=group, data_parallel=True).double()
         own = weight[head.classes.start : head.classes.stop]
@@ -51,17 +51,21 @@ def gradients(rank: int, world: int, *, sharded: bool, group: dist.ProcessGroup 
         head.weight.copy_(own)
     parts = torch.arange(len(LABELS)).tensor_split(world)
     rows = parts[rank]
-    beside = (Triplet(margin=1.5, weight=0.7), group)
+    center = Center(weight=0.3)
+    beside = (Triplet(margin=1.5, weight=0.7), group, center, centers)
     if group is None:
         recogniser: nn.Module = Recogniser(model, head, *beside)
     elif sharded:
         recogniser = Recogniser(DistributedDataParallel(model), head, *beside)
     else:
         recogniser = DistributedDataParallel(Recogniser(model, head, *beside))
-    output, _, pairs = recogniser(images[rows], torch.tensor(LABELS)[rows], 0, [len(part) for part in parts])
+    labels, sizes = torch.tensor(LABELS)[rows], [len(part) for part in parts]
+    output, _, seen = recogniser(images[rows], labels, 0, sizes)
     output.loss.backward()
+    center.move(centers, seen.features, labels, group=group, sizes=sizes)
     found = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
-    return found | {"pairs": mean(pairs, group), "loss": mean(output.loss.detach(), group)}
+    losses = {"pairs": seen.pairs, "center": seen.center, "loss": output.loss.detach()}
+    return found | {name: mean(loss, group) for name, loss in losses.items()} | {"centers": centers}
 
 
 def mean(value: Tensor, group: dist.ProcessGroup | None) -> Tensor:

@@ -15,7 +15,7 @@ from unreadable_device import DEVICE, WaitError, nothing_waits, stand_in
 
 from angulus.data import Augment, Batch
 from angulus.devices.copies import sent
-from angulus.heads import Dense, MarginHead, RowSGD, Sampled, SeparateHeads, Strategy, Streamed
+from angulus.heads import Center, Dense, MarginHead, RowSGD, Sampled, SeparateHeads, Strategy, Streamed, Triplet
 from angulus.margins import (
     MARGINS,
     AdaCos,
@@ -100,11 +100,14 @@ class Loop:
     optim: SGD | AdamW = PLAIN_SGD
     network: TinyNet | MobileFaceNet = NETWORK
     portions: tuple = ()
+    triplet: Triplet | None = None
+    center: Center | None = None
 
     def __post_init__(self) -> None:
         self.model = self.network.build().to(DEVICE).train()
         self.head = self.head.to(DEVICE).train()
-        self.recogniser = Recogniser(self.model, self.head)
+        self.centers = torch.zeros(CLASSES, 16).to(DEVICE) if self.center is not None else None
+        self.recogniser = Recogniser(self.model, self.head, self.triplet, None, self.center, self.centers)
         self.optimizer = build_optimizer(self.optim, self.model, self.head)
         self.guard = FiniteGuard({"backbone": self.model, "head": self.head}, DEVICE)
         self.counters = Counters(CLASSES, 16, DEVICE)
@@ -129,6 +132,8 @@ class Loop:
             record(self.counters, self.head, output)
             self.lengths.look(step % 2)
             update(self.optimizer, self.model, 0.1 / (1 + step), self.config.clip_norm)
+            if self.center is not None and self.centers is not None and output.features is not None:
+                self.center.move(self.centers, output.features, output.labels)
 
 
 def batches(count: int, spec: InputSpec):
@@ -185,6 +190,11 @@ def test_no_option_of_a_head_waits(monkeypatch: pytest.MonkeyPatch, options: dic
 @pytest.mark.parametrize("changes", [{"clip_norm": None}, {"clip_norm": 1.0}, {"accumulate": 2}], ids=str)
 def test_no_optimizer_waits(monkeypatch: pytest.MonkeyPatch, optim: SGD | AdamW, changes: dict) -> None:
     walked(monkeypatch, Loop(head_of(ArcFace()), replace(PLAIN, **changes), optim))
+
+
+@pytest.mark.parametrize("beside", [{"triplet": Triplet()}, {"center": Center()}], ids=["triplet", "center"])
+def test_no_loss_beside_a_head_waits(monkeypatch: pytest.MonkeyPatch, beside: dict) -> None:
+    walked(monkeypatch, Loop(head_of(ArcFace()), **beside))
 
 
 def test_no_separate_heads_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,13 @@
 """Runs with triplets beside a margin: what is refused, what a step adds up, and a set judged across its cameras."""
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
 from training.small_run import small
 
+from angulus.cli.printing.training_result import closing_lines
 from angulus.data import PK, Augment, Batch
 from angulus.heads import MarginHead, Triplet
 from angulus.margins import AMSoftmax
@@ -31,6 +33,13 @@ def test_a_drawn_set_is_trained_on_and_judged_across_cameras(tmp_path):
     found = train(drawn_run(tmp_path / "whole"))
     assert 0.0 < found.figures["held-out/map"] <= 1.0
     assert 0.0 <= found.figures["held-out/rank1"] <= 1.0
+    assert 0.0 < found.figures["held-out/minp"] <= 1.0
+    (across,) = json.loads((found.folder / "retrieval.json").read_text())
+    assert (across["name"], across["queries"]) == ("held-out, across cameras", 48)
+    assert across["map"] == found.figures["held-out/map"]
+    told = dict(reversed(list(closing_lines(found.folder))))
+    assert told["found"].startswith(f"mAP {across['map']:.1%}, rank-1 {found.figures['held-out/rank1']:.1%}, rank-5")
+    assert "Which images come up first" in found.report.read_text()
     lines = (tmp_path / "whole" / "metrics.jsonl").read_text()
     assert lines.count('"loss/triplet"') == 6
 

@@ -1,6 +1,7 @@
 """Heads: class weights and the softmax over them, one call for every margin and every strategy."""
 
 from angulus.heads.auto import Auto
+from angulus.heads.centers import Center, first_centers
 from angulus.heads.class_means import start_from
 from angulus.heads.expectation import expected_initial_loss
 from angulus.heads.head import HeadOutput, MarginHead
@@ -29,6 +30,7 @@ STRATEGIES: dict[str, type] = {
 __all__ = [
     "STRATEGIES",
     "Auto",
+    "Center",
     "Dense",
     "Fused",
     "HeadMemory",
@@ -48,6 +50,7 @@ __all__ = [
     "Triplet",
     "each_head",
     "expected_initial_loss",
+    "first_centers",
     "head_memory",
     "margin_softmax",
     "size_of",

@@ -14,7 +14,7 @@ from angulus.data.loading.augmentation import Augment
 from angulus.data.loading.chunks import check_frames
 from angulus.data.order.recipe_records import PK, Sampling, Uniform
 from angulus.data.views.speeds import check_speeds
-from angulus.heads import Auto, Dense, Fused, Panels, Sampled, Strategy, Streamed, Triplet
+from angulus.heads import Auto, Center, Dense, Fused, Panels, Sampled, Strategy, Streamed, Triplet
 from angulus.heads.softmax import check_demands, check_reduction
 from angulus.margins import Margin
 from angulus.models import ModelConfig
@@ -43,6 +43,8 @@ class Head:
     merged: identities whose weights are joined from several of weights_from: {new name: [old names]}.
     triplet: a loss beside that of the classes, which compares the images of a batch with each other, before the neck of
         a network that has one. Needs train.sampling=pk.
+    center: a loss beside that of the classes, which draws the images of a person to their middle, before the neck of
+        a network that has one.
     """
 
     subcenters: int = 1
@@ -55,6 +57,7 @@ class Head:
     merged: dict[str, tuple[str, ...]] = field(default_factory=dict)
     from_data: bool | None = None
     triplet: Triplet | None = None
+    center: Center | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.weights_from, str):

@@ -11,7 +11,7 @@ from angulus.data import Source
 from angulus.data.parts import rate_of
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
-from angulus.evaluation import VerificationResult, retrieve, verify
+from angulus.evaluation import RetrievalResult, VerificationResult, retrieve, verify
 from angulus.evaluation.report.page import Gallery, PairImages, shown_pair
 from angulus.evaluation.scores.cosines import ScoredPair, hardest_pairs
 from angulus.evaluation.scores.pairs import Pairs, draw_pairs
@@ -21,6 +21,7 @@ from angulus.models import EmbeddingModel
 from angulus.training.experiment import Evaluation
 
 PAIRS_SEED = 0
+RANKS = (1, 5, 10)
 
 
 def embeddings_of(model: EmbeddingModel, source: Source, config: Evaluation, device: torch.device) -> EmbeddingSet:
@@ -100,18 +101,25 @@ def figures_of(results: Sequence[VerificationResult], prefix: str) -> dict[str, 
     return figures
 
 
-def searched(embeddings: EmbeddingSet, config: Evaluation, prefix: str) -> dict[str, float]:
-    """Where cameras are known, each image is searched among those of the others: "prefix/map" and "prefix/rank1".
+def searched(embeddings: EmbeddingSet, config: Evaluation) -> RetrievalResult | None:
+    """Where cameras are known, each image is searched among those of the others.
 
-    What its own camera took of the same person counts for nothing (rule msmt17). Nothing where nothing can be found.
+    What its own camera took of the same person counts for nothing (rule msmt17). None where nothing can be found.
     """
     if "camera" not in embeddings.columns:
-        return {}
+        return None
     try:
-        found = retrieve(embeddings, rule=MSMT17, view=config.view, at=(1,))
+        return retrieve(embeddings, rule=MSMT17, view=config.view, at=RANKS)
     except EvaluationError:  # nobody is seen by two cameras
+        return None
+
+
+def figures_of_search(found: RetrievalResult | None, prefix: str) -> dict[str, float]:
+    """Flat figures of a search across cameras: "prefix/map", "prefix/rank1", "prefix/minp"; {} where there is none."""
+    if found is None:
         return {}
-    return {f"{prefix}/map": found.mean_average_precision, f"{prefix}/rank1": found.recall(1)}
+    ranks = {f"{prefix}/rank{rank}": found.recall(rank) for rank in found.at}
+    return {f"{prefix}/map": found.mean_average_precision, **ranks, f"{prefix}/minp": found.mean_inverse_penalty}
 
 
 def is_better(figures: dict[str, float], best: float | None, config: Evaluation) -> tuple[bool, float]:

@@ -20,8 +20,10 @@ from angulus.devices.processors import threads_of_torch
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import CheckpointError, ConfigError
 from angulus.evaluation import VerificationResult
-from angulus.evaluation.report.page import Gallery, write_report
+from angulus.evaluation.report.page import Gallery, Sections, write_report
+from angulus.evaluation.report.retrievals import Retrieval
 from angulus.folder_locks import locked
+from angulus.heads import first_centers
 from angulus.interruptions import Interruption, noted
 from angulus.models import EmbeddingModel, ModelConfig, load_model, save_model
 from angulus.speech.material import Bank
@@ -79,6 +81,7 @@ from angulus.training.step import (
     gradients,
     set_resting,
     settle_order,
+    slice_sizes,
     update,
 )
 from angulus.training.storage.atomic_files import write_json
@@ -215,6 +218,8 @@ class Run:
         self.is_compiled = False
         self.started = time.perf_counter()
         self.take_up(self.legs[0])
+        if experiment.head.center is not None:
+            self.state.centers = first_centers(self.head.num_classes, model.embedding_dim, device)
 
     def check(self) -> None:
         """Raise ConfigError for a stage that could not be trained."""
@@ -246,6 +251,7 @@ class Run:
             device=device,
             group=group,
             divided=self.experiment.head.sharded,
+            has_centers=self.experiment.head.center is not None,
         )
         self.resting: bool | None = None
         self.feed: Feed | None = None
@@ -296,6 +302,7 @@ class Run:
                     rate, clip = self.rate(), self.experiment.train.clip_norm
                     self.recorder.look(self.state.step, output, rate)
                     norm = update(self.optimizer, self.model, rate, clip, rests=self.rests(self.state.step))
+                    self.move_centers(output)
                     self.state.step += 1
                     self.tell_time(self.state.step - self.first_step)
                     if self.is_log_step():
@@ -397,6 +404,14 @@ class Run:
         asked = [leg.experiment for leg in self.legs]
         return bank_of(asked, self.sources.train, self.model, self.device)
 
+    def move_centers(self, output: StepOutput) -> None:
+        """Where there is a center loss, move the centers of the classes that were in a step."""
+        center, features = self.experiment.head.center, output.features
+        if center is None or self.state.centers is None or features is None:
+            return
+        sizes = slice_sizes(output.total, self.group.world)
+        center.move(self.state.centers, features, output.labels, group=self.group.group, sizes=sizes)
+
     def average(self) -> None:
         """At the end of an epoch: keep the network for the mean, and at the end of the stage take the mean over."""
         if not self.leg.is_averaged(self.state.step):
@@ -424,7 +439,8 @@ class Run:
 
     def wrapped(self) -> nn.Module:
         """The module that is called: compiled and distributed as the recipe says, in training mode."""
-        config, beside = self.experiment.train, (self.experiment.head.triplet, self.group.group)
+        config, head = self.experiment.train, self.experiment.head
+        beside = (head.triplet, self.group.group, head.center, self.state.centers)
         if config.compile and not self.is_compiled:
             compile_in_place(self.model)
             self.is_compiled = True
@@ -482,6 +498,7 @@ class Run:
             "loss": loss,
             "cos_target": cos_target,
             **({} if output.pairs is None else {"loss/triplet": float(self.group.mean(output.pairs))}),
+            **({} if output.center is None else {"loss/center": float(self.group.mean(output.center))}),
             **losses_by_set(output, self.sources.mixture, self.leg.sampler, self.group),
             "gradient_norm": float(norm),
             "lr": rate,
@@ -515,7 +532,7 @@ class Run:
         embeddings = judge.embeddings_of(self.model, self.sources.held_out, self.experiment.evaluation, self.device)
         results = judge.judge(embeddings, self.experiment.evaluation, "held-out")
         figures = judge.figures_of(results, "held-out")
-        figures |= judge.searched(embeddings, self.experiment.evaluation, "held-out")
+        figures |= judge.figures_of_search(judge.searched(embeddings, self.experiment.evaluation), "held-out")
         self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
         self.recorder.judged(self.state.step, figures)
         when = f"epoch {self.epoch}" if self.state.step else "with the weights of init, before training"
@@ -635,6 +652,7 @@ class Run:
         if results:
             figures |= judge.figures_of(results, "held-out")
         hardest: list[Gallery] = []
+        across: list[Retrieval] = []
         embedded: dict[str, EmbeddingSet] = {}
         held_out = {} if self.sources.held_out is None else {"held-out": self.sources.held_out}
         for name, source in {**held_out, **self.sources.also}.items():
@@ -642,7 +660,9 @@ class Run:
             embedded[name] = embeddings
             judged = judge.judge(embeddings, self.experiment.evaluation, name, intervals=None)
             figures |= judge.figures_of(judged, name)
-            figures |= judge.searched(embeddings, self.experiment.evaluation, name)
+            if (found := judge.searched(embeddings, self.experiment.evaluation)) is not None:
+                figures |= judge.figures_of_search(found, name)
+                across.append(Retrieval(name=f"{name}, across cameras", result=found))
             results += judged
             hardest = hardest or judge.galleries(embeddings, source, self.experiment.evaluation)
         self.metrics.append({"step": self.state.step, "epoch": self.epoch, **figures})
@@ -664,7 +684,10 @@ class Run:
             notes=[*told(self.sources.hold_out, len(self.sources.folds)), *self.sources.notes],
             curves={self.folder.name: self.metrics.rows()},
             facts={**facts(self.whole, self.head), **({"stages": "; ".join(stages)} if stages else {})},
+            sections=Sections(retrievals=across),
         )
+        if across:
+            write_json(self.folder / "retrieval.json", [{"name": one.name, **one.result.as_dict()} for one in across])
         write_json(self.folder / "evaluation.json", [result.as_dict() for result in results])
         write_json(self.folder / "result.json", {"figures": figures, "recipe": record(self.whole)})
         log.info("finished in %s", duration(figures["seconds"]))

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from angulus.data import Batch
 from angulus.data.loading.batch_loader import slice_of
 from angulus.errors import ConfigError
-from angulus.heads import HeadOutput, MarginHead, Portion, SeparateHeads, ShardedHead, Triplet
+from angulus.heads import Center, HeadOutput, MarginHead, Portion, SeparateHeads, ShardedHead, Triplet
 from angulus.models import EmbeddingModel
 from angulus.training.changes import Changes, Place
 from angulus.training.distributed import freeze_batch_norm
@@ -22,13 +22,26 @@ from angulus.training.experiment import Training
 FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What losses beside the head's see and come to, without gradient: features before the neck [n, d], and each loss.
+
+    pairs: that of triplets.  center: that of centers.  Both before their weights; None where there is none.
+    """
+
+    features: Tensor
+    pairs: Tensor | None = None
+    center: Tensor | None = None
+
+
 class Recogniser(nn.Module):
-    """Backbone and head as one module, and a loss of pairs beside the head's.
+    """Backbone and head as one module, and losses of features beside the head's.
 
     Over several processes one DistributedDataParallel around both averages their gradients; for a sharded head, whose
     gradients are whole as they are, it is around the backbone alone.
 
-    group: the processes whose examples are compared in `triplet`.
+    group: the processes whose examples are compared in `triplet`, and have the mean of `center` together.
+    centers: [c, d], what `center` compares with; whoever takes the steps moves them.
     """
 
     def __init__(
@@ -37,18 +50,21 @@ class Recogniser(nn.Module):
         head: MarginHead | SeparateHeads,
         triplet: Triplet | None = None,
         group: dist.ProcessGroup | None = None,
+        center: Center | None = None,
+        centers: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
         self.triplet, self.group = triplet, group
+        self.center, self.centers = center, centers
         self.skips_backbone = False
         """Whether no gradient goes through the backbone, which rests; its embeddings have one as ever."""
 
     def forward(
         self, examples: Tensor, labels: Tensor, step: int, sizes: Sequence[int], portions: Sequence[Portion] = ()
-    ) -> tuple[HeadOutput, Tensor, Tensor | None]:
-        """The head's output, its loss with that of pairs; the embeddings [n, d] and the loss of pairs without gradient.
+    ) -> tuple[HeadOutput, Tensor, Beside]:
+        """The head's output, its loss with those beside it; the embeddings [n, d] and what is beside, without gradient.
 
         sizes: how many examples each process brings, which a sharded head then need not ask.
 
@@ -56,10 +72,16 @@ class Recogniser(nn.Module):
         """
         features, embeddings = self.embedded(examples)
         output = self.judged(embeddings, labels, step, sizes, portions)
-        if self.triplet is None:
-            return output, embeddings.detach(), None
-        pairs = self.triplet.loss(features, labels, group=self.group, sizes=sizes)
-        return replace(output, loss=output.loss + self.triplet.weight * pairs), embeddings.detach(), pairs.detach()
+        beside = Beside(features.detach())
+        if self.triplet is not None:
+            pairs = self.triplet.loss(features, labels, group=self.group, sizes=sizes)
+            output = replace(output, loss=output.loss + self.triplet.weight * pairs)
+            beside = replace(beside, pairs=pairs.detach())
+        if self.center is not None and self.centers is not None:
+            apart = self.center.loss(features, labels, self.centers, group=self.group)
+            output = replace(output, loss=output.loss + self.center.weight * apart)
+            beside = replace(beside, center=apart.detach())
+        return output, embeddings.detach(), beside
 
     def judged(
         self, embeddings: Tensor, labels: Tensor, step: int, sizes: Sequence[int], portions: Sequence[Portion]
@@ -71,7 +93,7 @@ class Recogniser(nn.Module):
         return self.head(embeddings, labels, step=step)
 
     def embedded(self, examples: Tensor) -> tuple[Tensor, Tensor]:
-        """What a loss of pairs sees, before the neck, and the embeddings; one and the same without such a loss."""
+        """What losses beside the head see, before the neck, and the embeddings; one and the same without one."""
         if not self.skips_backbone:
             return self.passed(examples)
         with torch.no_grad():
@@ -79,7 +101,7 @@ class Recogniser(nn.Module):
         return features, embeddings.requires_grad_()  # an update inside the backward pass waits for it
 
     def passed(self, examples: Tensor) -> tuple[Tensor, Tensor]:
-        if self.triplet is not None:
+        if self.triplet is not None or self.center is not None:
             return self.backbone(examples, both=True)
         embeddings = self.backbone(examples)
         return embeddings, embeddings
@@ -93,6 +115,8 @@ class StepOutput:
 
     pairs: the part of the loss that compares examples, before its weight; None where there is none.
 
+    center: the part that compares them with centers, before its weight; features: what is compared, [n, d]; or None.
+
     The mean of `loss` over the processes is the loss of the global batch, which has `total` examples.
     """
 
@@ -104,6 +128,8 @@ class StepOutput:
     embeddings: Tensor
     total: int
     pairs: Tensor | None = None
+    center: Tensor | None = None
+    features: Tensor | None = None
 
 
 def gradients(
@@ -128,7 +154,7 @@ def gradients(
     outputs: list[HeadOutput] = []
     embedded: list[Tensor] = []
     labelled: list[Tensor] = []
-    compared: list[Tensor] = []
+    found: list[Beside] = []
     sizes = micro_batches(batch.total, world, config.accumulate)
     # the loss of a micro-batch is the mean over the examples of all processes
     shares = [sum(some) / batch.total for some in sizes]
@@ -143,7 +169,7 @@ def gradients(
         with local_only(recogniser, not last):
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
                 ready = augment.prepared(prepared(model, changed, config.layout), place)
-                output, embeddings, pairs = recogniser(
+                output, embeddings, beside = recogniser(
                     ready, labels, step, sizes[number], *portions[number : number + 1]
                 )
             (output.loss * shares[number]).backward()
@@ -151,7 +177,9 @@ def gradients(
         outputs.append(output)
         embedded.append(embeddings)
         labelled.append(labels)
-        compared += [] if pairs is None else [pairs]
+        found.append(beside)
+    compared = [one.pairs for one in found if one.pairs is not None]
+    apart = [one.center for one in found if one.center is not None]
     return StepOutput(
         loss=weighted([output.loss.detach() for output in outputs], shares),
         losses=torch.cat([output.losses.detach() for output in outputs]),
@@ -161,6 +189,8 @@ def gradients(
         embeddings=torch.cat(embedded),
         total=batch.total,
         pairs=weighted(compared, shares) if compared else None,
+        center=weighted(apart, shares) if apart else None,
+        features=torch.cat([one.features for one in found]) if apart else None,
     )
 
 
@@ -172,8 +202,13 @@ def weighted(losses: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
 
 def micro_batches(total: int, world: int, accumulate: int) -> list[list[int]]:
     """How many examples of a global batch each process brings to each micro-batch: [micro-batch][process]."""
-    slices = [end - begin for begin, end in (slice_of(total, rank, world) for rank in range(world))]
+    slices = slice_sizes(total, world)
     return [[(size + accumulate - 1 - part) // accumulate for size in slices] for part in range(accumulate)]
+
+
+def slice_sizes(total: int, world: int) -> list[int]:
+    """How many examples of a global batch each process brings."""
+    return [end - begin for begin, end in (slice_of(total, rank, world) for rank in range(world))]
 
 
 def check_micro_batches(config: Training, num_examples: int, world: int) -> None:

@@ -47,6 +47,15 @@ def test_embeddings_keep_cameras_and_say_the_same(model, tmp_path):
         assert whole[figure] == parts[figure]
 
 
+def test_a_page_shows_what_was_found(model, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    found = retrieved(tmp_path, model, market(tmp_path / "set"), "--report", page)
+    assert f"report  {page}" in capsys.readouterr().out
+    text = page.read_text()
+    assert f"{100 * found['map']:.2f}%" in text
+    assert "rule market-1501" in text
+
+
 def test_any_set_of_images_is_searched_in_itself(model, tmp_path):
     folder = market(tmp_path / "set") / "bounding_box_train"
     found = retrieved(tmp_path, model, folder)

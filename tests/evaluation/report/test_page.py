@@ -13,10 +13,13 @@ from PIL import Image
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import EvaluationError
 from angulus.evaluation.protocols.verification import verify
-from angulus.evaluation.report.page import Gallery, PairImages, render_report, write_report
+from angulus.evaluation.rates.retrieval import retrieve
+from angulus.evaluation.report.page import Gallery, PairImages, Sections, render_report, write_report
 from angulus.evaluation.report.plots import Line, det_plot, histogram_plot, line_plot, linear_axis, roc_plot
 from angulus.evaluation.report.png import encode_png
+from angulus.evaluation.report.retrievals import Retrieval
 from angulus.evaluation.scores.pairs import draw_pairs
+from angulus.evaluation.scores.search_tasks import MSMT17
 
 VOID = {"meta", "img", "br"}
 
@@ -137,3 +140,26 @@ def test_images_in_the_page_are_real_pngs(results):
     )
     sources = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(sources[1])))), photo(6))
+
+
+def test_a_retrieval_has_its_ranks_map_and_curve():
+    random = np.random.default_rng(0)
+    labels, cameras = np.repeat(np.arange(6), 4), np.tile([0, 0, 1, 2], 6)
+    found = EmbeddingSet(
+        embeddings=random.normal(size=(6, 4))[labels] + random.normal(size=(24, 4)),
+        labels=labels,
+        columns={"camera": cameras},
+    )
+    result = retrieve(found, rule=MSMT17)
+    sections = Sections(retrievals=[Retrieval(name="passers <by>", result=result)])
+    page = render_report("searched", [], sections=sections)
+    Balance().feed(page)
+    text = re.sub(r"<[^>]+>", " ", page)
+    for rate in (result.recall(1), result.recall(5), result.mean_average_precision, result.mean_inverse_penalty):
+        assert f"{100 * rate:.2f}%" in text
+    assert "passers &lt;by&gt;" in page
+    assert "own camera took of its person counts neither for nor against it" in text
+    assert "CMC of the queries" in text
+    for term in ("Mean average precision", "how many one must look through"):
+        assert term in text
+    assert "Search in a gallery" not in text

@@ -7,7 +7,9 @@ from typing import Any
 from angulus.cli.inputs.verification_inputs import Compared
 from angulus.evaluation import CalibratedThreshold, Comparison, VerificationResult
 from angulus.evaluation.rates.identification import Identification, cmc
+from angulus.evaluation.rates.retrieval import RetrievalResult
 from angulus.evaluation.report.page import Search, Sections, write_report
+from angulus.evaluation.report.retrievals import Retrieval
 from angulus.evaluation.scores.search import SearchResult
 from angulus.evaluation.uncertainty.breakdown import Breakdown
 from angulus.evaluation.uncertainty.search_intervals import SearchConfidence
@@ -43,6 +45,19 @@ def search_page(
         curve = cmc(found, [k for k in CURVE if k <= result.gallery]) if result.known else ()
         search = Search(result=result, curve=curve, confidence=confidence)
         _write(path, f"Search: {result.name}", [], notes=notes, facts=facts, sections=Sections(searches=[search]))
+
+
+def retrieval_page(path: Path | None, name: str, result: RetrievalResult, facts: Mapping[str, Any]) -> None:
+    """A retrieval, with its CMC at many ranks."""
+    if path is not None:
+        shown = {key: str(value) for key, value in facts.items()}
+        _write(
+            path,
+            f"Retrieval: {name}",
+            [],
+            facts=shown,
+            sections=Sections(retrievals=[Retrieval(name=name, result=result)]),
+        )
 
 
 def calibration_page(

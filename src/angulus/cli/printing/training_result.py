@@ -49,6 +49,7 @@ def closing_lines(folder: Path) -> Iterator[tuple[str, str]]:
     else:
         yield "how good", "not known: everybody was trained on, so that no figure on people it has not seen exists"
         yield "how good", f"to have one: angulus evaluate {quoted(folder)} OTHER_PEOPLE"
+    yield from across_cameras(folder)
     for result in results[0 if how == "nobody" else 1 :]:
         accuracy = result["accuracy"]
         if accuracy is None:
@@ -87,6 +88,15 @@ def verified_lines(folder: Path, result: Mapping[str, Any], recipe: Mapping[str,
         yield "how good", f"too few people or pairs for a rate at FAR {fars}"
     if how == "part" and intervals.get("people", FEW_PEOPLE) < FEW_PEOPLE:
         yield "how good", "evaluation.hold_out=folds would verify everybody, by as many more models"
+
+
+def across_cameras(folder: Path) -> Iterator[tuple[str, str]]:
+    """How well people are found across cameras, where these are known."""
+    path = folder / "retrieval.json"
+    for found in read_json(path) if path.is_file() else ():
+        ranks = ", ".join(f"rank-{one['rank']} {one['recall']:.1%}" for one in found["recall"])
+        yield "found", f"mAP {found['map']:.1%}, {ranks}, mINP {found['minp']:.1%}"
+        yield "found", f"{found['name']}: {found['queries']:,} queries in {found['gallery']:,} images"
 
 
 def vouched(point: Mapping[str, Any], sure: Mapping[str, Any] | None) -> bool:
@@ -167,6 +177,8 @@ def next_lines(folder: Path) -> Iterator[tuple[str, str]]:
     run = quoted(folder)
     other = quoted(folder / "other.npz")
     yield "next", f"angulus evaluate {run} OTHER_PEOPLE"
+    if (folder / "retrieval.json").is_file():
+        yield "next", f"angulus evaluate retrieve {run} OTHER_PEOPLE --rule msmt17"
     yield "next", f"angulus embed {run} OTHER_PEOPLE --out {other}"
     yield "next", f"angulus evaluate calibrate {other} --far 0.01 --out {quoted(folder / 'threshold.json')}"
 

@@ -64,6 +64,23 @@ _TERMS = (
     ),
     ("CMC", r"\bCMC\b", "The share of known probes whose own entry is among the first k of the gallery."),
     (
+        "mAP",
+        r"\bmAP\b(?!@)",
+        "Mean average precision: for each right image of a query, the share of right ones among those up to it; the"
+        " mean over these, and over the queries.",
+    ),
+    (
+        "mAP@R, R-precision",
+        r"\bmAP@R\b|\bR-precision\b",
+        "The same of the first R images alone, where R is how many are right, and the share of right ones among them.",
+    ),
+    (
+        "mINP",
+        r"\bmINP\b",
+        "How many right images a query has, over how many one must look through to have seen all of them; the mean over"
+        " the queries.",
+    ),
+    (
         "FPIR, TPIR",
         r"\bFPIR\b",
         "In a search, the share of strangers who are taken for somebody, and of known people who are found.",

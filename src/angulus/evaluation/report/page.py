@@ -17,12 +17,14 @@ from angulus.errors import EvaluationError
 from angulus.evaluation.protocols.step_figures import STEP_COLUMNS
 from angulus.evaluation.protocols.verification import VerificationResult
 from angulus.evaluation.rates.identification import Identification, RankPoint
+from angulus.evaluation.rates.ranking import TIE_RULE
 from angulus.evaluation.rates.roc import OperatingPoint
 from angulus.evaluation.report.deployment import deployment_note, deployment_rows, few_people, strictest_point
 from angulus.evaluation.report.glossary import fitting
 from angulus.evaluation.report.plots import COLOURS, Line, cmc_plot, det_plot, histogram_plot, line_plot, roc_plot
 from angulus.evaluation.report.png import png_address
 from angulus.evaluation.report.recommendation import Recommendation, of_calibration, recommended, recommended_for_search
+from angulus.evaluation.report.retrievals import Retrieval
 from angulus.evaluation.report.sounds import playable, sound_address
 from angulus.evaluation.uncertainty.breakdown import Breakdown
 from angulus.evaluation.uncertainty.calibration import CalibratedThreshold
@@ -103,9 +105,10 @@ class Search:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sections:
-    """What a page shows beside verifications: searches, groups, thresholds calibrated on half of the people, tests."""
+    """What a page shows beside verifications: searches, retrievals, groups, calibrated thresholds, tests."""
 
     searches: Sequence[Search] = ()
+    retrievals: Sequence[Retrieval] = ()
     breakdowns: Sequence[Breakdown] = ()
     calibrated: Sequence[CalibratedThreshold] = ()
     comparisons: Sequence[Comparison] = ()
@@ -128,7 +131,8 @@ def write_report(
     with "step" and "loss", as training writes them; rows without both are passed over. facts: name and value of what
     was tested (model, data, date), shown as a table. sections: what else is shown.
     """
-    if not results and not curves and (sections is None or not (sections.searches or sections.calibrated)):
+    shown = sections or Sections()
+    if not (results or curves or shown.searches or shown.retrievals or shown.calibrated):
         raise EvaluationError("a report needs at least one result, got none")
     path = Path(path)
     page = render_report(
@@ -179,8 +183,10 @@ def render_report(
         notes=notes,
         facts=facts or {},
         step_columns=STEP_COLUMNS,
+        ties=TIE_RULE,
         sections=shown,
         cmc=cmc_plot(curves_of_searches) if curves_of_searches else "",
+        retrieval_cmc=cmc_plot([(one.name, one.curve) for one in shown.retrievals]) if shown.retrievals else "",
     )
     protocols = {result.protocol: _PROTOCOL_TEXT[result.protocol] for result in results}
     words = environment.from_string(_GLOSSARY).render(words=fitting(page, protocols.items()))

@@ -34,6 +34,7 @@ class TrainState:
     recorded: dict[str, Any] = field(default_factory=dict)  # of an unfinished stretch; see training/recording
     sums: dict[str, torch.Tensor] = field(default_factory=dict)  # of networks for a mean; see stages/averaging
     summed: int = 0  # how many they are
+    centers: torch.Tensor | None = None  # [c, d], of a center loss; the same on all processes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ class Trained:
     """The things of a run that a checkpoint is about.
 
     classes: names of the identities in class order.  divided: whether the recipe divides the head over processes.
+    has_centers: whether the recipe has a center loss.
     """
 
     model: EmbeddingModel
@@ -51,6 +53,7 @@ class Trained:
     device: torch.device
     group: Processes
     divided: bool
+    has_centers: bool = False
 
     def architecture(self) -> dict[str, Any]:
         heads = each_head(self.head)
@@ -76,6 +79,8 @@ def checkpoint_of(trained: Trained, state: TrainState, random: Any) -> Checkpoin
     tensors["recorded"] = state.recorded
     if state.summed:
         tensors |= {"sums": state.sums, "summed": state.summed}
+    if state.centers is not None:
+        tensors["centers"] = state.centers
     if trained.divided:
         tensors["optimizer of backbone"] = state_of(trained.optimizer, trained.model)
     else:
@@ -129,9 +134,11 @@ def put_back(trained: Trained, path: Path) -> TrainState:
             raise ValueError("its best figure and its seconds must be numbers")
         sums, summed = tensors.get("sums", {}), tensors.get("summed", 0)
         check_sums(sums, summed, tensors["backbone"])
+        centers = tensors["centers"] if trained.has_centers else None
+        check_centers(centers, trained)
         if not isinstance(recorded, dict):
             raise ValueError(f"what it recorded must be numbers by name, got {recorded!r:.60}")
-    return TrainState(found.step, best, seconds, recorded, sums, summed)
+    return TrainState(found.step, best, seconds, recorded, sums, summed, centers)
 
 
 def check_sums(sums: Any, summed: Any, network: dict[str, torch.Tensor]) -> None:
@@ -143,6 +150,15 @@ def check_sums(sums: Any, summed: Any, network: dict[str, torch.Tensor]) -> None
         )
     if not fits:
         raise ValueError("its sums for a mean of networks do not fit this network")
+
+
+def check_centers(centers: Any, trained: Trained) -> None:
+    """Raise ValueError unless the centers are those of these classes."""
+    shape = (trained.head.num_classes, trained.model.embedding_dim)
+    if trained.has_centers and not (
+        isinstance(centers, torch.Tensor) and centers.shape == shape and centers.dtype == torch.float32
+    ):
+        raise ValueError(f"its centers must be float32 [{shape[0]}, {shape[1]}], a row for each class")
 
 
 def check_step(folder: Path, step: int, total: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from angulus.cli.numbers import Count
-from angulus.cli.options import EmbeddingUse, Figures, Flag, Said, Several, Usual, Views, check_output
+from angulus.cli.options import EmbeddingUse, Figures, Flag, Page, Said, Several, Usual, Views, check_output
 
 
 def retrieve(
@@ -20,6 +20,7 @@ def retrieve(
     rerank: Annotated[bool, Flag] = False,
     views: Views = Usual.views,
     use: EmbeddingUse = Usual.embedding_use,
+    page: Page = Usual.page,
     figures: Figures = Usual.figures,
     said: Said = Usual.said,
 ) -> None:
@@ -42,10 +43,13 @@ def retrieve(
         How mAP is taken: the mean of i / rank, or trapezoids as in Market-1501's own script.
     rerank
         Re-rank by k-reciprocal neighbours (k1 20, k2 6, 0.3 of the original distance).
+    page.report
+        Write an HTML page with the figures and the CMC to this file.
     """
-    check_output(figures.json)
+    check_output(figures.json, page.report)
     from angulus.cli.inputs.search_inputs import common_view, searched_by
     from angulus.cli.inputs.words.known_people import notes_on_known
+    from angulus.cli.printing.evaluation_pages import retrieval_page
     from angulus.evaluation import retrieve as search
     from angulus.evaluation.scores.reranking import Reranking
     from angulus.evaluation.scores.search_tasks import RETRIEVAL_RULES
@@ -61,4 +65,5 @@ def retrieve(
     result = replace(result, notes=(*notes_on_known(*searched.sets), *result.notes))
     seconds = round(time.perf_counter() - started, 2)
     print(result.table())
+    retrieval_page(page.report, queries.stem, result, {**searched.facts, "view": view})
     figures.save({**searched.facts, "view": view, "seconds": seconds, **result.as_dict()})
