@@ -24,7 +24,7 @@ from angulus.evaluation.report.page import Gallery, write_report
 from angulus.folder_locks import locked
 from angulus.interruptions import Interruption, noted
 from angulus.models import EmbeddingModel, ModelConfig, load_model, save_model
-from angulus.speech.material import Bank
+from angulus.speech.background.material import Bank
 from angulus.training import judge
 from angulus.training.assembly import (
     bank_of,
@@ -606,6 +606,9 @@ class Run:
             return
         for line in opening(self.whole, self.model, self.sources.notes, self.chosen, self.device):
             log.info("%s", line)
+        if self.state.step < self.total and self.bank is not None:
+            for row, line in enumerate(self.bank.told):
+                log.info("%s%s", ("" if row else "sounds").ljust(NAMES), line)
         for row, said in enumerate(advice(self.whole, len(self.sources.train.identities))):
             log.info("%s%s", ("" if row else "advice").ljust(NAMES), said)
         if self.sources.mixture is not None and isinstance(self.leg.sampler, MixedSampler):
