@@ -95,9 +95,9 @@ def figures_within(
     impostors = int((sizes.sum() ** 2 - (sizes**2).sum()) // 2)
     if not genuine or not impostors:
         return _none(group, (genuine, impostors), len(sizes))
-    found = all_pairs(vectors, labels, fars=(), tail=min(impostors, MOST_TAIL), screen=None)
+    found = all_pairs(vectors, labels, fars=(0.01,), tail=min(impostors, MOST_TAIL), screen=None)
     eer = found.equal_error_rate().rate
-    confidence = confidence_of_all(found, labels, (), bootstrap, everything=False)
+    confidence = confidence_of_all(found, labels, (0.01,), bootstrap, everything=False)
     return _figures(group, (genuine, impostors), len(sizes), eer, costs_of(found), confidence)
 
 
