@@ -32,6 +32,7 @@ from angulus.inference.passes import (
 )
 from angulus.inference.recordings import WINDOW_SECONDS, as_recordings, embedded_recordings
 from angulus.inference.runtimes import RuntimeName
+from angulus.models.folding import folded, is_foldable
 from angulus.models.speech.spec import SpeechInput
 
 if TYPE_CHECKING:
@@ -138,8 +139,9 @@ def _embed_recordings(
         given = open_source(str(given), content=content_for(spec))
     source = cast(Source, given) if hasattr(given, "read") else None
     with _evaluating(model, device), torch.inference_mode():
+        network = folded(model) if is_foldable(model) else model
         embeddings, seconds = embedded_recordings(
-            *(model, spec, as_recordings(given) if source is None else source, device),
+            *(network.embeddings_of, spec, as_recordings(given) if source is None else source, device),
             **{"batch_size": batch_size, "window": window, "progress": progress},
         )
     return EmbeddingSet(

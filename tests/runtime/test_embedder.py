@@ -53,7 +53,7 @@ def test_several_threads_get_their_own_vectors(tmp_path, runtime):
     ("options", "words"),
     [
         ({"content": network(matrix(1))}, "gives other vectors here than where it was exported .cosine distance"),
-        ({"content": network(matrix(0, 9))}, "the network gave .2, 9. for 2 images, bundle.json says dim 8"),
+        ({"content": network(matrix(0, 9))}, "the network gave .2, 9. for 2 examples, bundle.json says dim 8"),
         ({"content": network(0 * matrix())}, "without a direction"),
         ({"content": b"nothing"}, "onnxruntime cannot open the network"),
         ({"vector": np.zeros((0, DIM))}, "must have 1 to 8 vectors"),

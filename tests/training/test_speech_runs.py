@@ -24,6 +24,7 @@ from angulus.inference import recordings
 from angulus.margins import ArcFace
 from angulus.models import SpeechInput, TinyNet, TinySpeech, load_model
 from angulus.speech import Bank, SpeechAugment
+from angulus.speech.wave_files import wave_file
 from angulus.training import SGD, Evaluation, Experiment, Identities, LearningRate, SyntheticData, Training, train
 from angulus.training.datasets import DrawnSpeechData, FeaturesData
 from angulus.training.experiment import Stage
@@ -203,6 +204,65 @@ def test_the_background_is_made_once_and_not_for_a_run_that_is_finished(
     assert made == [8000]
     train(experiment, resume=True)
     assert made == [8000]
+
+
+def write_sounds(folder: Path) -> Path:
+    """A small MUSAN and a small RIRS_NOISES."""
+    for number, name in enumerate(("musan/noise/a", "musan/music/b", "musan/speech/c", "RIRS_NOISES/simulated_rirs/d")):
+        samples = np.random.default_rng(number).integers(-2000, 2000, 12_000)
+        if name.startswith("RIRS"):
+            samples = samples * np.exp(-np.arange(12_000) / 400.0)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.wav").write_bytes(wave_file(samples.astype(np.int16), rate=8000))
+    return folder
+
+
+def test_noises_and_rooms_of_folders_are_told_and_a_resumed_run_is_the_same_to_the_bit(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sounds = write_sounds(tmp_path / "sounds")
+    folders = {"noises": sounds / "musan", "rooms": sounds / "RIRS_NOISES"}
+    augment = SpeechAugment(noise=0.4, babble=0.2, reverberation=0.4, **folders)
+    experiment = drawn(tmp_path, augment=augment, evaluation=Evaluation(hold_out="nobody"))
+    caplog.set_level("INFO", logger="angulus")
+    train(replace(experiment, out=tmp_path / "whole"))
+    told = [line for line in caplog.messages if " below " in line]
+    assert told == [
+        f"sounds    1 piece of noise of 1 file below {folders['noises']}",
+        f"          1 piece of music of 1 file below {folders['noises']}",
+        f"          1 piece of speech of 1 file below {folders['noises']}",
+        f"          1 room response of 1 file below {folders['rooms']}",
+    ]
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            train(experiment)
+    train(experiment, resume=True)
+    parts = [load_model(tmp_path / name / "model").state_dict() for name in ("whole", "run")]
+    assert all(torch.equal(one, two) for one, two in zip(*(part.values() for part in parts), strict=True))
+
+
+def test_folders_that_give_nothing_are_refused_before_the_first_step(tmp_path: Path) -> None:
+    sounds = write_sounds(tmp_path / "sounds")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.wav").write_bytes(b"RIFF, but no more")
+    cases: list[tuple[dict[str, Path], type[Exception], str]] = [
+        ({"noises": tmp_path / "empty"}, DataError, "empty must hold sound files"),
+        ({"rooms": tmp_path / "nowhere"}, DataError, "nowhere must be a folder of sound files"),
+        ({"noises": tmp_path / "broken"}, DataError, r"a\.wav"),
+        ({"noises": sounds / "musan" / "speech"}, DataError, "must hold noises or music, got speech alone"),
+    ]
+    for number, (folders, kind, said) in enumerate(cases):
+        out = tmp_path / str(number)
+        with pytest.raises(kind, match=said):
+            train(drawn(tmp_path, augment=SpeechAugment(**folders), out=out, evaluation=Evaluation(hold_out="nobody")))
+        assert "epoch" not in "".join(path.read_text() for path in out.glob("metrics.jsonl"))
+    with pytest.raises(ValueError, match="noises is for noise or babble above 0"):
+        SpeechAugment(noise=0.0, babble=0.0, noises=sounds)
+    one, two = (SpeechAugment(rooms=sounds / name) for name in ("musan", "RIRS_NOISES"))
+    with pytest.raises(ConfigError, match=r"augment\.rooms must be one folder in all stages"):
+        train(drawn(tmp_path, augment=one, stages=(Stage(name="later", epochs=1, augment=two),)))
 
 
 def test_pages_play_at_the_rate_of_the_recordings(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from angulus.cli.numbers import Count, Positive, Share
+from angulus.cli.numbers import Count, Positive, Rate, Share
 from angulus.whole_files import write_beside
 
 if TYPE_CHECKING:
@@ -222,6 +222,9 @@ class Scoring:
     quality
         What the calibration takes beside the score, from both sides of a trial: a column of numbers above 0, such as
         seconds, or norm, that of the embedding. May be given several times.
+    calibration_prior
+        How probable a genuine trial is taken to be where a calibration is fitted: its cost counts most near the
+        threshold of this prior. Left out, 0.5.
     keep_calibration
         Write the calibration to this file.
     enrolment
@@ -237,6 +240,7 @@ class Scoring:
     top: Annotated[int | None, Count] = None
     calibrate_on: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = ()
     quality: Annotated[tuple[str, ...], Several] = ()
+    calibration_prior: Annotated[float | None, Rate] = None
     keep_calibration: Path | None = None
     enrolment: Path | None = None
     enrol: Annotated[int | None, Count] = None

@@ -52,7 +52,7 @@ def training_progress(*, quiet: bool) -> "Generator[Callable[[Progress], None] |
 
         def show(progress: "Progress") -> None:
             loss = "" if progress.loss is None else f"loss {progress.loss:.3f}, "
-            note = f"epoch {progress.epoch}, {loss}{progress.images_per_second:.0f} images/s"
+            note = f"epoch {progress.epoch}, {loss}{progress.images_per_second:.0f} examples/s"
             bar.update(task, completed=progress.step, total=progress.total, note=note)
 
         yield show

@@ -11,6 +11,7 @@ from angulus.diagnosis.labels import class_mixed, labels_noisy, labels_random, p
 from angulus.diagnosis.optimisation import batch_norm, data_bound, rate_high, rate_low
 from angulus.diagnosis.records import Record, read_record
 from angulus.diagnosis.softmax import margin_early, scale_large, scale_small
+from angulus.diagnosis.wording import worded_finding
 
 Rule = Callable[[Record], Finding | None]
 NOT_AS_WRITTEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError)
@@ -75,7 +76,7 @@ def examine(record: Record) -> Diagnosis:
         except NOT_AS_WRITTEN:
             unread.append(rule.__name__)
         else:
-            found += [] if finding is None else [finding]
+            found += [] if finding is None else [worded_finding(finding, record)]
     explained: set[str] = set()
     kept: list[Finding] = []
     for finding in found:

@@ -12,6 +12,7 @@ from angulus.diagnosis.examination import NOT_AS_WRITTEN
 from angulus.diagnosis.findings import Diagnosis
 from angulus.diagnosis.histograms import counts_of
 from angulus.diagnosis.records import Record, Row
+from angulus.diagnosis.wording import worded
 from angulus.errors import AngulusError
 from angulus.evaluation.report.plots import COLOURS, Line, line_plot, linear_axis, map_plot
 from angulus.training.recording.counters import OTHER, OWN, Bins
@@ -58,7 +59,7 @@ def facts_of(record: Record) -> Mapping[str, str]:
     if record.stretches:
         last = record.stretches[-1]
         facts["came to"] = f"epoch {last['epoch']:g}, loss {last['loss']:.3f}, own cosine {last['own']:.2f}"
-    return facts
+    return {name: worded(text, record) for name, text in facts.items()}
 
 
 def pictures_of(record: Record) -> list[Picture]:

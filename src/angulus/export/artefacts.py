@@ -8,21 +8,24 @@ torch       float32
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from angulus.errors import BundleError
 from angulus.export.coreml_files import coreml_files
+from angulus.export.deployed import Deployed, speech_preparation
 from angulus.export.deployed_network import DeployedNetwork
 from angulus.export.onnx_files import NAME, onnx_files
 from angulus.export.openvino_files import openvino_files
 from angulus.export.quantization import check_faces
 from angulus.export.torch_network import TorchNetwork, torch_files
 from angulus.models import EmbeddingModel, InputSpec, ModelConfig
+from angulus.runtime.bundles import Preparation
 from angulus.runtime.networks import Network, open_onnx, open_openvino, runtime_for
 from angulus.runtime.preparation import Crops, Preprocessing
+from angulus.runtime.speech_preparation import Examples
 
 Kind = Literal["onnx", "openvino", "coreml", "torch"]
 Precision = Literal["float32", "float16", "int8"]
@@ -34,6 +37,12 @@ MAKES: Mapping[str, tuple[Precision, ...]] = {
     "coreml": ("float32", "float16"),
     "torch": ("float32",),
 }
+SPEECH_MAKES: Mapping[str, tuple[Precision, ...]] = {
+    "onnx": ("float32",),
+    "openvino": ("float32", "float16"),
+    "torch": ("float32",),
+}
+"""Of a network for speech."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +65,7 @@ def check_makes(kind: str, precision: str) -> None:
 
 def made_files(
     model: EmbeddingModel,
-    network: DeployedNetwork,
+    network: Deployed,
     kind: Kind,
     precision: Precision,
     *,
@@ -72,9 +81,32 @@ def made_files(
     if kind == "openvino":
         files = openvino_files(network, precision, faces)
         return MadeFiles(files=files, network=open_openvino(*files.values(), threads=1))
-    if kind == "coreml":
+    if kind == "coreml" and isinstance(network, DeployedNetwork):
         return MadeFiles(files=coreml_files(network, precision), network=None)
     return MadeFiles(files=torch_files(model, config), network=TorchNetwork(network=network))
+
+
+def check_speech_options(kind: str, precision: str, *, inside: bool, mirror: bool) -> None:
+    """Raise BundleError for what a file for speech cannot be."""
+    if kind == "coreml":
+        raise BundleError("a network for speech is exported to onnx, openvino or torch, got coreml; take one of these")
+    if precision not in SPEECH_MAKES[kind]:
+        able = " or ".join(name for name, made in SPEECH_MAKES.items() if precision in made)
+        known = f"; take float32, or to {able}" if able else "; take float32"
+        raise BundleError(
+            f"precision of {kind} files for speech must be {' or '.join(SPEECH_MAKES[kind])}, got {precision!r}:"
+            f" energies of a filter bank and sums over long recordings need the range of float32{known}"
+        )
+    if not inside:
+        raise BundleError("preprocessing of a network for speech must be inside: its filter bank is part of the file")
+    if mirror:
+        raise BundleError("recordings have no mirror image; leave --mirror out")
+
+
+def preparation_of(model: EmbeddingModel, *, inside: bool) -> Preparation:
+    """What examples must become, as a bundle says it. Raises BundleError for a shape that no template has."""
+    spec = model.input
+    return preprocessing_of(spec, inside=inside) if isinstance(spec, InputSpec) else speech_preparation(model)
 
 
 def preprocessing_of(spec: InputSpec, *, inside: bool) -> Preprocessing:
@@ -102,10 +134,9 @@ def template_of(spec: InputSpec) -> str:
     )
 
 
-def unit_vectors(network: Network, preprocessing: Preprocessing, crops: Crops) -> NDArray[np.float32]:
-    """Vectors [n, d] of length 1 of crops uint8 [n, h, w, 3], all in one batch."""
-    images: NDArray[Any] = np.ascontiguousarray(crops) if preprocessing.inside else preprocessing.prepare(crops)
-    vectors = np.asarray(network(images)[0], dtype=np.float32)
+def unit_vectors(network: Network, preparation: Preparation, examples: Crops | Examples) -> NDArray[np.float32]:
+    """Vectors [n, d] of length 1 of crops uint8 [n, h, w, 3], or of recordings of one length, all in one batch."""
+    vectors = np.asarray(network(preparation.ready(examples))[0], dtype=np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or not (lengths > 0).all():
         raise BundleError("the exported network gives a vector without a direction (NaN, infinity or zero)")

@@ -8,30 +8,33 @@ from pathlib import Path
 from typing import Any, Literal
 
 from angulus.data import Source, open_source
+from angulus.data.formats.features import open_features
 from angulus.errors import BundleError
 from angulus.export.artefacts import (
     Kind,
     MadeFiles,
     Precision,
     check_makes,
+    check_speech_options,
     made_files,
-    preprocessing_of,
+    preparation_of,
     unit_vectors,
 )
 from angulus.export.bundle_files import BundleFolder, digest_of, moved, staged
 from angulus.export.calibration import Calibration, calibrated
 from angulus.export.comparison import Progress
-from angulus.export.deployed_network import DeployedNetwork
+from angulus.export.deployed import Deployed, deployed
 from angulus.export.detector_files import detector_files
 from angulus.export.parity import TOLERANCES, verification_changes
-from angulus.export.proof import Judged, proved
+from angulus.export.proofs.images import Judged, proved
+from angulus.export.proofs.recordings import proved_speech
 from angulus.export.quantization_faces import QuantizationFaces
 from angulus.export.torch_network import TorchNetwork
 from angulus.faces import DetectorChoice
-from angulus.models import EmbeddingModel, ModelConfig
+from angulus.inference.given_images import content_for
+from angulus.models import EmbeddingModel, InputSpec, ModelConfig
 from angulus.runtime.bundles import CURVES, PARITY, THRESHOLD, VECTOR, Artefact, Bundle, Description
 from angulus.runtime.embedder import Embedder
-from angulus.runtime.preparation import formula_crops
 from angulus.runtime.thresholds import FORMAT, Threshold
 
 log = logging.getLogger(__name__)
@@ -122,17 +125,20 @@ def export_model(
     where something lies at `out` already, and where int8 would be judged on what it was made on; nothing is written.
     """
     settings, place = options or ExportOptions(), Path(out)
+    if not isinstance(model.input, InputSpec):
+        _check_speech(settings, detector, is_quantized=quantize_on is not None)
+        detector = None
     judges, others = (_source(given, model) for given in (images, quantize_on))
     faces = None if others is None else QuantizationFaces.drawn(others)
     if faces is not None and judges is not None:
         faces.check_people(judges)
     with staged(place) as folder:
-        network = DeployedNetwork(model, inside=settings.preprocessing == "inside", mirror=settings.mirror)
+        network = deployed(model, inside=settings.preprocessing == "inside", mirror=settings.mirror)
         log.info("exporting to %s, %s", settings.to, settings.precision)
         crops = None if faces is None else faces.crops
         made = made_files(model, network, settings.to, settings.precision, faces=crops, config=config)
         brought = detector_files(detector)
-        artefact = _artefact(made, network, settings)
+        artefact = _artefact(made, network, model, settings)
         told = {**_facts(model, faces), **(facts or {})}
         bundle = BundleFolder(folder=folder, artefact=artefact, detector=brought.described, facts=told)
         bundle.keep({**made.files, **brought.files})
@@ -147,10 +153,23 @@ def export_model(
     return Exported(path=place, description=description, parity=parity, threshold=found.threshold, missing=missing)
 
 
+def _check_speech(settings: ExportOptions, detector: DetectorChoice | None, *, is_quantized: bool) -> None:
+    """Raise BundleError for what a bundle for speech cannot be or bring."""
+    inside = settings.preprocessing == "inside"
+    check_speech_options(settings.to, settings.precision, inside=inside, mirror=settings.mirror)
+    if is_quantized:
+        raise BundleError("quantize_on is for int8, and a network for speech has none; leave it out")
+    if detector is not None and detector.name != "auto":
+        raise BundleError(f"a bundle for speech brings no detector of faces, got {detector.name}; leave it out")
+
+
 def _source(images: Images | None, model: EmbeddingModel) -> Source | None:
     """Images as a source, opened at the model's size where a path is given."""
     if not isinstance(images, str | PathLike):
         return images
+    if not isinstance(model.input, InputSpec):
+        content = content_for(model.input)
+        return open_features(str(images)) if content is None else open_source(str(images), content=content)
     return open_source(str(images), size=(model.image_input().height, model.image_input().width), fit="proportional")
 
 
@@ -169,10 +188,15 @@ def _judged(
         bundle.keep_values(PARITY, judged.parity)
         return judged, Calibration(missing=_UNRUN)
     check = None if faces is None else faces.check_images
-    judged = proved(*(Bundle(bundle.folder), model, images), tolerance=settings.allowed, check=check, progress=progress)
+    opened, allowed = Bundle(bundle.folder), settings.allowed
+    if isinstance(model.input, InputSpec):
+        judged = proved(opened, model, images, tolerance=allowed, check=check, progress=progress)
+    else:
+        judged = proved_speech(opened, model, images, tolerance=allowed, progress=progress)
     assert judged.both is not None
     if images is None:
-        found = Calibration(missing="no images were given to calibrate one with (--images PEOPLE)")
+        what = "images" if isinstance(model.input, InputSpec) else "recordings"
+        found = Calibration(missing=f"no {what} were given to calibrate one with (--images PEOPLE)")
     else:
         found = calibrated(bundle.artefact.name, judged.both.after, judged.both.labels, settings.far)
     if found.threshold is not None and found.curves is not None:
@@ -184,11 +208,11 @@ def _judged(
     return judged, found
 
 
-def _artefact(made: MadeFiles, network: DeployedNetwork, settings: ExportOptions) -> Artefact:
+def _artefact(made: MadeFiles, network: Deployed, model: EmbeddingModel, settings: ExportOptions) -> Artefact:
     return Artefact(
         **{"kind": settings.to, "precision": settings.precision, "mirror": settings.mirror},
         **{"files": {name: digest_of(content) for name, content in made.files.items()}, "dim": network.embedding_dim},
-        preprocessing=preprocessing_of(network.input, inside=network.inside),
+        preprocessing=preparation_of(model, inside=network.inside),
     )
 
 
@@ -201,11 +225,11 @@ def _facts(model: EmbeddingModel, faces: QuantizationFaces | None) -> dict[str, 
     return facts
 
 
-def _test_vectors(made: MadeFiles, network: DeployedNetwork, artefact: Artefact) -> list[list[float]]:
-    """Vectors of crops from a formula, by the artefact, or by torch where nothing here runs it."""
-    size = artefact.preprocessing
+def _test_vectors(made: MadeFiles, network: Deployed, artefact: Artefact) -> list[list[float]]:
+    """Vectors of examples from a formula, by the artefact, or by torch where nothing here runs it."""
+    preparation = artefact.preprocessing
     run = made.network or TorchNetwork(network=network)
-    return unit_vectors(run, size, formula_crops(size.height, size.width, _TESTED)).tolist()
+    return unit_vectors(run, preparation, preparation.formula(_TESTED)).tolist()
 
 
 def _checked(whole: Path, made: MadeFiles) -> Bundle:

@@ -28,6 +28,8 @@ class DeployedNetwork(nn.Module):
 
     mean: Tensor
     std: Tensor
+    free = ("n",)
+    """The axes of what comes in that may have any length, by name."""
 
     def __init__(self, model: EmbeddingModel, *, inside: bool = True, mirror: bool = False) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from angulus.errors import BundleError
+from angulus.export.deployed import Deployed
 from angulus.export.deployed_network import DeployedNetwork
 from angulus.export.quantization import Crops, quantized_onnx
 from angulus.runtime.networks import first_line
@@ -18,12 +19,12 @@ INPUT, OUTPUTS = "images", ("vectors", "lengths")
 _KEPT = ("Cast", "Sub", "Floor", "ReduceL2", "Transpose", "Slice", "Gather", "Concat")
 
 
-def onnx_files(network: DeployedNetwork, precision: str, faces: Crops | None) -> dict[str, bytes]:
-    """model.onnx for any number of images. faces: to quantise on, for int8. Raises BundleError."""
+def onnx_files(network: Deployed, precision: str, faces: Crops | None) -> dict[str, bytes]:
+    """model.onnx for any number of examples. faces: to quantise on, for int8. Raises BundleError."""
     content = traced(network, network.example())
     if precision == "float16":
         content = halved(content)
-    if faces is not None:
+    if faces is not None and isinstance(network, DeployedNetwork):
         content = quantized_onnx(content, network, faces, INPUT)
     checked(content)
     return {NAME: content}
@@ -37,8 +38,8 @@ def checked(content: bytes) -> None:
         raise BundleError(f"the exported ONNX file is not valid: {first_line(error)}") from error
 
 
-def traced(network: torch.nn.Module, example: Any) -> bytes:
-    """A module with one input, and the outputs of a deployed one, as ONNX; the first axis may have any length."""
+def traced(network: Deployed, example: Any) -> bytes:
+    """A deployed network as ONNX; the axes that it leaves free may have any length."""
     installed_onnx()
     file: Any = io.BytesIO()
     try:
@@ -50,7 +51,7 @@ def traced(network: torch.nn.Module, example: Any) -> bytes:
                 dynamo=False,
                 input_names=[INPUT],
                 output_names=list(OUTPUTS),
-                dynamic_axes={name: {0: "n"} for name in (INPUT, *OUTPUTS)},
+                dynamic_axes={INPUT: dict(enumerate(network.free)), **{name: {0: "n"} for name in OUTPUTS}},
             )
     except Exception as error:  # a network can fail to be exported in many ways
         raise BundleError(f"the network cannot be exported to ONNX: {first_line(error)}") from error

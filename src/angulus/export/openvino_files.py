@@ -6,6 +6,7 @@ from typing import Any
 
 from angulus.devices.unreported_imports import import_unreported
 from angulus.errors import BundleError, ModelError
+from angulus.export.deployed import Deployed
 from angulus.export.deployed_network import DeployedNetwork
 from angulus.export.quantization import Crops, quantized_openvino
 from angulus.inference.openvino_network import converted
@@ -14,17 +15,17 @@ from angulus.runtime.networks import first_line
 NAMES = ("model.xml", "model.bin")
 
 
-def openvino_files(network: DeployedNetwork, precision: str, faces: Crops | None) -> dict[str, bytes]:
-    """model.xml and model.bin for any number of images. faces: to quantise on, for int8. Raises BundleError."""
+def openvino_files(network: Deployed, precision: str, faces: Crops | None) -> dict[str, bytes]:
+    """model.xml and model.bin for any number of examples. faces: to quantise on, for int8. Raises BundleError."""
     try:
         openvino = import_unreported("openvino")
     except ImportError as error:
         raise BundleError('export to OpenVINO needs openvino: pip install "angulus[openvino]"') from error
     try:
-        made = converted(network, network.example())
+        made = converted(network, network.example(), free=len(network.free))
     except ModelError as error:
         raise BundleError(str(error)) from error
-    if faces is not None:
+    if faces is not None and isinstance(network, DeployedNetwork):
         made = quantized_openvino(made, network, faces)
     _rename(made)
     return _saved(openvino, made, halved=precision == "float16")

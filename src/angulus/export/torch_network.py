@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from angulus.errors import BundleError, ModelError
-from angulus.export.deployed_network import DeployedNetwork
+from angulus.export.deployed import Deployed, deployed, speech_preparation
 from angulus.inference.choice import one_thread
-from angulus.models import EmbeddingModel, ModelConfig, load_model, save_model
-from angulus.runtime.bundles import Bundle
+from angulus.models import EmbeddingModel, InputSpec, ModelConfig, load_model, save_model
+from angulus.runtime.bundles import Bundle, Preparation
+from angulus.runtime.speech_preparation import SpeechPreparation
 
 NAMES = ("model.safetensors", "model.json")
 
@@ -37,22 +38,29 @@ def opened(bundle: Bundle, threads: int) -> "TorchNetwork":
             model = load_model(folder)
         except ModelError as error:
             raise BundleError(f"{bundle.path}: {str(error).replace(folder, str(bundle.path))}") from error
-    wanted = described.preprocessing
-    if (model.image_input().height, model.image_input().width, model.image_input().colour) != (
+    if not _agree(model, described.preprocessing):
+        raise BundleError(f"{bundle.path}: bundle.json and model.json differ in what it takes; export it again")
+    network = deployed(model, inside=described.preprocessing.inside, mirror=described.mirror)
+    return TorchNetwork(network=network, threads=threads)
+
+
+def _agree(model: EmbeddingModel, wanted: Preparation) -> bool:
+    """Whether a model takes what a bundle says."""
+    if isinstance(wanted, SpeechPreparation):
+        return not isinstance(model.input, InputSpec) and speech_preparation(model) == wanted
+    spec = model.input
+    return isinstance(spec, InputSpec) and (spec.height, spec.width, spec.colour) == (
         wanted.height,
         wanted.width,
         wanted.colour,
-    ):
-        raise BundleError(f"{bundle.path}: bundle.json and model.json differ in what images look like; export it again")
-    network = DeployedNetwork(model, inside=wanted.inside, mirror=described.mirror)
-    return TorchNetwork(network=network, threads=threads)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TorchNetwork:
     """A network as `runtime.networks.Network`; on one thread where one is asked for, else on as many as torch has."""
 
-    network: DeployedNetwork
+    network: Deployed
     threads: int = 1
 
     def __call__(self, images: NDArray[Any]) -> Sequence[NDArray[Any]]:

@@ -39,8 +39,8 @@ class OpenVinoNetwork:
         return torch.from_numpy(found[0].copy())  # the request writes into the same memory the next time
 
 
-def converted(network: nn.Module, example: Tensor) -> Any:
-    """A module with one input and one output as an OpenVINO model; the first axis may have any length.
+def converted(network: nn.Module, example: Tensor, *, free: int = 1) -> Any:
+    """A module with one input as an OpenVINO model; its first `free` axes may have any length.
 
     Raises ModelError where the network cannot be converted.
     """
@@ -53,7 +53,7 @@ def converted(network: nn.Module, example: Tensor) -> Any:
             frontend = frontends.FrontEndManager().load_by_framework("pytorch")
             decoder = decoders.TorchScriptPythonDecoder(traced)  # must live until the conversion has ended
             made = frontend.convert(frontend.load(decoder))
-        made.reshape(openvino.PartialShape([-1, *example.shape[1:]]))
+        made.reshape(openvino.PartialShape([-1] * free + [*example.shape[free:]]))
     except Exception as error:  # OpenVINO has its own family of errors
         raise ModelError(f"OpenVINO cannot convert the network: {str(error).splitlines()[0]}") from error
     return made

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from angulus.data.examples import Source
 from angulus.errors import DataError
 from angulus.models import SpeechInput
 
+Compute = Callable[[Tensor], Tensor]
 AT_ONCE = 32
 READ_AHEAD, READ_BYTES = 256, 2**26
 """Recordings, and bytes of them, that are read before their pieces of one length go through together."""
@@ -46,7 +47,7 @@ class GivenRecordings:
 
 
 def embedded_recordings(
-    network: nn.Module,
+    compute: Compute,
     spec: SpeechInput,
     source: Source | GivenRecordings,
     device: torch.device,
@@ -57,6 +58,8 @@ def embedded_recordings(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Embeddings [n, d] and durations in seconds [n].
 
+    compute: recordings of one length, as they come before `spec.prepare`, to their embeddings.
+
     window: seconds above which a recording is cut; None never cuts.
     Raises DataError naming a recording that is shorter than one frame, or unreadable.
     """
@@ -66,7 +69,7 @@ def embedded_recordings(
     seconds = np.zeros(len(source))
     embeddings: NDArray[np.float32] | None = None
     for rows, pieces in _groups(_pieces(source, spec, longest, seconds)):
-        found = _through(network, spec, pieces, device, batch_size or AT_ONCE)
+        found = _through(compute, pieces, device, batch_size or AT_ONCE)
         if embeddings is None:
             embeddings = np.zeros((len(source), found.shape[1]), np.float32)
         embeddings[rows.start : rows.stop] = _joined(found, pieces, rows)
@@ -119,9 +122,7 @@ def windows(values: NDArray[Any], longest: int | None) -> list[NDArray[Any]]:
     return [values[begin : begin + length] for begin in begins]
 
 
-def _through(
-    network: nn.Module, spec: SpeechInput, pieces: Sequence[Piece], device: torch.device, batch_size: int
-) -> NDArray[np.float32]:
+def _through(compute: Compute, pieces: Sequence[Piece], device: torch.device, batch_size: int) -> NDArray[np.float32]:
     """Raw embeddings [pieces, d]; those of one length together."""
     by_length: dict[int, list[int]] = {}
     for place, piece in enumerate(pieces):
@@ -131,7 +132,7 @@ def _through(
         for begin in range(0, len(places), batch_size):
             some = places[begin : begin + batch_size]
             batch = torch.from_numpy(np.stack([pieces[place].values for place in some]))
-            vectors = network(spec.prepare(batch.to(device))).float().cpu().numpy()
+            vectors = compute(batch.to(device)).float().cpu().numpy()
             if found is None:
                 found = np.zeros((len(pieces), vectors.shape[1]), np.float32)
             found[some] = vectors

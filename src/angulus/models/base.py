@@ -40,6 +40,12 @@ class EmbeddingModel(nn.Module):
             raise ModelError(f"this works with networks for speech, and the network takes {self.input.describe()}")
         return self.input
 
+    def embeddings_of(self, examples: Tensor) -> Tensor:
+        """Embeddings [n, embedding_dim] of examples as they come before `input.prepare`."""
+        found = self(self.input.prepare(examples))
+        assert isinstance(found, Tensor)
+        return found
+
     def forward(self, examples: Tensor, both: bool = False) -> Tensor | tuple[Tensor, Tensor]:
         """Prepared images [n, channels, height, width] or speech [n, frames, bands] -> embeddings [n, embedding_dim].
 

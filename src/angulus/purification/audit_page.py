@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from angulus.data import Source
+from angulus.data.examples import noun_of
 from angulus.data.parts import rate_of
 from angulus.purification.evidence import Evidence
 from angulus.purification.findings import Findings, ImageFinding
@@ -60,6 +61,7 @@ def render(page: Page) -> str:
     shown = page.findings.images[: page.shown]
     return template.render(
         title=page.title,
+        noun=noun_of(page.source),
         figures=page.figures,
         angle=slider_value(page.findings.angle),
         lowest=LOWEST,

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.data import Edit, Source, account_of, truth_of
+from angulus.data.examples import noun_of
 from angulus.errors import DataError
 from angulus.purification.cleaning_scores import average_precision, best_f1, score_cleaning
 from angulus.purification.evidence import Angles, Evidence
@@ -52,9 +53,9 @@ def check_left(source: Source, verdict: Verdict, rule: Rule) -> None:
         return
     low, middle = np.percentile(verdict.suspicion, [0, 50])
     raise DataError(
-        f"the rule {rule} at {verdict.angle:.1f} degrees drops {int(verdict.dropped.sum())} of {len(source)} images "
-        f"and leaves {len(left)} of {len(source.identities)} identities (smallest {low:.1f}, median {middle:.1f} "
-        "degrees); take a larger --angle or --angle auto, or train the run longer"
+        f"the rule {rule} at {verdict.angle:.1f} degrees drops {int(verdict.dropped.sum())} of {len(source)} "
+        f"{noun_of(source)}s and leaves {len(left)} of {len(source.identities)} identities (smallest {low:.1f}, "
+        f"median {middle:.1f} degrees); take a larger --angle or --angle auto, or train the run longer"
     )
 
 
@@ -84,7 +85,7 @@ def summary_of(source: Source, angles: Angles, verdict: Verdict, rule: Rule, min
             for name, images, kept in zip(source.identities, before, after, strict=True)
         ],
         "sentence": (
-            f"{account_of(source).origin}: {dropped:,} of {len(source):,} images go (rule {rule}, beyond "
+            f"{account_of(source).origin}: {dropped:,} of {len(source):,} {noun_of(source)}s go (rule {rule}, beyond "
             f"{verdict.angle:.1f} degrees), and {len(emptied):,} of {len(source.identities):,} identities with them"
         ),
     }

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from angulus.data import Source, account_of, truth_of, write_edits
+from angulus.data.examples import noun_of
 from angulus.data.views.edits import names_digest
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import ConfigError
@@ -125,7 +126,7 @@ def embedded(
         kept = EmbeddingSet.load(file)
         if kept.keys == tuple(source.keys) and kept.flipped is not None and kept.dim == model.embedding_dim:
             return replace(kept, labels=np.asarray(source.labels), identities=tuple(source.identities))
-        log.warning("%s is of other images or of another network, and is made anew", file)
+        log.warning("%s is of other examples or of another network, and is made anew", file)
     found = embed(model, source, device=device, progress=progress)
     file.parent.mkdir(parents=True, exist_ok=True)
     found.save(file)
@@ -159,7 +160,7 @@ def figures_of(
         "estimated share of wrong labels": verdict.fit.share,
         "like each other": groups.alike,
         "proposed": actions,
-        "sentence": f"{len(source):,} images of {len(source.identities):,} identities; proposed: {words}",
+        "sentence": f"{len(source):,} {noun_of(source)}s of {len(source.identities):,} identities; proposed: {words}",
     }
     truth = truth_of(source)
     if truth is None:

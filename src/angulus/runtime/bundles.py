@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from angulus.errors import BundleError
 from angulus.json_files import parse_json
@@ -19,6 +19,8 @@ from angulus.runtime.contents import Contents, opened
 from angulus.runtime.curves import Curves
 from angulus.runtime.fields import Fields
 from angulus.runtime.preparation import Preprocessing
+from angulus.runtime.speech_preparation import KIND as SPEECH
+from angulus.runtime.speech_preparation import SpeechPreparation
 from angulus.runtime.thresholds import FORMAT, Threshold, check_format
 
 DESCRIPTION, THRESHOLD, CURVES, PARITY, VECTOR = (
@@ -30,6 +32,8 @@ DESCRIPTION, THRESHOLD, CURVES, PARITY, VECTOR = (
 )
 KINDS = ("onnx", "openvino", "coreml", "torch")
 MOST_DESCRIPTION = 2**24
+Preparation = Preprocessing | SpeechPreparation
+"""What aligned crops, or recordings, must become."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -44,7 +48,7 @@ class Artefact:
     kind: str
     precision: str
     files: Mapping[str, str]
-    preprocessing: Preprocessing
+    preprocessing: Preparation
     dim: int
     mirror: bool
 
@@ -77,7 +81,7 @@ class Artefact:
         """The inverse of `to_dict`. Raises BundleError, also for a name that is not that of the content."""
         made = cls(
             **{"kind": given.text("kind"), "precision": given.text("precision"), "files": given.texts("files")},
-            preprocessing=Preprocessing.from_dict(given.any("preprocessing"), f"{given.where}: artefact.preprocessing"),
+            preprocessing=preparation_from(given.any("preprocessing"), f"{given.where}: artefact.preprocessing"),
             **{"dim": given.whole("dim"), "mirror": given.truth("mirror")},
         )
         if given.text("name") != made.name:
@@ -178,6 +182,16 @@ class Bundle:
         """What computes the vectors."""
         return self.description.artefact
 
+    def for_photos(self) -> Preprocessing:
+        """What aligned crops must become. Raises BundleError for a bundle that takes recordings."""
+        found = self.artefact.preprocessing
+        if not isinstance(found, Preprocessing):
+            raise BundleError(
+                f"{self.path} takes recordings of speech, and this works with photos; take angulus"
+                " embed and angulus evaluate to compare speakers"
+            )
+        return found
+
     @cached_property
     def threshold(self) -> Threshold | None:
         """The deployed threshold; None where it was never calibrated."""
@@ -220,6 +234,13 @@ class Bundle:
 
     def _json(self, name: str) -> Any:
         return parsed(self.read(name), f"{self.path}: {name}") if self.has(name) else None
+
+
+def preparation_from(values: object, where: str) -> Preparation:
+    """What `to_dict` of either kind of preparation gave. Raises BundleError for anything else."""
+    if isinstance(values, dict) and values.get("kind") == SPEECH:
+        return SpeechPreparation.from_dict(values, where)
+    return Preprocessing.from_dict(cast(Mapping[str, Any], values), where)
 
 
 def parsed(content: bytes, where: str) -> Any:

@@ -1,4 +1,4 @@
-"""Aligned crops to vectors of length 1, by the artefact of a bundle, whose test vector is computed first."""
+"""Crops or recordings to vectors of length 1, by the artefact of a bundle, whose test vector is computed first."""
 
 from importlib import import_module
 from typing import Any
@@ -10,7 +10,8 @@ from angulus.errors import BundleError
 from angulus.runtime.bundles import VECTOR, Bundle, parsed
 from angulus.runtime.fields import Fields
 from angulus.runtime.networks import Network, RuntimeChoice, open_onnx, open_openvino, runtime_for
-from angulus.runtime.preparation import Crops, formula_crops
+from angulus.runtime.preparation import Crops
+from angulus.runtime.speech_preparation import Examples
 
 Vectors = NDArray[np.float32]
 BATCH = 32
@@ -34,22 +35,25 @@ class Embedder:
         self._network = self._open(threads)
         self._check()
 
-    def vectors(self, crops: Crops, *, batch: int = BATCH) -> Vectors:
-        """Vectors of length 1 [n, d], float32, of crops uint8 [n, height, width, 3], RGB; `batch` of them at once."""
+    def vectors(self, crops: Crops | Examples, *, batch: int = BATCH) -> Vectors:
+        """Vectors of length 1 [n, d], float32, of crops uint8 [n, height, width, 3], RGB; `batch` of them at once.
+
+        A bundle for speech takes recordings of one length: int16 or float32 [n, samples] on the scale of 16-bit
+        integers at the rate of its network, or features [n, frames, bands].
+        """
         return self._both(crops, batch)[0]
 
-    def embeddings(self, crops: Crops, *, batch: int = BATCH) -> Vectors:
+    def embeddings(self, crops: Crops | Examples, *, batch: int = BATCH) -> Vectors:
         """The same at the lengths that the model gives them; some published protocols depend on these."""
         vectors, lengths = self._both(crops, batch)
         return vectors * lengths
 
-    def _both(self, crops: Crops, batch: int) -> tuple[Vectors, Vectors]:
+    def _both(self, crops: Crops | Examples, batch: int) -> tuple[Vectors, Vectors]:
         preparation = self.artefact.preprocessing
         preparation.check(crops)
         found = [(np.empty((0, self.artefact.dim), np.float32), np.empty((0, 1), np.float32))]
         for start in range(0, len(crops), batch):
-            part = np.ascontiguousarray(crops[start : start + batch])
-            found.append(self._run(part if preparation.inside else preparation.prepare(part)))
+            found.append(self._run(preparation.ready(crops[start : start + batch])))
         vectors, lengths = zip(*found, strict=True)
         return np.concatenate(vectors), np.concatenate(lengths)
 
@@ -59,7 +63,7 @@ class Embedder:
         vectors = np.asarray(outputs[0], dtype=np.float32)
         if vectors.shape != (len(images), self.artefact.dim):
             raise BundleError(
-                f"the network gave {list(vectors.shape)} for {len(images)} images, bundle.json says dim"
+                f"the network gave {list(vectors.shape)} for {len(images)} examples, bundle.json says dim"
                 f" {self.artefact.dim}; export the bundle again"
             )
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -89,8 +93,7 @@ class Embedder:
         if len({len(vector) for vector in vectors}) > 1:
             raise BundleError(f"{where} must have vectors of one length, got {[len(vector) for vector in vectors]}")
         wanted = np.array(vectors, dtype=np.float32)
-        size = self.artefact.preprocessing
-        found = self.vectors(formula_crops(size.height, size.width, len(rows)))
+        found = self.vectors(self.artefact.preprocessing.formula(len(rows)))
         if wanted.shape != found.shape:
             raise BundleError(f"{where} must be {list(found.shape)}, got {list(wanted.shape)}")
         distance = float((1 - (found * wanted).sum(1)).max())

@@ -82,6 +82,14 @@ class Preprocessing:
         scaled = (pixels - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
+    def ready(self, crops: Crops) -> NDArray[Any]:
+        """What the network file takes: the crops as they are, or prepared."""
+        return np.ascontiguousarray(crops) if self.inside else self.prepare(crops)
+
+    def formula(self, count: int) -> Crops:
+        """Crops of this size that are the same everywhere for ever."""
+        return formula_crops(self.height, self.width, count)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         return {

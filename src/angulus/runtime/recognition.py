@@ -79,8 +79,8 @@ class Recognizer:
         threads: int = 1,
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
+        self.template = self.bundle.for_photos().crop_template()
         self.embedder = Embedder(self.bundle, runtime=runtime, threads=threads)
-        self.template = self.bundle.artefact.preprocessing.crop_template()
         self._rule, self._choice = choose, detector
         self._lock = threading.Lock()
         self._detector: Detector | ListedLandmarks | None = None

@@ -9,8 +9,8 @@ Samples are on the scale of 16-bit integers everywhere. Files need `pip install 
 
 from angulus.speech.activity import Activity
 from angulus.speech.augmentation import SpeechAugment
+from angulus.speech.background.material import Bank
 from angulus.speech.filter_bank import FilterBank
-from angulus.speech.material import Bank
 from angulus.speech.recordings import EXTENSIONS, Recording, flac_bytes, probe, read_waveform, write_flac
 from angulus.speech.rooms import Room, drawn_responses, room_response
 from angulus.speech.speeds import length_after, perturbed

@@ -11,13 +11,14 @@ on who else is in the batch. The order is fixed: one of noise, babble and reverb
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from angulus.devices.copies import sent
+from angulus.speech.background.material import Bank
 from angulus.speech.changes import banded, mask, mixed, mu_law, piece, reverberated
-from angulus.speech.material import Bank
 
 Range = tuple[float, float]
 
@@ -53,7 +54,8 @@ class SpeechAugment:
     band, clip, mu_law, gain, masking: probabilities in [0, 1]. 0 turns a change off.
 
     Args:
-        noise_snr, babble_snr: decibels by which the speech is louder.
+        noise_snr, music_snr, babble_snr: decibels by which the speech is louder; music is noise that is read from a
+            folder of that name, as MUSAN's.
         babble_voices: how many other voices, 1 to 8.
         band_low, band_high: limits in Hz of what passes, as a telephone has them.
         clip_level: what waveforms are cut at, as a part of their peak.
@@ -61,11 +63,15 @@ class SpeechAugment:
         time_masks, band_masks: how many stretches of frames and of bands are masked, 0 to 4 each.
         time_width, band_width: the most frames and bands of one, SpecAugment's T and F; the mean of the example is put
             in their place (Park et al., 2019), which is 0 for normalised features.
+        noises: folder of sound files that noise takes, such as MUSAN; what lies below its folder speech is what babble
+            takes. None draws noises, and takes voices of those who are trained on.
+        rooms: folder of responses that reverberation takes, such as RIRS_NOISES; None draws rooms.
     Raises ValueError for settings out of range.
     """
 
     noise: float = 0.2
     noise_snr: Range = (0.0, 15.0)
+    music_snr: Range = (5.0, 15.0)
     babble: float = 0.1
     babble_snr: Range = (10.0, 30.0)
     babble_voices: tuple[int, int] = (3, 8)
@@ -83,6 +89,8 @@ class SpeechAugment:
     time_width: int = 10
     band_masks: int = 1
     band_width: int = 8
+    noises: Path | None = None
+    rooms: Path | None = None
 
     def __post_init__(self) -> None:
         for name in _PROBABILITIES:
@@ -95,6 +103,7 @@ class SpeechAugment:
             )
         for name, low, high in (
             ("noise_snr", -60.0, 100.0),
+            ("music_snr", -60.0, 100.0),
             ("babble_snr", -60.0, 100.0),
             ("babble_voices", 1, _MOST_VOICES),
             ("band_low", 0.0, 200_000.0),
@@ -107,6 +116,11 @@ class SpeechAugment:
                 raise ValueError(f"{name} must be two rising numbers in [{low:g}, {high:g}], got {tuple(value)}")
         if self.band_low[1] >= self.band_high[0]:
             raise ValueError(f"band_low must end below band_high, got {self.band_low} and {self.band_high}")
+        for name, uses in (("noises", ("noise", "babble")), ("rooms", ("reverberation",))):
+            if getattr(self, name) is not None and not any(getattr(self, use) > 0 for use in uses):
+                raise ValueError(
+                    f"{name} is for {' or '.join(uses)} above 0, otherwise leave it out: got {getattr(self, name)}"
+                )
         for name, most in (("time_masks", 4), ("band_masks", 4), ("time_width", 100_000), ("band_width", 10_000)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
@@ -219,7 +233,8 @@ class SpeechAugment:
         which = values["disturbance"]
         if which < self.noise:
             sound = piece(bank.noises, values["piece"], values["place"], len(row), row.device)
-            return mixed(row, sound, _between(values["snr"], self.noise_snr))
+            is_music = int(values["piece"] * len(bank.noises)) >= len(bank.noises) - bank.music
+            return mixed(row, sound, _between(values["snr"], self.music_snr if is_music else self.noise_snr))
         if which < self.noise + self.babble:
             low, high = self.babble_voices
             count = low + int(values["voices"] * (high - low + 1))

@@ -72,7 +72,7 @@ class FilterBank:
                 f"low_hz and high_hz must lie in this order between 0 and half the rate ({self.rate / 2:g} Hz), got "
                 f"{self.low_hz:g} and {self.highest_hz:g}"
             )
-        if not all(bool((row > 0).any()) for row in _triangles(self)):
+        if not all(bool((row > 0).any()) for row in triangles(self)):
             raise ValueError(
                 f"bands must be few enough that each has a frequency of the {self.padded}-point spectrum, got "
                 f"{self.bands} between {self.low_hz:g} and {self.highest_hz:g} Hz"
@@ -160,8 +160,8 @@ def _mirrored(places: Tensor, samples: int) -> Tensor:
 
 
 @lru_cache(maxsize=32)
-def _window(bank: FilterBank) -> Tensor:
-    """float64 [samples]."""
+def window_function(bank: FilterBank) -> Tensor:
+    """What a frame is multiplied with, float64 [samples]."""
     steps = torch.arange(bank.samples, dtype=torch.float64) * (2 * math.pi / (bank.samples - 1))
     if bank.window == "rectangular":
         return torch.ones_like(steps)
@@ -174,7 +174,7 @@ def _window(bank: FilterBank) -> Tensor:
 
 
 @lru_cache(maxsize=32)
-def _triangles(bank: FilterBank) -> Tensor:
+def triangles(bank: FilterBank) -> Tensor:
     """float64 [bands, padded / 2]: how much each frequency below half the rate counts in each band."""
     low, high = mel(torch.tensor([bank.low_hz, bank.highest_hz], dtype=torch.float64)).tolist()
     corners = low + torch.arange(bank.bands + 2, dtype=torch.float64) * ((high - low) / (bank.bands + 1))
@@ -186,7 +186,7 @@ def _triangles(bank: FilterBank) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _constant(bank: FilterBank, name: str, device: torch.device, kind: torch.dtype) -> Tensor:
-    made = _window(bank) if name == "window" else _triangles(bank)
+    made = window_function(bank) if name == "window" else triangles(bank)
     return made.to(device=device, dtype=kind)
 
 

@@ -13,13 +13,13 @@ from angulus.data import Source
 from angulus.data.loading.chunks import Chunks, repeated
 from angulus.data.parts import read_part
 from angulus.data.views.speeds import at_own_speed
-from angulus.errors import ConfigError
+from angulus.errors import ConfigError, DataError
 from angulus.heads import MarginHead, SeparateHeads, ShardedHead
 from angulus.heads.sharding.sharded import draw_blocks, seed_of_blocks
 from angulus.margins import Margin, PerClass, Schedule
 from angulus.models import EmbeddingModel, InputSpec, ModelConfig
 from angulus.speech.augmentation import SpeechAugment
-from angulus.speech.material import Bank
+from angulus.speech.background.material import Bank
 from angulus.training.changes import Changes, ImageChanges, SpeechChanges
 from angulus.training.distributed import Processes
 from angulus.training.experiment import Experiment
@@ -134,17 +134,52 @@ def speech_augment(experiment: Experiment) -> SpeechAugment:
 
 
 def bank_of(stages: Sequence[Experiment], train: Source, model: EmbeddingModel, device: torch.device) -> Bank | None:
-    """Noises, rooms and chunks of the voices that are trained on; None where no stage of a run uses any of it."""
+    """Noises, rooms and chunks of the voices that are trained on; None where no stage of a run uses any of it.
+
+    Noises and rooms are drawn, or read from the folders that the stages name. Raises ConfigError for two folders of one
+    kind and for folders that nothing uses, DataError for one without sounds or with a file that cannot be read.
+    """
     spec = model.input
-    if isinstance(spec, InputSpec) or spec.content == "features":
+    if isinstance(spec, InputSpec):
         return None
-    if not any(speech_augment(stage).needs_bank for stage in stages):
+    augments = [speech_augment(stage) for stage in stages]
+    noises, rooms = (_named_folder(name, [getattr(one, name) for one in augments]) for name in ("noises", "rooms"))
+    if spec.content == "features":
+        if named := noises or rooms:
+            raise ConfigError(f"augment.noises and augment.rooms are for waveforms, got {named} for stored features")
+        return None
+    if not any(augment.needs_bank for augment in augments):
         return None
     seed, source = stages[0].seed, at_own_speed(train)
+    read = Bank.read(noises, rooms, spec.rate, seed=seed)
+    voices = read.voices if len(read.voices) else _voices(source, seed, spec.rate)
+    kept = {**({"noises": 0} if noises else {}), **({"responses": 0} if rooms else {})}
+    drawn = Bank.drawn(seed, spec.rate, voices=voices, **kept)
+    has_noises = len(read.noises) > 0
+    if noises and not has_noises and any(augment.noise > 0 for augment in augments):
+        raise DataError(f"{noises} must hold noises or music, got speech alone: set augment.noise=0")
+    if noises and not len(read.voices) and not any(augment.noise > 0 for augment in augments):
+        raise DataError(f"{noises} must hold a folder speech for babble, got none: set augment.noise above 0")
+    return Bank(
+        **{"rate": spec.rate, "voices": voices, "noises": read.noises if has_noises else drawn.noises},
+        **{"responses": read.responses if rooms else drawn.responses, "music": read.music, "told": read.told},
+    ).to(device)
+
+
+def _named_folder(name: str, named: Sequence[Path | None]) -> Path | None:
+    """The folder that stages name, or None. Raises ConfigError where they name several."""
+    found = sorted({folder for folder in named if folder is not None})
+    if len(found) > 1:
+        raise ConfigError(f"augment.{name} must be one folder in all stages, got {' and '.join(map(str, found))}")
+    return found[0] if found else None
+
+
+def _voices(source: Source, seed: int, rate: int) -> torch.Tensor:
+    """Chunks of recordings that are trained on, int16 [n, samples]."""
     rows = np.random.default_rng([seed, 2]).choice(len(source), size=min(VOICES, len(source)), replace=False)
-    length = int(VOICE_SECONDS * spec.rate)
+    length = int(VOICE_SECONDS * rate)
     pieces = [repeated(read_part(source, row, 0.5, length), length, source.keys, row) for row in rows.tolist()]
-    return Bank.drawn(seed, spec.rate, voices=torch.from_numpy(np.stack(pieces))).to(device)
+    return torch.from_numpy(np.stack(pieces))
 
 
 def chunks_of(experiment: Experiment, model: EmbeddingModel) -> Chunks | None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from angulus.data import Augment
 from angulus.speech.augmentation import SpeechAugment
-from angulus.speech.material import Bank
+from angulus.speech.background.material import Bank
 
 
 @dataclass(frozen=True, kw_only=True)

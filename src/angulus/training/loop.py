@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from angulus.data import Batch, MixedSampler, batches, fingerprint
+from angulus.data.examples import noun_of
 from angulus.data.loading.workers import worker_losses_told
 from angulus.data.views.speeds import at_own_speed
 from angulus.devices.processors import threads_of_torch
@@ -26,7 +27,7 @@ from angulus.folder_locks import locked
 from angulus.heads import first_centers
 from angulus.interruptions import Interruption, noted
 from angulus.models import EmbeddingModel, ModelConfig, load_model, save_model
-from angulus.speech.material import Bank
+from angulus.speech.background.material import Bank
 from angulus.training import judge
 from angulus.training.assembly import (
     bank_of,
@@ -514,9 +515,9 @@ class Run:
             for name in ("loss", "cos_target", "gradient_norm", "lr", "images_per_second"):
                 board.add_scalar(f"train/{name}", row[name], row["step"])
         log.info(
-            "step %d/%d  epoch %.2f  loss %.4f  own cosine %.3f  lr %.2g  %.0f images/s  waiting for data %.0f %%",
+            "step %d/%d  epoch %.2f  loss %.4f  own cosine %.3f  lr %.2g  %.0f %ss/s  waiting for data %.0f %%",
             *(row["step"], self.total, row["epoch"], row["loss"], row["cos_target"], row["lr"]),
-            *(row["images_per_second"], 100 * row["waiting_for_data"]),
+            *(row["images_per_second"], noun_of(self.sources.train), 100 * row["waiting_for_data"]),
         )
         if self.report_progress is not None:
             self.report_progress(Progress(self.state.step, self.total, self.epoch, self.loss, row["images_per_second"]))
@@ -623,6 +624,9 @@ class Run:
             return
         for line in opening(self.whole, self.model, self.sources.notes, self.chosen, self.device):
             log.info("%s", line)
+        if self.state.step < self.total and self.bank is not None:
+            for row, line in enumerate(self.bank.told):
+                log.info("%s%s", ("" if row else "sounds").ljust(NAMES), line)
         for row, said in enumerate(advice(self.whole, len(self.sources.train.identities))):
             log.info("%s%s", ("" if row else "advice").ljust(NAMES), said)
         if self.sources.mixture is not None and isinstance(self.leg.sampler, MixedSampler):

@@ -85,6 +85,51 @@ def test_all_steps_on_the_page_the_terminal_and_in_the_table(home, capsys):
     assert main(["evaluate", "compare", "out.json", "out.json"]) == 0
 
 
+def test_the_prior_of_the_calibration_is_said_kept_and_used(home):
+    steps = ["--pairs", "test.txt", "--no-intervals", "--calibrate-on", "dev.npz", "dev.txt"]
+    usual = run("test.npz", *steps)
+    found = run("test.npz", *steps, "--calibration-prior", "0.01", "--keep-calibration", "c.json")
+    assert (usual["calibration prior"], found["calibration prior"]) == ("0.5", "0.01")
+    assert json.loads(Path("c.json").read_text())["prior"] == 0.01
+    assert found["calibration"] != usual["calibration"]
+    assert found["costs"]["min_cllr"] == pytest.approx(usual["costs"]["min_cllr"])
+
+
+def test_each_range_of_durations_has_its_own_figures(home, capsys):
+    found = run("test.npz", "--pairs", "test.txt", "--groups", "seconds=0,2,6,9", "--report", "x.html")
+    figures = found["breakdowns"][0]["figures"]
+    assert [each["group"] for each in figures] == ["0 to 2", "2 to 6"]
+    test = EmbeddingSet.load("test.npz")
+    rows = [line.split() for line in Path("test.txt").read_text().splitlines()]
+    place = {key: row for row, key in enumerate(test.keys)}
+    left, right = ([place[row[side]] for row in rows] for side in (1, 2))
+    same = np.array([row[0] == "1" for row in rows])
+    shorter = np.minimum(test.columns["seconds"][left], test.columns["seconds"][right])
+    scores = np.einsum("nd,nd->n", test.unit("plain")[left], test.unit("plain")[right])
+    for each, (low, high) in zip(figures, ((0, 2), (2, 6)), strict=True):
+        mine = (shorter >= low) & (shorter < high)
+        assert (each["genuine"], each["impostors"]) == (int((mine & same).sum()), int((mine & ~same).sum()))
+        own, other = scores[mine & same], scores[mine & ~same]
+        gaps = [max((own <= t).mean(), (other > t).mean()) for t in scores[mine]]
+        assert each["eer"] == pytest.approx(min(gaps), abs=1 / len(own) + 1 / len(other))
+        best = min((own <= t).mean() + 99 * (other > t).mean() for t in [-2.0, *scores[mine], 2.0])
+        assert each["min_dcf"]["VoxCeleb 0.01"] == pytest.approx(min(best, 1.0), abs=1e-3)
+        assert each["eer_interval"]["low"] <= each["eer"] <= each["eer_interval"]["high"]
+        assert set(each["min_dcf_intervals"]) == {"VoxCeleb 0.01", "VoxCeleb 0.05"}
+    assert "EER  0 to 2" in capsys.readouterr().out
+    assert "Each group for itself" in Path("x.html").read_text()
+
+
+def test_without_a_list_the_pairs_within_a_range_are_judged(home):
+    test = EmbeddingSet.load("test.npz")
+    inside = np.flatnonzero(test.columns["seconds"] < 3)
+    test.select(inside).save("short.npz")
+    figures = run("test.npz", "--groups", "seconds=0,3,9")["breakdowns"][0]["figures"]
+    whole = run("short.npz")
+    assert figures[0]["eer"] == pytest.approx(whole["eer"]["eer"])
+    assert figures[0]["min_dcf"]["VoxCeleb 0.05"] == pytest.approx(whole["costs"]["min_dcf"][2]["cost"])
+
+
 def test_a_list_without_steps_is_as_before(home):
     plain = run("test.npz", "--pairs", "test.txt")
     assert (plain["scores"], plain["steps"], plain["costs"]["cllr"]) == ("cosine", [], None)
@@ -148,6 +193,8 @@ def test_durations_break_a_list_down_by_the_shorter_side(home):
         (["--top", "20"], "--top counts the cohort scores of AS-norm; name the cohort with --cohort"),
         (["--quality", "seconds"], "--quality belongs to a calibration"),
         (["--keep-calibration", "c.json"], "--keep-calibration belongs to a calibration"),
+        (["--calibration-prior", "0.1"], "--calibration-prior belongs to a calibration"),
+        (["--calibrate-on", "c.json", "--calibration-prior", "0.1"], "c.json was fitted at a prior already"),
         (["--calibrate-on", "dev.npz", "dev.txt", "x"], "--calibrate-on takes embeddings and their trial list"),
         (["--calibrate-on", "c.json", "--quality", "seconds"], "c.json says which qualities it takes"),
         (["--calibrate-on", "c.json"], "no calibration of scores at c.json"),

@@ -70,15 +70,53 @@ def test_labels_of_recordings_are_looked_at(home: Path, tmp_path: Path, capsys: 
     assert main(["train", data, model, *words, f"out={tmp_path / 'run'}"]) == 0
     capsys.readouterr()
     assert main(["audit", "labels", str(tmp_path / "run"), "--out", str(tmp_path / "again")]) == 0
-    assert "40 images of 10 identities" in capsys.readouterr().out
+    assert "40 recordings of 10 identities" in capsys.readouterr().out
 
 
 def test_what_has_no_meaning_for_speech(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = "this works with networks for images, and the network takes speech at 8,000 Hz in 20 bands"
-    for words in (["export", str(home / "run"), str(tmp_path / "bundle")],):
-        assert main(words) != 0
-        assert said in capsys.readouterr().err.replace("\n", " ")
+    assert main(["export", str(home / "run"), str(tmp_path / "b"), "--to", "coreml"]) != 0
+    assert "exported to onnx, openvino or torch, got coreml" in capsys.readouterr().err
     (tmp_path / "photos" / "ada").mkdir(parents=True)
     (tmp_path / "photos" / "ada" / "1.jpg").write_bytes(b"x")
     assert main(["embed", str(home / "run"), str(tmp_path / "photos"), "--out", str(tmp_path / "x.npz")]) != 0
     assert "expected one sub-folder per speaker" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_a_bundle_embeds_recordings_and_refuses_photos(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    bundle, speech = str(tmp_path / "x.bundle"), str(home / "speech")
+    assert main(["export", str(home / "run"), bundle, "--images", speech, "--far", "0.1"]) == 0
+    said = capsys.readouterr().out
+    for part in ("it takes waveforms at 8,000 Hz, float32 [n, samples]", "vectors of 40 recordings lie", "threshold: "):
+        assert part in said
+    assert said.strip().endswith(f"next: angulus embed or evaluate {bundle} RECORDINGS")
+    found = []
+    for model in (bundle, str(home / "run")):
+        assert main(["embed", model, speech, "--out", str(tmp_path / "x.npz")]) == 0
+        found.append(EmbeddingSet.load(tmp_path / "x.npz"))
+    np.testing.assert_allclose(found[0].unit(), found[1].unit(), atol=1e-4)
+    assert found[0].keys == found[1].keys
+    capsys.readouterr()
+    photo = str(home / "speech" / "id0" / "video" / "0.wav")
+    for words in (
+        ["verify", photo, photo, "--bundle", bundle],
+        ["gallery", "create", str(tmp_path / "g"), "--bundle", bundle],
+    ):
+        assert main(words) != 0
+        assert "takes recordings of speech, and this works with photos" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_pages_and_lines_speak_of_recordings(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "doctor.html"
+    assert main(["doctor", str(home / "run"), "--report", str(page)]) in (0, 1)
+    told = capsys.readouterr().out
+    assert main(["evaluate", str(home / "run"), str(home / "speech"), "--report", str(tmp_path / "e.html")]) == 0
+    told += capsys.readouterr().out
+    assert "40 recordings" in told
+    assert " images" not in told
+    for file in (page, tmp_path / "e.html"):
+        assert "recordings" in file.read_text()
+        assert " images" not in file.read_text()

@@ -36,6 +36,7 @@ def export(
 ) -> None:
     """Make a bundle for deployment of a model: its file, its threshold, and the proof that it is the same.
 
+    A bundle for speech takes recordings: the filter bank is inside its file (onnx, openvino or torch).
     The file is compared with the model on your images; beyond the tolerance nothing is written. With images of people
     that the model has not seen the threshold of this very file is calibrated: angulus verify and angulus serve need it.
 
@@ -52,12 +53,13 @@ def export(
         Of weights and arithmetic. int8 needs --quantize-on.
     preprocessing
         inside: the file takes aligned crops as they are, uint8 [n, height, width, 3], RGB. beside: it takes prepared
-        images, float32 [n, channels, height, width], and bundle.json says how.
+        images, float32 [n, channels, height, width], and bundle.json says how. Speech is always inside: the file takes
+        waveforms, float32 [n, samples] on the scale of 16-bit integers, or stored features [n, frames, bands].
     mirror
         A vector is of the image and of its mirror image: twice the time, a little more accurate.
     images
-        Aligned crops to compare on and to calibrate the threshold with: a folder with one sub-folder for each person,
-        people that the model was not trained on.
+        Aligned crops, or recordings, to compare on and to calibrate the threshold with: a folder with one sub-folder
+        for each person, people that the model was not trained on.
     quantize_on
         For int8, aligned crops of other people than in --images, on which the ranges of numbers are measured.
     far

@@ -79,11 +79,11 @@ class OpenModel:
 
 def open_embedder(path: str | Path, *, network: str | None = None) -> OpenModel:
     """What `open_model` opens, or a bundle, whose file computes the vectors. Raises ModelError or BundleError."""
-    from angulus.cli.inputs.bundled_models import BundledModel, is_bundle
+    from angulus.cli.inputs.bundled_models import bundled_model, is_bundle
     from angulus.inference.processors import compute_threads
 
     if is_bundle(Path(path)):
-        return OpenModel(BundledModel(Path(path), compute_threads()), Path(path))
+        return OpenModel(bundled_model(Path(path), compute_threads()), Path(path))
     return open_model(path, network=network)
 
 

@@ -34,6 +34,7 @@ from angulus.json_files import parse_json
 from angulus.text_files import read_text
 
 USUAL_TOP = 300
+USUAL_PRIOR = 0.5
 NORM = "norm"
 
 
@@ -170,8 +171,11 @@ def trial_scores(trials: Trials, steps: ScoringSteps) -> NDArray[np.float64]:
     return scores
 
 
-def calibrated_on(trials: Trials, steps: ScoringSteps, *, prior: float = 0.5) -> ScoringSteps:
-    """The same steps and calibration, fitted on these trials, which should be of other speakers than are judged."""
+def calibrated_on(trials: Trials, steps: ScoringSteps, *, prior: float = USUAL_PRIOR) -> ScoringSteps:
+    """The same steps and calibration, fitted on these trials, which should be of other speakers than are judged.
+
+    prior: of a genuine trial, for which the cost of the fit counts most. Raises EvaluationError unless it is in (0, 1).
+    """
     before = replace(steps, calibration=None)
     names = [each for name in steps.quality for each in measure_names(name)]
     fitted = fit_quality(trial_scores(trials, before), trials.pairs.same, _measures(trials, steps), names, prior=prior)

@@ -36,6 +36,7 @@ from angulus.evaluation.rates.roc import (
 )
 from angulus.evaluation.rates.step_costs import Costs, costs_of
 from angulus.evaluation.scores.cosines import Scores, all_pair_scores, check_kinds, checked_labels, hardest_pairs
+from angulus.evaluation.scores.enrolment import noun_of_set
 from angulus.evaluation.scores.fingerprint import fingerprint_of
 from angulus.evaluation.scores.pairs import Pairs
 from angulus.evaluation.scores.people import people_of_pairs
@@ -67,6 +68,7 @@ class VerificationResult:
     costs: minDCF and min Cllr, confidence: intervals, where asked for. fingerprint: of what was compared.
     notes: what is odd about the pairs, and a figure that could not be had. scores: what a threshold is on. steps: the
     figures after each step of scoring, where there are several, with what was done in `scoring` (JSON-ready).
+    noun: what an example is called, image or recording.
     """
 
     name: str
@@ -90,6 +92,7 @@ class VerificationResult:
     scores: str = COSINE
     steps: tuple[StepFigures, ...] = ()
     scoring: dict[str, Any] | None = None
+    noun: str = "image"
 
     def tar(self, far: float) -> float:
         """TAR at a FAR that was asked for."""
@@ -102,7 +105,7 @@ class VerificationResult:
         """JSON-ready: plain dicts, lists and numbers."""
         return {
             **{"name": self.name, "protocol": self.protocol, "view": self.view, "compared": self.compared},
-            **{"images": self.images, "genuine": self.genuine, "impostors": self.impostors},
+            **{"images": self.images, "noun": self.noun, "genuine": self.genuine, "impostors": self.impostors},
             "accuracy": None if self.accuracy is None else self.accuracy.as_dict(),
             "tar_at_far": [point.as_dict() for point in self.points],
             "eer": self.eer.as_dict(),
@@ -119,7 +122,7 @@ class VerificationResult:
     def table(self) -> str:
         """The figures as lines of text."""
         lines = [
-            f"{self.name or 'verification'}: {self.compared}, {self.images:,} images,"
+            f"{self.name or 'verification'}: {self.compared}, {self.images:,} {self.noun}s,"
             f" {self.genuine:,} genuine and {self.impostors:,} impostor pairs",
             f"protocol {self.protocol}, view {self.view}; {ACCEPT_RULE}",
         ]
@@ -186,6 +189,7 @@ def verify(
         confidence=confidence,
         fingerprint=fingerprint_of(embeddings, pairs),
         notes=(*(() if pairs is None else notes_on(embeddings, pairs)), *alike),
+        noun=noun_of_set(embeddings),
         **figures,
     )
 

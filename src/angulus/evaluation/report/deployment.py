@@ -9,7 +9,7 @@ from angulus.evaluation.uncertainty.intervals import Interval
 from angulus.evaluation.uncertainty.rate_intervals import TarInterval
 
 _PLAIN_VIEWS = {
-    "plain": "the embedding of the image alone",
+    "plain": "the embedding of the {} alone",
     "sum": "the embeddings of the image and its mirror image, added",
     "concat": "the embeddings of the image and its mirror image, end to end",
 }
@@ -65,7 +65,7 @@ def deployment_note(result: VerificationResult) -> str:
         )
     if result.scores != COSINE:
         return f"The score is the {result.scores}.{stricter}"
-    return f"Scores are cosines of {_PLAIN_VIEWS[result.view]}.{stricter}"
+    return f"Scores are cosines of {_PLAIN_VIEWS[result.view].format(result.noun)}.{stricter}"
 
 
 def few_people(result: VerificationResult) -> str:
@@ -75,7 +75,7 @@ def few_people(result: VerificationResult) -> str:
     if not wide:
         return ""
     return (
-        "Few people carry the TAR over the pairs, since somebody with many images has most of the genuine pairs: its"
+        "Few people carry the TAR over the pairs, since somebody with many of them has most of the genuine pairs: its"
         " interval is wide for that reason. Go by the mean over people."
     )
 

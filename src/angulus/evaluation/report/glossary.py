@@ -26,8 +26,8 @@ _TERMS = (
     (
         "Mean over people",
         r"mean\s*over people",
-        "Each person's own TAR, averaged: what somebody new will see. Over all pairs, a person with 100 images counts"
-        " as 4,950 genuine pairs.",
+        "Each person's own TAR, averaged: what somebody new will see. Over all pairs, a person who is there 100 times"
+        " counts as 4,950 genuine pairs.",
     ),
     (
         "Interval",

@@ -61,6 +61,7 @@ def result_of(content: dict[str, Any]) -> VerificationResult:
         scores=str(content.get("scores", COSINE)),
         steps=tuple(_step(step) for step in content.get("steps", ())),
         scoring=content.get("scoring"),
+        noun=str(content.get("noun", "image")),
     )
 
 

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from angulus.errors import EvaluationError
 from angulus.evaluation.scores.subjects import SubjectScores
 from angulus.evaluation.uncertainty.bootstrap import Bootstrap
+from angulus.evaluation.uncertainty.groups.figures import GroupFigures
 from angulus.evaluation.uncertainty.intervals import Interval
 from angulus.evaluation.uncertainty.rate_intervals import far_interval, frr_interval
 from angulus.evaluation.uncertainty.replicates import count_above, false_accepts, genuine_pairs
@@ -56,13 +57,17 @@ class Ratios:
 
 @dataclass(frozen=True, kw_only=True)
 class Breakdown:
-    """Rates of every group at one threshold. warning: what many comparisons mean for reading them."""
+    """Rates of every group at one threshold. warning: what many comparisons mean for reading them.
+
+    figures: EER and minDCF of each group for itself.
+    """
 
     column: str
     threshold: float
     rates: tuple[GroupRate, ...]
     ratios: tuple[Ratios, ...]
     warning: str
+    figures: tuple[GroupFigures, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -79,7 +84,7 @@ class Breakdown:
         for found in self.ratios:
             if found.worst is not None and found.worst_over_mean is not None:
                 lines.append(f"{found.rate} worst over mean {found.worst_over_mean:.2f} ({found.worst})")
-        return "\n".join([*lines, self.warning])
+        return "\n".join([*lines, self.warning, *(each.line() for each in self.figures)])
 
 
 def group_breakdown(

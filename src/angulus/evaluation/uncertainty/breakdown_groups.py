@@ -6,7 +6,8 @@ gap:age=0,5,10    listed pairs only: how far apart the two images of a pair are
 seconds=0,1,2,5   durations: of listed pairs the shorter recording says to which range a pair belongs
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,9 @@ from angulus.evaluation.scores.cosines import pair_scores
 from angulus.evaluation.scores.enrolment import SECONDS
 from angulus.evaluation.scores.pairs import Pairs
 from angulus.evaluation.scores.people import people_of_pairs
+from angulus.evaluation.uncertainty.bootstrap import Bootstrap
 from angulus.evaluation.uncertainty.breakdown import Breakdown, binned, group_breakdown, pair_breakdown, pair_column
+from angulus.evaluation.uncertainty.groups.figures import figures_of_trials, figures_within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,12 @@ class Grouping:
         names = self.of_images(embeddings)
         return pair_column(names, pairs.left, pairs.right, _joined)
 
+    def ordered(self, groups: NDArray[np.str_]) -> list[str]:
+        """The groups that occur, ranges from the lowest up."""
+        there = {str(name) for name in np.unique(groups) if name}
+        ranges = [f"{low:g} to {high:g}" for low, high in pairwise(self.edges)]
+        return [name for name in ranges if name in there] or sorted(there)
+
     def _numbers(self, values: NDArray[Any]) -> NDArray[np.float64]:
         if values.dtype.kind not in "biuf":
             raise EvaluationError(
@@ -105,7 +114,7 @@ def break_down(
         embeddings.unit(view), embeddings.labels, fars=(point.far,), tail=point.false_accepts + 100, screen=None
     )
     kept = found.kept
-    return group_breakdown(
+    broken = group_breakdown(
         embeddings.labels,
         groups,
         threshold=point.threshold,
@@ -113,6 +122,10 @@ def break_down(
         **{"tail": kept.tail, "tail_left": kept.tail_left, "tail_right": kept.tail_right},
         column=grouping.name,
     )
+    names = grouping.ordered(groups)
+    unit, rows = embeddings.unit(view), {name: np.flatnonzero(groups == name) for name in names}
+    own = [figures_within(name, unit[each], embeddings.labels[each], Bootstrap()) for name, each in rows.items()]
+    return replace(broken, figures=tuple(own))
 
 
 def _of_list(
@@ -126,7 +139,13 @@ def _of_list(
     if people is None:
         raise EvaluationError("a breakdown needs to know who is in the images: give labels, or keys with folders")
     groups = grouping.of_pairs(embeddings, pairs)
-    return pair_breakdown(scores, pairs.same, *people, groups, threshold=point.threshold, column=grouping.name)
+    broken = pair_breakdown(scores, pairs.same, *people, groups, threshold=point.threshold, column=grouping.name)
+    own = []
+    for name in grouping.ordered(groups):
+        rows = np.flatnonzero(groups == name)
+        trials = Pairs(left=pairs.left[rows], right=pairs.right[rows], same=pairs.same[rows])
+        own.append(figures_of_trials(name, scores[rows], trials, [side[rows] for side in people], Bootstrap()))
+    return replace(broken, figures=tuple(own))
 
 
 def _cosines(embeddings: EmbeddingSet, pairs: Pairs, protocol: Protocol, view: View) -> NDArray[np.float32]:

@@ -30,9 +30,16 @@ def mean_and_deviation(x: Tensor, epsilon: float = EPSILON) -> tuple[Tensor, Ten
     """[n, channels, frames] -> two of [n, channels, 1]; the deviation is the unbiased one."""
     x = in_full(x)
     mean = x.mean(dim=-1, keepdim=True)
-    variance = (x - mean).square().sum(dim=-1, keepdim=True) / max(x.shape[-1] - 1, 1)
+    variance = (x - mean).square().sum(dim=-1, keepdim=True) / _degrees(x)
     raised = variance + epsilon
     return mean, raised.clamp(min=_LEAST_VARIANCE).sqrt() * (raised > 0)  # no spread and no epsilon: 0, as is its slope
+
+
+def _degrees(x: Tensor) -> int | Tensor:
+    """Frames less one, at least 1; a tensor while a network is traced, so that the traced one takes any number."""
+    if torch.jit.is_tracing():
+        return (torch._shape_as_tensor(x)[-1] - 1).clamp(min=1)
+    return max(x.shape[-1] - 1, 1)
 
 
 def weighted_statistics(x: Tensor, weights: Tensor, floor: float = EPSILON) -> Tensor:

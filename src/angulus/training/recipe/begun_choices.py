@@ -130,6 +130,7 @@ def begun_augment(stored: Any) -> Augment | SpeechAugment | None:
         name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
     }
     values.pop("name", None)
+    values |= {name: Path(values[name]) for name in ("noises", "rooms") if isinstance(values.get(name), str)}
     try:
         return None if kind is None else kind(**values)
     except UNFIT:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from angulus.data import Source, Subset, counts_of, split_identities
-from angulus.data.examples import account_of
+from angulus.data.examples import account_of, noun_of
 from angulus.data.views.split import wished
 from angulus.errors import ConfigError, DataError
 from angulus.training.datasets import FolderData, Identities, NoisyData, UnionData
@@ -174,4 +174,4 @@ def is_comparable(source: Source) -> bool:
 def counted(source: Source) -> str:
     """For example: 8 identities with 32 images."""
     people = len(source.identities)
-    return f"{people:,} {'identity' if people == 1 else 'identities'} with {len(source):,} images"
+    return f"{people:,} {'identity' if people == 1 else 'identities'} with {len(source):,} {noun_of(source)}s"

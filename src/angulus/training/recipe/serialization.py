@@ -10,6 +10,7 @@ from angulus.data.order.recipe_records import SAMPLINGS, Balanced, Uniform
 from angulus.heads import STRATEGIES
 from angulus.margins import MARGINS, SCHEDULES, Chosen, Learned, PerClass, PerSample
 from angulus.models import MODELS
+from angulus.speech.augmentation import SpeechAugment
 from angulus.training.datasets import DATA
 from angulus.training.experiment import AUGMENTS, OPTIMIZERS, LearningRate
 
@@ -59,10 +60,14 @@ def as_now(stored: dict[str, Any]) -> dict[str, Any]:
     if isinstance(also, dict):
         also = {name: split_by_name(one) for name, one in also.items()}
     rate = stored.get("learning_rate")
+    augment = stored.get("augment")
+    if isinstance(augment, dict) and augment.get("name") == "speech":
+        augment = {"music_snr": list(SpeechAugment.music_snr), **augment}
     with_final = {"learning_rate": {"final": LearningRate.final, **rate}} if isinstance(rate, dict) else {}
     return {
         **stored,
         **with_final,
+        **({} if augment is None else {"augment": augment}),
         "stages": stored.get("stages", []),
         "data": split_by_name(data),
         "evaluation": {"hold_out": "part", "folds": 3, **evaluation, "also": also},

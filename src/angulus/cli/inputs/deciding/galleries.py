@@ -23,6 +23,7 @@ def created(
 ) -> Generator[Gallery, None, None]:
     """A new gallery for the vectors of a bundle."""
     known = Bundle(bundle)
+    known.for_photos()
     rotation = None if use.transform_key_file is None else rotation_of(use.transform_key_file, known.artefact.dim)
     dim = known.artefact.dim if rotation is None else rotation.keep
     facts: dict[str, Any] = {ARTEFACT: known.artefact.name, FPIR: fpir}

@@ -14,7 +14,7 @@ from angulus.embeddings import EmbeddingSet, View
 from angulus.errors import EvaluationError
 from angulus.evaluation import VerificationResult, match, read_pairs
 from angulus.evaluation.files.enrolment_lists import enrolled_trials, read_enrolment
-from angulus.evaluation.protocols.scoring import ScoringSteps, calibrated_on, stored_steps, with_stored
+from angulus.evaluation.protocols.scoring import USUAL_PRIOR, ScoringSteps, calibrated_on, stored_steps, with_stored
 from angulus.evaluation.protocols.speaker_trials import verify_trials
 from angulus.evaluation.scores.enrolment import Trials, all_trials, drawn_trials
 from angulus.evaluation.scores.fingerprint import fingerprint_of
@@ -78,7 +78,13 @@ def _check_calibration(scoring: Scoring) -> None:
         )
     if scoring.quality and _is_stored(on):
         raise EvaluationError(f"{on[0]} says which qualities it takes; leave --quality out")
-    for name, value in (("--quality", scoring.quality), ("--keep-calibration", scoring.keep_calibration)):
+    if scoring.calibration_prior is not None and _is_stored(on):
+        raise EvaluationError(f"{on[0]} was fitted at a prior already; leave --calibration-prior out")
+    for name, value in (
+        ("--quality", scoring.quality),
+        ("--calibration-prior", scoring.calibration_prior),
+        ("--keep-calibration", scoring.keep_calibration),
+    ):
         if value and (not on or _is_stored(on)):
             raise EvaluationError(f"{name} belongs to a calibration; fit one with --calibrate-on EMBEDDINGS TRIALS")
 
@@ -104,7 +110,7 @@ def scored(
         steps = with_stored(steps, scoring.calibrate_on[0])
     elif scoring.calibrate_on:
         other = _calibration_trials(scoring)
-        steps = calibrated_on(other, steps)
+        steps = calibrated_on(other, steps, prior=scoring.calibration_prior or USUAL_PRIOR)
         notes = _notes_on_same(trials, other)
     found = verify_trials(trials, steps, **rates)
     notes = (*_notes_on_shared(compared.embeddings, steps), *notes, *found.result.notes)
@@ -152,6 +158,7 @@ def _facts(scoring: Scoring, steps: ScoringSteps) -> dict[str, Any]:
     if steps.calibration is not None:
         found["calibrated on"] = " ".join(map(str, scoring.calibrate_on))
         found["calibration"] = steps.calibration.line()
+        found["calibration prior"] = f"{steps.calibration.prior:g}"
     return found
 
 

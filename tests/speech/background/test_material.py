@@ -1,5 +1,6 @@
 """Banks: drawn without files, read from folders as MUSAN and RIRS_NOISES have them, and bounded."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from angulus.errors import DataError
 from angulus.speech import Bank, write_flac
-from angulus.speech.material import drawn_noise
+from angulus.speech.background.material import drawn_noise
 
 RATE = 8000
 
@@ -53,9 +54,9 @@ def test_folders_are_read_with_voices_apart(tmp_path: Path) -> None:
     assert bank.noises.shape == (8 + 1, 4000)
     assert np.array_equal(bank.voices[0].numpy(), spoken)
     everything = np.lib.stride_tricks.sliding_window_view(long, 4000)
-    for number, piece in enumerate(bank.noises[1:].numpy()):
+    for number, piece in enumerate(bank.noises[:-1].numpy()):
         assert np.array_equal(piece, everything[number * 4000])
-    assert np.array_equal(bank.noises[0].numpy(), np.resize(short, 4000))
+    assert np.array_equal(bank.noises[-1].numpy(), np.resize(short, 4000))
     assert bank.responses.shape == (1, 800)
     unit = 1 / np.sqrt(0.5**2)  # 400 samples are 50 ms, so that the echo is late
     assert bank.responses[0, 0] == pytest.approx(0.5 * unit, abs=1e-5)
@@ -104,3 +105,18 @@ def test_tensors_that_make_no_bank(values: dict, said: str) -> None:
     good = {"noises": torch.zeros(0, 4, dtype=torch.int16), "voices": torch.zeros(0, 4, dtype=torch.int16)}
     with pytest.raises(ValueError, match=said):
         Bank(**{"rate": RATE, **good, "responses": torch.zeros(0, 4), **values})
+
+
+def test_music_stands_last_and_what_was_read_is_told(tmp_path: Path) -> None:
+    for kind in ("noise", "music", "speech"):
+        for number in range(2):
+            write(tmp_path / "musan" / kind / "free" / f"{number}.flac", RATE, seed=number)
+    bank = Bank.read(tmp_path / "musan", None, RATE, seconds=0.5, most_pieces=8)
+    assert (len(bank.noises), bank.music, len(bank.voices)) == (8, 4, 4)
+    assert bank.told == (
+        f"4 pieces of noise of 2 files below {tmp_path / 'musan'}",
+        f"4 pieces of music of 2 files below {tmp_path / 'musan'}",
+        f"4 pieces of speech of 2 files below {tmp_path / 'musan'}",
+    )
+    with pytest.raises(ValueError, match="music must be 0 to 8"):
+        replace(bank, music=9)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from angulus.errors import DataError
+from angulus.speech.background.folders import Sounds, response_files
 from angulus.speech.draws import MATERIAL, NOISES, between, uniform
-from angulus.speech.recordings import EXTENSIONS, probe, read_channel, read_waveform
+from angulus.speech.recordings import probe, read_channel, read_waveform
 from angulus.speech.rooms import aligned, drawn_responses
 from angulus.speech.synthetic import drawn_utterance
 
@@ -28,7 +29,8 @@ _DIRECT_WITHIN = 2.0  # seconds after which the direct sound of a stored respons
 class Bank:
     """Noises and voices, int16 [pieces, samples], and room responses, float32 [rooms, taps], on any device.
 
-    A kind may have no pieces. rate: samples a second of them all. Responses are as `angulus.speech.rooms.aligned` gives
+    A kind may have no pieces. rate: samples a second of them all. music: how many of the noises, the last ones, are
+    music. told: what was read, a line each. Responses are as `angulus.speech.rooms.aligned` gives
     them. Raises ValueError for other types and shapes.
     """
 
@@ -36,12 +38,16 @@ class Bank:
     noises: Tensor
     voices: Tensor
     responses: Tensor
+    music: int = 0
+    told: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, kind in (("noises", torch.int16), ("voices", torch.int16), ("responses", torch.float32)):
             found = getattr(self, name)
             if found.ndim != 2 or found.dtype != kind or (len(found) and not found.shape[1]):
                 raise ValueError(f"{name} must be {kind} [n, samples], got {found.dtype} {list(found.shape)}")
+        if not 0 <= self.music <= len(self.noises):
+            raise ValueError(f"music must be 0 to {len(self.noises)}, the number of noises, got {self.music}")
 
     @staticmethod
     def drawn(
@@ -85,22 +91,34 @@ class Bank:
 
         Of more files than `most_pieces` so many are drawn; of fewer, several pieces each, so that memory is bounded:
         1,000 pieces of 4 s at 16 kHz take 128 MB. Files below a folder called speech, as MUSAN's, become voices where
-        none are given. Of a response the first channel is taken, up to `response_seconds` after its direct sound.
-        Raises DataError where a folder has no sound files, or one of them cannot be read.
+        none are given, those below one called music are music; what RIRS_NOISES has of noises is none of its responses.
+        Of a response the first channel is taken, up to `response_seconds` after its direct sound.
+        Raises DataError where a folder has nothing of the kind, or a file cannot be read.
         """
         samples, taps = max(1, round(rate * seconds)), max(1, round(rate * response_seconds))
-        found = [] if noise_folder is None else _sound_files(Path(noise_folder))
-        spoken = [path for path in found if "speech" in path.relative_to(str(noise_folder)).parts[:-1]]
-        others = [path for path in found if path not in set(spoken)]
-        if voices is None:
-            voices = _stacked(_pieces(spoken, rate, samples, most_pieces, seed), samples)
-        rooms = [] if response_folder is None else _sound_files(Path(response_folder))
-        responses = [_response(path, rate, taps) for path in _some(rooms, most_responses, seed)]
+        sounds = Sounds() if noise_folder is None else Sounds.below(Path(noise_folder))
+        rooms = [] if response_folder is None else response_files(Path(response_folder))
+        most_music = most_pieces * len(sounds.music) // max(1, len(sounds.music) + len(sounds.noises))
+        parts = ((sounds.noises, most_pieces - most_music), (sounds.music, most_music))
+        noises, music = (_pieces(paths, rate, samples, most, seed) for paths, most in parts)
+        spoken = _pieces(sounds.voices, rate, samples, most_pieces, seed) if voices is None else []
+        chosen = _some(rooms, most_responses, seed)
+        responses = [_response(path, rate, taps) for path in chosen]
+        told = [
+            _told(len(noises), "noise", sounds.noises, noise_folder),
+            _told(len(music), "music", sounds.music, noise_folder),
+            _told(len(spoken), "speech", sounds.voices, noise_folder),
+        ]
+        if rooms:
+            read = _counted(len(responses), "room response")
+            told.append(f"{read} of {_counted(len(rooms), 'file')} below {response_folder}")
         return Bank(
             rate=rate,
-            noises=_stacked(_pieces(others, rate, samples, most_pieces, seed), samples),
-            voices=voices,
+            noises=_stacked([*noises, *music], samples),
+            voices=_stacked(spoken, samples) if voices is None else voices,
             responses=torch.from_numpy(np.stack(responses)) if responses else torch.zeros(0, taps),
+            music=len(music),
+            told=tuple(line for line in told if line),
         )
 
     def to(self, device: torch.device | str) -> "Bank":
@@ -122,13 +140,12 @@ def drawn_noise(seed: int, number: int, rate: int, samples: int) -> NDArray[np.i
     return np.clip(np.rint(_LEVEL * noise), -32768, 32767).astype(np.int16)
 
 
-def _sound_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise DataError(f"{folder} must be a folder of sound files; it is not there, or no folder")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
-    if not found:
-        raise DataError(f"{folder} must hold sound files ({', '.join(sorted(EXTENSIONS))}); none is below it")
-    return found
+def _told(pieces: int, what: str, paths: list[Path], folder: str | Path | None) -> str:
+    return f"{_counted(pieces, 'piece')} of {what} of {_counted(len(paths), 'file')} below {folder}" if pieces else ""
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _some(paths: list[Path], most: int, seed: int) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The artefact of a bundle beside the original: everything that is compared, and the refusal beyond the tolerance."""
+"""The artefact for images beside the original: everything that is compared, and the refusal beyond the tolerance."""
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +22,7 @@ from angulus.models import EmbeddingModel
 from angulus.runtime.bundles import Bundle
 from angulus.runtime.embedder import Embedder
 from angulus.runtime.preparation import Crops
+from angulus.runtime.speech_preparation import Examples
 from angulus.runtime.thresholds import FORMAT
 
 MOST_AT_BATCHES = 64
@@ -64,15 +65,15 @@ def proved(
         **{"format": FORMAT, "artefact": artefact.name, "tolerance": tolerance, "largest_distance": largest},
         **{"images": "made up" if images is None else "given", "people": both.people, "distance": whole.to_dict()},
         "at_batches": {str(size): each.to_dict() for size, each in at_batches.items()},
-        **{"scores": score_changes(both), **_costs(model, before, Embedder(bundle), crops)},
+        **{"scores": score_changes(both), **costs(model, before, Embedder(bundle), crops)},
     }
     return Judged(parity=parity, both=both)
 
 
-def _costs(model: EmbeddingModel, before: Compute, after: Embedder, crops: Crops) -> dict[str, Any]:
-    """Seconds an image, on one thread on both sides, and bytes."""
+def costs(model: EmbeddingModel, before: Compute, after: Embedder, examples: Crops | Examples) -> dict[str, Any]:
+    """Seconds an example, on one thread on both sides, and bytes."""
     with one_thread():
-        seconds = {"before": seconds_of(before, crops), "after": seconds_of(after.vectors, crops)}
+        seconds = {"before": seconds_of(before, examples), "after": seconds_of(after.vectors, examples)}
     own = sum(value.numel() * value.element_size() for value in model.state_dict().values())
     size = sum(len(after.bundle.read(name)) for name in after.artefact.files)
     return {

@@ -1,0 +1,1 @@
+"""Figures of each group of people or trials, for a breakdown."""
