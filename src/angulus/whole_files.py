@@ -3,12 +3,16 @@
 import errno
 import os
 import re
+import secrets
 import shutil
+import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 _PARTIAL = re.compile(r"\..+\.(\d+)\.partial")
+_ABANDONED = 3600.0  # seconds after which what another machine began to write, and did not end, is removed
 
 
 def partial_of(path: Path) -> Path:
@@ -30,6 +34,46 @@ def write_beside(path: Path, write: Callable[[Path], object]) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_shared(path: Path, write: Callable[[Path], object], *, replace: bool = True) -> None:
+    """The same in a folder that is there and that processes of several machines write in at once.
+
+    replace: False leaves a file that is there as it is, whoever laid it there meanwhile. Raises OSError.
+    """
+    host = re.sub(r"[^A-Za-z0-9-]", "_", socket.gethostname())[:40]
+    _clear_shared(path, host)
+    partial = path.with_name(f".{path.name}.{host}+{secrets.token_hex(6)}.{os.getpid()}.partial")
+    try:
+        write(partial)
+        if replace:
+            partial.replace(path)
+        else:
+            _laid_once(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _laid_once(partial: Path, path: Path) -> None:
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a disk without second names
+        if not path.exists():
+            partial.replace(path)
+
+
+def _clear_shared(path: Path, host: str) -> None:
+    """Remove what writers of this file left that are gone: known for this machine, guessed by its age for others."""
+    for left in path.parent.glob(f".{glob_escaped(path.name)}.*+*.partial"):
+        match = _PARTIAL.fullmatch(left.name)
+        if match is None:
+            continue
+        with suppress(OSError):
+            here = left.name.removeprefix(f".{path.name}.").startswith(f"{host}+")
+            if (here and not _is_alive(int(match[1]))) or time.time() - left.lstat().st_mtime > _ABANDONED:
+                left.unlink()
 
 
 def write_flushed(path: Path, content: bytes) -> None:
