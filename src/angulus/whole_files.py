@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _PARTIAL = re.compile(r"\..+\.(\d+)\.partial")
+_SHARED_PARTIAL = re.compile(r"\..+\.([A-Za-z0-9_-]*)\+[0-9a-f]+\.(\d+)\.partial")
 _ABANDONED = 3600.0  # seconds after which what another machine began to write, and did not end, is removed
 
 
@@ -39,11 +40,10 @@ def write_beside(path: Path, write: Callable[[Path], object]) -> None:
 def write_shared(path: Path, write: Callable[[Path], object], *, replace: bool = True) -> None:
     """The same in a folder that is there and that processes of several machines write in at once.
 
-    replace: False leaves a file that is there as it is, whoever laid it there meanwhile. Raises OSError.
+    replace: False leaves a file that is there as it is, whoever laid it there meanwhile. Raises OSError. What killed
+    writers leave, `clear_shared` removes.
     """
-    host = re.sub(r"[^A-Za-z0-9-]", "_", socket.gethostname())[:40]
-    _clear_shared(path, host)
-    partial = path.with_name(f".{path.name}.{host}+{secrets.token_hex(6)}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{_host()}+{secrets.token_hex(6)}.{os.getpid()}.partial")
     try:
         write(partial)
         if replace:
@@ -54,6 +54,23 @@ def write_shared(path: Path, write: Callable[[Path], object], *, replace: bool =
         partial.unlink(missing_ok=True)
 
 
+def clear_shared(folder: Path) -> None:
+    """Remove what writers of a shared folder left that are gone: known here, by its age guessed elsewhere."""
+    for left in folder.glob(".*+*.partial"):
+        match = _SHARED_PARTIAL.fullmatch(left.name)
+        if match is None:
+            continue
+        with suppress(OSError):
+            gone = match[1] == _host() and not _is_alive(int(match[2]))
+            if gone or time.time() - left.lstat().st_mtime > _ABANDONED:
+                left.unlink()
+
+
+def _host() -> str:
+    """The name of this machine as it stands in names of files."""
+    return re.sub(r"[^A-Za-z0-9-]", "_", socket.gethostname())[:40]
+
+
 def _laid_once(partial: Path, path: Path) -> None:
     try:
         os.link(partial, path)
@@ -62,18 +79,6 @@ def _laid_once(partial: Path, path: Path) -> None:
     except OSError:  # a disk without second names
         if not path.exists():
             partial.replace(path)
-
-
-def _clear_shared(path: Path, host: str) -> None:
-    """Remove what writers of this file left that are gone: known for this machine, guessed by its age for others."""
-    for left in path.parent.glob(f".{glob_escaped(path.name)}.*+*.partial"):
-        match = _PARTIAL.fullmatch(left.name)
-        if match is None:
-            continue
-        with suppress(OSError):
-            here = left.name.removeprefix(f".{path.name}.").startswith(f"{host}+")
-            if (here and not _is_alive(int(match[1]))) or time.time() - left.lstat().st_mtime > _ABANDONED:
-                left.unlink()
 
 
 def write_flushed(path: Path, content: bytes) -> None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from angulus.array_files import read_array, read_arrays, write_array, write_arrays
+from angulus.embeddings.shards.reading import is_sharded, read_folder
 from angulus.embeddings.tensor_files import read_tensors, write_tensors
 from angulus.errors import EvaluationError
 from angulus.text_files import read_lines
@@ -46,9 +47,11 @@ _MAPPED = 2**26  # bytes from which an array of a .npz stays in the file
 
 def read(path: Path, labels: Path | None) -> dict[str, Any]:
     """The fields of a stored set by name, with `columns`; labels: a file of its own that holds the labels."""
-    if path.suffix not in SUFFIXES:
+    if is_sharded(path):
+        fields = read_folder(path)
+    elif path.suffix not in SUFFIXES:
         raise EvaluationError(f"embeddings are stored as {', '.join(SUFFIXES)}, got the file name {path.name!r}")
-    if path.suffix == ".npy":
+    elif path.suffix == ".npy":
         fields = _read_npy(path)
     else:
         reader = _large_mapped if path.suffix == ".npz" else read_tensors
