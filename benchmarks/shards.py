@@ -4,10 +4,10 @@
     python benchmarks/shards.py LFW112 068.ckpt --limit 480 --block 64 --kills 2          # a try of minutes
 
 Each number of workers embeds into a folder of its own, `--at-once` of them at a time. A worker to be killed gets
-SIGKILL at a random moment after its start, and is started again until it ends by itself. Compared are the digests of all parts,
-and of the merged file. The memory of a worker is the largest resident set that the system saw (ru_maxrss). --small also
-embeds a quarter and a half of the images, --merged merges and loads sets of drawn vectors of three sizes, so that one
-sees whether memory grows with them.
+SIGKILL at a random moment after its start, and is started again until it ends by itself. Compared are the digests of
+all parts, and of the merged file. The memory of a worker is the largest resident set that the system saw (ru_maxrss).
+--small also embeds a quarter and a half of the images, --merged merges and loads sets of drawn vectors of three sizes,
+so that one sees whether memory grows with them.
 """
 
 import argparse

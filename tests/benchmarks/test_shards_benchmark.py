@@ -37,7 +37,8 @@ def script(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.setitem(sys.modules, "ray.data", data)
     spec = importlib.util.spec_from_file_location("shards_with_ray", ROOT / "benchmarks" / "shards_with_ray.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

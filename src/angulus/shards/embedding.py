@@ -96,6 +96,8 @@ def embed_shards(
     """
     if runtime == "auto":
         raise DataError("runtime must be named for shards, got 'auto': it is timed, and may differ between workers")
+    if batch_size is not None and batch_size < 1:
+        raise DataError(f"batch_size must be at least 1, got {batch_size}")
     me = worker if isinstance(worker, Worker) else Worker(index=worker[0], count=worker[1])
     model, place = ready(model, input), Path(folder)
     source = opened(images, model)
@@ -112,7 +114,7 @@ def embed_shards(
         model=model,
         source=source,
         columns=more,
-        stamp=known if stamp else None,
+        stamp=fingerprint_of_model(model) if stamp else None,
         labelled=labelled,
         skip_unreadable=skip_unreadable,
         how={**how, "device": device, "workers": workers},
