@@ -81,12 +81,11 @@ assert not worker(home / "alone", 0, 1)
 places = ("manifest not laid", "manifest laid", "half a part", "part not moved", "second part moved")
 for count in (1, 3):
     folder = home / f"of{count}"
-    for place in places:
+    for place in places if count == 1 else places[2:]:
         assert worker(folder, 0, count, place), place
         for name in content(folder) if folder.exists() else ():
             assert name == "manifest.json" or name.endswith((".safetensors", ".partial")), name
-    for seconds in (0.01, 0.03):
-        worker(folder, random.randrange(count), count, seconds=seconds)
+    worker(folder, random.randrange(count), count, seconds=0.02)
     for index in range(count):
         assert not worker(folder, index, count)
     assert content(folder) == content(home / "alone"), (sorted(content(folder)), sorted(content(home / "alone")))

@@ -27,6 +27,13 @@ def test_a_worker_is_named(words, environment, wanted) -> None:
     assert (found.index, found.count) == wanted
 
 
+def test_each_worker_of_a_machine_takes_its_own_gpu() -> None:
+    found = worker_named("auto", {"RANK": "11", "WORLD_SIZE": "16", "LOCAL_RANK": "3"})
+    assert (found.index, found.local, found.device_of(8), found.device_of(2), found.device_of(0)) == (11, 3, 3, 1, 0)
+    assert worker_named("auto", {"SLURM_PROCID": "5", "SLURM_NTASKS": "8", "SLURM_LOCALID": "1"}).device_of(4) == 1
+    assert worker_named("3/4").device_of(4) == 0
+
+
 def test_what_was_taken_is_said() -> None:
     found = worker_named("auto", {"RANK": "3", "WORLD_SIZE": "8"})
     assert found.describe() == "worker 3 of 8 (from 0), by RANK and WORLD_SIZE"

@@ -22,12 +22,14 @@ _Found = tuple[int, int | None, str] | None
 class Worker:
     """Worker `index` (from 0) of `count`; `origin` says where that was read.
 
+    local: its number on its machine, where the launcher says it (LOCAL_RANK, SLURM_LOCALID).
     Raises ConfigError for numbers that name none.
     """
 
     index: int = 0
     count: int = 1
     origin: str = ""
+    local: int | None = None
 
     def __post_init__(self) -> None:
         if self.count < 1 or not 0 <= self.index < self.count:
@@ -40,6 +42,10 @@ class Worker:
         """For example: worker 3 of 8 (from 0), by SLURM_PROCID and SLURM_NTASKS."""
         by = f", by {self.origin}" if self.origin else ""
         return f"worker {self.index} of {self.count} (from 0){by}"
+
+    def device_of(self, devices: int) -> int:
+        """Which of the GPUs of its machine it computes on: each worker in turn takes the next."""
+        return 0 if self.local is None or devices < 1 else self.local % devices
 
 
 def worker_named(words: str, environment: Mapping[str, str] | None = None) -> Worker:
@@ -70,11 +76,17 @@ def _launched(environment: Mapping[str, str], count: int | None) -> Worker:
             )
         if of is not None and count is not None and of != count:
             raise ConfigError(f"shard auto/{count} contradicts {origin}, which say {of}; leave the number out")
-        return Worker(index=index, count=of if count is None else count, origin=origin)
+        return Worker(index=index, count=of or count or 0, origin=origin, local=_local(environment))
     raise ConfigError(
         "shard auto found no launcher: neither RANK, nor SLURM_PROCID, nor SLURM_ARRAY_TASK_ID, nor "
         "JOB_COMPLETION_INDEX is set; name the worker, such as --shard 0/4"
     )
+
+
+def _local(environment: Mapping[str, str]) -> int | None:
+    """The number of this worker among those of its machine."""
+    name = next((name for name in ("LOCAL_RANK", "SLURM_LOCALID") if name in environment), None)
+    return None if name is None else _number(environment, name)
 
 
 def _torchrun(environment: Mapping[str, str]) -> _Found:

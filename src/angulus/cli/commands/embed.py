@@ -14,6 +14,7 @@ from angulus.errors import AngulusError
 
 if TYPE_CHECKING:
     from angulus.data import Source
+    from angulus.shards import Worker
 
 
 @Parameter(name="*")
@@ -203,7 +204,7 @@ def _share(
             block=sharing.block,
             batch_size=use.batch_size,
             flip=stored.flip,
-            device=use.place(),
+            device=_place(use, worker),
             workers=stored.workers,
             runtime=stored.runtime,
             skip_unreadable=stored.skip_unreadable,
@@ -224,6 +225,16 @@ def _share(
     counted = {name: getattr(done, name) for name in ("made", "skipped", "examples", "unreadable", "lacking")}
     whole = {"shards": len(done.manifest.shards), "digest": done.manifest.digest()}
     return {"model": str(model), "source": str(images), "out": str(out), **counted, **whole, "seconds": seconds}
+
+
+def _place(use: EmbeddingUse, worker: "Worker") -> str:
+    """The device; of several GPUs, where none was named, each worker of a machine takes its own."""
+    place = use.place()
+    if use.device != "auto" or not place.startswith("cuda"):
+        return place
+    import torch
+
+    return f"cuda:{worker.device_of(torch.cuda.device_count())}"
 
 
 def _marks(source: "Source", model: Path) -> dict[str, Any]:
