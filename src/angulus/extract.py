@@ -95,7 +95,7 @@ def embed(
     total = None if source is None else len(source)
     views: list[tuple[Tensor, ...]] = []
     done = 0
-    with _evaluating(model, place), torch.inference_mode():
+    with evaluating(model, place), torch.inference_mode():
         batches = _batches(model, given, batch_size, place)
         first = spec.prepare(batches.first.to(place))
         choice = choose(model, first, runtime=runtime, layout=layout, device=place)
@@ -137,7 +137,7 @@ def _embed_recordings(
     if isinstance(given, str | PathLike):
         given = open_source(str(given), content=content_for(spec))
     source = cast(Source, given) if hasattr(given, "read") else None
-    with _evaluating(model, device), torch.inference_mode():
+    with evaluating(model, device), torch.inference_mode():
         embeddings, seconds = embedded_recordings(
             *(model, spec, as_recordings(given) if source is None else source, device),
             **{"batch_size": batch_size, "window": window, "progress": progress},
@@ -167,7 +167,7 @@ def _batches(
 
 
 @contextmanager
-def _evaluating(model: "EmbeddingModel", device: torch.device) -> Generator[None, None, None]:
+def evaluating(model: "EmbeddingModel", device: torch.device) -> Generator[None, None, None]:
     """The model in evaluation mode on a device; each part's mode and the device are put back at the end."""
     modes = [(module, module.training) for module in model.modules()]
     home = next((parameter.device for parameter in model.parameters()), device)

@@ -13,9 +13,10 @@ from angulus.data.examples import Source
 from angulus.data.formats.catalogue import open_source
 from angulus.data.views.cache import fingerprint
 from angulus.devices.processors import threads_of_torch
-from angulus.embeddings.shards.manifest import MANIFEST, Manifest, read_manifest
-from angulus.embeddings.shards.storage import names_in
+from angulus.embeddings.shards import Manifest, is_sharded
+from angulus.embeddings.shards.manifest import read_manifest
 from angulus.errors import DataError
+from angulus.extract import evaluating
 from angulus.inference.given_images import content_for
 from angulus.inference.passes import UNKNOWN_NETWORK, usual_size
 from angulus.inference.recordings import AT_ONCE
@@ -42,8 +43,7 @@ def planned(
 ) -> Manifest:
     """What the whole consists of, as this worker sees it."""
     if block is None:
-        begun = folder.is_dir() and MANIFEST in names_in(folder)
-        block = read_manifest(folder).block if begun else usual_block(len(source))
+        block = read_manifest(folder).block if is_sharded(folder) else usual_block(len(source))
     return Manifest(
         model=model,
         examples=len(source),
@@ -72,12 +72,8 @@ def usual_pass(model: "EmbeddingModel", device: torch.device) -> int:
         return ON_DEVICE
     if not is_foldable(model):
         return UNKNOWN_NETWORK
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        return usual_size(model.eval(), device)
-    finally:
-        for module, training in modes:
-            module.training = training
+    with evaluating(model, device):
+        return usual_size(model, device)
 
 
 @contextmanager

@@ -70,7 +70,7 @@ class Manifest:
         Raises EvaluationError where that one is of another whole.
         """
         storage.make_place(folder)
-        if MANIFEST not in storage.names_in(folder):
+        if not storage.is_there(folder / MANIFEST):
             storage.publish_once(folder / MANIFEST, self.content())
         there = read_manifest(folder)
         if there != self:

@@ -17,7 +17,7 @@ _SHOWN = 5
 
 def is_sharded(path: Path) -> bool:
     """Whether a path is a folder with a manifest."""
-    return (path / MANIFEST).is_file()
+    return storage.is_there(path / MANIFEST)
 
 
 def missing_shards(folder: Path, manifest: Manifest) -> list[InputShard]:

@@ -23,6 +23,11 @@ def make_place(folder: Path) -> None:
         ) from error
 
 
+def is_there(path: Path) -> bool:
+    """Whether a finished file lies at a path."""
+    return path.is_file()
+
+
 def names_in(folder: Path) -> frozenset[str]:
     """The names of the finished files in a folder, asked for at once. Raises EvaluationError."""
     try:
