@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from angulus.models import load_model, save_model
     from angulus.purification import audit_labels, purify
     from angulus.runtime import Bundle, Recognizer
+    from angulus.shards import embed_shards
     from angulus.training import Experiment, train
 
 _ROOMS = {
@@ -38,6 +39,7 @@ _ROOMS = {
     "models": ("load_model", "save_model"),
     "purification": ("audit_labels", "purify"),
     "runtime": ("Bundle", "Recognizer"),
+    "shards": ("embed_shards",),
     "training": ("Experiment", "train"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
@@ -54,6 +56,7 @@ __all__ = [
     "calibrate_threshold",
     "convert",
     "embed",
+    "embed_shards",
     "export_model",
     "find_leaks",
     "identify",

@@ -2,12 +2,15 @@
 
 Our own files say when they are damaged: a `.npy` ends with a checksum after its values, which other readers pass over,
 and a `.npz` has one of its directory as its comment, beside those that a zip has of each member. Files without are read
-as they are. The arrays of a `.npz` take at most 64 MiB, or 200 times the file.
+as they are. The arrays of a `.npz` take at most 64 MiB, or 200 times the file. Ours begin at multiples of 64 bytes, so
+that large ones can stay in the file.
 """
 
 import logging
+import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,6 +28,9 @@ SMALL, MOST_TIMES = 2**26, 200
 _MARK = b"angulus crc32 "
 _TRAILER = len(_MARK) + 9
 _AT_ONCE = 2**20
+_ALIGNED, _FIELD, _NOTHING_SAID = 64, struct.Struct("<HH"), 0xD935
+_LOCAL_HEAD, _LENGTHS_AT = 30, 26
+_MEMBER_HEAD = _LOCAL_HEAD + 20  # with the sizes of more than 4 GiB
 
 
 def read_array(path: str | Path, *, mapped: bool = False) -> NDArray:
@@ -61,28 +67,67 @@ def write_array(file: BinaryIO, array: NDArray) -> None:
     file.write(_trailer(sink.checksum))
 
 
-def read_arrays(path: str | Path) -> dict[str, NDArray]:
-    """The arrays of a `.npz` by name. Raises OSError and ValueError as `read_array`."""
+@dataclass(frozen=True, kw_only=True)
+class Blocks:
+    """An array that is too large to be held at once: its type, its shape, and its rows in order, in blocks."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    rows: Callable[[], Iterable[NDArray]]
+
+
+def read_arrays(path: str | Path, *, mapped: int | None = None) -> dict[str, NDArray]:
+    """The arrays of a `.npz` by name. mapped: those of so many bytes and more stay in the file, where they can.
+
+    Raises OSError and ValueError as `read_array`.
+    """
     with BoundedReader(path) as file:
         try:
             if file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
                 raise ValueError("it holds one array, not a .npz archive; name it .npy")
             with zipfile.ZipFile(file) as archive:
-                return _members(archive, file.size)
+                return _members(archive, file, mapped)
         except OSError:
             raise
         except Exception as error:  # a damaged zip raises a dozen types
             raise ValueError(_first_line(error)) from error
 
 
-def write_arrays(file: BinaryIO, arrays: Mapping[str, NDArray]) -> None:
-    """Write a `.npz` and the checksum of its directory."""
+def write_arrays(file: BinaryIO, arrays: Mapping[str, NDArray | Blocks]) -> None:
+    """Write a `.npz` and the checksum of its directory; the same bytes for an array and for its blocks."""
     # as numpy.savez does, which takes no array named "file"
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                npy.write_array(member, np.asarray(array), allow_pickle=False)
+            with archive.open(_aligned(f"{name}.npy", file.tell()), "w", force_zip64=True) as member:
+                if isinstance(array, Blocks):
+                    _write_blocks(member, array)
+                else:
+                    npy.write_array(member, np.asarray(array), allow_pickle=False)
         archive.comment = _trailer(_directory(archive))
+
+
+def _aligned(name: str, place: int) -> zipfile.ZipInfo:
+    """A member at `place` whose content begins at a multiple of 64: a field that says nothing fills the room."""
+    member = zipfile.ZipInfo(name)
+    room = -(place + _MEMBER_HEAD + len(name.encode())) % _ALIGNED
+    if room:
+        room += _ALIGNED if room < _FIELD.size else 0
+        member.extra = _FIELD.pack(_NOTHING_SAID, room - _FIELD.size) + bytes(room - _FIELD.size)
+    return member
+
+
+def _write_blocks(member: Any, array: Blocks) -> None:
+    """As numpy writes an array. Raises ValueError where the blocks do not add up to its shape."""
+    head = {"descr": npy.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
+    npy.write_array_header_1_0(member, head)
+    count = 0
+    for block in array.rows():
+        if block.shape[1:] != array.shape[1:]:
+            raise ValueError(f"rows must have the shape {list(array.shape[1:])}, got {list(block.shape[1:])}")
+        count += len(block)
+        member.write(np.ascontiguousarray(block, dtype=array.dtype).reshape(-1).view(np.uint8).data)
+    if count != array.shape[0]:
+        raise ValueError(f"{array.shape[0]} rows were announced, and there were {count}")
 
 
 class _Summed:
@@ -96,7 +141,8 @@ class _Summed:
         return self._file.write(content)
 
 
-def _members(archive: zipfile.ZipFile, size: int) -> dict[str, NDArray]:
+def _members(archive: zipfile.ZipFile, file: BoundedReader, mapped: int | None) -> dict[str, NDArray]:
+    size = file.size
     members = [info for info in archive.infolist() if not info.is_dir()]
     claimed = sum(info.file_size for info in members)
     if claimed > max(SMALL, MOST_TIMES * size):
@@ -119,9 +165,27 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, NDArray]:
             claims = prod(shape) * kind.itemsize
             if member.tell() + claims > info.file_size:
                 raise ValueError(f"{info.filename} claims {claims:,} bytes of values, and has {info.file_size:,}")
-            arrays[name] = _values(member, kind, shape, order)
+            place = _place(file, info, member.tell(), kind) if mapped is not None and claims >= mapped else None
+            if place is None:
+                arrays[name] = _values(member, kind, shape, order)
+            else:
+                while member.read(_AT_ONCE):
+                    pass
+                arrays[name] = np.memmap(file, dtype=kind, mode="r", offset=place, shape=shape, order=order)
             member.read(1)  # the checksum is looked at where a member ends
     return arrays
+
+
+def _place(file: BoundedReader, info: zipfile.ZipInfo, head: int, kind: np.dtype) -> int | None:
+    """Where the values of a member lie, None where they cannot be used in place; the file is left where it was."""
+    if info.compress_type != zipfile.ZIP_STORED:
+        return None
+    before = file.tell()
+    file.seek(info.header_offset + _LENGTHS_AT)
+    name, extra = _FIELD.unpack(file.read(_FIELD.size))
+    file.seek(before)
+    place = info.header_offset + _LOCAL_HEAD + name + extra + head
+    return place if place % kind.alignment == 0 else None
 
 
 def _directory(archive: zipfile.ZipFile) -> int:

@@ -96,7 +96,7 @@ def embed(
     total = None if source is None else len(source)
     views: list[tuple[Tensor, ...]] = []
     done = 0
-    with _evaluating(model, place), torch.inference_mode():
+    with evaluating(model, place), torch.inference_mode():
         batches = _batches(model, given, batch_size, place)
         first = spec.prepare(batches.first.to(place))
         choice = choose(model, first, runtime=runtime, layout=layout, device=place)
@@ -138,7 +138,7 @@ def _embed_recordings(
     if isinstance(given, str | PathLike):
         given = open_source(str(given), content=content_for(spec))
     source = cast(Source, given) if hasattr(given, "read") else None
-    with _evaluating(model, device), torch.inference_mode():
+    with evaluating(model, device), torch.inference_mode():
         network = folded(model) if is_foldable(model) else model
         embeddings, seconds = embedded_recordings(
             *(network.embeddings_of, spec, as_recordings(given) if source is None else source, device),
@@ -169,7 +169,7 @@ def _batches(
 
 
 @contextmanager
-def _evaluating(model: "EmbeddingModel", device: torch.device) -> Generator[None, None, None]:
+def evaluating(model: "EmbeddingModel", device: torch.device) -> Generator[None, None, None]:
     """The model in evaluation mode on a device; each part's mode and the device are put back at the end."""
     modes = [(module, module.training) for module in model.modules()]
     home = next((parameter.device for parameter in model.parameters()), device)

@@ -3,12 +3,17 @@
 import errno
 import os
 import re
+import secrets
 import shutil
+import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 _PARTIAL = re.compile(r"\..+\.(\d+)\.partial")
+_SHARED_PARTIAL = re.compile(r"\..+\.([A-Za-z0-9_-]*)\+[0-9a-f]+\.(\d+)\.partial")
+_ABANDONED = 3600.0  # seconds after which what another machine began to write, and did not end, is removed
 
 
 def partial_of(path: Path) -> Path:
@@ -30,6 +35,50 @@ def write_beside(path: Path, write: Callable[[Path], object]) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_shared(path: Path, write: Callable[[Path], object], *, replace: bool = True) -> None:
+    """The same in a folder that is there and that processes of several machines write in at once.
+
+    replace: False leaves a file that is there as it is, whoever laid it there meanwhile. Raises OSError. What killed
+    writers leave, `clear_shared` removes.
+    """
+    partial = path.with_name(f".{path.name}.{_host()}+{secrets.token_hex(6)}.{os.getpid()}.partial")
+    try:
+        write(partial)
+        if replace:
+            partial.replace(path)
+        else:
+            _laid_once(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def clear_shared(folder: Path) -> None:
+    """Remove what writers of a shared folder left that are gone: known here, by its age guessed elsewhere."""
+    for left in folder.glob(".*+*.partial"):
+        match = _SHARED_PARTIAL.fullmatch(left.name)
+        if match is None:
+            continue
+        with suppress(OSError):
+            gone = match[1] == _host() and not _is_alive(int(match[2]))
+            if gone or time.time() - left.lstat().st_mtime > _ABANDONED:
+                left.unlink()
+
+
+def _host() -> str:
+    """The name of this machine as it stands in names of files."""
+    return re.sub(r"[^A-Za-z0-9-]", "_", socket.gethostname())[:40]
+
+
+def _laid_once(partial: Path, path: Path) -> None:
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a disk without second names
+        if not path.exists():
+            partial.replace(path)
 
 
 def write_flushed(path: Path, content: bytes) -> None:

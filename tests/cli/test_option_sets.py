@@ -25,7 +25,10 @@ OPTIONS = {
     "data leaks": "batch-size device edits false-pairs far fit hide-names model network out pairs quiet remove-from",
     "data report": "batch-size device edits fit model network out quiet",
     "doctor": "json report",
-    "embed": "batch-size device edits fit flip json network no-flip out quiet runtime skip-unreadable stamp workers",
+    "embed": (
+        "batch-size block device edits fit flip json merge network no-flip out quiet runtime shard skip-unreadable "
+        "stamp workers"
+    ),
     "evaluate": (
         "batch-size calibrate-on calibration calibration-prior center cohort curves device edits enrol enrolment far "
         "fit groups intervals json keep-calibration labels markdown name network no-curves no-intervals pairs protocol quality "

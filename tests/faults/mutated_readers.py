@@ -17,6 +17,8 @@ from angulus.config import load
 from angulus.data import Edit, EncodedSource, convert, decode_image, open_source, read_edits, write_edits
 from angulus.data.examples import bytes_of
 from angulus.embeddings import EmbeddingSet
+from angulus.embeddings.shards import InputShard, Manifest
+from angulus.embeddings.shards.parts import write_part
 from angulus.evaluation import read_bin
 from angulus.evaluation.files.pair_lists import read_pairs
 from angulus.evaluation.files.verification_bins import write_bin
@@ -81,6 +83,20 @@ def embeddings_of(folder: Path, name: str) -> Iterator[Any]:
     found = EmbeddingSet.load(folder / name)
     yield from (found.embeddings, found.labels, found.keys, found.identities)
     yield sorted((name, values.tolist()) for name, values in found.columns.items())
+
+
+def make_parts(folder: Path) -> None:
+    found, place = vectors(), folder / "parts"
+    ends = (0, 5, 12)
+    shards = tuple(InputShard(number=number, begin=ends[number], end=ends[number + 1]) for number in range(2))
+    manifest = Manifest(
+        **{"model": "m", "examples": 12, "set_digest": "s", "block": 7, "options": {"flip": False}},
+        **{"identities": found.identities, "shards": shards},
+    ).publish(place)
+    for shard in shards:
+        part = found.select(np.arange(shard.begin, shard.end))
+        fields = {name: getattr(part, name) for name in ("embeddings", "labels", "keys")}
+        write_part(place / shard.name, fields, part.columns, whole=manifest.digest(), number=shard.number)
 
 
 def embeddings_alone(folder: Path) -> None:
@@ -237,6 +253,8 @@ READERS = (
     Reader("safetensors", saved_as("set.safetensors"), "set.safetensors",
            partial(embeddings_of, name="set.safetensors"),
            "without its entry checksum a file is a foreign one"),
+    Reader("embedding part", make_parts, "parts/000001.safetensors", partial(embeddings_of, name="parts")),
+    Reader("embedding manifest", make_parts, "parts/manifest.json", partial(embeddings_of, name="parts")),
     Reader("run checkpoint", make_checkpoint, "step-00000007.pt", checkpoint_of, "torch.load checks no checksum"),
     Reader("foreign .pt", partial(make_weights, old=False), "x.pt", weights_of, FOREIGN),
     Reader("foreign .pt, old", partial(make_weights, old=True), "x.pt", weights_of, FOREIGN),

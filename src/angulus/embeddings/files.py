@@ -13,21 +13,18 @@ Names that other tools use for the same things are understood (see STORED_NAMES)
 holds pickled objects raises EvaluationError with its name.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, deserialize, safe_open
-from safetensors.numpy import save_file
+from safetensors import SafetensorError
 
 from angulus.array_files import read_array, read_arrays, write_array, write_arrays
+from angulus.embeddings.shards.reading import is_sharded, read_folder
+from angulus.embeddings.tensor_files import read_tensors, write_tensors
 from angulus.errors import EvaluationError
-from angulus.files import BoundedReader
-from angulus.json_files import parse_json
 from angulus.text_files import read_lines
 from angulus.whole_files import reason_of, write_beside
 
@@ -45,18 +42,19 @@ SUFFIXES = (".npz", ".safetensors", ".npy")
 
 _COLUMN_NAMES = {"cameras": "camera", "camid": "camera", "camids": "camera"}
 _BROKEN = (OSError, ValueError, TypeError, AttributeError, MemoryError, SafetensorError)
-_CHECKSUM = "checksum"
-_LONGEST_TEXT = 4096
+_MAPPED = 2**26  # bytes from which an array of a .npz stays in the file
 
 
 def read(path: Path, labels: Path | None) -> dict[str, Any]:
     """The fields of a stored set by name, with `columns`; labels: a file of its own that holds the labels."""
-    if path.suffix not in SUFFIXES:
+    if is_sharded(path):
+        fields = read_folder(path)
+    elif path.suffix not in SUFFIXES:
         raise EvaluationError(f"embeddings are stored as {', '.join(SUFFIXES)}, got the file name {path.name!r}")
-    if path.suffix == ".npy":
+    elif path.suffix == ".npy":
         fields = _read_npy(path)
     else:
-        reader = read_arrays if path.suffix == ".npz" else _safetensors_arrays
+        reader = _large_mapped if path.suffix == ".npz" else read_tensors
         fields = _fields(path, _guarded(path, reader))
     if labels is not None:
         fields["labels"] = _read_labels(labels)
@@ -76,7 +74,11 @@ def write(path: Path, fields: Mapping[str, Any], columns: Mapping[str, NDArray],
     if path.suffix == ".npz":
         arrays = {name: np.asarray(value) for name, value in present.items()} | dict(columns)
         return _whole(path, lambda partial: _save_npz(partial, arrays))
-    return _whole(path, lambda partial: _save_safetensors(partial, present, columns))
+    return _whole(path, lambda partial: write_tensors(partial, present, columns))
+
+
+def _large_mapped(path: Path) -> dict[str, Any]:
+    return dict(read_arrays(path, mapped=_MAPPED))
 
 
 def _guarded(path: Path, reader: Callable[[Path], Any]) -> Any:
@@ -90,52 +92,6 @@ def _guarded(path: Path, reader: Callable[[Path], Any]) -> Any:
     except _BROKEN as problem:
         reason = str(problem).strip().splitlines() or [type(problem).__name__]
         raise EvaluationError(f"{path} is not a readable {path.suffix} file of embeddings: {reason[0]}") from problem
-
-
-def _safetensors_arrays(path: Path) -> dict[str, Any]:
-    with BoundedReader(path), safe_open(path, framework="np") as stored:
-        metadata = stored.metadata() or {}
-        names = list(stored.keys())
-        wide = {name for name in names if stored.get_slice(name).get_dtype() == "BF16"}
-        arrays: dict[str, Any] = {name: stored.get_tensor(name) for name in names if name not in wide}
-    if wide:
-        arrays |= {name: _of_bfloat16(tensor) for name, tensor in deserialize(path.read_bytes()) if name in wide}
-    if _CHECKSUM in metadata and metadata[_CHECKSUM] != _checksum(arrays, metadata):
-        raise EvaluationError(f"{path} has another checksum than when it was written; it is damaged")
-    for name in ("keys", "identities"):
-        if name in metadata:
-            arrays[name] = parse_json(metadata[name])
-            if not isinstance(arrays[name], list) or not all(isinstance(value, str) for value in arrays[name]):
-                raise EvaluationError(f"{path}: the metadata entry {name} must be a JSON list of texts")
-    columns = parse_json(metadata.get("columns", "{}"))
-    if not isinstance(columns, dict):
-        raise EvaluationError(f"{path}: the metadata entry columns must be a JSON object, got {type(columns).__name__}")
-    return arrays | {name: _text_column(path, name, values) for name, values in columns.items()}
-
-
-def _text_column(path: Path, name: str, values: Any) -> NDArray[np.str_]:
-    """A column of text, in which every entry takes the room of the longest."""
-    if not isinstance(values, list) or not all(isinstance(text, str) and len(text) <= _LONGEST_TEXT for text in values):
-        raise EvaluationError(f"{path}: column {name} must be a list of texts of at most {_LONGEST_TEXT:,} characters")
-    return np.array(values, dtype=str)
-
-
-def _checksum(tensors: Mapping[str, NDArray], metadata: Mapping[str, str]) -> str:
-    """crc32 of all tensors and of the metadata, by name."""
-    found = 0
-    for name in sorted(tensors):
-        values = np.ascontiguousarray(tensors[name])
-        found = crc32(f"{name} {values.dtype.str} {list(values.shape)}\n".encode(), found)
-        found = crc32(values.reshape(-1).view(np.uint8).data, found)
-    for name in sorted(set(metadata) - {_CHECKSUM}):
-        found = crc32(f"{name} {metadata[name]}\n".encode("utf-8", "surrogatepass"), found)
-    return f"{found:08x}"
-
-
-def _of_bfloat16(tensor: Mapping[str, Any]) -> NDArray[np.float32]:
-    """bfloat16 is the upper half of a float32."""
-    halves = np.frombuffer(tensor["data"], dtype="<u2").astype(np.uint32)
-    return (halves << 16).view(np.float32).reshape(tensor["shape"])
 
 
 def _fields(path: Path, arrays: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,16 +159,6 @@ def _save_npy(partial: Path, array: NDArray) -> None:
 def _save_npz(partial: Path, arrays: dict[str, NDArray]) -> None:
     with partial.open("wb") as file:
         write_arrays(file, arrays)
-
-
-def _save_safetensors(partial: Path, fields: Mapping[str, Any], columns: Mapping[str, NDArray]) -> None:
-    named = {name: list(fields[name]) for name in ("keys", "identities") if name in fields}
-    written = {name: values.tolist() for name, values in columns.items() if values.dtype.kind == "U"}
-    tensors = {name: fields[name] for name in ("embeddings", "flipped", "labels") if name in fields}
-    tensors |= {name: values for name, values in columns.items() if name not in written}
-    metadata = {name: json.dumps(value) for name, value in {**named, "columns": written}.items() if value}
-    whole = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
-    save_file(whole, partial, metadata={**metadata, _CHECKSUM: _checksum(whole, metadata)})
 
 
 def _whole(path: Path, save: Callable[[Path], None]) -> Path:

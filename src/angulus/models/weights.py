@@ -1,11 +1,14 @@
-"""How weights by name get into a network, and the sentence when they do not fit."""
+"""How weights by name get into a network, the sentence when they do not fit, and by what they are known again."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 from torch import Tensor, nn, strided
 
 from angulus.errors import ModelError
 
+STAMP = "model"  # the column of an embedding file that holds the fingerprint of the model that made it
 _SHOWN = 4
 
 
@@ -58,3 +61,12 @@ def _first(items: Iterable[str]) -> str:
     everything = list(items)
     rest = len(everything) - _SHOWN
     return ", ".join(everything[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def fingerprint_of_model(model: nn.Module) -> str:
+    """SHA-256 of the weights by name: the same for two files with the same network in it."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        found.update(name.encode())
+        found.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
+    return found.hexdigest()

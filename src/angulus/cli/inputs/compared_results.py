@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.cli.inputs.subject_scores import subject_scores
-from angulus.cli.inputs.verification_inputs import SETS, descending, listed_pairs, stored_set
+from angulus.cli.inputs.verification_inputs import SETS, descending, is_stored, listed_pairs, stored_set
 from angulus.embeddings import EmbeddingSet, View
 from angulus.errors import EvaluationError
 from angulus.evaluation import Comparison, Pairs, VerificationResult, compare_accuracy, compare_tar, verify
@@ -32,7 +32,7 @@ def both_results(
             raise EvaluationError("results are compared as they are: leave out --pairs, --protocol, --views and --far")
         return [replace(read_result(p), name=name) for p, name in zip((first, second), names, strict=True)], []
     for path in (first, second):
-        if path.suffix not in SETS:
+        if not is_stored(path):
             raise EvaluationError(f"{path} is neither a result (.json) nor a file of embeddings ({', '.join(SETS)})")
     one = stored_set(first)
     other = _in_order(stored_set(second), one, second)

@@ -33,6 +33,7 @@ from angulus.models import (
     read_description,
 )
 from angulus.models.imports import import_described
+from angulus.models.weights import STAMP, fingerprint_of_model
 
 if TYPE_CHECKING:
     from angulus.data import Fit as DataFit
@@ -68,13 +69,21 @@ class OpenModel:
         if self.config is None and runtime not in ("torch", "auto"):
             raise ModelError(f"{self.path} is computed by the runtime of its file, not {runtime}; leave --runtime out")
 
-    def stamped(self, embeddings: EmbeddingSet) -> EmbeddingSet:
-        """The same with the fingerprint of the model's weights as a column."""
-        from angulus.inversion import fingerprint_of_model
-
+    def check_stampable(self) -> None:
+        """Raise ModelError where there are no weights whose fingerprint could be stored."""
         if self.config is None:
             raise ModelError(f"{self.path} has no weights that could be stamped; leave --stamp out, or name the model")
-        return embeddings.with_columns({"model": [fingerprint_of_model(self.model)] * len(embeddings)})
+
+    def stamped(self, embeddings: EmbeddingSet) -> EmbeddingSet:
+        """The same with the fingerprint of the model's weights as a column."""
+        self.check_stampable()
+        return embeddings.with_columns({STAMP: [fingerprint_of_model(self.model)] * len(embeddings)})
+
+    def digest(self) -> str | None:
+        """By what a bundle, which has no weights here, is known again; None for a model."""
+        from angulus.cli.inputs.bundled_models import BundledModel
+
+        return self.model.bundle.description.artefact.name if isinstance(self.model, BundledModel) else None
 
 
 def open_embedder(path: str | Path, *, network: str | None = None) -> OpenModel:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.cli.inputs.verification_inputs import SETS, stored_set
+from angulus.cli.inputs.verification_inputs import SETS, is_stored, stored_set
 from angulus.cli.inputs.words.known_people import marked, notes_on_known
 from angulus.cli.inputs.words.named_places import what_lies_at
 from angulus.cli.options import EmbeddingUse, Said
@@ -107,7 +107,7 @@ class Searched:
 
 def searched_by(what: Path, where: Path | None, rule: RuleName | None, use: EmbeddingUse, said: Said) -> Searched:
     """What the words of the command mean. Raises EvaluationError, ModelError or DataError."""
-    if what.suffix in SETS:
+    if is_stored(what):
         gallery = None if where is None else stored_set(where)
         facts = {"queries": str(what), "gallery_file": None if where is None else str(where)}
         return Searched(queries=stored_set(what), gallery=gallery, rule=rule or "plain", facts=facts)

@@ -11,6 +11,7 @@ import numpy as np
 from angulus.cli.inputs.words.named_places import BUNDLES_ARE, MODELS_ARE, is_photo, what_lies_at
 from angulus.cli.options import Edits, EmbeddingUse, Fit, Said
 from angulus.embeddings import EmbeddingSet, View
+from angulus.embeddings.shards import is_sharded
 from angulus.errors import EvaluationError
 from angulus.evaluation import Pairs, match, read_bin, read_pairs
 from angulus.evaluation.report.page import Gallery, PairImages, shown_pair
@@ -67,9 +68,14 @@ class Compared:
         ]
 
 
+def is_stored(path: Path) -> bool:
+    """Whether a path means stored embeddings: by its suffix, or a folder of shards by its manifest."""
+    return path.suffix in SETS or is_sharded(path)
+
+
 def stored_set(path: Path, labels: Path | None = None) -> EmbeddingSet:
-    """A file of embeddings; EvaluationError for anything else."""
-    if path.suffix not in SETS:
+    """Embeddings, a file or a folder of shards; EvaluationError for anything else."""
+    if not is_stored(path):
         kind = f"is {what_lies_at(path)}, not a file" if path.exists() else "is no file"
         raise EvaluationError(f"{path} {kind} of embeddings ({', '.join(SETS)}); make one with: angulus embed")
     return EmbeddingSet.load(path, labels=labels)
@@ -100,7 +106,7 @@ def compared_by(
     said: Said,
 ) -> Compared:
     """What the words of `angulus evaluate` mean."""
-    if what.suffix in SETS:
+    if is_stored(what):
         if images is not None:
             raise EvaluationError(f"{what} holds embeddings already, so no images are needed; leave {images} out")
         if edits.edits:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,20 @@ class Records(Protocol):
 
     def stamp(self, index: int, *, times: bool) -> str:
         """A short text that changes when the record does."""
+        ...
+
+
+@runtime_checkable
+class InFiles(Protocol):
+    """Records that lie in several files, one after the other."""
+
+    @property
+    def files(self) -> Sequence[str]:
+        """Their names."""
+        ...
+
+    def file_numbers(self) -> NDArray[np.int64]:
+        """[n], which of `files` holds each record."""
         ...
 
 
@@ -127,15 +141,7 @@ class StoredSource:
 def without_unreadable(source: Source, *, threads: int | None = None) -> Subset:
     """Decode every example once and leave out those that cannot be read; the account lists them."""
 
-    def problem(index: int) -> str | None:
-        try:
-            source.read(index)
-        except DataError as error:
-            return str(error)
-        return None
-
-    with ThreadPoolExecutor(threads or usable_cores()) as pool:
-        problems = list(pool.map(problem, range(len(source))))
+    problems = problems_of(source, threads=threads)
     bad = [index for index, reason in enumerate(problems) if reason is not None]
     for index in bad:
         logger.warning("skipped: %s", problems[index])
@@ -145,3 +151,17 @@ def without_unreadable(source: Source, *, threads: int | None = None) -> Subset:
     lost = len(source.identities) - len(np.unique(source.labels[keep]))
     drop = Drop.of("unreadable", [source.keys[index] for index in bad], images=len(bad), identities=lost)
     return select(source, keep, drop)
+
+
+def problems_of(source: Source, *, threads: int | None = None) -> list[str | None]:
+    """Decode every example once: for each why it cannot be read, None where it can."""
+
+    def problem(index: int) -> str | None:
+        try:
+            source.read(index)
+        except DataError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(threads or usable_cores()) as pool:
+        return list(pool.map(problem, range(len(source))))

@@ -54,6 +54,15 @@ class TarRecords:
     def __len__(self) -> int:
         return len(self.offsets)
 
+    @property
+    def files(self) -> list[str]:
+        """Names of the archives."""
+        return [blob.path.name for blob in self.blobs]
+
+    def file_numbers(self) -> NDArray[np.int64]:
+        """[n], which archive holds each example."""
+        return self.archive.astype(np.int64)
+
     def read_bytes(self, index: int) -> bytes:
         """One image. Raises DataError when the archive has become shorter."""
         blob = self.blobs[self.archive[index]]

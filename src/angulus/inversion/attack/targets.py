@@ -16,10 +16,9 @@ from angulus.heads import MarginHead
 from angulus.inversion.attack.identity import ClosedSet, IdentityTerm, OpenSet, check_targets
 from angulus.inversion.attack.options import InversionOptions
 from angulus.models import EmbeddingModel
+from angulus.models.weights import STAMP, fingerprint_of_model
 
 logger = logging.getLogger(__name__)
-
-STAMP = "model"  # the column of an embedding file that holds the fingerprint of the model that made it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -130,15 +129,6 @@ def check_known(wanted: Iterable[str], known: Sequence[str], noun: str) -> None:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {len(known):,}, such as {known[0]!r}"
             raise DataError(f"{name!r} is no {noun}; {hint}")
-
-
-def fingerprint_of_model(model: EmbeddingModel) -> str:
-    """SHA-256 of the weights by name: the same for two files with the same network in it."""
-    found = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        found.update(name.encode())
-        found.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
-    return found.hexdigest()
 
 
 def check_stamp(stored: EmbeddingSet, model: EmbeddingModel, name: str) -> None:

@@ -76,8 +76,8 @@ def evaluate(
     Parameters
     ----------
     what
-        A file of embeddings (.npz, .safetensors, .npy), or a model: the folder of a run or of a model, foreign
-        weights (.ckpt, .pt), or a bundle.
+        A file of embeddings (.npz, .safetensors, .npy), a folder of them (angulus embed --shard), or a model: the
+        folder of a run or of a model, foreign weights (.ckpt, .pt), or a bundle.
     images
         For a model: a folder with one sub-folder of images for each person, another layout (.rec, .tar, .parquet,
         .packed, .csv), or a verification set of insightface (.bin), which brings its pairs.

@@ -1,8 +1,10 @@
 """Were the people of an evaluation trained on? A run knows the names of its classes, and embeddings carry the mark."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from angulus.cli.inputs.models_and_images import is_run
 from angulus.data.views.split import folded_name
@@ -18,15 +20,23 @@ def marked(found: EmbeddingSet, model: Path) -> EmbeddingSet:
 
     Names are equal folded: without regard to case, and with " ", "-" and "_" taken as equal.
     """
-    names = read_classes(model) if is_run(model) else None
-    if names is None or found.labels is None or found.identities is None:
+    if found.labels is None or found.identities is None:
         return found
+    rows = trained_rows(model, found.identities, found.labels)
+    return found if rows is None else found.with_columns({COLUMN: rows})
+
+
+def trained_rows(model: Path, identities: Sequence[str], labels: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+    """Which examples [n] are of people that a run was trained on; None where none is, and for what is no run."""
+    names = read_classes(model) if is_run(model) else None
+    if names is None:
+        return None
     trained = {folded_name(name) for name in names}
-    known = np.array([folded_name(name) in trained for name in found.identities], dtype=bool)
-    there = found.labels >= 0
-    rows = np.zeros(len(found), dtype=bool)
-    rows[there] = known[found.labels[there]]
-    return found.with_columns({COLUMN: rows}) if rows.any() else found
+    known = np.array([folded_name(name) in trained for name in identities], dtype=bool)
+    there = labels >= 0
+    rows = np.zeros(len(labels), dtype=bool)
+    rows[there] = known[labels[there]]
+    return rows if rows.any() else None
 
 
 def notes_on_known(*sets: EmbeddingSet) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from angulus.embeddings.shards import is_sharded
 from angulus.json_files import read_json
 
 _PHOTOS = frozenset(
@@ -46,6 +47,8 @@ def _of_folder(path: Path) -> str:
         return "a bundle"
     if (path / "model.json").is_file():
         return "the folder of a model"
+    if is_sharded(path):
+        return "a folder of embeddings"
     entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
     if any(is_photo(entry) for entry in entries):
         return "a folder of photos"

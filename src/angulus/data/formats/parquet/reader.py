@@ -56,6 +56,15 @@ class ParquetRecords:
     def __reduce__(self) -> tuple[object, ...]:
         return open_parquet, (self.origin,)
 
+    @property
+    def files(self) -> list[str]:
+        """Names of the files."""
+        return [blob.path.name for blob in self.blobs]
+
+    def file_numbers(self) -> NDArray[np.int64]:
+        """[n], which file holds each row."""
+        return np.repeat(np.array([file for file, _ in self.groups], dtype=np.int64), np.diff(self.starts))
+
     def read_bytes(self, index: int) -> bytes:
         """One image. Raises DataError for a row without bytes and for a damaged file."""
         group = int(np.searchsorted(self.starts, index, side="right")) - 1
