@@ -210,20 +210,37 @@ def all_pairs(
     if screen:
         windows = Windows(tail=windows.tail)
     found = AllPairs(len(vectors), scored(vectors, labels, windows, device, group, screen, tail > 0), 1)
+    check_found(found)
+    second = lacking(found, fars, tail, crossing=not screen)
+    if second is None:
+        return found
+    log.info("all pairs are scored a second time: thresholds lay elsewhere than in the sample")
+    if screen:  # below the tail nothing was counted, so that the rank is found by a pass that counts
+        return all_pairs(vectors, labels, fars=fars, device=device, group=group, tail=tail, seed=seed)
+    return AllPairs(len(vectors), scored(vectors, labels, second, device, group, False, tail > 0), 2)
+
+
+def check_found(found: AllPairs) -> None:
+    """Raise EvaluationError where there is no pair of one kind."""
     if not len(found.genuine) or not found.impostors:
         kind = "two images of one person" if not len(found.genuine) else "images of two people"
-        raise EvaluationError(f"all pairs need at least one pair of {kind}, and these {len(vectors)} images have none")
-    wanted = wanted_steps(found, fars, crossing=not screen)
+        raise EvaluationError(f"all pairs need at least one pair of {kind}, and these {found.images} images have none")
+
+
+def lacking(found: AllPairs, fars: Sequence[float], tail: int, *, crossing: bool = True) -> Windows | None:
+    """The windows that a second pass needs; None where every wanted threshold and the whole tail were kept.
+
+    This is the certificate: the counts are of all pairs, so that the step of each wanted rank is known for sure, and
+    with it whether the scores there were kept. A second pass with these windows lacks nothing.
+    """
+    wanted = wanted_steps(found, fars, crossing=crossing)
     missing = [step for step in wanted if not found.kept.windows.holds(step, step)]
     deepest = found.step_of_rank(min(tail, found.impostors) - 1) if tail else BINS
     if not missing and deepest >= found.kept.windows.tail:
-        return found
-    log.info("all pairs are scored a second time: %d thresholds lay elsewhere than in the sample", max(len(missing), 1))
-    if screen:  # below the tail nothing was counted, so that the rank is found by a pass that counts
-        return all_pairs(vectors, labels, fars=fars, device=device, group=group, tail=tail, seed=seed)
+        return None
     tails = [step for far, step in zip(fars, wanted, strict=False) if far <= TAIL_FAR]
-    windows = Windows(tail=min([windows.tail, deepest, *tails]), middle=tuple((step, step + 1) for step in wanted))
-    return AllPairs(len(vectors), scored(vectors, labels, windows, device, group, False, tail > 0), 2)
+    first = min([found.kept.windows.tail, deepest, *tails])
+    return Windows(tail=first, middle=tuple((step, step + 1) for step in wanted))
 
 
 def wanted_steps(found: AllPairs, fars: Sequence[float], *, crossing: bool) -> list[int]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from angulus.evaluation.scores.streaming.device_pairs import device_pairs
 from angulus.evaluation.scores.streaming.host_pairs import host_pairs
 from angulus.evaluation.scores.streaming.kept import PairScores
+from angulus.evaluation.scores.streaming.shares import Share, check_share
 from angulus.evaluation.scores.streaming.steps import Windows
 
 
@@ -28,18 +29,19 @@ def stream_pairs(
     windows: Windows,
     *,
     device: str | torch.device = "cpu",
-    share: tuple[int, int] = (0, 1),
+    share: Share = (0, 1),
     screen: bool = False,
     with_rows: bool = True,
 ) -> PairScores:
     """One pass over all pairs. vectors: unit vectors float32 [n, d] with labels int64 [n].
 
-    share: (rank, world) takes every world-th block of rows, for several processes, all on one kind of device; `join`
-    puts the parts together.
+    share: (part, parts) takes the blocks of rows that fall to one part (`shares`), for several processes or jobs, all
+    on one kind of device; `join` puts the parts together.
     screen: bfloat16 products find the pairs that may lie in the tail, float32 products decide. Impostors below the tail
     are then all counted in the lowest step.  with_rows: False leaves the rows of genuine and tail scores empty, which
     halves the memory where many are kept.
     """
+    check_share(share)
     order = np.argsort(labels, kind="stable")
     in_order = bool((np.diff(labels) >= 0).all()) and vectors.flags.writeable  # then no copy is needed
     place = torch.device(device)
