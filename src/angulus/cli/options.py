@@ -247,6 +247,76 @@ class Scoring:
         return self != Scoring()
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Division:
+    """How one evaluation is done by independent jobs.
+
+    Parameters
+    ----------
+    part
+        Count one part of the work only, i/n with i from 0 to n - 1, into the file that --out names.
+    out
+        The file for the counts of one part.
+    add
+        Files of counts of all parts: the figures are those of the whole, in every digit.
+    """
+
+    part: str | None = None
+    out: Path | None = None
+    add: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = ()
+
+    def check(self, **others: Any) -> None:
+        """Raise EvaluationError for words that do not go together. others: what parts, or their sum, cannot take."""
+        from angulus.errors import EvaluationError
+        from angulus.evaluation.parts.divisions import Part
+
+        if (self.part is None) != (self.out is None):
+            there, lacking = ("--out", "--part i/n") if self.part is None else ("--part", "--out FILE")
+            raise EvaluationError(f"{there} counts one part of an evaluation into a file, and {lacking} is missing")
+        if self.part is not None:
+            Part.parse(self.part)
+        if self.add and self.part is not None:
+            raise EvaluationError("--part counts and --add adds what was counted: name one of them")
+        given = [name.replace("_", "-") for name, value in others.items() if value]
+        if given and self.is_asked_for:
+            option = "--add takes everything from the files of the parts" if self.add else "--part cannot divide it"
+            raise EvaluationError(f"{option}, so leave --{given[0]} out")
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether the evaluation is divided, or put together."""
+        return self != Division()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class TwoRounds(Division):
+    """How all pairs are counted by independent jobs.
+
+    Parameters
+    ----------
+    after
+        Files of counts of all parts of a first round, whose sum was refused because a threshold lay elsewhere than a
+        sample had said: the second round looks where the counts prove it to be.
+    """
+
+    after: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = ()
+
+    def check(self, **others: Any) -> None:
+        """As `Division.check`."""
+        from angulus.errors import EvaluationError
+
+        super().check(**others)
+        if self.after and self.part is None:
+            raise EvaluationError("--after is for --part: it says where the second round looks; name the part")
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether the evaluation is divided, or put together."""
+        return self != TwoRounds()
+
+
 Choose = Literal["prominent", "largest", "central", "surest"]
 
 
@@ -340,6 +410,8 @@ class Usual:
     figures = Figures()
     said = Said()
     scoring = Scoring()
+    division = Division()
+    two_rounds = TwoRounds()
     bundle_use = BundleUse()
     gallery_use = GalleryUse()
 

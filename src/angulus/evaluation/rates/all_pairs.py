@@ -72,6 +72,8 @@ class AllPairs:
 
     def inside(self, step: int) -> NDArray[np.float32]:
         """The impostor scores of one step, ascending. Raises EvaluationError where they were not kept."""
+        if not self.kept.counts[step]:
+            return np.empty(0, np.float32)
         if not self.kept.windows.holds(step, step):
             low, high = (float(upper_ends(np.array([b]))[0]) for b in (step - 1, step))
             raise EvaluationError(
@@ -87,7 +89,7 @@ class AllPairs:
         bound = np.float32(threshold)
         bound = bound if float(bound) <= threshold else np.nextafter(bound, np.float32(-2))
         step = int(bins_of(np.array([bound]))[0])
-        own = self.inside(step) if self.kept.counts[step] else np.empty(0, np.float32)
+        own = self.inside(step)
         higher = len(own) - int(np.searchsorted(own, bound, side="right"))
         return self.point(float(threshold), int(self.above[step]) + higher, bound)
 
