@@ -34,8 +34,8 @@ OPTIONS = {
     "evaluate blufr": "device draw gallery-people json seed train-people trials views",
     "evaluate calibrate": "far fpir gallery-size json out pairs report seed views",
     "evaluate compare": "far json markdown pairs protocol report views",
-    "evaluate identify": "device distractors fpir intervals json name no-intervals rank report views",
-    "evaluate retrieve": "at batch-size device fit json network precision quiet rerank rule views",
+    "evaluate identify": "add device distractors fpir intervals json name no-intervals out part rank report views",
+    "evaluate retrieve": "add at batch-size device fit json network out part precision quiet rerank rule views",
     "evaluate templates": ("detector-scores device far gallery images json normalised pairs probes views without-face"),
     "export": (
         "detector edits far file fit images json min-face mirror network no-mirror precision preprocessing quantize-on "

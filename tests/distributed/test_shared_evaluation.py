@@ -21,12 +21,14 @@ def people(images: int = 300, identities: int = 40) -> EmbeddingSet:
     return EmbeddingSet(embeddings=vectors.astype(np.float32), labels=labels, keys=keys)
 
 
-def torchrun(folder: Path, *words: str) -> str:
+def torchrun(folder: Path, commands: list[list[str]]) -> str:
+    """What two processes print that run these commands one after the other."""
+    script = folder / "go.py"
+    script.write_text(f"from angulus.cli import main\nfor words in {commands!r}:\n    assert main(words) == 0, words\n")
     kept = {name: value for name, value in os.environ.items() if name not in ("WORLD_SIZE", "RANK", "LOCAL_RANK")}
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "angulus"]
-    done = subprocess.run(
-        [*launch, *words], capture_output=True, text=True, timeout=300, cwd=folder, env=kept | {"OMP_NUM_THREADS": "1"}
-    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    environment = kept | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(launch, capture_output=True, text=True, timeout=300, cwd=folder, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -35,13 +37,32 @@ def figures(path: Path) -> dict:
     return {key: value for key, value in json.loads(path.read_text()).items() if key != "seconds"}
 
 
-@pytest.mark.parametrize("words", [["evaluate", "e.npz", "--far", "0.01"]], ids=["all-pairs"])
 def test_two_processes_report_once_what_one_does(
-    tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """All pairs, a search and a retrieval are shared; what is not divided is done by the first process alone."""
     people().save(tmp_path / "e.npz")
+    (tmp_path / "pairs.csv").write_text("a,b,same\np0/1,p0/2,1\n")
+    pairs = ["a,b,same", *(f"{row},{other},{same}" for row, other, same in listed(people()))]
+    (tmp_path / "pairs.csv").write_text("\n".join(pairs) + "\n")
     monkeypatch.chdir(tmp_path)
-    assert main([*words, "--json", "one.json"]) == 0
+    asked = {
+        "pairs": ["evaluate", "e.npz", "--far", "0.01"],
+        "list": ["evaluate", "e.npz", "--pairs", "pairs.csv", "--no-intervals"],
+        "search": ["evaluate", "identify", "e.npz"],
+        "retrieval": ["evaluate", "retrieve", "e.npz"],
+    }
+    for name, words in asked.items():
+        assert main([*words, "--json", f"one-{name}.json"]) == 0
     alone = capsys.readouterr().out
-    assert torchrun(tmp_path, *words, "--json", "two.json") == alone
-    assert figures(tmp_path / "two.json") == figures(tmp_path / "one.json")
+    assert torchrun(tmp_path, [[*words, "--json", f"two-{name}.json"] for name, words in asked.items()]) == alone
+    for name in asked:
+        assert figures(tmp_path / f"two-{name}.json") == figures(tmp_path / f"one-{name}.json")
+
+
+def listed(found: EmbeddingSet) -> list[tuple[str, str, int]]:
+    """Pairs of neighbours in the set, by name."""
+    assert found.keys is not None
+    assert found.labels is not None
+    first, same = found.keys, found.labels[:-1] == found.labels[1:]
+    return [(first[row], first[row + 1], int(same[row])) for row in range(len(found) - 1)]

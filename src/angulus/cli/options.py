@@ -283,6 +283,27 @@ class Division:
             option = "--add takes everything from the files of the parts" if self.add else "--part cannot divide it"
             raise EvaluationError(f"{option}, so leave --{given[0]} out")
 
+    def check_added(self, **given: Any) -> None:
+        """Raise EvaluationError for words that say again, or otherwise, what the files of the parts say."""
+        from angulus.errors import EvaluationError
+
+        said = [name for name, value in given.items() if value]
+        if said:
+            named = said[0] if said[0] in ("what", "probes", "gallery", "queries") else f"--{said[0]}"
+            raise EvaluationError(
+                f"--add takes the set and what is asked of it from the files of the parts; leave {named} out"
+            )
+
+    def check_counted(self, **given: Any) -> None:
+        """Raise EvaluationError for figures, which one part does not have."""
+        from angulus.errors import EvaluationError
+
+        said = [name for name, value in given.items() if value]
+        if said:
+            raise EvaluationError(
+                f"one part has no figures, so that there is nothing for --{said[0]}; name it with --add"
+            )
+
     @property
     def is_asked_for(self) -> bool:
         """Whether the evaluation is divided, or put together."""

@@ -84,6 +84,17 @@ class Header:
         return cls(**given)
 
 
+@dataclass(frozen=True)
+class Names:
+    """What the few images are called that a note may name."""
+
+    names: dict[str, str]
+
+    def describe(self, row: int) -> str:
+        """As the set would."""
+        return self.names.get(str(row), f"row {row}")
+
+
 def check_together(headers: Sequence[tuple[Path, Header]], question: Question) -> None:
     """Raise EvaluationError, in one sentence, unless these are all parts of one question about one set."""
     if not headers:

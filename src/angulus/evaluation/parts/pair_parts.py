@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from angulus.embeddings import EmbeddingSet, View
 from angulus.errors import EvaluationError
-from angulus.evaluation.parts.divisions import Header, Part, digest_of_set
+from angulus.evaluation.parts.divisions import Header, Names, Part, digest_of_set
 from angulus.evaluation.parts.part_files import PartFile, read_parts, write_part
 from angulus.evaluation.protocols.one_person_twice import alike_rows
 from angulus.evaluation.protocols.verification import (
@@ -40,17 +40,6 @@ from angulus.evaluation.uncertainty.bootstrap import Bootstrap
 
 QUESTION = "all pairs"
 _ROWS = ("genuine_left", "genuine_right", "tail_left", "tail_right")
-
-
-@dataclass(frozen=True)
-class Names:
-    """What the few images are called that a note may name."""
-
-    names: dict[str, str]
-
-    def describe(self, row: int) -> str:
-        """As the set would."""
-        return self.names.get(str(row), f"row {row}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -133,9 +133,9 @@ def evaluate(
     asked = {"pairs": pairs, "groups": groups, "protocol": protocol != "plain", "edits": edits.edits}
     division.check(scoring=scoring.is_asked_for, **asked)
     account = VerificationAccount(page=page, table=table, figures=figures, curves=curves)
-    calibrated = () if calibration is None else (read_calibration(calibration),)
     if division.add:
-        check_added(what=what, labels=labels, far=far, intervals=intervals is not None, views=views.views)
+        calibrated = () if calibration is None else (read_calibration(calibration),)
+        division.check_added(what=what, labels=labels, far=far, intervals=intervals is not None, views=views.views)
         result, facts, known = added_parts(division.add, name)
         result = replace(result, notes=(*known, *result.notes))
         account.tell(result, facts, time.perf_counter() - started, calibrated=calibrated)
@@ -143,10 +143,15 @@ def evaluate(
     if what is None:
         raise EvaluationError("WHAT is missing; angulus evaluate --help says what it is")
     check_scoring(scoring, protocol, images, pairs, calibration)
+    calibrated = () if calibration is None else (read_calibration(calibration),)
     named = name or title_of(what, images, pairs)
     fars = descending(far, DEFAULT_FARS)
     if division.part is not None:
-        check_counted(images=images, report=page.report, json=figures.json, markdown=table.markdown)
+        if images is not None:
+            raise EvaluationError(
+                "--part divides all pairs of stored embeddings; embed the images first: angulus embed"
+            )
+        division.check_counted(report=page.report, json=figures.json, markdown=table.markdown)
         how = {"labels": labels, "fars": fars, "view": views.views, "intervals": intervals, "device": use.device}
         print(count_part(what, division, **how, name=named))
         return
@@ -178,22 +183,3 @@ def evaluate(
     account.tell(result, compared.facts, seconds, broken=broken, calibrated=calibrated, galleries=pictures)
     if judged is not None:
         judged.keep(scoring)
-
-
-def check_added(**given: Any) -> None:
-    """Raise EvaluationError for words that say again, or otherwise, what the files of the parts say."""
-    said = [name for name, value in given.items() if value]
-    if said:
-        word = "the set" if said[0] == "what" else f"--{said[0]}"
-        raise EvaluationError(
-            f"--add takes the set and what is asked of it from the files of the parts; leave {word} out"
-        )
-
-
-def check_counted(**given: Any) -> None:
-    """Raise EvaluationError for results that one part cannot have."""
-    said = [name for name, value in given.items() if value]
-    if said[:1] == ["images"]:
-        raise EvaluationError("--part divides all pairs of stored embeddings; embed the images first: angulus embed")
-    if said:
-        raise EvaluationError(f"one part has no figures, so that there is nothing for --{said[0]}; name it with --add")

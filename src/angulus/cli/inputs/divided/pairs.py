@@ -30,11 +30,7 @@ def count_part(
     from angulus.evaluation.parts.divisions import Part
     from angulus.evaluation.parts.pair_parts import PairQuestion, count_pairs
 
-    if what.suffix not in SETS:
-        raise EvaluationError(
-            f"--part divides all pairs of stored embeddings ({', '.join(SETS)}), and {what} is {what_lies_at(what)};"
-            " embed the images first: angulus embed"
-        )
+    check_stored(what)
     assert division.part is not None
     assert division.out is not None
     part = Part.parse(division.part)
@@ -43,6 +39,15 @@ def count_part(
     facts = {"embeddings": str(what), "name": name, "notes": list(notes_on_known(embeddings))}
     pairs = count_pairs(embeddings, part, division.out, asked, after=division.after, facts=facts)
     return f"part {part.number}/{part.of}: {pairs:,} pairs of {len(embeddings):,} images, counted into {division.out}"
+
+
+def check_stored(what: Path) -> None:
+    """Raise EvaluationError for a model, whose images every part would embed anew."""
+    if what.suffix not in SETS:
+        raise EvaluationError(
+            f"--part divides stored embeddings ({', '.join(SETS)}), and {what} is {what_lies_at(what)};"
+            " embed the images first: angulus embed"
+        )
 
 
 def added_parts(paths: Sequence[Path], name: str | None) -> "tuple[VerificationResult, dict[str, Any], list[str]]":
