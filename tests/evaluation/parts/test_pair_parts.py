@@ -16,6 +16,7 @@ from angulus.evaluation.parts import divisions
 from angulus.evaluation.parts.divisions import Part
 from angulus.evaluation.parts.pair_parts import PairQuestion, add_pairs, count_pairs, verification_of_parts
 from angulus.evaluation.parts.part_files import read_part, write_part
+from angulus.evaluation.scores.streaming import row_files
 from angulus.evaluation.uncertainty.bootstrap import Bootstrap
 
 FARS = (0.1, 1e-2, 1e-3)
@@ -168,6 +169,30 @@ def test_sets_that_need_no_division_and_parts_that_are_not_there(tmp_path: Path)
         with pytest.raises(EvaluationError, match="with i from 0 to n - 1"):
             Part.parse(words)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_set_that_is_mapped_from_a_file_stays_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its unit vectors go into a file as well, and every figure is that of the set in memory."""
+    monkeypatch.setattr(row_files, "_AT_ONCE", 100)
+    found = people(520)
+    held = EmbeddingSet(embeddings=found.embeddings, labels=found.labels)
+    held.save(tmp_path / "e.npy")
+    mapped = EmbeddingSet.load(tmp_path / "e.npy")
+    assert row_files.is_mapped(mapped.embeddings)
+    assert mapped.labels is not None
+    rows = row_files.comparable(mapped, "plain", mapped.labels)
+    assert isinstance(rows, row_files.OrderedRows)
+    np.testing.assert_array_equal(rows[np.arange(520)], held.unit())
+    whole = text(verify(held, fars=FARS, intervals=None, bootstrap=QUICK))
+    assert text(verify(mapped, fars=FARS, intervals=None, bootstrap=QUICK)) == whole
+    paths = counted(mapped, tmp_path, 2, PairQuestion(fars=FARS))
+    assert text(verification_of_parts(add_pairs(paths), bootstrap=QUICK)) == whole
+    broken = np.lib.format.open_memmap(tmp_path / "zero.npy", mode="w+", dtype=np.float32, shape=(9, 4))
+    broken[:8] = 1
+    with pytest.raises(EvaluationError, match="got all zeros in row"):
+        row_files.comparable(EmbeddingSet(embeddings=broken), "plain", np.arange(9))
+    with pytest.raises(EvaluationError, match=r"could not be written: .*TMPDIR"):
+        row_files.comparable(mapped, "plain", mapped.labels, tmp_path / "nowhere")
 
 
 def test_more_parts_than_blocks_add_up_too(tmp_path: Path) -> None:

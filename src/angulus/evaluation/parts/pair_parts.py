@@ -35,6 +35,7 @@ from angulus.evaluation.scores.cosines import checked_labels
 from angulus.evaluation.scores.fingerprint import fingerprint_of
 from angulus.evaluation.scores.streaming.kept import PairScores, common_windows, join, narrowed
 from angulus.evaluation.scores.streaming.passes import stream_pairs
+from angulus.evaluation.scores.streaming.row_files import comparable
 from angulus.evaluation.scores.streaming.steps import BINS, Windows, upper_ends
 from angulus.evaluation.uncertainty.bootstrap import Bootstrap
 
@@ -86,7 +87,7 @@ def count_pairs(
     header = Header(
         question=QUESTION, part=part, digest=digest_of_set(embeddings, view), options=asked.options(view), facts={}
     )
-    vectors = embeddings.unit(view)
+    vectors = comparable(embeddings, view, labels, path.parent)
     if after:
         windows = _second_windows(read_parts(after, QUESTION), header, asked, tail)
     else:

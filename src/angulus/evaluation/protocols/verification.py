@@ -40,6 +40,7 @@ from angulus.evaluation.scores.cosines import Scores, all_pair_scores, check_kin
 from angulus.evaluation.scores.fingerprint import fingerprint_of
 from angulus.evaluation.scores.pairs import Pairs
 from angulus.evaluation.scores.people import people_of_pairs
+from angulus.evaluation.scores.streaming.row_files import comparable
 from angulus.evaluation.scores.streaming.steps import bins_of
 from angulus.evaluation.uncertainty.bootstrap import Bootstrap
 from angulus.evaluation.uncertainty.verification_intervals import (
@@ -208,11 +209,12 @@ def verified_set(
 ) -> tuple[Scores | AllPairs, Confidence | None, tuple[str, ...]]:
     """The scores of all pairs of a labelled set, their intervals where these are asked for, and notes."""
     labels = labels_of_set(embeddings, protocol)
-    vectors, how = embeddings.unit(view), {"device": device, "group": group}
     if intervals is False and fits_in_memory(len(labels)):
+        vectors = embeddings.unit(view)
         plain = all_pair_scores(vectors, labels)
         return plain, None, alike_of_scores(embeddings, vectors, plain)
-    found = all_pairs(vectors, labels, fars=fars, tail=tail_of_set(labels, fars, intervals), **how)
+    rows, tail = comparable(embeddings, view, labels), tail_of_set(labels, fars, intervals)
+    found = all_pairs(rows, labels, fars=fars, tail=tail, device=device, group=group)
     return concluded(found, embeddings, labels, fars, intervals, bootstrap)
 
 

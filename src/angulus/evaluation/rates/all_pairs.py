@@ -27,6 +27,7 @@ from angulus.evaluation.rates.roc import (
 from angulus.evaluation.scores.cosines import checked_labels
 from angulus.evaluation.scores.streaming.kept import PairScores, join
 from angulus.evaluation.scores.streaming.passes import stream_pairs
+from angulus.evaluation.scores.streaming.row_files import OrderedRows
 from angulus.evaluation.scores.streaming.steps import BINS, Windows, bins_of, upper_ends
 
 log = logging.getLogger(__name__)
@@ -182,7 +183,7 @@ class AllPairs:
 
 
 def all_pairs(
-    vectors: NDArray[np.float32],
+    vectors: NDArray[np.float32] | OrderedRows,
     labels: NDArray[np.int64],
     *,
     fars: Sequence[float],
@@ -192,8 +193,9 @@ def all_pairs(
     tail: int = 0,
     seed: int = 0,
 ) -> AllPairs:
-    """Score all pairs of a labelled set in blocks. vectors: unit vectors float32 [n, d]; labels: int64 [n], at least 0.
+    """Score all pairs of a labelled set in blocks.
 
+    vectors: unit vectors float32 [n, d], or mapped ones (`row_files`); labels: int64 [n], at least 0.
     fars: the FARs whose thresholds are wanted; lower ones than the lowest come free.  device: where the products are
     computed.  group: processes that share the blocks; all must call this with the same set, and all get the result.
     screen: look for high scores with bfloat16 products, which cannot miss one, and score those again in float32:
@@ -254,7 +256,7 @@ def wanted_steps(found: AllPairs, fars: Sequence[float], *, crossing: bool) -> l
 
 
 def scored(
-    vectors: NDArray[np.float32],
+    vectors: NDArray[np.float32] | OrderedRows,
     labels: NDArray[np.int64],
     windows: Windows,
     device: str,
@@ -273,7 +275,7 @@ def scored(
 
 
 def guessed(
-    vectors: NDArray[np.float32],
+    vectors: NDArray[np.float32] | OrderedRows,
     labels: NDArray[np.int64],
     fars: Sequence[float],
     device: str,
