@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from angulus.cli import main
 from angulus.embeddings import EmbeddingSet
@@ -52,12 +54,34 @@ def test_two_processes_report_once_what_one_does(
         "search": ["evaluate", "identify", "e.npz"],
         "retrieval": ["evaluate", "retrieve", "e.npz"],
     }
+    draw_photos(tmp_path)
     for name, words in asked.items():
         assert main([*words, "--json", f"one-{name}.json"]) == 0
     alone = capsys.readouterr().out
-    assert torchrun(tmp_path, [[*words, "--json", f"two-{name}.json"] for name, words in asked.items()]) == alone
+    leaks = ["data", "leaks", "train", "test", "--quiet", "--out"]
+    assert main([*leaks, "one"]) == 0
+    commands = [[*words, "--json", f"two-{name}.json"] for name, words in asked.items()]
+    said = torchrun(tmp_path, [*commands, [*leaks, "two"]])
+    assert said.startswith(alone)
+    assert said.count("leaks.html") == 1
+    one, two = (json.loads((tmp_path / name / "leaks.json").read_text()) for name in ("one", "two"))
+    assert one["copies"] == two["copies"] != []
     for name in asked:
         assert figures(tmp_path / f"two-{name}.json") == figures(tmp_path / f"one-{name}.json")
+
+
+def draw_photos(folder: Path) -> None:
+    """A training and a test set of noise, of which a photo is in both, and another stored anew."""
+    random = np.random.default_rng(0)
+    for name in ("train", "test"):
+        for person in range(3):
+            path = folder / name / f"{name}{person}" / "1.png"
+            path.parent.mkdir(parents=True)
+            Image.fromarray(random.integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(path)
+    shutil.copy(folder / "train" / "train0" / "1.png", folder / "test" / "test0" / "2.png")
+    smooth = Image.fromarray(random.integers(0, 256, (6, 6, 3), dtype=np.uint8)).resize((48, 48))
+    smooth.save(folder / "train" / "train1" / "2.jpg", quality=95)
+    smooth.save(folder / "test" / "test2" / "2.jpg", quality=60)
 
 
 def listed(found: EmbeddingSet) -> list[tuple[str, str, int]]:

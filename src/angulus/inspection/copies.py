@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import torch.distributed as dist
 from numpy.typing import NDArray
 
 from angulus.data.examples import Source, bytes_of
@@ -69,18 +70,20 @@ def find_copies(
     least_cosine: float = LEAST_COSINE,
     most: int = MOST_LOOKED_AT,
     device: str = "cpu",
+    group: "dist.ProcessGroup | None" = None,
     progress: Progress | None = None,
 ) -> list[Copy]:
     """Pairs of examples of one set (each once), or of two sets, that are one; the surest first.
 
     Of many equal ones each is paired with the first alone. most: how many pairs are laid over each other.
+    group: processes that share the comparison of all pairs; all must call this alike, and all get the list.
     """
     second = one if other is None else other
     equal = _equal(one.contents, None if other is None else other.contents)
     found = [_described(left, right, kind, one, second) for left, right, kind in equal]
     known = {(copy.left, copy.right) for copy in found}
     twice = {copy.right for copy in found} if other is None else set()
-    candidates = _candidates(one, other, most_bits, least_cosine, device)
+    candidates = _candidates(one, other, most_bits, least_cosine, device, group)
     wanted = [pair for pair in candidates if pair not in known and not twice.intersection(pair)]
     look = _looker(one, second)
     for place, (left, right) in enumerate(wanted):
@@ -122,7 +125,12 @@ def _with_digest(contents: Contents, column: str) -> dict[int, list[int]]:
 
 
 def _candidates(
-    one: Seen, other: Seen | None, most_bits: int, least_cosine: float, device: str
+    one: Seen,
+    other: Seen | None,
+    most_bits: int,
+    least_cosine: float,
+    device: str,
+    group: "dist.ProcessGroup | None",
 ) -> list[tuple[int, int]]:
     """Pairs that a hash or the embedding finds, those of the hash first, the most alike first."""
     first, second = one.contents.rows, (one if other is None else other).contents.rows
@@ -133,14 +141,11 @@ def _candidates(
     for left, right in one.contents.look.hashes:
         once = other is None and left == right
         theirs = None if once else second[right][others]
-        found.append(near_pairs(first[left][rows], theirs, threshold=bound, device=device))
+        found.append(near_pairs(first[left][rows], theirs, threshold=bound, device=device, group=group))
     vectors = one.vectors, (one if other is None else other).vectors
     if vectors[0] is not None and vectors[1] is not None:
-        found.append(
-            near_pairs(
-                vectors[0][rows], None if other is None else vectors[1][others], threshold=least_cosine, device=device
-            )
-        )
+        theirs = None if other is None else vectors[1][others]
+        found.append(near_pairs(vectors[0][rows], theirs, threshold=least_cosine, device=device, group=group))
     ordered: dict[tuple[int, int], None] = {}
     for pairs in found:
         ordered.update(dict.fromkeys(_places(pairs, rows, others, within=other is None)))

@@ -7,6 +7,7 @@ identities that look like one person, identities that look like several, outlyin
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch.distributed as dist
 from numpy.typing import NDArray
 
 from angulus.data.examples import Source
@@ -80,11 +81,15 @@ def find(
     vectors: NDArray[np.float32] | None = None,
     *,
     device: str = "cpu",
+    group: "dist.ProcessGroup | None" = None,
     progress: Progress | None = None,
 ) -> Findings:
-    """Everything that the report tells. vectors: unit embeddings [n, d], rows of zeros for what is unreadable."""
+    """Everything that the report tells. vectors: unit embeddings [n, d], rows of zeros for what is unreadable.
+
+    group: processes that share the search for copies; all must call this alike, and all get the result.
+    """
     seen = Seen(source=source, contents=contents, vectors=vectors)
-    copies = tuple(find_copies(seen, device=device, progress=progress))
+    copies = tuple(find_copies(seen, device=device, group=group, progress=progress))
     if vectors is None:
         return Findings(source=source, contents=contents, copies=copies)
     rows = np.flatnonzero(contents.readable)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch.distributed as dist
 from numpy.typing import NDArray
 
 from angulus.data.examples import Source
@@ -105,16 +106,18 @@ def find_leaks(
     copies: bool = True,
     false_pairs: float = FALSE_PAIRS,
     device: str = "cpu",
+    group: "dist.ProcessGroup | None" = None,
     progress: Progress | None = None,
 ) -> Leaks:
     """Look for the test set in the training set. Both need vectors for the comparison of people.
 
     names: take equal names for one person; False judges by pictures and embeddings alone.  false_pairs: how many pairs
-    may be expected to be called one person by chance.
+    may be expected to be called one person by chance.  group: processes that share the search for copies; all must call
+    this alike, and all get the result.
     """
     if false_pairs <= 0:
         raise DataError(f"false_pairs must be above 0, got {false_pairs:g}")
-    found = tuple(find_copies(train, test, device=device, progress=progress)) if copies else ()
+    found = tuple(find_copies(train, test, device=device, group=group, progress=progress)) if copies else ()
     shared = _same_names(train.source, test.source) if names else set()
     notes, words = [], train.contents.look.words
     judged: dict[tuple[int, int], tuple[float, bool]] = {}

@@ -29,7 +29,8 @@ def leaks(
     """Find people, images and recordings of a test set in a training set, and write what to remove.
 
     The folder gets leaks.html (with photos or sounds of both sets inside), leaks.json, and removal.csv, which
-    data.identities.edits in a recipe, angulus convert --edits or angulus evaluate --edits apply.
+    data.identities.edits in a recipe, angulus convert --edits or angulus evaluate --edits apply. Under torchrun the
+    processes share the search for copies.
 
     Parameters
     ----------
@@ -55,6 +56,7 @@ def leaks(
     far
         A false accept rate of the figures; may be given several times.
     """
+    from angulus.cli.inputs.divided.processes import sharing
     from angulus.cli.inputs.image_sets import folder_to_write, opened_set, seen_sets
     from angulus.cli.inputs.leak_figures import with_and_without
     from angulus.cli.inputs.models_and_images import open_model
@@ -72,10 +74,14 @@ def leaks(
     folder_to_write(out)
     started = time.perf_counter()
     opened = None if model is None else open_model(model, network=use.network)
-    seen, kept = seen_sets([opened_set(train, edits, opened), opened_set(test, model=opened)], opened, use, said)
-    with image_progress(quiet=said.quiet, doing="laying over each other", of="pairs") as progress:
-        how = {"names": not hide_names, "false_pairs": false_pairs, "device": use.place()}
-        leaked = find_leaks(seen[0], seen[1], **how, progress=progress)
+    with sharing(use.place()) as these:
+        use, said = these.using(use), these.saying(said)
+        seen, kept = seen_sets([opened_set(train, edits, opened), opened_set(test, model=opened)], opened, use, said)
+        with image_progress(quiet=said.quiet, doing="laying over each other", of="pairs") as progress:
+            how = {"names": not hide_names, "false_pairs": false_pairs, "device": these.device, "group": these.group}
+            leaked = find_leaks(seen[0], seen[1], **how, progress=progress)
+    if not these.is_first:
+        return
     fars = tuple(far) if far else DEFAULT_FARS
     metrics = {} if kept is None else with_and_without(kept, named, leaked, seen[1].contents, fars)
     facts = {"train": str(train), "test": str(test), "model": "none" if opened is None else str(opened.path)}

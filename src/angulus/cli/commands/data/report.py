@@ -33,6 +33,7 @@ def report(
         The folder of a run or of a model, or foreign weights: to find copies, identities that are one person or
         several, and outlying examples by embedding. Without it, the examples alone are looked at.
     """
+    from angulus.cli.inputs.divided.processes import sharing
     from angulus.cli.inputs.image_sets import embedded, folder_to_write, opened_set
     from angulus.cli.inputs.models_and_images import open_model
     from angulus.data import account_of
@@ -45,11 +46,15 @@ def report(
     opened = None if model is None else open_model(model, network=use.network)
     source = opened_set(data, edits, opened)
     noun = noun_of(source)
-    with image_progress(quiet=said.quiet, doing="looking", of=f"{noun}s") as progress:
-        contents = look_at(source, progress=progress)
-    vectors = None if opened is None else embedded(opened, source, contents, use, said)[1]
-    with image_progress(quiet=said.quiet, doing="laying over each other", of="pairs") as progress:
-        found = find(source, contents, vectors, device=use.place(), progress=progress)
+    with sharing(use.place()) as these:
+        use, said = these.using(use), these.saying(said)
+        with image_progress(quiet=said.quiet, doing="looking", of=f"{noun}s") as progress:
+            contents = look_at(source, progress=progress)
+        vectors = None if opened is None else embedded(opened, source, contents, use, said)[1]
+        with image_progress(quiet=said.quiet, doing="laying over each other", of="pairs") as progress:
+            found = find(source, contents, vectors, device=these.device, group=these.group, progress=progress)
+    if not these.is_first:
+        return
     suggested = suggested_edits(found)
     facts = {"data": str(data), "model": "none" if opened is None else str(opened.path)}
     write_data_report(out, f"Data: {data.name}", found, suggested, facts)

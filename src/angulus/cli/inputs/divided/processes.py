@@ -3,10 +3,10 @@
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from angulus.cli.options import device_named
+from angulus.cli.options import EmbeddingUse, Said, device_named
 
 if TYPE_CHECKING:
     import torch.distributed as dist
@@ -19,6 +19,14 @@ class Sharing:
     group: "dist.ProcessGroup | None"
     device: str
     is_first: bool
+
+    def using(self, use: EmbeddingUse) -> EmbeddingUse:
+        """How images go through a model here: each process has a device of its own."""
+        return use if self.group is None else replace(use, device=self.device)
+
+    def saying(self, said: Said) -> Said:
+        """What is said here: the first process alone shows how far it is."""
+        return said if self.is_first else replace(said, quiet=True)
 
 
 def comparing_device(word: str) -> str:
