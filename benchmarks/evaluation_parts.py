@@ -9,7 +9,7 @@ with the whole in every digit of the JSON, run times apart. "evenness": pairs of
 pairs, search, copies: one part each at three sizes of the set, with as many parts as leave each part the same number
 of pairs, so that what is compared is a part's memory and its pairs a second. Vectors are drawn (`drawn_vectors`,
 D = 512) and mapped from a file. copies: `near_pairs` over hashes of 256 bits, which is what a search for leaks and
-duplicates compares; search: 1,024 probes of one part against the whole gallery.
+duplicates compares; search: 8,192 probes and fewer against the whole gallery.
 
 Each row is a fresh process on one thread. Time: CPU time of the part alone, guessing windows and sorting included.
 Memory: the most anonymous memory (RssAnon, sampled every 10 ms) beyond what Python, torch and numpy hold at the start;
@@ -46,7 +46,7 @@ from angulus.inspection.nearest import cosine_of, near_pairs
 
 RESULTS = Path(__file__).parent / "results"
 LFW = Path(os.environ.get("ANGULUS_DATA", "data")) / "lfw_embeddings" / "lfw_mobilefacenet128.npz"
-DIM, PROBES = 512, 1024
+DIM, PROBES = 512, 8192
 SIZES = (20_000, 40_000, 80_000)
 KINDS = ("lfw", "pairs", "search", "copies")
 MIB = 2**20
@@ -91,7 +91,7 @@ def measured(work: Callable[[], int]) -> dict[str, Any]:
 
 def parts_for(images: int) -> int:
     """As many parts as leave each the pairs of the smallest size."""
-    return (images // SIZES[0]) ** 2
+    return max(1, images // SIZES[0]) ** 2
 
 
 def pairs_row(images: int, folder: Path) -> dict[str, Any]:
@@ -105,13 +105,14 @@ def pairs_row(images: int, folder: Path) -> dict[str, Any]:
 def search_row(images: int, folder: Path) -> dict[str, Any]:
     write_drawn(images, folder)
     gallery, labels = np.load(folder / "e.npy", mmap_mode="r"), np.load(folder / "e.labels.npy")
-    rows = np.random.default_rng(1).choice(images, PROBES * SIZES[0] // images, replace=False)
+    parts = max(1, images // SIZES[0])
+    rows = np.random.default_rng(1).choice(images, min(PROBES, images) // parts, replace=False)
 
     def work() -> int:
         search_gallery(np.array(gallery[rows]), gallery, probe_labels=labels[rows], gallery_labels=labels)
         return len(rows) * images
 
-    return {"parts": images // SIZES[0], **measured(work)}
+    return {"parts": parts, **measured(work)}
 
 
 def copies_row(images: int, folder: Path) -> dict[str, Any]:
