@@ -22,8 +22,10 @@ OPTIONS = {
     "config": "allow json leave-open schema",
     "convert": "edits from json pairs quiet to",
     "data get": "json out quiet",
-    "data leaks": "batch-size device edits false-pairs far fit hide-names model network out pairs quiet remove-from",
-    "data report": "batch-size device edits fit model network out quiet",
+    "data leaks": (
+        "add batch-size device edits false-pairs far fit hide-names model network out pairs part quiet remove-from"
+    ),
+    "data report": "add batch-size device edits fit model network out part quiet",
     "doctor": "json report",
     "embed": "batch-size device edits fit flip json network no-flip out quiet runtime skip-unreadable stamp workers",
     "evaluate": (

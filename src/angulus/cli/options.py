@@ -249,6 +249,27 @@ class Scoring:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
+class CopyParts:
+    """How the search for copies is done by independent jobs.
+
+    Parameters
+    ----------
+    part
+        Compare one part of all pairs only, i/n with i from 0 to n - 1, into the file that --out then names.
+    add
+        Files of all parts, of these very sets: their pairs are not compared again.
+    """
+
+    part: str | None = None
+    add: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = ()
+
+    def check(self) -> None:
+        """Raise EvaluationError for words that do not go together."""
+        check_part(self.part, self.add)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class Division:
     """How one evaluation is done by independent jobs.
 
@@ -269,15 +290,11 @@ class Division:
     def check(self, **others: Any) -> None:
         """Raise EvaluationError for words that do not go together. others: what parts, or their sum, cannot take."""
         from angulus.errors import EvaluationError
-        from angulus.evaluation.parts.divisions import Part
 
         if (self.part is None) != (self.out is None):
             there, lacking = ("--out", "--part i/n") if self.part is None else ("--part", "--out FILE")
             raise EvaluationError(f"{there} counts one part of an evaluation into a file, and {lacking} is missing")
-        if self.part is not None:
-            Part.parse(self.part)
-        if self.add and self.part is not None:
-            raise EvaluationError("--part counts and --add adds what was counted: name one of them")
+        check_part(self.part, self.add)
         given = [name.replace("_", "-") for name, value in others.items() if value]
         if given and self.is_asked_for:
             option = "--add takes everything from the files of the parts" if self.add else "--part cannot divide it"
@@ -433,6 +450,7 @@ class Usual:
     scoring = Scoring()
     division = Division()
     two_rounds = TwoRounds()
+    copy_parts = CopyParts()
     bundle_use = BundleUse()
     gallery_use = GalleryUse()
 
@@ -441,6 +459,17 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Recipes and `key=value` settings; a file that has "=" in its name is a recipe all the same."""
     recipes = [text for text in arguments if "=" not in text or Path(text).is_file()]
     return recipes, [text for text in arguments if text not in recipes]
+
+
+def check_part(part: str | None, add: Sequence[Path]) -> None:
+    """Raise EvaluationError for a part that there is not, or one that is counted and added at once."""
+    from angulus.errors import EvaluationError
+    from angulus.evaluation.parts.divisions import Part
+
+    if part is not None:
+        Part.parse(part)
+    if add and part is not None:
+        raise EvaluationError("--part counts and --add adds what was counted: name one of them")
 
 
 def check_output(*paths: Path | None) -> None:

@@ -62,7 +62,7 @@ def near_pairs(
         return together([part for part in parts if part is not None], most)
     check_share(share)
     second = rows if others is None else others
-    block = _BLOCKS.get(torch.device(device).type, _BLOCKS["cpu"])
+    block = block_of(device)
     kept = _Kept(most)
     for top in blocks_of(share, len(rows), block):
         left = _on(rows[top : top + block], device)
@@ -77,6 +77,11 @@ def near_pairs(
             if len(found):
                 kept.add(found.cpu().numpy() + np.array([top, start]), products[found[:, 0], found[:, 1]].cpu().numpy())
     return kept.pairs()
+
+
+def block_of(device: str) -> int:
+    """Rows of a block on this device, which parts that add up must share."""
+    return _BLOCKS.get(torch.device(device).type, _BLOCKS["cpu"])
 
 
 def together(parts: Sequence[NearPairs], most: int = 1_000_000) -> NearPairs:
