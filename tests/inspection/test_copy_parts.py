@@ -57,6 +57,8 @@ def test_parts_find_what_one_search_finds(
     assert main([*words, "--quiet", "--part", "2/3", "--out", "2.counts"]) == 0
     assert main([*words, "--quiet", "--add", *files, "--out", "x"]) == 2
     assert "was counted with another block than" in capsys.readouterr().err
+    monkeypatch.setitem(nearest._BLOCKS, "cpu", 4)
+    assert main([*words, "--quiet", "--part", "2/3", "--out", "2.counts"]) == 0
     Path("train", "train0", "1.png").unlink()
     assert main([*words, "--quiet", "--add", *files, "--out", "x"]) == 2
     assert "is of other images, or of embeddings of another model" in capsys.readouterr().err

@@ -52,6 +52,7 @@ def identify(
     check_output(figures.json, page.report, division.out)
     import numpy as np
 
+    from angulus.cli.inputs.divided.processes import is_further_process
     from angulus.cli.inputs.divided.searches import added_search, count_part, found_by
     from angulus.cli.inputs.verification_inputs import descending
     from angulus.cli.printing.evaluation_pages import search_page
@@ -61,6 +62,8 @@ def identify(
 
     started = time.perf_counter()
     division.check()
+    if division.is_asked_for and is_further_process():
+        return
     if division.add:
         division.check_added(probes=probes, gallery=gallery, distractors=distractors, views=views.views)
         searched = added_search(division.add, name)

@@ -58,6 +58,8 @@ def retrieve(
 
     started = time.perf_counter()
     division.check(rerank=rerank)
+    if (division.is_asked_for or rerank) and is_further_process():
+        return
     ranks = tuple(sorted(set(at or (1, 5, 10))))
     if division.add:
         precise = precision != "plain"
@@ -72,8 +74,6 @@ def retrieve(
         print(count_part(searched, views.views, form=precision, division=division))
         return
     else:
-        if rerank and is_further_process():
-            return
         searched = searched_by(queries, gallery, rule, use, said)
         view, known = common_view(views.views, *searched.sets), notes_on_known(*searched.sets)
         if rerank:

@@ -132,6 +132,8 @@ def evaluate(
     started = time.perf_counter()
     asked = {"pairs": pairs, "groups": groups, "protocol": protocol != "plain", "edits": edits.edits}
     division.check(scoring=scoring.is_asked_for, **asked)
+    if division.is_asked_for and is_further_process():
+        return
     account = VerificationAccount(page=page, table=table, figures=figures, curves=curves)
     if division.add:
         calibrated = () if calibration is None else (read_calibration(calibration),)
