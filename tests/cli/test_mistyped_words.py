@@ -132,7 +132,8 @@ FOLDERS_OF_RESULTS = {
     "train": ["train", "data.path=photos", "out=photos/out"],
 }
 # --out is a file, or nothing is read that lies in folders
-FILES_OF_RESULTS = {"embed", "evaluate calibrate", "data get", "verify", "gallery export", "export"}
+FILES_OF_RESULTS = {"embed", "data get", "verify", "gallery export", "export"}
+FILES_OF_RESULTS |= {"evaluate", "evaluate calibrate", "evaluate identify", "evaluate retrieve"}
 
 
 @pytest.mark.parametrize("name", FOLDERS_OF_RESULTS)

@@ -22,23 +22,25 @@ OPTIONS = {
     "config": "allow json leave-open schema",
     "convert": "edits from json pairs quiet to",
     "data get": "json out quiet",
-    "data leaks": "batch-size device edits false-pairs far fit hide-names model network out pairs quiet remove-from",
-    "data report": "batch-size device edits fit model network out quiet",
+    "data leaks": (
+        "add batch-size device edits false-pairs far fit hide-names model network out pairs part quiet remove-from"
+    ),
+    "data report": "add batch-size device edits fit model network out part quiet",
     "doctor": "json report",
     "embed": (
         "batch-size block device edits fit flip json merge network no-flip out quiet runtime shard skip-unreadable "
         "stamp workers"
     ),
     "evaluate": (
-        "batch-size calibrate-on calibration calibration-prior center cohort curves device edits enrol enrolment far "
-        "fit groups intervals json keep-calibration labels markdown name network no-curves no-intervals pairs protocol quality "
-        "quiet report top views"
+        "add after batch-size calibrate-on calibration calibration-prior center cohort curves device edits enrol "
+        "enrolment far fit groups intervals json keep-calibration labels markdown name network no-curves no-intervals "
+        "out pairs part protocol quality quiet report top views"
     ),
     "evaluate blufr": "device draw gallery-people json seed train-people trials views",
     "evaluate calibrate": "far fpir gallery-size json out pairs report seed views",
     "evaluate compare": "far json markdown pairs protocol report views",
-    "evaluate identify": "device distractors fpir intervals json name no-intervals rank report views",
-    "evaluate retrieve": "at batch-size device fit json network precision quiet report rerank rule views",
+    "evaluate identify": "add device distractors fpir intervals json name no-intervals out part rank report views",
+    "evaluate retrieve": "add at batch-size device fit json network out part precision quiet report rerank rule views",
     "evaluate templates": ("detector-scores device far gallery images json normalised pairs probes views without-face"),
     "export": (
         "detector edits far file fit images json min-face mirror network no-mirror precision preprocessing quantize-on "

@@ -7,7 +7,7 @@ from reference import inspection as oracle
 
 from angulus.inspection import nearest
 from angulus.inspection.hashing import BITS, distances
-from angulus.inspection.nearest import cosine_of, near_pairs
+from angulus.inspection.nearest import cosine_of, near_pairs, together
 
 
 def found(pairs):
@@ -47,3 +47,21 @@ def test_nothing_near():
     rows, _ = clustered([1] * 5)
     assert len(near_pairs(rows, threshold=0.999)) == 0
     assert len(near_pairs(rows[:0], threshold=0.0)) == 0
+
+
+@pytest.mark.parametrize("parts", [1, 2, 5])
+@pytest.mark.parametrize("most", [1000, 1_000_000])
+@pytest.mark.parametrize("both", [False, True])
+def test_parts_make_the_list_of_one_pass(monkeypatch, parts, most, both):
+    """Every pair is looked at once, and equally alike ones (hashes: most of them) come in one order."""
+    monkeypatch.setitem(nearest._BLOCKS, "cpu", 16)
+    random = np.random.default_rng(0)
+    hashes = random.integers(0, 256, (150, 4), dtype=np.uint8)
+    others = random.integers(0, 256, (90, 4), dtype=np.uint8) if both else None
+    how = {"threshold": cosine_of(16, 32), "most": most}
+    whole = near_pairs(hashes, others, **how)
+    found = together([near_pairs(hashes, others, **how, share=(part, parts)) for part in range(parts)], most)
+    for name in ("left", "right", "scores"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+    assert found.compared == whole.compared == (150 * 90 if both else 150 * 149 // 2)
+    assert len(whole) == min(most, len(whole))

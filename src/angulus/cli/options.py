@@ -251,6 +251,114 @@ class Scoring:
         return self != Scoring()
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class CopyParts:
+    """How the search for copies is done by independent jobs.
+
+    Parameters
+    ----------
+    part
+        Compare one part of all pairs only, i/n with i from 0 to n - 1, into the file that --out then names.
+    add
+        Files of all parts, of these very sets: their pairs are not compared again.
+    """
+
+    part: str | None = None
+    add: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = ()
+
+    def check(self) -> None:
+        """Raise EvaluationError for words that do not go together."""
+        check_part(self.part, self.add)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Division:
+    """How one evaluation is done by independent jobs.
+
+    Parameters
+    ----------
+    part
+        Count one part of the work only, i/n with i from 0 to n - 1, into the file that --out names.
+    out
+        The file for the counts of one part.
+    add
+        Files of counts of all parts: the figures are those of the whole, in every digit.
+    """
+
+    part: str | None = None
+    out: Path | None = None
+    add: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = ()
+
+    def check(self, **others: Any) -> None:
+        """Raise EvaluationError for words that do not go together. others: what parts, or their sum, cannot take."""
+        from angulus.errors import EvaluationError
+
+        if (self.part is None) != (self.out is None):
+            there, lacking = ("--out", "--part i/n") if self.part is None else ("--part", "--out FILE")
+            raise EvaluationError(f"{there} counts one part of an evaluation into a file, and {lacking} is missing")
+        check_part(self.part, self.add)
+        given = [name.replace("_", "-") for name, value in others.items() if value]
+        if given and self.is_asked_for:
+            option = "--add takes everything from the files of the parts" if self.add else "--part cannot divide it"
+            raise EvaluationError(f"{option}, so leave --{given[0]} out")
+
+    def check_added(self, **given: Any) -> None:
+        """Raise EvaluationError for words that say again, or otherwise, what the files of the parts say."""
+        from angulus.errors import EvaluationError
+
+        said = [name for name, value in given.items() if value]
+        if said:
+            named = said[0] if said[0] in ("what", "probes", "gallery", "queries") else f"--{said[0]}"
+            raise EvaluationError(
+                f"--add takes the set and what is asked of it from the files of the parts; leave {named} out"
+            )
+
+    def check_counted(self, **given: Any) -> None:
+        """Raise EvaluationError for figures, which one part does not have."""
+        from angulus.errors import EvaluationError
+
+        said = [name for name, value in given.items() if value]
+        if said:
+            raise EvaluationError(
+                f"one part has no figures, so that there is nothing for --{said[0]}; name it with --add"
+            )
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether the evaluation is divided, or put together."""
+        return self != Division()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class TwoRounds(Division):
+    """How all pairs are counted by independent jobs.
+
+    Parameters
+    ----------
+    after
+        Files of counts of all parts of a first round, whose sum was refused because a threshold lay elsewhere than a
+        sample had said: the second round looks where the counts prove it to be.
+    """
+
+    after: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = ()
+
+    def check(self, **others: Any) -> None:
+        """As `Division.check`."""
+        from angulus.errors import EvaluationError
+
+        super().check(**others)
+        if self.after and self.part is None:
+            raise EvaluationError("--after is for --part: it says where the second round looks; name the part")
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether the evaluation is divided, or put together."""
+        return self != TwoRounds()
+
+
 Choose = Literal["prominent", "largest", "central", "surest"]
 
 
@@ -344,6 +452,9 @@ class Usual:
     figures = Figures()
     said = Said()
     scoring = Scoring()
+    division = Division()
+    two_rounds = TwoRounds()
+    copy_parts = CopyParts()
     bundle_use = BundleUse()
     gallery_use = GalleryUse()
 
@@ -352,6 +463,17 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Recipes and `key=value` settings; a file that has "=" in its name is a recipe all the same."""
     recipes = [text for text in arguments if "=" not in text or Path(text).is_file()]
     return recipes, [text for text in arguments if text not in recipes]
+
+
+def check_part(part: str | None, add: Sequence[Path]) -> None:
+    """Raise EvaluationError for a part that there is not, or one that is counted and added at once."""
+    from angulus.errors import EvaluationError
+    from angulus.evaluation.parts.divisions import Part
+
+    if part is not None:
+        Part.parse(part)
+    if add and part is not None:
+        raise EvaluationError("--part counts and --add adds what was counted: name one of them")
 
 
 def check_output(*paths: Path | None) -> None:

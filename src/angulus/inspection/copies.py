@@ -12,15 +12,17 @@ Recordings are hashed and laid over each other as spectrograms (`looks.spectrogr
 Of two photos of different people, 1 pair in a million differs in 40 bits or fewer on LFW, and most of these are copies.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import torch.distributed as dist
 from numpy.typing import NDArray
 
 from angulus.data.examples import Source, bytes_of
 from angulus.errors import DataError
+from angulus.evaluation.scores.streaming.shares import Share
 from angulus.inspection.contents import Contents, Progress
 from angulus.inspection.hashing import BITS, distances
 from angulus.inspection.nearest import NearPairs, cosine_of, near_pairs
@@ -69,18 +71,22 @@ def find_copies(
     least_cosine: float = LEAST_COSINE,
     most: int = MOST_LOOKED_AT,
     device: str = "cpu",
+    group: "dist.ProcessGroup | None" = None,
+    near: Sequence[NearPairs] | None = None,
     progress: Progress | None = None,
 ) -> list[Copy]:
     """Pairs of examples of one set (each once), or of two sets, that are one; the surest first.
 
     Of many equal ones each is paired with the first alone. most: how many pairs are laid over each other.
+    group: processes that share the comparison of all pairs; all must call this alike, and all get the list.  near: what
+    `copy_parts` found of these sets, instead of comparing them.
     """
     second = one if other is None else other
     equal = _equal(one.contents, None if other is None else other.contents)
     found = [_described(left, right, kind, one, second) for left, right, kind in equal]
     known = {(copy.left, copy.right) for copy in found}
     twice = {copy.right for copy in found} if other is None else set()
-    candidates = _candidates(one, other, most_bits, least_cosine, device)
+    candidates = _candidates(one, other, near or nearest_of(one, other, most_bits, least_cosine, device, group=group))
     wanted = [pair for pair in candidates if pair not in known and not twice.intersection(pair)]
     look = _looker(one, second)
     for place, (left, right) in enumerate(wanted):
@@ -121,29 +127,49 @@ def _with_digest(contents: Contents, column: str) -> dict[int, list[int]]:
     return {int(contents.rows[column][group[0]]): group.tolist() for group in groups}
 
 
-def _candidates(
-    one: Seen, other: Seen | None, most_bits: int, least_cosine: float, device: str
-) -> list[tuple[int, int]]:
-    """Pairs that a hash or the embedding finds, those of the hash first, the most alike first."""
-    first, second = one.contents.rows, (one if other is None else other).contents.rows
-    rows = np.flatnonzero(one.contents.look.telling(first))
-    others = rows if other is None else np.flatnonzero(one.contents.look.telling(second))
-    bound = cosine_of(most_bits, BITS)
+def nearest_of(
+    one: Seen,
+    other: Seen | None = None,
+    most_bits: int = MOST_BITS,
+    least_cosine: float = LEAST_COSINE,
+    device: str = "cpu",
+    *,
+    share: Share = (0, 1),
+    group: "dist.ProcessGroup | None" = None,
+) -> list[NearPairs]:
+    """Pairs that each hash and the embedding finds, as positions among the rows of `compared`; one part's, or all."""
     found = []
+    for rows, others in compared(one, other):
+        bound = least_cosine if rows.dtype == np.float32 else cosine_of(most_bits, BITS)
+        found.append(near_pairs(rows, others, threshold=bound, device=device, share=share, group=group))
+    return found
+
+
+def compared(one: Seen, other: Seen | None) -> list[tuple[NDArray[Any], NDArray[Any] | None]]:
+    """What is compared with what: hashes uint8 [n, 32], of which a mirrored one may stand on one side, and vectors."""
+    first, second = one.contents.rows, (one if other is None else other).contents.rows
+    rows, others = _telling(one, other)
+    found: list[tuple[NDArray[Any], NDArray[Any] | None]] = []
     for left, right in one.contents.look.hashes:
         once = other is None and left == right
-        theirs = None if once else second[right][others]
-        found.append(near_pairs(first[left][rows], theirs, threshold=bound, device=device))
+        found.append((first[left][rows], None if once else second[right][others]))
     vectors = one.vectors, (one if other is None else other).vectors
     if vectors[0] is not None and vectors[1] is not None:
-        found.append(
-            near_pairs(
-                vectors[0][rows], None if other is None else vectors[1][others], threshold=least_cosine, device=device
-            )
-        )
+        found.append((vectors[0][rows], None if other is None else vectors[1][others]))
+    return found
+
+
+def _telling(one: Seen, other: Seen | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows whose hashes tell something, of both sides."""
+    rows = np.flatnonzero(one.contents.look.telling(one.contents.rows))
+    return rows, rows if other is None else np.flatnonzero(one.contents.look.telling(other.contents.rows))
+
+
+def _candidates(one: Seen, other: Seen | None, near: Sequence[NearPairs]) -> list[tuple[int, int]]:
+    """Pairs of rows, those of the hash first, the most alike first."""
     ordered: dict[tuple[int, int], None] = {}
-    for pairs in found:
-        ordered.update(dict.fromkeys(_places(pairs, rows, others, within=other is None)))
+    for pairs in near:
+        ordered.update(dict.fromkeys(_places(pairs, *_telling(one, other), within=other is None)))
     return list(ordered)
 
 

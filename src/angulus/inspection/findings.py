@@ -4,9 +4,11 @@ Without embeddings: contents, unreadable images, copies by hash. With embeddings
 identities that look like one person, identities that look like several, outlying examples.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch.distributed as dist
 from numpy.typing import NDArray
 
 from angulus.data.examples import Source
@@ -15,6 +17,7 @@ from angulus.errors import DataError
 from angulus.inspection.contents import Contents, Progress, scan, typical_spectrum
 from angulus.inspection.copies import Copy, Seen, find_copies
 from angulus.inspection.labels import Mixture, Outlier, find_mixtures, find_outliers, image_bounds
+from angulus.inspection.nearest import NearPairs
 from angulus.inspection.people import (
     LEAST_IDENTITIES,
     Calibration,
@@ -80,11 +83,17 @@ def find(
     vectors: NDArray[np.float32] | None = None,
     *,
     device: str = "cpu",
+    group: "dist.ProcessGroup | None" = None,
+    near: Sequence[NearPairs] | None = None,
     progress: Progress | None = None,
 ) -> Findings:
-    """Everything that the report tells. vectors: unit embeddings [n, d], rows of zeros for what is unreadable."""
+    """Everything that the report tells. vectors: unit embeddings [n, d], rows of zeros for what is unreadable.
+
+    group: processes that share the search for copies; all must call this alike, and all get the result.
+    near: what `copy_parts` found of this set.
+    """
     seen = Seen(source=source, contents=contents, vectors=vectors)
-    copies = tuple(find_copies(seen, device=device, progress=progress))
+    copies = tuple(find_copies(seen, device=device, group=group, near=near, progress=progress))
     if vectors is None:
         return Findings(source=source, contents=contents, copies=copies)
     rows = np.flatnonzero(contents.readable)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch.distributed as dist
 from numpy.typing import NDArray
 
 from angulus.data.examples import Source
@@ -24,6 +25,7 @@ from angulus.inspection.contents import Progress
 from angulus.inspection.copies import Copy, Seen, find_copies
 from angulus.inspection.labels import find_mixtures, image_bounds
 from angulus.inspection.looks import PHOTOS, Words
+from angulus.inspection.nearest import NearPairs
 from angulus.inspection.people import (
     LEAST_IDENTITIES,
     Calibration,
@@ -105,16 +107,19 @@ def find_leaks(
     copies: bool = True,
     false_pairs: float = FALSE_PAIRS,
     device: str = "cpu",
+    group: "dist.ProcessGroup | None" = None,
+    near: Sequence[NearPairs] | None = None,
     progress: Progress | None = None,
 ) -> Leaks:
     """Look for the test set in the training set. Both need vectors for the comparison of people.
 
     names: take equal names for one person; False judges by pictures and embeddings alone.  false_pairs: how many pairs
-    may be expected to be called one person by chance.
+    may be expected to be called one person by chance.  group: processes that share the search for copies; all must call
+    this alike, and all get the result.  near: what `copy_parts` found of these sets.
     """
     if false_pairs <= 0:
         raise DataError(f"false_pairs must be above 0, got {false_pairs:g}")
-    found = tuple(find_copies(train, test, device=device, progress=progress)) if copies else ()
+    found = tuple(find_copies(train, test, device=device, group=group, near=near, progress=progress)) if copies else ()
     shared = _same_names(train.source, test.source) if names else set()
     notes, words = [], train.contents.look.words
     judged: dict[tuple[int, int], tuple[float, bool]] = {}

@@ -65,6 +65,21 @@ def test_a_sample_that_misleads_costs_a_second_pass_and_nothing_else(monkeypatch
     same_figures(vectors, labels)
 
 
+def test_a_crossing_where_no_impostor_scores_needs_no_window(monkeypatch) -> None:
+    """The step where FAR and FRR meet may hold a genuine score alone: nothing there had to be kept."""
+    monkeypatch.setattr(all_pairs_module, "_SAMPLE", 25)
+    monkeypatch.setattr(all_pairs_module, "spread", lambda far, sampled: 1.0)
+    alone = 0
+    for seed in range(60):
+        vectors, labels = people(90, 8, seed=seed)
+        found = all_pairs(vectors, labels, fars=(0.1,))
+        alone += not found.kept.counts[found.crossing_step()]
+        assert found.equal_error_rate().rate == pytest.approx(
+            equal_error_rate(all_pair_scores(vectors, labels)).rate, abs=1e-12
+        )
+    assert alone > 5
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(2, 60), st.integers(2, 9), st.integers(0, 10_000))
 def test_small_sets_with_well_parted_scores(images: int, identities: int, seed: int) -> None:

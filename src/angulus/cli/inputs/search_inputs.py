@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from angulus.cli.inputs.verification_inputs import SETS, is_stored, stored_set
 from angulus.cli.inputs.words.known_people import marked, notes_on_known
@@ -15,6 +14,8 @@ from angulus.cli.options import EmbeddingUse, Said
 from angulus.embeddings import EmbeddingSet, View
 from angulus.embeddings.shared_images import check_apart, shared_rows
 from angulus.errors import EvaluationError
+from angulus.evaluation.parts.divisions import Part, digest_of_set, digest_together
+from angulus.evaluation.parts.search_parts import SearchSides
 from angulus.evaluation.protocols.one_person_twice import notes_on_alike
 from angulus.evaluation.rates.identification import first_image_gallery
 from angulus.evaluation.scores.search import SearchResult
@@ -28,28 +29,30 @@ RuleName = Literal["plain", "market-1501", "msmt17"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SearchParts:
-    """Unit vectors of probes [p, d], gallery [g, d] and distractors, and the labels of the first two.
+    """Probes, gallery and distractors that are compared, in one view, and the sets that they come from."""
 
-    sets, rows: where probes and gallery come from, and their rows there.
-    """
-
-    probes: NDArray[np.float32]
-    gallery: NDArray[np.float32]
-    distractors: Sequence[NDArray[np.float32]]
-    probe_labels: NDArray[np.int64]
-    gallery_labels: NDArray[np.int64]
+    sides: SearchSides
     view: View
     sets: tuple[EmbeddingSet, EmbeddingSet]
-    rows: tuple[NDArray[np.int64], NDArray[np.int64]]
+    others: tuple[EmbeddingSet, ...]
+
+    def known(self) -> tuple[str, ...]:
+        """Which people the model was trained on."""
+        first, second = self.sets
+        return notes_on_known(*((first,) if first is second else (first, second)))
 
     def notes(self, found: SearchResult) -> tuple[str, ...]:
         """What is odd about the people: trained on, or a stranger who is as like somebody as photos of one person."""
+        alike = self.sides.alike(found, Part(0, 1))
+        compared = len(self.sides.probes) * len(self.sides.gallery)
+        rows = (alike.scores, alike.left, alike.right)
+        return (*self.known(), *notes_on_alike(self.sets[0], *rows, compared, second=self.sets[1], count=alike.count))
+
+    def digest(self) -> str:
+        """What all that is compared is told by."""
         first, second = self.sets
-        own = (found.nonmate_rows >= 0) & (found.nonmate_rows < len(self.gallery))
-        probes, entries = self.rows[0][own], self.rows[1][found.nonmate_rows[own]]
-        compared = len(self.probes) * len(self.gallery)
-        alike = notes_on_alike(first, found.nonmate_scores[own], probes, entries, compared, second=second)
-        return (*notes_on_known(*((first,) if first is second else (first, second))), *alike)
+        sets = (first, *(() if second is first else (second,)), *self.others)
+        return digest_together([digest_of_set(each, self.view) for each in sets])
 
 
 def common_view(view: View | None, *sets: EmbeddingSet) -> View:
@@ -81,11 +84,12 @@ def search_parts(probes: Path, gallery: Path | None, distractors: Sequence[Path]
         found, labels = unit[gallery_rows], task.gallery_labels[gallery_rows]
     else:
         found, labels = second.unit(view), task.gallery_labels
-    return SearchParts(
+    sides = SearchSides(
         **{"probes": unit[rows], "gallery": found, "distractors": [each.unit(view) for each in others]},
-        **{"probe_labels": task.query_labels[rows], "gallery_labels": labels, "view": view},
-        **{"sets": (first, second), "rows": (np.arange(len(first))[rows], gallery_rows)},
+        **{"probe_labels": task.query_labels[rows], "gallery_labels": labels},
+        **{"rows": (np.arange(len(first))[rows], gallery_rows), "named": (first, second)},
     )
+    return SearchParts(sides=sides, view=view, sets=(first, second), others=tuple(others))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,14 +1,13 @@
 """The HTML pages of `angulus evaluate`, each written where one was asked for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from angulus.cli.inputs.verification_inputs import Compared
 from angulus.evaluation import CalibratedThreshold, Comparison, VerificationResult
 from angulus.evaluation.rates.identification import Identification, cmc
 from angulus.evaluation.rates.retrieval import RetrievalResult
-from angulus.evaluation.report.page import Search, Sections, write_report
+from angulus.evaluation.report.page import Gallery, Search, Sections, write_report
 from angulus.evaluation.report.retrievals import Retrieval
 from angulus.evaluation.scores.search import SearchResult
 from angulus.evaluation.uncertainty.breakdown import Breakdown
@@ -20,16 +19,16 @@ CURVE = (*range(1, 11), 12, 15, 20, 25, 30, 40, 50, 60, 80, 100)
 def verification_page(
     path: Path | None,
     result: VerificationResult,
-    compared: Compared,
+    facts: Mapping[str, Any],
+    galleries: Callable[[], list[Gallery]],
     broken: Sequence[Breakdown],
     calibrated: Sequence[CalibratedThreshold],
 ) -> None:
     """A verification, with the hardest pairs where there are images."""
     if path is not None:
-        galleries = compared.hardest(result.view)
-        facts = {key: str(value) for key, value in compared.facts.items()}
+        told = {key: str(value) for key, value in facts.items()}
         sections = Sections(breakdowns=broken, calibrated=calibrated)
-        _write(path, f"Verification: {result.name}", [result], galleries=galleries, facts=facts, sections=sections)
+        _write(path, f"Verification: {result.name}", [result], galleries=galleries(), facts=told, sections=sections)
 
 
 def search_page(

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+import torch.distributed as dist
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from angulus.embeddings import EmbeddingSet, View, as_set
 from angulus.errors import EvaluationError
-from angulus.evaluation.protocols.one_person_twice import ALIKE, notes_on_alike
+from angulus.evaluation.protocols.one_person_twice import ALIKE, Described, notes_on_alike
 from angulus.evaluation.protocols.step_figures import StepFigures, step_lines
 from angulus.evaluation.rates.all_pairs import AllPairs, all_pairs
 from angulus.evaluation.rates.folds import (
@@ -40,6 +41,7 @@ from angulus.evaluation.scores.enrolment import noun_of_set
 from angulus.evaluation.scores.fingerprint import fingerprint_of
 from angulus.evaluation.scores.pairs import Pairs
 from angulus.evaluation.scores.people import people_of_pairs
+from angulus.evaluation.scores.streaming.row_files import comparable
 from angulus.evaluation.scores.streaming.steps import bins_of
 from angulus.evaluation.uncertainty.bootstrap import Bootstrap
 from angulus.evaluation.uncertainty.verification_intervals import (
@@ -153,6 +155,8 @@ def verify(
     intervals: bool | None = False,
     bootstrap: Bootstrap | None = None,
     costs: bool = False,
+    device: str = "cpu",
+    group: "dist.ProcessGroup | None" = None,
 ) -> VerificationResult:
     """Accuracy over folds, TAR at FAR, EER, AUC, ROC and histogram of a pair list, or of all pairs without one.
 
@@ -162,7 +166,8 @@ def verify(
     mirrored images. The named protocols have their own (see `verification`). All pairs need labels and the protocol
     "plain". Accuracy needs two folds or more and is left out with a note where they are not there; a named protocol
     without folds is an error. intervals: True for all that can be had, None for those that take seconds (see
-    `confidence`); bootstrap: how. costs: minDCF and min Cllr too.
+    `confidence`); bootstrap: how. costs: minDCF and min Cllr too. device: where all pairs are scored.  group: processes
+    that share the blocks of all pairs; all must call this alike, and all get the result.
     """
     if pairs is not None and not isinstance(pairs, Pairs):
         if labels is not None:
@@ -171,13 +176,14 @@ def verify(
     embeddings = as_set(embeddings, cast(ArrayLike, labels))
     view = protocol_view(protocol, view, embeddings)
     if pairs is None:
-        scores, confidence, alike = verified_set(embeddings, protocol, view, fars, intervals, bootstrap or Bootstrap())
+        scores, confidence, alike = verified_set(
+            embeddings, protocol, view, fars, intervals, bootstrap or Bootstrap(), device=device, group=group
+        )
         accuracy = None
     else:
         scores, accuracy, confidence, alike = verified_list(
             embeddings, pairs, protocol, view, fars, intervals, bootstrap or Bootstrap()
         )
-    figures = figures_counted(scores, fars) if isinstance(scores, AllPairs) else figures_of(scores, fars)
     return VerificationResult(
         name=name,
         protocol=protocol,
@@ -190,7 +196,7 @@ def verify(
         fingerprint=fingerprint_of(embeddings, pairs),
         notes=(*(() if pairs is None else notes_on(embeddings, pairs)), *alike),
         noun=noun_of_set(embeddings),
-        **figures,
+        **figures_from(scores, fars),
     )
 
 
@@ -201,8 +207,23 @@ def verified_set(
     fars: Sequence[float],
     intervals: bool | None,
     bootstrap: Bootstrap,
+    *,
+    device: str = "cpu",
+    group: "dist.ProcessGroup | None" = None,
 ) -> tuple[Scores | AllPairs, Confidence | None, tuple[str, ...]]:
     """The scores of all pairs of a labelled set, their intervals where these are asked for, and notes."""
+    labels = labels_of_set(embeddings, protocol)
+    if intervals is False and fits_in_memory(len(labels)):
+        vectors = embeddings.unit(view)
+        plain = all_pair_scores(vectors, labels)
+        return plain, None, alike_of_scores(embeddings, vectors, plain)
+    rows, tail = comparable(embeddings, view, labels), tail_of_set(labels, fars, intervals)
+    found = all_pairs(rows, labels, fars=fars, tail=tail, device=device, group=group)
+    return concluded(found, embeddings, labels, fars, intervals, bootstrap)
+
+
+def labels_of_set(embeddings: EmbeddingSet, protocol: Protocol) -> NDArray[np.int64]:
+    """The labels of a set whose pairs are all compared. Raises EvaluationError where there are none."""
     if embeddings.labels is None:
         raise EvaluationError(
             "all pairs of a set need labels, and these embeddings have none; give labels [n], one for each embedding,"
@@ -210,34 +231,39 @@ def verified_set(
         )
     if protocol != "plain":
         raise EvaluationError(f"protocol {protocol!r} needs a pair list with folds; all pairs use the protocol 'plain'")
-    vectors, labels = embeddings.unit(view), embeddings.labels
+    return embeddings.labels
+
+
+def concluded(
+    found: AllPairs,
+    named: Described,
+    labels: NDArray[np.int64],
+    fars: Sequence[float],
+    intervals: bool | None,
+    bootstrap: Bootstrap,
+) -> tuple[Scores | AllPairs, Confidence | None, tuple[str, ...]]:
+    """What all pairs of a set with these labels [n] say, once they are counted. named: what its images are called."""
+    alike = alike_of_all(named, found)
     if intervals is False:
-        plain = scores_of_all(vectors, labels, fars)
-        return plain, None, alike_of_scores(embeddings, vectors, plain)
-    found = all_pairs(vectors, labels, fars=fars, tail=tail_of_set(labels, fars, bool(intervals)))
+        return found, None, alike
     confidence = confidence_of_all(found, labels, fars, bootstrap, bool(intervals))
-    alike = alike_of_all(embeddings, found)
     if len(found.kept.tail) == found.impostors:  # all scores are here, so that nothing needs to be counted in steps
         return Scores(found.kept.genuine, found.kept.tail), confidence, alike
     return found, confidence, alike
 
 
-def alike_of_all(embeddings: EmbeddingSet, found: AllPairs) -> tuple[str, ...]:
+def alike_of_all(named: Described, found: AllPairs) -> tuple[str, ...]:
     """The note on two people who score as one, from the tail that a pass over all pairs has kept."""
     kept, count = found.kept, None
     known = slice(len(kept.tail_left))  # without intervals scores are kept, not whose they are
     if not len(kept.tail_left) or (kept.tail[0] > ALIKE and len(kept.tail) < found.impostors):
         count = int(found.above[int(bins_of(np.array([ALIKE], np.float32))[0])])  # not all of them are kept
     rows = (kept.tail_left, kept.tail_right)
-    return notes_on_alike(embeddings, kept.tail[known], *rows, found.impostors, count=count)
+    return notes_on_alike(named, kept.tail[known], *rows, found.impostors, count=count)
 
 
-def alike_of_scores(
-    embeddings: EmbeddingSet, vectors: NDArray[np.float32], scores: Scores | AllPairs
-) -> tuple[str, ...]:
+def alike_of_scores(embeddings: EmbeddingSet, vectors: NDArray[np.float32], scores: Scores) -> tuple[str, ...]:
     """The same of scores without their rows: a few pairs are looked for where the scores show that there are some."""
-    if isinstance(scores, AllPairs):
-        return alike_of_all(embeddings, scores)
     count = len(scores.impostor) - int(np.searchsorted(scores.impostor, np.float32(ALIKE), side="right"))
     if not count:
         return ()
@@ -247,11 +273,13 @@ def alike_of_scores(
     return notes_on_alike(embeddings, values, left, right, len(scores.impostor), count=count)
 
 
-def tail_of_set(labels: NDArray[np.int64], fars: Sequence[float], everything: bool) -> int:
-    """How many of the highest impostor scores of all pairs the intervals want."""
+def tail_of_set(labels: NDArray[np.int64], fars: Sequence[float], intervals: bool | None) -> int:
+    """How many of the highest impostor scores of all pairs the intervals want: all, those of seconds, or none."""
+    if intervals is False:
+        return 0
     counts = np.unique(checked_labels(labels, len(labels)), return_counts=True)[1].astype(np.int64)
     impostors = len(labels) * (len(labels) - 1) // 2 - int((counts * (counts - 1) // 2).sum())
-    return max(wanted_fars(fars, impostors, everything)[1], min(impostors, MOST_TAIL))
+    return max(wanted_fars(fars, impostors, bool(intervals))[1], min(impostors, MOST_TAIL))
 
 
 def verified_list(
@@ -345,11 +373,14 @@ def figures_counted(scores: AllPairs, fars: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def scores_of_all(vectors: NDArray[np.float32], labels: NDArray[np.int64], fars: Sequence[float]) -> Scores | AllPairs:
-    """All pairs of a set: held in memory where they are few, else counted."""
-    if len(labels) * (len(labels) - 1) // 2 <= MOST_IN_MEMORY:
-        return all_pair_scores(vectors, labels)
-    return all_pairs(vectors, labels, fars=fars)
+def figures_from(scores: Scores | AllPairs, fars: Sequence[float]) -> dict[str, Any]:
+    """What a `VerificationResult` holds of scores, in memory or counted."""
+    return figures_counted(scores, fars) if isinstance(scores, AllPairs) else figures_of(scores, fars)
+
+
+def fits_in_memory(images: int) -> bool:
+    """Whether the scores of all pairs of so many images are held in memory where no intervals are wanted."""
+    return images * (images - 1) // 2 <= MOST_IN_MEMORY
 
 
 def _point_line(point: OperatingPoint) -> str:

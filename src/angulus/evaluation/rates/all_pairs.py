@@ -27,6 +27,7 @@ from angulus.evaluation.rates.roc import (
 from angulus.evaluation.scores.cosines import checked_labels
 from angulus.evaluation.scores.streaming.kept import PairScores, join
 from angulus.evaluation.scores.streaming.passes import stream_pairs
+from angulus.evaluation.scores.streaming.row_files import OrderedRows
 from angulus.evaluation.scores.streaming.steps import BINS, Windows, bins_of, upper_ends
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,8 @@ class AllPairs:
 
     def inside(self, step: int) -> NDArray[np.float32]:
         """The impostor scores of one step, ascending. Raises EvaluationError where they were not kept."""
+        if not self.kept.counts[step]:
+            return np.empty(0, np.float32)
         if not self.kept.windows.holds(step, step):
             low, high = (float(upper_ends(np.array([b]))[0]) for b in (step - 1, step))
             raise EvaluationError(
@@ -87,7 +90,7 @@ class AllPairs:
         bound = np.float32(threshold)
         bound = bound if float(bound) <= threshold else np.nextafter(bound, np.float32(-2))
         step = int(bins_of(np.array([bound]))[0])
-        own = self.inside(step) if self.kept.counts[step] else np.empty(0, np.float32)
+        own = self.inside(step)
         higher = len(own) - int(np.searchsorted(own, bound, side="right"))
         return self.point(float(threshold), int(self.above[step]) + higher, bound)
 
@@ -180,7 +183,7 @@ class AllPairs:
 
 
 def all_pairs(
-    vectors: NDArray[np.float32],
+    vectors: NDArray[np.float32] | OrderedRows,
     labels: NDArray[np.int64],
     *,
     fars: Sequence[float],
@@ -190,8 +193,9 @@ def all_pairs(
     tail: int = 0,
     seed: int = 0,
 ) -> AllPairs:
-    """Score all pairs of a labelled set in blocks. vectors: unit vectors float32 [n, d]; labels: int64 [n], at least 0.
+    """Score all pairs of a labelled set in blocks.
 
+    vectors: unit vectors float32 [n, d], or mapped ones (`row_files`); labels: int64 [n], at least 0.
     fars: the FARs whose thresholds are wanted; lower ones than the lowest come free.  device: where the products are
     computed.  group: processes that share the blocks; all must call this with the same set, and all get the result.
     screen: look for high scores with bfloat16 products, which cannot miss one, and score those again in float32:
@@ -210,20 +214,37 @@ def all_pairs(
     if screen:
         windows = Windows(tail=windows.tail)
     found = AllPairs(len(vectors), scored(vectors, labels, windows, device, group, screen, tail > 0), 1)
+    check_found(found)
+    second = lacking(found, fars, tail, crossing=not screen)
+    if second is None:
+        return found
+    log.info("all pairs are scored a second time: thresholds lay elsewhere than in the sample")
+    if screen:  # below the tail nothing was counted, so that the rank is found by a pass that counts
+        return all_pairs(vectors, labels, fars=fars, device=device, group=group, tail=tail, seed=seed)
+    return AllPairs(len(vectors), scored(vectors, labels, second, device, group, False, tail > 0), 2)
+
+
+def check_found(found: AllPairs) -> None:
+    """Raise EvaluationError where there is no pair of one kind."""
     if not len(found.genuine) or not found.impostors:
         kind = "two images of one person" if not len(found.genuine) else "images of two people"
-        raise EvaluationError(f"all pairs need at least one pair of {kind}, and these {len(vectors)} images have none")
-    wanted = wanted_steps(found, fars, crossing=not screen)
+        raise EvaluationError(f"all pairs need at least one pair of {kind}, and these {found.images} images have none")
+
+
+def lacking(found: AllPairs, fars: Sequence[float], tail: int, *, crossing: bool = True) -> Windows | None:
+    """The windows that a second pass needs; None where every wanted threshold and the whole tail were kept.
+
+    This is the certificate: the counts are of all pairs, so that the step of each wanted rank is known for sure, and
+    with it whether the scores there were kept. A second pass with these windows lacks nothing.
+    """
+    wanted = wanted_steps(found, fars, crossing=crossing)
     missing = [step for step in wanted if not found.kept.windows.holds(step, step)]
     deepest = found.step_of_rank(min(tail, found.impostors) - 1) if tail else BINS
     if not missing and deepest >= found.kept.windows.tail:
-        return found
-    log.info("all pairs are scored a second time: %d thresholds lay elsewhere than in the sample", max(len(missing), 1))
-    if screen:  # below the tail nothing was counted, so that the rank is found by a pass that counts
-        return all_pairs(vectors, labels, fars=fars, device=device, group=group, tail=tail, seed=seed)
+        return None
     tails = [step for far, step in zip(fars, wanted, strict=False) if far <= TAIL_FAR]
-    windows = Windows(tail=min([windows.tail, deepest, *tails]), middle=tuple((step, step + 1) for step in wanted))
-    return AllPairs(len(vectors), scored(vectors, labels, windows, device, group, False, tail > 0), 2)
+    first = min([found.kept.windows.tail, deepest, *tails])
+    return Windows(tail=first, middle=tuple((step, step + 1) for step in wanted))
 
 
 def wanted_steps(found: AllPairs, fars: Sequence[float], *, crossing: bool) -> list[int]:
@@ -235,7 +256,7 @@ def wanted_steps(found: AllPairs, fars: Sequence[float], *, crossing: bool) -> l
 
 
 def scored(
-    vectors: NDArray[np.float32],
+    vectors: NDArray[np.float32] | OrderedRows,
     labels: NDArray[np.int64],
     windows: Windows,
     device: str,
@@ -254,7 +275,7 @@ def scored(
 
 
 def guessed(
-    vectors: NDArray[np.float32],
+    vectors: NDArray[np.float32] | OrderedRows,
     labels: NDArray[np.int64],
     fars: Sequence[float],
     device: str,

@@ -26,17 +26,33 @@ from angulus.evaluation.rates.ranking import (
 )
 from angulus.evaluation.scores.reranking import Reranking, reranked_blocks
 from angulus.evaluation.scores.search_tasks import PLAIN, RetrievalRule, SearchTask, search_task
+from angulus.evaluation.scores.streaming.shares import Share, blocks_of, check_share
 
 _BLOCK_SCORES = 1 << 24
 _BLOCK_ROWS = 256
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class RetrievalResult:
-    """The figures of one retrieval; per query arrays have one entry for each query that counts, in order.
+class QueryFigures:
+    """The figures of each query that has something to find, in order.
 
     rows: the query's row [q]. first_rank: rank of its first right image [q]. right: how many there are [q].
     average_precisions, r_precisions, average_precisions_at_r, inverse_penalties: float64 [q].
+    """
+
+    rows: NDArray[np.int64]
+    first_rank: NDArray[np.int64]
+    right: NDArray[np.int64]
+    average_precisions: NDArray[np.float64]
+    average_precisions_at_r: NDArray[np.float64]
+    r_precisions: NDArray[np.float64]
+    inverse_penalties: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RetrievalResult(QueryFigures):
+    """The figures of one retrieval.
+
     without_match: queries with nothing to find, left out of every figure.
     notes: what the rule left out, and how much.
     """
@@ -47,13 +63,6 @@ class RetrievalResult:
     gallery: int
     without_match: int
     at: tuple[int, ...]
-    rows: NDArray[np.int64]
-    first_rank: NDArray[np.int64]
-    right: NDArray[np.int64]
-    average_precisions: NDArray[np.float64]
-    average_precisions_at_r: NDArray[np.float64]
-    r_precisions: NDArray[np.float64]
-    inverse_penalties: NDArray[np.float64]
     notes: tuple[str, ...] = ()
 
     @property
@@ -137,6 +146,29 @@ def retrieve(
     Raises EvaluationError for sets without labels, a gallery of one person, cameras that a rule needs, unlike
     dimensions and zero embeddings.
     """
+    _check_options(at, form)
+    sides = retrieval_sides(queries, gallery, rule, view)
+    if reranking is None:
+        return retrieval_of(figures_of(sides, form), sides.task, at=at, form=form)
+    distances = reranked_blocks(sides.one, None if gallery is None else sides.other, reranking)
+    blocks = (-block for block in distances)
+    return retrieval_of_scores(blocks, sides.task, at=at, form=form, reranking=reranking)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RetrievalSides:
+    """Unit vectors of the queries [q, d] and of the gallery [g, d], and which images count for whom."""
+
+    one: NDArray[np.float32]
+    other: NDArray[np.float32]
+    task: SearchTask
+    view: View
+
+
+def retrieval_sides(
+    queries: EmbeddingSet, gallery: EmbeddingSet | None, rule: RetrievalRule, view: View | None
+) -> RetrievalSides:
+    """Who is searched where. Raises EvaluationError as `retrieve` does."""
     queries = as_set(queries)
     found = queries if gallery is None else as_set(gallery)
     task = search_task(queries, gallery, rule)
@@ -152,13 +184,20 @@ def retrieve(
     other = one if gallery is None else found.unit(view)
     if one.shape[1] != other.shape[1]:
         raise EvaluationError(f"queries have {one.shape[1]} dimensions and the gallery has {other.shape[1]}")
-    if reranking is None:
-        rows = max(1, min(_BLOCK_ROWS, _BLOCK_SCORES // max(len(other), 1)))
-        blocks = (one[start : start + rows] @ other.T for start in range(0, len(one), rows))
-    else:
-        distances = reranked_blocks(one, None if gallery is None else other, reranking)
-        blocks = (-block for block in distances)
-    return retrieval_of_scores(blocks, task, at=at, form=form, reranking=reranking)
+    return RetrievalSides(one=one, other=other, task=task, view=view)
+
+
+def figures_of(sides: RetrievalSides, form: PrecisionForm, share: Share = (0, 1)) -> QueryFigures:
+    """The figures of the queries in the blocks that fall to one part (`shares`)."""
+    check_share(share)
+    size = max(1, min(_BLOCK_ROWS, _BLOCK_SCORES // max(len(sides.other), 1)))
+    starts = blocks_of(share, len(sides.one), size)
+    numbered = (
+        (start + place, scores)
+        for start in starts
+        for place, scores in enumerate(_checked(sides.one[start : start + size] @ sides.other.T, start))
+    )
+    return query_figures(numbered, sides.task, form)
 
 
 def retrieval_of_scores(
@@ -175,29 +214,50 @@ def retrieval_of_scores(
     task, and when no query has a right image.
     """
     _check_options(at, form)
-    rows, ranks = [], []
-    for row, scores in _rows(blocks, task):
-        right, wrong = task.sides(row)
-        if right.any():
-            rows.append(row)
-            ranks.append(ranks_of_matches(scores[right], scores[wrong]))
-    if not rows:
+    return retrieval_of(query_figures(_rows(blocks, task), task, form), task, at=at, form=form, reranking=reranking)
+
+
+def retrieval_of(
+    found: QueryFigures,
+    task: SearchTask,
+    *,
+    at: Sequence[int] = (1, 5, 10),
+    form: PrecisionForm = "plain",
+    reranking: Reranking | None = None,
+) -> RetrievalResult:
+    """The result of all queries. Raises EvaluationError when no query has a right image."""
+    if not len(found.rows):
         raise EvaluationError(task.why_nothing())
     return RetrievalResult(
         rule=task.rule,
         form=form,
         reranking=reranking,
         gallery=len(task.gallery_labels),
-        without_match=len(task.query_labels) - len(rows),
+        without_match=len(task.query_labels) - len(found.rows),
         at=tuple(at),
+        notes=task.notes(),
+        **vars(found),
+    )
+
+
+def query_figures(
+    numbered: Iterable[tuple[int, NDArray[np.floating]]], task: SearchTask, form: PrecisionForm
+) -> QueryFigures:
+    """The figures of queries, each with its row and its scores [g]."""
+    rows, ranks = [], []
+    for row, scores in numbered:
+        right, wrong = task.sides(row)
+        if right.any():
+            rows.append(row)
+            ranks.append(ranks_of_matches(scores[right], scores[wrong]))
+    return QueryFigures(
         rows=np.array(rows, dtype=np.int64),
         first_rank=np.array([found[0] for found in ranks], dtype=np.int64),
         right=np.array([len(found) for found in ranks], dtype=np.int64),
-        average_precisions=np.array([average_precision(found, form) for found in ranks]),
-        average_precisions_at_r=np.array([average_precision_at_r(found) for found in ranks]),
-        r_precisions=np.array([precision_at_r(found) for found in ranks]),
-        inverse_penalties=np.array([inverse_penalty(found) for found in ranks]),
-        notes=task.notes(),
+        average_precisions=np.array([average_precision(found, form) for found in ranks], dtype=np.float64),
+        average_precisions_at_r=np.array([average_precision_at_r(found) for found in ranks], dtype=np.float64),
+        r_precisions=np.array([precision_at_r(found) for found in ranks], dtype=np.float64),
+        inverse_penalties=np.array([inverse_penalty(found) for found in ranks], dtype=np.float64),
     )
 
 
@@ -219,11 +279,16 @@ def _rows(blocks: Iterable[ArrayLike], task: SearchTask) -> Iterator[tuple[int, 
                 f"scores must have the shape [{queries}, {images}] in blocks of rows, got {list(scores.shape)}"
                 f" after {row} rows"
             )
-        bad = np.flatnonzero(np.isnan(scores).any(axis=1))
-        if len(bad):
-            raise EvaluationError(f"scores must not be NaN, got NaN for query {row + bad[0]}; check the embeddings")
-        for values in scores:
+        for values in _checked(scores, row):
             yield row, values
             row += 1
     if row != queries:
         raise EvaluationError(f"scores must have a row for each of the {queries} queries, got {row}")
+
+
+def _checked(scores: NDArray[np.floating], row: int) -> NDArray[np.floating]:
+    """Scores [block, g] of the queries from `row` on. Raises EvaluationError for NaN."""
+    bad = np.flatnonzero(np.isnan(scores).any(axis=1))
+    if len(bad):
+        raise EvaluationError(f"scores must not be NaN, got NaN for query {row + bad[0]}; check the embeddings")
+    return scores

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 from angulus.cli.numbers import Count, Rate
-from angulus.cli.options import Computing, Figures, Page, Several, Usual, Views, check_output
+from angulus.cli.options import Computing, Division, Figures, Page, Several, Usual, Views, check_output
+from angulus.errors import EvaluationError
 
 
 def identify(
-    probes: Path,
+    probes: Path | None = None,
     gallery: Path | None = None,
     /,
     *,
@@ -21,6 +22,7 @@ def identify(
     name: str | None = None,
     views: Views = Usual.views,
     computing: Computing = Usual.computing,
+    division: Division = Usual.division,
     page: Page = Usual.page,
     figures: Figures = Usual.figures,
 ) -> None:
@@ -30,7 +32,8 @@ def identify(
     ----------
     probes
         Embeddings with labels (.npz, .safetensors, .npy). Without a gallery the first image of each person with two or
-        more is the gallery, their other images are known probes, and people with one image are unknown.
+        more is the gallery, their other images are known probes, and people with one image are unknown. Left out with
+        --add alone.
     gallery
         Embeddings with labels; people are the same where their names are (or their numbers, without names).
     distractors
@@ -46,33 +49,44 @@ def identify(
     page.report
         Write an HTML page with the CMC to this file.
     """
-    check_output(figures.json, page.report)
-    from angulus.cli.inputs.search_inputs import search_parts
+    check_output(figures.json, page.report, division.out)
+    import numpy as np
+
+    from angulus.cli.inputs.divided.processes import is_further_process
+    from angulus.cli.inputs.divided.searches import added_search, count_part, found_by
     from angulus.cli.inputs.verification_inputs import descending
     from angulus.cli.printing.evaluation_pages import search_page
     from angulus.evaluation.rates.identification import DEFAULT_FPIRS, DEFAULT_RANKS, cmc, rate_search
     from angulus.evaluation.report.recommendation import recommended_for_search
-    from angulus.evaluation.scores.search import search_gallery
     from angulus.evaluation.uncertainty.search_intervals import search_confidence
 
     started = time.perf_counter()
-    parts = search_parts(probes, gallery, distractors or [], views.views)
-    found = search_gallery(
-        **{"probes": parts.probes, "gallery": parts.gallery, "distractors": parts.distractors},
-        **{"probe_labels": parts.probe_labels, "gallery_labels": parts.gallery_labels, "device": computing.device},
-    )
-    fpirs = descending(fpir, DEFAULT_FPIRS)
-    result = rate_search(found, parts.gallery_labels, fpirs=fpirs, ranks=(1,), name=name or probes.stem)
+    division.check()
+    if division.is_asked_for and is_further_process():
+        return
+    if division.add:
+        division.check_added(probes=probes, gallery=gallery, distractors=distractors, views=views.views)
+        searched = added_search(division.add, name)
+    elif probes is None:
+        raise EvaluationError("PROBES is missing; angulus evaluate identify --help says what it is")
+    elif division.part is not None:
+        division.check_counted(fpir=fpir, rank=rank, report=page.report, json=figures.json)
+        print(count_part(probes, gallery, distractors or [], views.views, computing.device, division, name))
+        return
+    else:
+        searched = found_by(probes, gallery, distractors or [], views.views, computing.device, name)
+    if searched is None:  # another process reports
+        return
+    found, fpirs = searched.found, descending(fpir, DEFAULT_FPIRS)
+    result = rate_search(found, np.arange(searched.people), fpirs=fpirs, ranks=(1,), name=searched.name)
     result = replace(result, cmc=cmc(found, rank or DEFAULT_RANKS) if result.known else ())
-    sure = search_confidence(found, parts.probe_labels, fpirs) if intervals else None
+    sure = search_confidence(found, searched.labels, fpirs) if intervals else None
     seconds = round(time.perf_counter() - started, 2)
-    notes = parts.notes(found)
+    facts, notes = searched.facts, searched.notes
     print("\n".join([result.table(), *(f"note: {note}" for note in notes), *(sure.lines() if sure else [])]))
     advice = recommended_for_search(result, sure) if result.points else None
     if advice is not None:
         print(advice.sentence)
-    facts = {"probes": str(probes), "gallery": "first images" if gallery is None else str(gallery), "view": parts.view}
-    facts["distractors"] = ", ".join(str(path) for path in distractors or []) or "none"
     search_page(page.report, found, result, sure, facts, notes)
     content = {**facts, "seconds": seconds, **result.as_dict(), "notes": list(notes)}
     content["recommended"] = None if advice is None else advice.as_dict()

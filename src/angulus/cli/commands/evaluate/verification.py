@@ -6,6 +6,7 @@ imported when they are asked for.
 
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,11 +23,12 @@ from angulus.cli.options import (
     Scoring,
     Several,
     Table,
+    TwoRounds,
     Usual,
     Views,
     check_output,
-    save_text,
 )
+from angulus.errors import EvaluationError
 
 app = App(
     name="evaluate",
@@ -49,7 +51,7 @@ for _command, _help in {
 
 @app.default
 def evaluate(
-    what: Path,
+    what: Path | None = None,
     images: Path | None = None,
     /,
     *,
@@ -66,6 +68,7 @@ def evaluate(
     edits: Edits = Usual.edits,
     scoring: Scoring = Usual.scoring,
     use: EmbeddingUse = Usual.embedding_use,
+    division: TwoRounds = Usual.two_rounds,
     page: Page = Usual.page,
     table: Table = Usual.table,
     figures: Figures = Usual.figures,
@@ -77,7 +80,7 @@ def evaluate(
     ----------
     what
         A file of embeddings (.npz, .safetensors, .npy), a folder of them (angulus embed --shard), or a model: the
-        folder of a run or of a model, foreign weights (.ckpt, .pt), or a bundle.
+        folder of a run or of a model, foreign weights (.ckpt, .pt), or a bundle. Left out with --add alone.
     images
         For a model: a folder with one sub-folder of images for each person, another layout (.rec, .tar, .parquet,
         .packed, .csv), or a verification set of insightface (.bin), which brings its pairs.
@@ -101,6 +104,9 @@ def evaluate(
         A threshold that `angulus evaluate calibrate` stored, to show on the page.
     labels
         A .npy or text file with one label a line, in place of the labels stored with the embeddings.
+    use.device
+        For a model: auto, cpu, cuda or cuda:N. All pairs of stored embeddings are counted on the CPU unless cuda is
+        named.
     edits.edits
         For a model and images: lists of changes (csv: drop, relabel, split, merge) to apply to the set.
     name
@@ -110,49 +116,72 @@ def evaluate(
     curves
         Keep the points of ROC and histogram in the JSON file.
     """
-    check_output(figures.json, page.report, table.markdown, scoring.keep_calibration)
+    check_output(figures.json, page.report, table.markdown, scoring.keep_calibration, division.out)
+    from angulus.cli.inputs.divided.pairs import added_parts, count_part
+    from angulus.cli.inputs.divided.processes import is_further_process, sharing
     from angulus.cli.inputs.trials.scored_trials import check_scoring, read_enrolled, scored
     from angulus.cli.inputs.verification_inputs import compared_by, descending, title_of
     from angulus.cli.inputs.words.known_people import notes_on_known
-    from angulus.cli.printing.evaluation_pages import verification_page
+    from angulus.cli.printing.verification_account import VerificationAccount
     from angulus.evaluation import verify
     from angulus.evaluation.protocols.verification import DEFAULT_FARS
-    from angulus.evaluation.report.comparison_table import markdown_table
     from angulus.evaluation.report.deployment import middle_resolved_point
-    from angulus.evaluation.report.recommendation import recommended
     from angulus.evaluation.uncertainty.breakdown_groups import Grouping, break_down
     from angulus.evaluation.uncertainty.calibration import read_calibration
 
     started = time.perf_counter()
+    asked = {"pairs": pairs, "groups": groups, "protocol": protocol != "plain", "edits": edits.edits}
+    division.check(scoring=scoring.is_asked_for, **asked)
+    if division.is_asked_for and is_further_process():
+        return
+    account = VerificationAccount(page=page, table=table, figures=figures, curves=curves)
+    if division.add:
+        calibrated = () if calibration is None else (read_calibration(calibration),)
+        division.check_added(what=what, labels=labels, far=far, intervals=intervals is not None, views=views.views)
+        result, facts, known = added_parts(division.add, name)
+        result = replace(result, notes=(*known, *result.notes))
+        account.tell(result, facts, time.perf_counter() - started, calibrated=calibrated)
+        return
+    if what is None:
+        raise EvaluationError("WHAT is missing; angulus evaluate --help says what it is")
     check_scoring(scoring, protocol, images, pairs, calibration)
-    groupings = [Grouping.parse(text) for text in groups or []]
     calibrated = () if calibration is None else (read_calibration(calibration),)
+    named = name or title_of(what, images, pairs)
+    fars = descending(far, DEFAULT_FARS)
+    if division.part is not None:
+        if images is not None:
+            raise EvaluationError(
+                "--part divides all pairs of stored embeddings; embed the images first: angulus embed"
+            )
+        division.check_counted(report=page.report, json=figures.json, markdown=table.markdown)
+        how = {"labels": labels, "fars": fars, "view": views.views, "intervals": intervals, "device": use.device}
+        print(count_part(what, division, **how, name=named))
+        return
+    divisible = images is None and pairs is None and not scoring.is_asked_for
+    if not divisible and is_further_process():
+        return
+    groupings = [Grouping.parse(text) for text in groups or []]
     listed = None if scoring.enrolment else pairs
     compared = compared_by(what, images, listed, labels, edits, use, said)
-    rates: dict[str, Any] = {"fars": descending(far, DEFAULT_FARS), "intervals": intervals}
-    rates["name"] = name or title_of(what, images, pairs)
+    rates: dict[str, Any] = {"fars": fars, "intervals": intervals, "name": named}
     how: dict[str, Any] = {"protocol": protocol, "view": views.views}
     judged = None
     if scoring.is_asked_for:
         judged = scored(compared, read_enrolled(scoring, pairs), scoring, views.views, rates)
         compared, result, how["scores"] = judged.compared, judged.result, judged.scores
+    elif divisible:
+        with sharing(use.device) as these:
+            result = verify(compared.embeddings, costs=True, device=these.device, group=these.group, **rates, **how)
+        if not these.is_first:
+            return
     else:
         result = verify(compared.embeddings, compared.pairs, costs=True, **rates, **how)
     sets = (compared.embeddings, compared.pairs)
     result = replace(result, notes=(*notes_on_known(compared.embeddings), *result.notes))
-    advice = recommended(result, calibrated)
     point = middle_resolved_point(result) or result.points[0]
     broken = [break_down(*sets, each, point, **how) for each in groupings]
-    content: dict[str, Any] = {**compared.facts, "seconds": round(time.perf_counter() - started, 2)}
-    for shown in (result, *broken, *calibrated):
-        print(shown.table())
-    print(advice.sentence)
-    content |= {key: value for key, value in result.as_dict().items() if curves or key not in ("roc", "histogram")}
-    content["recommended"] = advice.as_dict()
-    if broken:
-        content["breakdowns"] = [each.as_dict() for each in broken]
-    verification_page(page.report, result, compared, broken, calibrated)
-    save_text(table.markdown, lambda: markdown_table([result]))
-    figures.save(content)
+    seconds = time.perf_counter() - started
+    pictures = partial(compared.hardest, result.view)
+    account.tell(result, compared.facts, seconds, broken=broken, calibrated=calibrated, galleries=pictures)
     if judged is not None:
         judged.keep(scoring)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from angulus.evaluation.scores.streaming.kept import PairScores, ascending
 from angulus.evaluation.scores.streaming.screening import least_shown
+from angulus.evaluation.scores.streaming.shares import Share, blocks_of
 from angulus.evaluation.scores.streaming.steps import BINS, Windows
 from angulus.evaluation.scores.streaming.tallies import Tally, tally_for
 
@@ -56,7 +57,7 @@ def device_pairs(
     order: NDArray[np.int64],
     windows: Windows,
     *,
-    share: tuple[int, int],
+    share: Share,
     screen: bool,
     with_rows: bool,
     sizes: TileSizes | None = None,
@@ -70,9 +71,8 @@ def device_pairs(
         tile_rows = ROWS if share[1] == 1 else ROWS_SHARED
         sizes = sizes_for(free, kind.element_bytes, share[1], widest_band(ends, tile_rows))
     work = DevicePairs(rows, ends, windows, sizes, kind, screen=screen)
-    for number, top in enumerate(range(0, len(labels), sizes.rows)):
-        if number % share[1] == share[0]:
-            work.take_rows(top, min(top + sizes.rows, len(labels)))
+    for top in blocks_of(share, len(labels), sizes.rows):
+        work.take_rows(top, min(top + sizes.rows, len(labels)))
     return work.finished(order, with_rows=with_rows)
 
 

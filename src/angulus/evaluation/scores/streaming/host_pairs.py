@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from angulus.evaluation.scores.streaming.kept import PairScores, ascending
 from angulus.evaluation.scores.streaming.screening import least_shown
+from angulus.evaluation.scores.streaming.shares import Share, blocks_of
 from angulus.evaluation.scores.streaming.steps import BINS, OFFSET, SCALE, Windows, bins_of
 
 _ROWS, _COLUMNS = 256, 2048
@@ -17,7 +18,7 @@ def host_pairs(
     order: NDArray[np.int64],
     windows: Windows,
     *,
-    share: tuple[int, int],
+    share: Share,
     screen: bool,
     with_rows: bool,
 ) -> PairScores:
@@ -25,9 +26,7 @@ def host_pairs(
     ends = np.searchsorted(labels, labels, side="right")
     sink = HostPairs(order, windows, with_rows=with_rows)
     coarse = rows.bfloat16() if screen else rows
-    for number, start in enumerate(range(0, len(order), _ROWS)):
-        if number % share[1] != share[0]:
-            continue
+    for start in blocks_of(share, len(order), _ROWS):
         stop = min(start + _ROWS, len(order))
         mixed = int(ends[stop - 1])  # from here on all columns are other people
         band = rows[start:stop] @ rows[start:mixed].T

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.evaluation.scores.streaming.steps import Windows
+from angulus.evaluation.scores.streaming.steps import Windows, bins_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,4 +61,29 @@ def join(parts: Sequence[PairScores]) -> PairScores:
         tail_left=tail[1],
         tail_right=tail[2],
         middle=np.sort(np.concatenate([part.middle for part in parts])),
+    )
+
+
+def common_windows(windows: Sequence[Windows]) -> Windows:
+    """The steps that are kept in all of these."""
+    tail = max(each.tail for each in windows)
+    kept = np.logical_and.reduce([each.table() for each in windows])[:tail]
+    edges = np.flatnonzero(np.diff(kept.astype(np.int8), prepend=0, append=0)).reshape(-1, 2).tolist()
+    return Windows(tail=tail, middle=tuple((low, high) for low, high in edges))
+
+
+def narrowed(part: PairScores, windows: Windows) -> PairScores:
+    """A part with the scores of these windows alone, all of which it must have kept."""
+    if part.windows == windows:
+        return part
+    high = bins_of(part.tail) >= windows.tail
+    rows = high[: len(part.tail_left)]
+    lower = np.concatenate([part.middle, part.tail[~high]])
+    return replace(
+        part,
+        tail=part.tail[high],
+        tail_left=part.tail_left[rows],
+        tail_right=part.tail_right[rows],
+        middle=np.sort(lower[windows.table()[bins_of(lower)]]),
+        windows=windows,
     )

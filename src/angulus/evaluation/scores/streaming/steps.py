@@ -53,3 +53,10 @@ class Windows:
     def holds(self, low: int, high: int) -> bool:
         """Whether the steps low to high (included) are all kept."""
         return low >= self.tail or any(start <= low and high < stop for start, stop in self.middle)
+
+    def table(self) -> NDArray[np.bool_]:
+        """Which steps are kept [BINS]."""
+        kept = np.arange(BINS) >= self.tail
+        for low, high in self.middle:
+            kept[low:high] = True
+        return kept

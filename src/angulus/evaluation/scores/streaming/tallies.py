@@ -47,11 +47,7 @@ def tally_for(device: torch.device) -> type[Tally]:
 
 def table_of(windows: Windows) -> Tensor:
     """Which steps are kept, uint8 [BINS + 1]; the last is of what does not belong."""
-    table = np.zeros(BINS + 1, dtype=np.uint8)
-    table[windows.tail : BINS] = 1
-    for low, high in windows.middle:
-        table[low:high] = 1
-    return torch.from_numpy(table)
+    return torch.from_numpy(np.append(windows.table(), False).astype(np.uint8))
 
 
 class _Buffered:

@@ -1,0 +1,1 @@
+"""What is divided among jobs, or among the processes that torchrun started."""
