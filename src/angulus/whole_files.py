@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from angulus.storage import publish
+
 _PARTIAL = re.compile(r"\..+\.(\d+)\.partial")
 
 
@@ -19,7 +21,7 @@ def partial_of(path: Path) -> Path:
 def write_beside(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file beside `path`, in a folder that may be missing, and move it into place.
 
-    Raises OSError; `path` is then as it was.
+    In the place of an address it is published. Raises OSError; `path` is then as it was; and StorageError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     clear_partials_of(path)
@@ -30,6 +32,7 @@ def write_beside(path: Path, write: Callable[[Path], object]) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+    publish(path)
 
 
 def write_flushed(path: Path, content: bytes) -> None:

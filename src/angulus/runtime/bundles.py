@@ -20,6 +20,7 @@ from angulus.runtime.curves import Curves
 from angulus.runtime.fields import Fields
 from angulus.runtime.preparation import Preprocessing
 from angulus.runtime.thresholds import FORMAT, Threshold, check_format
+from angulus.storage import arrived
 
 DESCRIPTION, THRESHOLD, CURVES, PARITY, VECTOR = (
     "bundle.json",
@@ -161,7 +162,7 @@ class Bundle:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = arrived(path)
         self._contents: Contents = opened(self.path)
         text = self._contents.read(DESCRIPTION, MOST_DESCRIPTION)
         where = f"{self.path}: {DESCRIPTION}"

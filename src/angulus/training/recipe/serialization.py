@@ -10,6 +10,7 @@ from angulus.data.order.recipe_records import SAMPLINGS, Balanced, Uniform
 from angulus.heads import STRATEGIES
 from angulus.margins import MARGINS, SCHEDULES, Chosen, Learned, PerClass, PerSample
 from angulus.models import MODELS
+from angulus.storage import address_of
 from angulus.training.datasets import DATA
 from angulus.training.experiment import AUGMENTS, OPTIMIZERS, LearningRate
 
@@ -47,7 +48,7 @@ def record(value: Any) -> Any:
         return {str(key): record(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [record(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    return (address_of(value) or str(value)) if isinstance(value, Path) else value
 
 
 def as_now(stored: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from angulus.errors import CheckpointError
+from angulus.storage import publish
 from angulus.whole_files import flush_folder, partial_of
 
 
@@ -37,6 +38,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
         with suppress(OSError):
             partial.unlink()
         raise
+    publish(path)
 
 
 def unwritable(path: Path, error: Exception) -> str:
