@@ -23,7 +23,7 @@ SETTINGS = (
     "train.workers=0",
     "train.precision=float32",
     "train.layout=contiguous",
-    "evaluation.hold_out=none",
+    "evaluation.hold_out=nobody",
     "device=cpu",
 )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from angulus.cli.numbers import Count, Positive, Share
-from angulus.storage import address_of, check_writable, in_words
+from angulus.storage import in_words
 from angulus.whole_files import write_beside
 
 if TYPE_CHECKING:
@@ -370,8 +370,6 @@ def check_output(*paths: Path | None) -> None:
             probe.unlink()
         except OSError as error:
             raise AngulusError(f"{path} cannot be written: {error.strerror or error}") from error
-        if address_of(path) is not None:
-            check_writable(path)
 
 
 def check_outside(out: Path | None, *inputs: Path | None) -> None:

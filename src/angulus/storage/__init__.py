@@ -6,7 +6,7 @@ What is written to such a place is published (`publish`): it appears in the stor
 """
 
 from angulus.storage.addresses import address_of, in_words, is_address, placed
-from angulus.storage.arrival import arrived, fetch_missing, run_arrived
+from angulus.storage.arrival import arrived, fetch_missing, run_arrived, taken
 from angulus.storage.listings import Listing, listing_of
 from angulus.storage.publication import check_free, check_writable, publish
 from angulus.storage.ranges import Ranges, ranges_of
@@ -28,4 +28,5 @@ __all__ = [
     "published_run",
     "ranges_of",
     "run_arrived",
+    "taken",
 ]

@@ -11,7 +11,9 @@ another folder              whole
 
 import json
 import re
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from angulus.errors import StorageError
@@ -62,7 +64,7 @@ def run_arrived(path: Path) -> Path:
     if address is None or is_taken(path):
         return path
     files = {name: found for name, found in below(address) if not name.endswith(f"/{UNFINISHED}")}
-    if _local_step(path) >= max(0, _step(files)) and ("result.json" not in files or (path / "result.json").exists()):
+    if _is_ahead(path, files):
         return path
     wanted = {}
     for name, found in files.items():
@@ -87,6 +89,19 @@ def fetch_missing(path: str | Path) -> None:
         fetched(found, held=True)
     elif not place.exists() and (found := look(address)) is not None:
         fetched(found)
+
+
+@contextmanager
+def taken(folder: Path) -> Generator[None, None, None]:
+    """While the block runs, what lies in a folder is this process's own: nothing is fetched over it."""
+    if address_of(folder) is None or folder in TAKEN:
+        yield
+        return
+    TAKEN.add(folder)
+    try:
+        yield
+    finally:
+        TAKEN.discard(folder)
 
 
 def is_taken(path: Path) -> bool:
@@ -124,6 +139,10 @@ def _folder(address: str, path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     ranged = [found for name, found in files.items() if name.lower().endswith(RANGED)]
     if "recipe.json" in files:
+        if _local_step(path) >= 0:
+            newest = look(f"{address}/checkpoints/{NEWEST}")
+            if _is_ahead(path, files if newest is None else {**files, f"checkpoints/{NEWEST}": newest}):
+                return path
         _whole(list(files.values()))
         _whole(_model_of_run(address, folders))
     elif "index.safetensors" in files and "images.bin" in files:
@@ -190,6 +209,12 @@ def _newest(files: dict[str, Found], folder: str) -> str:
     except (ValueError, KeyError, TypeError, OSError):
         return ""
     return name if isinstance(name, str) else ""
+
+
+def _is_ahead(path: Path, files: dict[str, Found]) -> bool:
+    """Whether a run that was begun on this machine is at least as far here as in the store."""
+    ends = "result.json" not in files or (path / "result.json").exists()
+    return ends and _local_step(path) >= max(0, _step(files))
 
 
 def _step(files: dict[str, Found]) -> int:

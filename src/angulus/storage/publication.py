@@ -64,7 +64,7 @@ def check_writable(path: str | Path) -> None:
     """Raise StorageError where nothing can be written to the address of a path: it is tried with an empty object."""
     path = Path(path)
     address = address_of(path)
-    if address is None:
+    if address is None or is_taken(path):
         return
     probe = f"{address.rpartition('/')[0]}/.{path.name}.probe"
     write(b"", probe)

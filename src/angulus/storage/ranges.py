@@ -26,6 +26,7 @@ class Ranges:
     def __init__(self, found: Found) -> None:
         self.found, self.size = found, found.size
         self._last: tuple[int, bytes] = (-1, b"")
+        self._end = -BLOCK
         self._coming: dict[int, Future[bytes]] = {}
         self._pool: ThreadPoolExecutor | None = None
 
@@ -42,6 +43,9 @@ class Ranges:
         end = min(offset + length, self.size)
         if offset >= end:
             return b""
+        if 0 <= offset - self._end <= BLOCK // 64:  # somebody reads it through
+            self.will_need(end, _NEXT * BLOCK)
+        self._end = end
         first, last = offset // BLOCK, (end - 1) // BLOCK
         if last > first:
             self.will_need(offset, end - offset)
@@ -74,8 +78,6 @@ class Ranges:
         coming = self._coming.pop(number, None)
         content = block(self.found, number, BLOCK) if coming is None else coming.result()
         self._last = (number, content)
-        if kept[0] == number - 1:  # somebody reads it through
-            self.will_need((number + 1) * BLOCK, _NEXT * BLOCK)
         return content
 
 

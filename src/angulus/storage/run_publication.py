@@ -14,7 +14,7 @@ from pathlib import Path
 
 from angulus.errors import StorageError
 from angulus.storage.addresses import address_of
-from angulus.storage.arrival import NEWEST, TAKEN, is_taken
+from angulus.storage.arrival import NEWEST, is_taken
 from angulus.storage.cache import forget, is_published
 from angulus.storage.publication import files_in, put_noted
 from angulus.storage.stores import below, remove, write
@@ -33,11 +33,10 @@ def published_run(folder: Path) -> Generator[None, None, None]:
     Raises StorageError where its end could not be published, with what to do.
     """
     address = address_of(folder)
-    if address is None or is_taken(folder):
+    if address is None or is_taken(folder.parent):
         yield
         return
     publisher = _Publisher(folder, address)
-    TAKEN.add(folder)
     try:
         publisher.thread.start()
         yield
@@ -54,7 +53,6 @@ def published_run(folder: Path) -> Generator[None, None, None]:
             ) from error
     finally:
         publisher.ended.set()
-        TAKEN.discard(folder)
 
 
 class _Publisher:
@@ -64,6 +62,7 @@ class _Publisher:
         self.thread = threading.Thread(target=self._work, name="publication of the run", daemon=True)
         self.seen = ""
         self.failed = False
+        self.sent: dict[Path, int] = {}
 
     def end(self) -> None:
         """Publish the rest. Raises StorageError."""
@@ -121,8 +120,11 @@ class _Publisher:
             return
         address = f"{self.address}/{path.relative_to(self.folder).as_posix()}"
         try:
-            if path.suffix == ".jsonl":
-                write(path.read_bytes(), address)  # it may grow meanwhile
+            if path.suffix == ".jsonl":  # it may grow meanwhile
+                content = path.read_bytes()
+                if self.sent.get(path) != len(content):
+                    write(content, address)
+                    self.sent[path] = len(content)
             else:
                 put_noted(path, address)
         except FileNotFoundError:

@@ -25,7 +25,7 @@ from angulus.folder_locks import locked
 from angulus.interruptions import Interruption, noted
 from angulus.models import EmbeddingModel, ModelConfig, load_model, save_model
 from angulus.speech.material import Bank
-from angulus.storage import check_free, placed, published_run, run_arrived
+from angulus.storage import check_free, check_writable, placed, published_run, run_arrived, taken
 from angulus.training import judge
 from angulus.training.assembly import (
     bank_of,
@@ -164,8 +164,12 @@ def train(
         done: dict[str, float] | None = None
         with group.together():
             if group.is_first:
+                check_writable(folder)
                 if not resume:
                     check_free(folder)
+        stack.enter_context(taken(folder))
+        with group.together():
+            if group.is_first:
                 stack.enter_context(locked(folder, CheckpointError, "training in"))
                 stack.enter_context(published_run(folder))
                 clear_leftovers(folder)

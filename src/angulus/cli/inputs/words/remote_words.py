@@ -19,7 +19,7 @@ WRITTEN = frozenset({"out", "json", "report", "markdown", "picture", "sheet", "t
 READ = frozenset(
     {"arguments", "bundle", "calibrate_on", "calibration", "center", "cohort", "data", "detector_scores", "edits"}
     | {"embeddings", "enrolment", "file", "first", "gallery", "images", "labels", "leave_out", "left", "model", "names"}
-    | {"pairs", "people", "photos", "probes", "public", "quantize_on", "queries", "right", "second", "source", "test"}
+    | {"distractors", "pairs", "people", "photos", "probes", "public", "quantize_on", "queries", "right", "run", "second", "source", "test"}
     | {"train", "trials", "what"}
 )
 HERE = frozenset(
@@ -117,5 +117,5 @@ def _addressed(arguments: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
             yield from _addressed(vars(value))
             continue
         for one in value if isinstance(value, tuple | list) else (value,):
-            if isinstance(one, Path) and address_of(one) is not None:
-                yield name, one
+            if isinstance(one, Path | str) and address_of(one) is not None:
+                yield name, Path(one)
