@@ -66,5 +66,5 @@ def test_whether_it_can_be_written_is_found_out_before_the_work(store: Store) ->
     store.plant("expired", "PUT", "e.npz", 9)
     with pytest.raises(StorageError, match="renew the credentials"):
         check_writable(placed(f"{store.root}/e.npz"))
-    with pytest.raises(AngulusError, match="nobody-has-this could not be written|nobody-has-this/"):
+    with pytest.raises(AngulusError, match="s3://nobody-has-this/"):
         check_writable(placed("s3://nobody-has-this/e.npz"))

@@ -57,7 +57,9 @@ def test_the_whole_road_is_the_same_to_the_bit(
     for name in same:
         assert store.files.cat_file(f"{store.root}/{name}") == (tmp_path / "local" / name).read_bytes(), name
     figures = [store.files.cat_file(f"{store.root}/r.json"), (tmp_path / "local/r.json").read_bytes()]
-    there, here = ({k: v for k, v in json.loads(text).items() if k not in ("embeddings", "seconds")} for text in figures)
+    there, here = (
+        {k: v for k, v in json.loads(text).items() if k not in ("embeddings", "seconds")} for text in figures
+    )
     assert there == here
     assert json.loads(figures[0])["embeddings"] == f"{store.root}/e.npz"
     recipe = json.loads(store.files.cat_file(f"{store.root}/run/recipe.json"))
@@ -82,7 +84,10 @@ def test_what_cannot_be_written_is_said_before_the_work(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("gallery info s3://bucket/g", "angulus gallery info works on folders of this machine and takes no s3://bucket/g"),
+        (
+            "gallery info s3://bucket/g",
+            "angulus gallery info works on folders of this machine and takes no s3://bucket/g",
+        ),
         ("serve s3://bucket/b", "works on folders of this machine"),
         ("data get lfw --out s3://bucket/x", "angulus data get: sets are fetched to a disk"),
         ("embed s3://bucket/../x y --out z.npz", "an address must be s3://NAME/NAME"),
@@ -116,4 +121,7 @@ def _paths(group: App, above: str = "") -> Iterator[tuple[str, str]]:
             continue
         for argument in group[name].assemble_argument_collection():
             if "Path" in str(argument.hint):
-                yield command, re.sub(r"[^a-z_]", "", str(argument.keys[-1] if argument.keys else argument.field_info.name))
+                yield (
+                    command,
+                    re.sub(r"[^a-z_]", "", str(argument.keys[-1] if argument.keys else argument.field_info.name)),
+                )

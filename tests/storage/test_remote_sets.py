@@ -1,6 +1,7 @@
 """Every layout in a store is the same set as on the disk, read by ranges and by single objects."""
 
 import pickle
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,30 @@ def test_of_a_packed_set_only_what_is_read_is_fetched(
     assert sum(1 + int(span.rpartition("-")[2]) - int(span[6:].partition("-")[0]) for span in read) <= 3 * 4096
 
 
+@pytest.mark.parametrize("layout", ["packed", "folder"])
+def test_forked_workers_read_too(store: Store, people: Path, tmp_path: Path, layout: str) -> None:
+    local = tmp_path / RANGED.get(layout, "set")
+    convert(open_source(people), local, to=layout)
+    remote = open_source(store.put_folder(local, local.name))
+    remote.read(0)  # threads and connections of this process are there now
+    here = [bytes_of(remote, row) for row in range(3)]
+    with get_context("fork").Pool(2, initializer=_given, initargs=(remote,)) as pool:
+        found = pool.map_async(_bytes, range(len(remote))).get(timeout=30)
+    assert found[:3] == here
+    assert found == [bytes_of(open_source(local), row) for row in range(len(remote))]
+
+
+def _given(source: Any) -> None:
+    _SOURCES[:] = [source]
+
+
+def _bytes(row: int) -> bytes | None:
+    return bytes_of(_SOURCES[0], row)
+
+
+_SOURCES: list[Any] = []
+
+
 def test_images_of_a_folder_come_one_by_one(store: Store, people: Path) -> None:
     address = store.put_folder(people, "people")
     store.put("people/p9/note.txt", b"not an image")
@@ -113,7 +138,7 @@ def test_a_set_replaced_while_it_is_read_is_found_out(
 def test_a_folder_in_a_store_says_what_is_wrong_with_it(store: Store) -> None:
     store.put("loose/a.txt", b"1")
     store.put("loose/x/b.txt", b"1")
-    with pytest.raises(AngulusError, match="none of the 1 folders in .* holds an image"):
+    with pytest.raises(AngulusError, match=r"none of the 1 folders in .* holds an image"):
         FolderSource.open(f"{store.root}/loose")
     with pytest.raises(AngulusError, match="there is no data at"):
         open_source(f"{store.root}/nowhere")

@@ -32,7 +32,7 @@ def test_a_store_that_stays_broken_is_a_sentence(store: Store) -> None:
 def test_credentials_that_have_expired_are_said_at_once(store: Store, method: str) -> None:
     address = store.put("names.txt", CONTENT)
     planted = store.plant("expired", method, "names.txt", 99)
-    with pytest.raises(StorageError, match="refuses it .* renew the credentials"):
+    with pytest.raises(StorageError, match=r"refuses it .* renew the credentials"):
         arrived(address)
     assert planted.seen == 1
 

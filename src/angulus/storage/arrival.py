@@ -18,8 +18,9 @@ from pathlib import Path
 
 from angulus.errors import StorageError
 from angulus.storage.addresses import address_of, placed
-from angulus.storage.cache import PARALLEL, fetched, forget, is_published
+from angulus.storage.cache import fetched, forget, is_published
 from angulus.storage.ranges import lay_stub, lift_stub, stub_at
+from angulus.storage.read_ahead import PARALLEL
 from angulus.storage.stores import READ_ONLY, Found, below, entries, look
 
 UNFINISHED = ".unfinished"

@@ -22,12 +22,12 @@ from pathlib import Path
 
 from angulus.errors import StorageError
 from angulus.storage.addresses import cache_folder, mirror, placed
+from angulus.storage.read_ahead import PARALLEL
 from angulus.storage.stores import Found, read
 
 USUAL = 10 * 10**9
 KEPT = 0.8  # of the bound, once it is reached
 AT_ONCE = 8 * 2**20
-PARALLEL = 8
 _GIVEN_UP = 24 * 3600.0  # seconds after which what a process has begun to write is nobody's
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) *([KMGT]?)i?B?", re.IGNORECASE)
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -150,8 +150,10 @@ class _Held:
         self.files: dict[Path, tuple[int, int]] = {}
 
     def hold(self, path: Path) -> None:
-        import fcntl
-
+        try:
+            import fcntl
+        except ImportError:  # not on this system
+            return
         descriptor = os.open(path, os.O_RDONLY)
         number = os.fstat(descriptor).st_ino
         old = self.files.get(path)
@@ -167,6 +169,8 @@ class _Held:
 
 ROOM = _Room()
 HELD = _Held()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: setattr(ROOM, "lock", threading.Lock()))
 
 
 def _kept() -> Iterator[tuple[float, int, Path, Path | None]]:
@@ -217,11 +221,13 @@ def _is_worked_in(folder: Path) -> bool:
 
 
 def _is_held(path: Path) -> bool:
-    import fcntl
-
     with path.open("rb") as file:
         try:
+            import fcntl
+
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:
+            return False
         except OSError:
             return True
     return False

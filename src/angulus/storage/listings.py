@@ -2,46 +2,37 @@
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from angulus.storage.addresses import address_of, mirror, placed
-from angulus.storage.cache import PARALLEL, fetched, forget, known_of
+from angulus.storage.cache import fetched, forget, known_of
+from angulus.storage.read_ahead import ReadAhead
 from angulus.storage.stores import Found, below
 
 _FRESH = 60.0  # seconds for which a listing is taken again
-_AHEAD = 64
 _LAST: dict[str, tuple[float, "Listing"]] = {}
 
 
-@dataclass(frozen=True, eq=False)
 class Listing:
     """What lay below an address when it was listed, by path from there."""
 
-    address: str
-    files: dict[str, Found]
-    _coming: dict[str, Future[Path]] = field(default_factory=dict)
-    _pools: list[ThreadPoolExecutor] = field(default_factory=list)
+    def __init__(self, address: str, files: dict[str, Found]) -> None:
+        self.address, self.files = address, files
+        self._ahead = ReadAhead[str, Path](lambda name: fetched(files[name]))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Listing, (self.address, self.files)  # every process fetches for itself
 
     def fetched(self, name: str) -> Path:
         """The place of an object, in which it lies whole. Raises StorageError, ChangedError."""
-        coming = self._coming.pop(name, None)
-        return fetched(self.files[name]) if coming is None else coming.result()
+        return self._ahead.get(name)
 
     def will_need(self, names: Sequence[str]) -> None:
         """Have objects fetched, several at once, while others are worked on."""
-        if not self._pools:
-            self._pools.append(ThreadPoolExecutor(PARALLEL, thread_name_prefix="objects"))
         for name in names:
-            if len(self._coming) >= _AHEAD:
+            if not self._ahead.begin(name):
                 return
-            if name not in self._coming:
-                self._coming[name] = self._pools[0].submit(fetched, self.files[name])
 
 
 def listing_of(path: str | Path) -> Listing | None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from angulus.errors import StorageError
 from angulus.storage.addresses import address_of, cache_folder, mirror
 from angulus.storage.arrival import UNFINISHED, clear, is_taken
-from angulus.storage.cache import PARALLEL, is_published, note
+from angulus.storage.cache import is_published, note
 from angulus.storage.ranges import stub_at
+from angulus.storage.read_ahead import PARALLEL
 from angulus.storage.stores import check_can_be_written, entries, look, put, remove, write
 
 MARKS = ("index.safetensors", "model.json", "bundle.json", "recipe.json", "result.json")

@@ -6,17 +6,16 @@ In its place lies a stub, a file of its length without content beside a note of 
 import io
 import json
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from angulus.storage.addresses import address_of, cache_folder, mirror, placed
-from angulus.storage.cache import PARALLEL, block
+from angulus.storage.cache import block
+from angulus.storage.read_ahead import ReadAhead
 from angulus.storage.stores import Found
 
 BLOCK = 2**20
-_AHEAD = 64  # blocks that may be on their way
 _NEXT = 4  # blocks that are fetched ahead of whoever reads through
 
 
@@ -27,8 +26,7 @@ class Ranges:
         self.found, self.size = found, found.size
         self._last: tuple[int, bytes] = (-1, b"")
         self._end = -BLOCK
-        self._coming: dict[int, Future[bytes]] = {}
-        self._pool: ThreadPoolExecutor | None = None
+        self._ahead = ReadAhead[int, bytes](lambda number: block(found, number, BLOCK))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Ranges, (self.found,)
@@ -56,16 +54,10 @@ class Ranges:
 
     def will_need(self, offset: int, length: int) -> None:
         """Have these bytes fetched, several blocks at once, while others are worked on."""
-        if length <= 0 or offset >= self.size:
-            return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="blocks")
         end = min(offset + length, self.size)
-        for number in range(offset // BLOCK, (end - 1) // BLOCK + 1):
-            if len(self._coming) >= _AHEAD:
+        for number in range(offset // BLOCK, (end - 1) // BLOCK + 1 if end > offset else 0):
+            if number != self._last[0] and not self._ahead.begin(number):
                 return
-            if number not in self._coming and number != self._last[0]:
-                self._coming[number] = self._pool.submit(block, self.found, number, BLOCK)
 
     def opened(self) -> BinaryIO:
         """The object as a file that is open for reading."""
@@ -75,8 +67,7 @@ class Ranges:
         kept = self._last
         if kept[0] == number:
             return kept[1]
-        coming = self._coming.pop(number, None)
-        content = block(self.found, number, BLOCK) if coming is None else coming.result()
+        content = self._ahead.get(number)
         self._last = (number, content)
         return content
 

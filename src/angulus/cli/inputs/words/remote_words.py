@@ -17,10 +17,10 @@ from angulus.storage import address_of, arrived, check_writable, in_words, is_ad
 
 WRITTEN = frozenset({"out", "json", "report", "markdown", "picture", "sheet", "target", "keep_calibration"})
 READ = frozenset(
-    {"arguments", "bundle", "calibrate_on", "calibration", "center", "cohort", "data", "detector_scores", "edits"}
-    | {"embeddings", "enrolment", "file", "first", "gallery", "images", "labels", "leave_out", "left", "model", "names"}
-    | {"distractors", "pairs", "people", "photos", "probes", "public", "quantize_on", "queries", "right", "run", "second", "source", "test"}
-    | {"train", "trials", "what"}
+    {"arguments", "bundle", "calibrate_on", "calibration", "center", "cohort", "data", "detector_scores"}
+    | {"distractors", "edits", "embeddings", "enrolment", "file", "first", "gallery", "images", "labels", "leave_out"}
+    | {"left", "model", "names", "pairs", "people", "photos", "probes", "public", "quantize_on", "queries", "right"}
+    | {"run", "second", "source", "test", "train", "trials", "what"}
 )
 HERE = frozenset(
     {"certificate", "key_file", "keys", "new_transform_key_file", "place", "private_key", "state", "transform_key_file"}
