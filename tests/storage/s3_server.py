@@ -10,6 +10,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
+SLOW = 0.3  # seconds
 EXPIRED = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
 BROKEN = b"<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>"
 
@@ -43,7 +44,7 @@ class Gate:
         fault.times -= 1
         fault.seen += 1
         if fault.kind == "slow":
-            time.sleep(0.3)
+            time.sleep(SLOW)
         elif fault.kind in ("broken", "expired"):
             body, status = (EXPIRED, "403 Forbidden") if fault.kind == "expired" else (BROKEN, "500 Internal Error")
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))

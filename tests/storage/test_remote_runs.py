@@ -96,6 +96,20 @@ def test_from_a_checkpoint_in_the_store_it_ends_as_if_it_had_not_stopped(
     assert_same_weights(f"{store.root}/run", tmp_path / "whole")
 
 
+def test_whenever_it_is_killed_the_store_has_a_run_to_go_on_with(store: Store, people: Path, tmp_path: Path) -> None:
+    there = load([], [f"data.path={people}", f"out={store.root}/run", *SETTINGS])
+    store.server.gate.requests.clear()
+    train(there)
+    puts = [path.partition("/run/")[2] for method, path, _ in store.server.gate.requests if method == "PUT"]
+    puts = [name for name in puts if name]
+    assert puts[2] == "recipe.json"  # after classes and surroundings
+    named = [place for place, name in enumerate(puts) if name == "checkpoints/newest.json"]
+    whole = [place for place, name in enumerate(puts) if name.startswith("checkpoints/step-")]
+    assert named
+    assert 3 <= whole[0] < puts.index("metrics.jsonl") < named[0]
+    assert all(any(one < place for one in whole) for place in named)
+
+
 def test_a_store_that_fails_stops_no_run(store: Store, people: Path, caplog: pytest.LogCaptureFixture) -> None:
     there = load([], [f"data.path={people}", f"out={store.root}/run", *SETTINGS, "train.log_every=1"])
     fault = store.plant("expired", "PUT", "/run/", 10**6)

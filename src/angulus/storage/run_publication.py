@@ -1,7 +1,8 @@
 """The folder of a run that is kept in a store: written here, and published by a thread while the run goes on.
 
-The newest checkpoint that is whole goes first, then the name of it (`checkpoints/newest.json`), so that whoever goes on
-with the run elsewhere never reads half of one; then what else has changed. A store that does not answer stops no run.
+What the run is goes first, then its newest checkpoint, then what else has changed, and the name of the checkpoint last
+(`checkpoints/newest.json`), so that whoever goes on with the run elsewhere never reads half of one, and has the records
+up to it. A store that does not answer stops no run.
 """
 
 import json
@@ -21,6 +22,7 @@ from angulus.storage.stores import below, remove, write
 
 log = logging.getLogger(__name__)
 
+BEGUN = ("classes.json", "environment.json", "recipe.json")
 EVERY = 30.0  # seconds between two looks at what has changed; a new checkpoint is seen at once
 LOOK = 0.5
 _STEP = re.compile(r"step-\d{8}(\.pt)?")
@@ -63,6 +65,7 @@ class _Publisher:
         self.seen = ""
         self.failed = False
         self.sent: dict[Path, int] = {}
+        self.named: set[Path] = set()
 
     def end(self) -> None:
         """Publish the rest. Raises StorageError."""
@@ -87,12 +90,19 @@ class _Publisher:
                 self.failed = True
 
     def _round(self) -> None:
-        for checkpoint in self._newest():
-            self._publish_checkpoint(checkpoint)
+        """What the run is, its newest checkpoints, its records and networks, then the names of the checkpoints."""
+        files = files_in(self.folder)
+        for path in sorted((path for path in files if path.name in BEGUN), key=lambda path: BEGUN.index(path.name)):
+            self._publish(path)
+        newest = [checkpoint for checkpoint in self._newest() if self._publish_checkpoint(checkpoint)]
         for path in files_in(self.folder):
             inside = path.relative_to(self.folder).parts
             if "checkpoints" not in inside[:-1] and not path.name.endswith(".damaged"):
                 self._publish(path)
+        for checkpoint in newest:
+            name = checkpoint.parent.relative_to(self.folder).as_posix()
+            write(json.dumps({"name": checkpoint.name}).encode(), f"{self.address}/{name}/{NEWEST}")
+            self.named.add(checkpoint)
         self._remove_pruned()
 
     def _newest(self) -> list[Path]:
@@ -103,17 +113,14 @@ class _Publisher:
                 newest[path.parent] = path
         return list(newest.values())
 
-    def _publish_checkpoint(self, checkpoint: Path) -> None:
+    def _publish_checkpoint(self, checkpoint: Path) -> bool:
+        """Whether a checkpoint is whole in the store now, and was not named before."""
         files = files_in(checkpoint) if checkpoint.is_dir() else [checkpoint]
         # the index of a head that is divided over processes has a dot before its name
         hidden = [one for one in checkpoint.glob(".metadata") if one.is_file()] if checkpoint.is_dir() else []
-        if all(is_published(path) for path in [*files, *hidden]):
-            return
         for path in [*files, *hidden]:
             self._publish(path)
-        name = checkpoint.parent.relative_to(self.folder).as_posix()
-        if checkpoint.exists():
-            write(json.dumps({"name": checkpoint.name}).encode(), f"{self.address}/{name}/{NEWEST}")
+        return checkpoint.exists() and checkpoint not in self.named
 
     def _publish(self, path: Path) -> None:
         if is_published(path):
