@@ -11,6 +11,7 @@ AngulusError
   GalleryError      a gallery of enrolled people, or what is done to it
   ServiceError      a request that the service refuses, or the service itself
   NonFiniteError    a loss or gradient became infinite or NaN
+  StorageError      an object store or a server, or an address in one
   OutOfMemoryError  a run took more memory than there is
 """
 
@@ -82,3 +83,11 @@ class NonFiniteError(AngulusError, ArithmeticError):
 
 class OutOfMemoryError(AngulusError, MemoryError):
     """A run took more memory than there is; the sentence says which setting takes less."""
+
+
+class StorageError(AngulusError):
+    """An object store or a server cannot be read or written, or an address is none."""
+
+
+class ChangedError(StorageError):
+    """An object was replaced while it was read."""

@@ -7,6 +7,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from angulus.storage import address_of, fetch_missing
+
 _AT_ONCE = 2**16
 _FLAGS = (
     os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -16,7 +18,12 @@ _FLAGS = (
 
 
 def open_regular(path: str | Path) -> int:
-    """A descriptor of a regular file, or of what a link leads to. Raises OSError, also for what is no regular file."""
+    """A descriptor of a regular file, or of what a link leads to; in the place of an address it is fetched first.
+
+    Raises OSError, also for what is no regular file, and StorageError.
+    """
+    if address_of(path) is not None:
+        fetch_missing(path)
     try:
         descriptor = os.open(path, _FLAGS)
     except ValueError as error:  # a name with a zero byte

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from angulus.storage import publish
+
 _PARTIAL = re.compile(r"\..+\.(\d+)\.partial")
 _SHARED_PARTIAL = re.compile(r"\..+\.([A-Za-z0-9_-]*)\+[0-9a-f]+\.(\d+)\.partial")
 _ABANDONED = 3600.0  # seconds after which what another machine began to write, and did not end, is removed
@@ -24,7 +26,7 @@ def partial_of(path: Path) -> Path:
 def write_beside(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file beside `path`, in a folder that may be missing, and move it into place.
 
-    Raises OSError; `path` is then as it was.
+    In the place of an address it is published. Raises OSError; `path` is then as it was; and StorageError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     clear_partials_of(path)
@@ -35,6 +37,7 @@ def write_beside(path: Path, write: Callable[[Path], object]) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+    publish(path)
 
 
 def write_shared(path: Path, write: Callable[[Path], object], *, replace: bool = True) -> None:

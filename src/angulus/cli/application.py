@@ -16,11 +16,13 @@ from angulus.cli.commands.evaluate.verification import app as evaluate
 from angulus.cli.commands.gallery.group import app as gallery
 from angulus.cli.commands.serve.group import app as serve
 from angulus.cli.inputs.words.overwritten import OPTIONS, check_apart
+from angulus.cli.inputs.words.remote_words import are_remote, fetch_read, publish_written, told_by_address, with_places
 from angulus.cli.streams import open_all, say, say_last
 from angulus.devices.processors import set_waiting
 from angulus.errors import AngulusError
 from angulus.interruptions import Interruption, raised
 from angulus.lifelines import follow_parent
+from angulus.storage import in_words
 from angulus.version import __version__
 
 ERROR = 2
@@ -93,8 +95,19 @@ def main(tokens: Sequence[str] | None = None) -> int:
     open_all()
     follow_parent()
     words = sys.argv[1:] if tokens is None else list(tokens)
+    if not are_remote(words):
+        return run(words)
+    with told_by_address():
+        return run(words, remote=True)
+
+
+def run(words: list[str], *, remote: bool = False) -> int:
+    """The same for words that were read.  remote: some of them are addresses of stores."""
     try:
         with raised():
+            words = with_places(words) if remote else words
+            arguments = parsed(words) if remote else {}
+            fetch_read(arguments)
             if any(word.split("=")[0] in OPTIONS for word in words):
                 check_apart(parsed(words))
             status = app(
@@ -103,6 +116,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
                 print_error=False,
                 result_action="return_value",
             )
+            publish_written(arguments)
         sys.stdout.flush()
     except CycloptsError as error:
         return fail(usage_sentence(error))
@@ -140,8 +154,9 @@ def parsed(words: Sequence[str]) -> dict[str, Any]:
 
 
 def fail(sentence: str) -> int:
-    say(f"error: {sentence}")
-    say_last(f"error: {sentence}")
+    said = f"error: {in_words(sentence)}"
+    say(said)
+    say_last(said)
     return ERROR
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from angulus.cli.numbers import Count, Positive, Rate, Share
+from angulus.storage import in_words
 from angulus.whole_files import write_beside
 
 if TYPE_CHECKING:
@@ -517,14 +518,14 @@ def check_outside(out: Path | None, *inputs: Path | None) -> None:
 def save_json(path: Path | None, content: Any) -> None:
     """Write a command's figures, whole or not at all; nothing where no file was asked for."""
     if path is not None:
-        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+        text = in_words(json.dumps(content, indent=2, allow_nan=False)) + "\n"
         write_beside(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def save_text(path: Path | None, text: Callable[[], str]) -> None:
     """Write a text, whole or not at all; nothing where no file was asked for."""
     if path is not None:
-        content = text().encode()
+        content = in_words(text()).encode()
         write_beside(path, lambda part: part.write_bytes(content))
 
 

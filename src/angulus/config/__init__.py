@@ -14,6 +14,7 @@ from angulus.config.schema_text import schema
 from angulus.config.shipped_recipes import located
 from angulus.config.walk import Walk, known_paths
 from angulus.errors import ConfigError
+from angulus.storage import arrived
 from angulus.training.experiment import Experiment
 from angulus.training.recipe.serialization import record
 
@@ -44,7 +45,7 @@ def load(sources: Sequence[str | Path], overrides: Sequence[str] = (), *, allow:
         class runs its code.
     Raises ConfigError with every problem at once, each with its full path.
     """
-    sources = [located(source) for source in sources]
+    sources = [located(arrived(source)) for source in sources]
     values = read_layers(sources, overrides)
     allowed = classes_allowed(sources, parse_overrides(overrides), allow)
     return check(Experiment, with_stages(merge({}, values)), allowed=allowed)

@@ -19,7 +19,9 @@ from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserErro
 
 from angulus.config.kinds import MARGIN, SCHEDULE, Family, family_for, find_kind
 from angulus.config.suggestions import closest, did_you_mean
+from angulus.errors import StorageError
 from angulus.margins import Chosen, Learned, PerClass, PerSample, Schedule
+from angulus.storage import is_address, placed
 from angulus.training.recipe.margin_rules import open_margin
 from angulus.training.recipe.serialization import name_of
 
@@ -228,6 +230,13 @@ class Walk:
         arguments = get_args(hint)
         return {key: self.build(arguments[1], value, joined(path, key)) for key, value in raw.items()}
 
+    def place(self, raw: str, path: str) -> Any:
+        """A path; the address of a store becomes its place on this machine."""
+        try:
+            return placed(raw) if is_address(raw) else Path(raw).expanduser()
+        except StorageError as error:
+            return self.complain(path, str(error))
+
     def leaf(self, hint: Any, raw: Any, path: str) -> Any:
         """Numbers, words, paths, and by pydantic's rules any other type that a user's own class asks for."""
         if hint is Path:
@@ -235,7 +244,7 @@ class Walk:
                 return raw
             if not isinstance(raw, str) or not raw:
                 return self.complain(path, f"must be a path, got {shown(raw)}{quote_hint(raw)}")
-            return Path(raw).expanduser()
+            return self.place(raw, path)
         plain = hint in (int, float, bool, str)
         try:
             value = adapter(hint).validate_python(raw, strict=True if plain else None)

@@ -17,6 +17,7 @@ from angulus.embeddings import files
 from angulus.embeddings.columns import array_of, checked_columns, numbered_labels, texts
 from angulus.embeddings.directions import row_norms, unit_rows
 from angulus.errors import EvaluationError
+from angulus.storage import arrived, placed
 
 View = Literal["plain", "sum", "concat"]
 VIEWS: tuple[View, ...] = get_args(View)
@@ -151,7 +152,7 @@ class EmbeddingSet:
         only, the labels in a second file; EvaluationError when the set has more.
         """
         names = ("embeddings", "flipped", "labels", "keys", "identities")
-        return files.write(Path(path), {name: getattr(self, name) for name in names}, self.columns, stored)
+        return files.write(placed(path), {name: getattr(self, name) for name in names}, self.columns, stored)
 
     @classmethod
     def load(cls, path: str | Path, *, labels: str | Path | None = None) -> Self:
@@ -159,7 +160,7 @@ class EmbeddingSet:
 
         labels: a `.npy` or text file (one label a line) that holds the labels, in place of those stored with the set.
         """
-        return cls(**files.read(Path(path), None if labels is None else Path(labels)))
+        return cls(**files.read(arrived(path), None if labels is None else arrived(labels)))
 
     def _checked_matrix(self, name: str, values: ArrayLike) -> NDArray[np.float32]:
         matrix = _matrix(name, values)

@@ -21,6 +21,7 @@ from angulus.data.picture_grid import montage
 from angulus.errors import DataError
 from angulus.evaluation.report.sounds import playable, sound_address
 from angulus.speech.pictures import picture_of
+from angulus.storage import in_words, publish
 
 SHOWN_SIDE = 88
 _QUALITY = 85
@@ -74,11 +75,12 @@ def write_whole(path: Path, content: str) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content.encode("utf-8", "surrogateescape"))
+        part.write_bytes(in_words(content).encode("utf-8", "surrogateescape"))
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+    publish(path)
 
 
 def printable(text: str) -> str:

@@ -26,6 +26,7 @@ from angulus.json_files import read_json
 from angulus.models.base import EmbeddingModel, ModelConfig
 from angulus.models.catalogue import MODELS, config_from_dict, config_to_dict
 from angulus.models.weights import check_fit, fill
+from angulus.storage import arrived
 from angulus.version import __version__
 from angulus.whole_files import flush_folder, write_flushed
 
@@ -81,7 +82,7 @@ def load_model(
     add its class, `{**MODELS, "mypackage.networks:MyNet": MyNet}`.
     Raises ModelError when a file is missing or damaged, belongs to another architecture, or fails the test vector.
     """
-    folder = _folder(path)
+    folder = arrived(_folder(path))
     description = read_description(folder)
     config = config_from_dict(description["model"], configs, where=f"{folder / 'model.json'}")
     weights = folder / "model.safetensors"

@@ -20,6 +20,7 @@ from angulus.models.files import claimed
 from angulus.models.recognition import find, inner_states, recognise, without_wrappers
 from angulus.models.weights import check_fit, fill
 from angulus.pickles.tensors import load_tensors
+from angulus.storage import arrived
 
 _MOST_WEIGHTS = 100_000
 # Where trainers put the network's weights inside a checkpoint; the first that is there counts.
@@ -65,7 +66,7 @@ def with_fresh(model: EmbeddingModel, state: Mapping[str, Tensor]) -> dict[str, 
 
 def read_foreign(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The weights in a .pt, .pth or .ckpt file by name, without what wrappers write before them. Raises ModelError."""
-    file = Path(path)
+    file = arrived(os.fspath(path))
     try:
         content = load_tensors(file)
     except FileNotFoundError:

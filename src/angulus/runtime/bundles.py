@@ -22,6 +22,7 @@ from angulus.runtime.preparation import Preprocessing
 from angulus.runtime.speech_preparation import KIND as SPEECH
 from angulus.runtime.speech_preparation import SpeechPreparation
 from angulus.runtime.thresholds import FORMAT, Threshold, check_format
+from angulus.storage import arrived
 
 DESCRIPTION, THRESHOLD, CURVES, PARITY, VECTOR = (
     "bundle.json",
@@ -165,7 +166,7 @@ class Bundle:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = arrived(path)
         self._contents: Contents = opened(self.path)
         text = self._contents.read(DESCRIPTION, MOST_DESCRIPTION)
         where = f"{self.path}: {DESCRIPTION}"

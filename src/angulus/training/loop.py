@@ -28,6 +28,7 @@ from angulus.heads import first_centers
 from angulus.interruptions import Interruption, noted
 from angulus.models import EmbeddingModel, ModelConfig, load_model, save_model
 from angulus.speech.background.material import Bank
+from angulus.storage import check_free, check_writable, placed, published_run, run_arrived, taken
 from angulus.training import judge
 from angulus.training.assembly import (
     bank_of,
@@ -131,7 +132,8 @@ def train(
     OutOfMemoryError. SIGINT and SIGTERM are answered with a checkpoint after the step and an Interruption.
     """
     device = local_device(choose_device(experiment.device))
-    kept = begun_folder(experiment) if resume else None
+    experiment = replace(experiment, out=None if experiment.out is None else placed(experiment.out))
+    kept = run_arrived(begun_folder(experiment)) if resume else None
     begun_as = None if kept is None else recipe_in(kept)
     experiment = asked = experiment if begun_as is None else as_begun(experiment, begun_as)
     with ExitStack() as stack:
@@ -166,7 +168,14 @@ def train(
         done: dict[str, float] | None = None
         with group.together():
             if group.is_first:
+                check_writable(folder)
+                if not resume:
+                    check_free(folder)
+        stack.enter_context(taken(folder))
+        with group.together():
+            if group.is_first:
                 stack.enter_context(locked(folder, CheckpointError, "training in"))
+                stack.enter_context(published_run(folder))
                 clear_leftovers(folder)
                 start_folder(folder, record(experiment), resume)
                 start_classes(folder, sources.train.identities)

@@ -10,9 +10,11 @@ import weakref
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 from angulus.errors import DataError
-from angulus.files import open_regular
+from angulus.files import BoundedReader, open_regular
+from angulus.storage import Ranges, ranges_of
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,8 @@ class Blob:
     size: int
     changed: int
     """Time of the last change in nanoseconds."""
+    ranges: Ranges | None = None
+    """Where its bytes are when they are in a store; at `path` there is nothing to read then."""
 
     @staticmethod
     def find(path: str | Path) -> "Blob":
@@ -40,7 +44,14 @@ class Blob:
             raise DataError(f"{path} is a folder, not a file")
         if not path.is_file():
             raise DataError(f"{path} is a device, a pipe or a socket, not a regular file")
+        ranges = ranges_of(path)
+        if ranges is not None:
+            return Blob(path=path, size=ranges.size, changed=ranges.changed, ranges=ranges)
         return Blob(path=path, size=status.st_size, changed=status.st_mtime_ns)
+
+    def opened(self) -> BinaryIO:
+        """The same as a file that is open for reading. Raises OSError as `open_regular`."""
+        return BoundedReader(self.path) if self.ranges is None else self.ranges.opened()
 
     @cached_property
     def _descriptor(self) -> int:
@@ -52,10 +63,12 @@ class Blob:
         return descriptor
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _again, (self.path, self.size, self.changed)
+        return _again, (self.path, self.size, self.changed, self.ranges)
 
     def read(self, offset: int, length: int, *, what: str) -> bytes:
         """Exactly `length` bytes from `offset`; DataError says that `what` ends too early where there are fewer."""
+        if self.ranges is not None:
+            return self._complete(self.ranges.read(offset, length), offset, length, what)
         if length > _AT_ONCE:  # room is made for what the file holds, never for what an index claims
             length, asked = min(length, max(0, os.fstat(self._descriptor).st_size - offset)), length
         else:
@@ -68,6 +81,9 @@ class Blob:
                 content += more  # a signal, or more than 2 GiB at once
         except OSError as error:
             raise DataError(f"cannot read {what} of {self.path} at byte {offset:,}: {error.strerror}") from error
+        return self._complete(content, offset, asked, what)
+
+    def _complete(self, content: bytes, offset: int, asked: int, what: str) -> bytes:
         if len(content) < asked:
             raise DataError(
                 f"{self.path}: {what} at byte {offset:,} needs {asked:,} bytes, and the file ends after "
@@ -77,6 +93,9 @@ class Blob:
 
     def will_need(self, offset: int, length: int) -> None:
         """Ask the system to fetch these bytes while others are worked on; nothing where it can't."""
+        if self.ranges is not None:
+            self.ranges.will_need(offset, length)
+            return
         advise = getattr(os, "posix_fadvise", None)
         if advise is None or length <= 0:
             return
@@ -86,5 +105,5 @@ class Blob:
             logger.debug("no read-ahead of %s: %s", self.path, error)
 
 
-def _again(path: Path, size: int, changed: int) -> Blob:
-    return Blob(path=path, size=size, changed=changed)
+def _again(path: Path, size: int, changed: int, ranges: Ranges | None) -> Blob:
+    return Blob(path=path, size=size, changed=changed, ranges=ranges)

@@ -23,6 +23,7 @@ from angulus.data.formats.reid.msmt17 import is_msmt17, open_msmt17
 from angulus.data.formats.tar import TarWriter, open_tar
 from angulus.data.loading.contents import Content, Pictures, Recordings, content_of
 from angulus.errors import DataError
+from angulus.storage import arrived
 
 Written = Literal["folder", "rec", "tar", "parquet", "packed", "manifest"]
 """Layouts of encoded examples, which are read and written."""
@@ -100,7 +101,7 @@ def open_source(
 
     Raises DataError for data that is missing or damaged.
     """
-    path = Path(path)
+    path = arrived(path)
     kind = format_of(path) if kind is None else kind
     if kind == "features":
         return open_features(path)

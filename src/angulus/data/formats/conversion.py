@@ -29,6 +29,7 @@ from angulus.data.parts import rate_of
 from angulus.data.views.split import select
 from angulus.errors import DataError
 from angulus.speech.wave_files import wave_file
+from angulus.storage import check_free, placed
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,8 @@ def convert(
     disk, and a set that is not read back as it was written. Nothing lies at the target then.
     """
     started = time.perf_counter()
-    target = Path(target).absolute()
+    target = placed(target).absolute()
+    check_free(target)
     layout = format_for(target) if to is None else to
     if layout not in FORMATS:
         raise DataError(f"the layout must be one of {', '.join(FORMATS)}, got {layout!r}")

@@ -18,13 +18,14 @@ from angulus.array_files import read_arrays
 from angulus.data.formats.label_names import check_unique, labelled
 from angulus.data.views.sequences import Sequences
 from angulus.errors import DataError
+from angulus.storage import arrived
 
 SUFFIX = ".npz"
 
 
 def open_features(path: str | Path, bands: int | None = None) -> Sequences:
     """The features in a file. Raises DataError where it holds none, they contradict each other, or have other bands."""
-    path = Path(path)
+    path = arrived(path)
     arrays = _arrays(path)
     features, lengths = arrays["features"], arrays["lengths"]
     if features.ndim != 2 or features.dtype.kind not in "uif":

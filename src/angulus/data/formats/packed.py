@@ -29,6 +29,7 @@ from angulus.data.formats.record_source import StoredSource
 from angulus.data.index.strings import StringTable, encode_name, ends_of
 from angulus.errors import DataError
 from angulus.json_files import parse_json
+from angulus.storage import arrived
 
 IMAGES, INDEX = "images.bin", "index.safetensors"
 _FORMAT, _VERSION = "angulus.packed", "2"
@@ -91,7 +92,7 @@ class PackedRecords:
 
 def open_packed(path: str | Path) -> PackedRecords:
     """Open a packed set. Raises DataError for one that is missing, of a later version, damaged or cut short."""
-    return _opened(Path(path), compared=True)
+    return _opened(arrived(path), compared=True)
 
 
 def _opened(folder: Path, *, compared: bool = False) -> PackedRecords:

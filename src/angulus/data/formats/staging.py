@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from angulus.errors import DataError
 from angulus.files import links_out, open_in_place
 from angulus.json_files import read_json
+from angulus.storage import publish
 from angulus.whole_files import flush_folder, write_flushed
 
 logger = logging.getLogger(__name__)
@@ -101,7 +102,8 @@ class Unfinished:
 
     def finish_moving(self) -> None:
         """The same for a result that was whole when the last process ended."""
-        for name in _names_noted(self.folder / "moving"):
+        names = _names_noted(self.folder / "moving")
+        for name in names:
             place, written = self.target.parent / name, self.result / name
             if name == SHARED and place.exists() and written.exists():
                 if place.read_bytes() != written.read_bytes():
@@ -110,6 +112,8 @@ class Unfinished:
                 written.replace(place)
         flush_folder(self.target.parent)
         shutil.rmtree(self.folder)
+        for name in names:
+            publish(self.target.parent / name)
 
 
 def _noted(path: Path) -> Any:

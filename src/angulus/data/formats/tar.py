@@ -28,8 +28,8 @@ from angulus.data.formats.output import Appended, Listing, extension_of
 from angulus.data.formats.record_source import StoredSource
 from angulus.data.loading.contents import EXAMPLE_EXTENSIONS
 from angulus.errors import DataError
-from angulus.files import BoundedReader
 from angulus.json_files import parse_json
+from angulus.storage import arrived
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def open_tar(path: str | Path) -> TarRecords:
 
     Raises DataError for a missing, compressed or damaged archive, and for examples without an image or a label.
     """
-    path = Path(path)
+    path = arrived(path)
     paths = sorted(path.glob("*.tar")) if path.is_dir() else [path]
     if not paths:
         raise DataError(f"{path} holds no archive (*.tar)")
@@ -186,7 +186,7 @@ def _grouped(
 
 def _members(blob: Blob) -> list[tarfile.TarInfo]:
     try:
-        with BoundedReader(blob.path) as file, tarfile.open(fileobj=file, mode="r:") as opened:
+        with blob.opened() as file, tarfile.open(fileobj=file, mode="r:") as opened:
             members, end = [], 0
             while (member := opened.next()) is not None:
                 if opened.offset <= end:  # a negative size leads back, for ever

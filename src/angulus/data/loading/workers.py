@@ -26,7 +26,7 @@ from angulus.data.examples import ReadsInto, ReadsMany, Source, different_sizes,
 from angulus.data.index.rows import rows_at
 from angulus.data.loading.chunks import Cuts, read_cuts
 from angulus.data.views.split import Subset
-from angulus.errors import DataError
+from angulus.errors import DataError, StorageError
 from angulus.lifelines import follow_loader
 
 Rows = NDArray[np.int64]
@@ -184,7 +184,7 @@ class _Examples(Dataset[Any]):
         memory = None if place == _FRESH else self.memory[place]
         try:
             images = read_batch(self.source, rows, memory)
-        except DataError as error:
+        except (DataError, StorageError) as error:
             return place, str(error)
         if memory is None or memory.numel() < images.numel():
             return place, images

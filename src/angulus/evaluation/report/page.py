@@ -32,6 +32,7 @@ from angulus.evaluation.uncertainty.comparison import Comparison
 from angulus.evaluation.uncertainty.search_intervals import SearchConfidence
 from angulus.plain_numbers import one_in, percent, plain, span
 from angulus.speech.pictures import picture_of
+from angulus.storage import in_words
 from angulus.whole_files import reason_of, write_beside
 
 logger = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ def write_report(
         title, results, galleries=galleries, notes=notes, curves=curves, facts=facts, sections=sections
     )
     try:
-        write_beside(path, lambda partial: partial.write_text(page, encoding="utf-8"))
+        write_beside(path, lambda partial: partial.write_text(in_words(page), encoding="utf-8"))
     except OSError as error:
         raise EvaluationError(f"the report {path} could not be written: {reason_of(error)}; make room") from error
     logger.info("wrote the report %s", path)

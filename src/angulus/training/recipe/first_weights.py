@@ -27,6 +27,7 @@ from angulus.models import (
 )
 from angulus.models.imports import read_foreign
 from angulus.models.weights import fill
+from angulus.storage import arrived
 from angulus.training.datasets import Data, FolderData, Member, NoisyData, StoredData, UnionData
 from angulus.training.experiment import Experiment
 from angulus.training.recipe.data_sources import image_shape
@@ -52,6 +53,7 @@ _FITS = ("crop", "resize", "error")  # what a run may say for others; "proportio
 
 def model_in(path: Path) -> Path:
     """The file of weights or the saved model that `init` names. Raises ConfigError where there is none."""
+    path = arrived(path)
     if not path.exists():
         raise ConfigError(f"init: there is no model {path}: name a file of weights, or the folder of a model or a run")
     if not path.is_dir():

@@ -11,6 +11,7 @@ from angulus.heads import STRATEGIES
 from angulus.margins import MARGINS, SCHEDULES, Chosen, Learned, PerClass, PerSample
 from angulus.models import MODELS
 from angulus.speech.augmentation import SpeechAugment
+from angulus.storage import address_of
 from angulus.training.datasets import DATA
 from angulus.training.experiment import AUGMENTS, OPTIMIZERS, LearningRate
 
@@ -48,7 +49,7 @@ def record(value: Any) -> Any:
         return {str(key): record(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [record(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    return (address_of(value) or str(value)) if isinstance(value, Path) else value
 
 
 def as_now(stored: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from angulus.errors import CheckpointError
+from angulus.storage import in_words, publish
 from angulus.whole_files import flush_folder, partial_of
 
 
@@ -37,6 +38,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
         with suppress(OSError):
             partial.unlink()
         raise
+    publish(path)
 
 
 def unwritable(path: Path, error: Exception) -> str:
@@ -57,7 +59,7 @@ def disk_is_full(path: Path) -> bool:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, UTF-8."""
-    write_atomic(path, lambda file: file.write(text.encode("utf-8")))
+    write_atomic(path, lambda file: file.write(in_words(text).encode("utf-8")))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -13,7 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,11 +28,13 @@ from angulus.data.parts import part_of
 from angulus.devices.processors import usable_cores
 from angulus.errors import DataError
 from angulus.files import read_regular
+from angulus.storage import Listing, arrived, listing_of
 
 logger = logging.getLogger(__name__)
 
 LISTS_OF_ALIGN = frozenset({"manifest.csv", "without_face.txt", "unreadable.txt", "ignored.txt", "gone.txt"})
 _DEEPEST = 16
+_NEXT = 16  # images of a store that are fetched at once
 _PARTS = frozenset(
     {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "images", "wav"}
 )
@@ -52,6 +54,8 @@ class FolderSource:
     keys: list[str]
     account: Account
     content: Content = field(default_factory=Pictures)
+    listing: Listing | None = None
+    """What the store has below the folder, where it is the place of an address."""
 
     @staticmethod
     def open(
@@ -84,7 +88,7 @@ class FolderSource:
         """
         if min_images < 1:
             raise DataError(f"min_images must be at least 1, got {min_images}")
-        content, found = _looked_for(Path(path), content, Pictures(size=size, fit=fit))
+        content, found = _looked_for(arrived(path), content, Pictures(size=size, fit=fit))
         images, drops = _choose_names(found, exclude, include)
         images, empty = _without_empty(found, images, on_empty)
         source = _build(found, images, content, [*drops, *empty])
@@ -126,10 +130,21 @@ class FolderSource:
         return encoded if here else example_from_elsewhere(encoded, path, str(self.root))
 
     def _path(self, index: int) -> str:
+        if self.listing is not None:
+            self.listing.will_need(self.keys[index + 1 : index + _NEXT])  # of use to whoever reads in order
+            return str(self.listing.fetched(self.keys[index]))
         return f"{self.root}/{self.keys[index]}"  # joining with pathlib takes as long as reading a packed image
+
+    def will_need(self, begin: int, end: int) -> None:
+        """Have the examples begin..end-1 fetched from the store."""
+        if self.listing is not None:
+            self.listing.will_need(self.keys[begin:end])
 
     def stamp(self, index: int, *, times: bool) -> str:
         """Size of the file, with its time of change if `times`, and how it is decoded."""
+        if self.listing is not None:
+            found = self.listing.files[self.keys[index]]
+            return f"{found.size}{f':{found.mark}' if times else ''}:{self.content.stamp()}"
         path = self.root / self.keys[index]
         try:
             status = os.stat(path)
@@ -161,6 +176,7 @@ class _Found:
     loose: list[str] = field(default_factory=list)  # images beside the identity folders
     directly: list[str] = field(default_factory=list)  # identities with an image that lies in no further folder
     unknown: list[str] = field(default_factory=list)  # not an example by its extension
+    listing: Listing | None = None
 
     @property
     def layout(self) -> str:
@@ -188,6 +204,9 @@ def _looked_for(root: Path, content: Content | None, pictures: Pictures) -> tupl
 
 def _scan(root: Path, content: Content) -> _Found:
     layout = _LAYOUTS[content.noun]
+    listing = listing_of(root)
+    if listing is not None:
+        return _scan_listed(root, listing, content)
     if not root.exists():
         raise DataError(f"{root} does not exist; {layout}")
     if not root.is_dir():
@@ -202,6 +221,29 @@ def _scan(root: Path, content: Content) -> _Found:
         else:
             found.unknown.append(entry.name)
     return found
+
+
+def _scan_listed(root: Path, listing: Listing, content: Content) -> _Found:
+    """The same of what a store has listed."""
+    images: dict[str, list[str]] = {}
+    found = _Found(root=root, noun=content.noun, extensions=content.extensions, images=images, listing=listing)
+    for name in sorted(listing.files):
+        top, slash, inner = name.partition("/")
+        if any(part.startswith((".", "__MACOSX")) for part in name.split("/")):
+            continue
+        if slash:
+            images.setdefault(top, [])
+        if not found.is_example(name):
+            found.unknown.append(name)
+        elif slash:
+            images[top].append(inner)
+            if "/" not in inner and found.directly[-1:] != [top]:
+                found.directly.append(top)
+        else:
+            found.loose.append(name)
+    for files in images.values():
+        files.sort()
+    return replace(found, images=dict(sorted(images.items())))
 
 
 def _scan_identity(folder: "os.DirEntry[str]", found: _Found) -> list[str]:
@@ -356,6 +398,7 @@ def _build(found: _Found, images: Mapping[str, list[str]], content: Content, dro
         keys=keys,
         account=account.after(*drops, images=len(keys), identities=len(identities)),
         content=content,
+        listing=found.listing,
     )
 
 
@@ -404,4 +447,5 @@ def _keep(source: FolderSource, keep: NDArray[np.bool_], drops: Sequence[Drop]) 
         keys=keys,
         account=source.account.after(*drops, images=len(keys), identities=len(present)),
         content=source.content,
+        listing=source.listing,
     )

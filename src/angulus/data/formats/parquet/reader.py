@@ -26,6 +26,7 @@ from angulus.data.formats.byte_ranges import Blob
 from angulus.data.formats.label_names import labelled, numbered
 from angulus.errors import DataError
 from angulus.json_files import parse_json
+from angulus.storage import arrived
 
 _EXAMPLES = ("image", "audio")
 _LABELS = ("label", "labels", "identity", "class", "speaker", "speaker_id")
@@ -103,7 +104,7 @@ def open_parquet(path: str | Path) -> ParquetRecords:
 
     Raises DataError where pyarrow or a column is missing, for damaged files, and for labels that are no whole numbers.
     """
-    path = Path(path)
+    path = arrived(path)
     paths = files_at(path)
     blobs = [Blob.find(one) for one in paths]
     files = [opened_file(one) for one in paths]
@@ -205,11 +206,15 @@ def import_arrow() -> Any:
 def opened_file(path: Path) -> Any:
     """A parquet file, its metadata read. Raises DataError when it is none."""
     arrow = import_arrow()
-    size = Blob.find(path).size
+    blob = Blob.find(path)
+    size = blob.size
     try:
         most = max(size, 2**16)  # what the description of the file may claim of its own texts and lists
         file = arrow.parquet.ParquetFile(
-            path, page_checksum_verification=True, thrift_string_size_limit=most, thrift_container_size_limit=most
+            path if blob.ranges is None else blob.opened(),
+            page_checksum_verification=True,
+            thrift_string_size_limit=most,
+            thrift_container_size_limit=most,
         )
     except (OSError, ValueError, MemoryError, arrow.ArrowException) as error:
         raise DataError(

@@ -23,6 +23,7 @@ from angulus.data.formats.byte_ranges import Blob
 from angulus.data.formats.rec.heads import EXACT, Heads, read_heads, unpack
 from angulus.data.formats.rec.recordio import MAGIC, read_index, read_record, scan
 from angulus.errors import DataError
+from angulus.storage import arrived
 from angulus.text_files import opened_text, read_lines, slashed
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def open_rec(path: str | Path) -> RecRecords:
 
     Raises DataError for a file that is missing, damaged, without an image, or with a label that is no whole number.
     """
-    path = Path(path)
+    path = arrived(path)
     blob = Blob.find(path / "train.rec" if path.is_dir() else path)
     numbers, offsets = _index(blob)
     if not len(numbers):

@@ -1,0 +1,184 @@
+"""The few things that are asked of a store: what is there, bytes of an object, a new object, one object less.
+
+fsspec finds the client by the scheme; credentials, endpoints and proxies are the client's own affair.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from angulus.errors import StorageError
+from angulus.storage.faults import CutShortError, changed, patiently
+
+READ_ONLY = ("http", "https")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object as it was when it was found: its address, its bytes, and a mark that a new one under its name lacks."""
+
+    address: str
+    size: int
+    mark: str
+
+    @property
+    def digest(self) -> str:
+        """A name for this very content."""
+        return hashlib.sha256(f"{self.address}\n{self.size}\n{self.mark}".encode()).hexdigest()[:32]
+
+
+def look(address: str) -> Found | None:
+    """The object at an address, None where there is none. Raises StorageError."""
+    try:
+        about = patiently(lambda: _client(address).info(address), address, "looked at")
+    except FileNotFoundError:
+        return None
+    return None if about.get("type") == "directory" else _found(address, about)
+
+
+def entries(address: str) -> tuple[dict[str, Found], list[str]]:
+    """Names of the objects and of the folders directly below an address. Raises StorageError."""
+    files: dict[str, Found] = {}
+    folders: list[str] = []
+    if address.startswith(READ_ONLY):
+        return files, folders
+    try:
+        listed = patiently(lambda: _client(address).ls(address, detail=True), address, "listed")
+    except FileNotFoundError:
+        return files, folders
+    for about in listed:
+        name = _name_of(about)
+        if about.get("type") == "directory":
+            folders.append(name)
+        elif name and f"{address}/{name}".endswith(_path_of(about)):
+            files[name] = _found(f"{address}/{name}", about)
+    return files, sorted(folders)
+
+
+def below(address: str) -> Iterator[tuple[str, Found]]:
+    """Every object below an address with its path from there; the store is asked a page at a time.
+
+    Raises StorageError.
+    """
+    client = _client(address)
+    try:
+        listed = patiently(lambda: client.find(address, detail=True), address, "listed")
+    except FileNotFoundError:
+        return
+    start = len(_path_of({"name": client._strip_protocol(address)})) + 1
+    for about in listed.values():
+        name = _path_of(about)[start:]
+        if name:
+            yield name, _found(f"{address}/{name}", about)
+
+
+def read(found: Found, begin: int, end: int) -> bytes:
+    """The bytes begin..end-1 of an object.
+
+    Raises ChangedError where it was replaced since it was found, StorageError where it cannot be read.
+    """
+    if begin >= end:
+        return b""
+
+    def once() -> bytes:
+        content = _ranged(found, begin, end)
+        if len(content) != end - begin:
+            raise CutShortError(f"{len(content):,} of {end - begin:,} bytes came")
+        return content
+
+    try:
+        return patiently(once, found.address, "read")
+    except FileNotFoundError:
+        raise StorageError(f"{found.address} was removed while it was read; start again") from None
+
+
+def put(path: Path, address: str) -> Found:
+    """Lay a file at an address, whole or not at all. Raises StorageError; OSError where the file cannot be read."""
+    check_can_be_written(address)
+    size = path.stat().st_size
+    # by hand of the client: one request, or parts that are joined by a last one; it takes parts away that it gave up
+    patiently(lambda: _client(address).put_file(str(path), address), address, "written")
+    found = look(address)
+    if found is None or found.size != size:
+        there = "nothing" if found is None else f"{found.size:,}"
+        raise StorageError(f"{address} must have {size:,} bytes after writing, got {there}; write it again")
+    return found
+
+
+def write(content: bytes, address: str) -> None:
+    """The same for a few bytes."""
+    check_can_be_written(address)
+    patiently(lambda: _client(address).pipe_file(address, content), address, "written")
+
+
+def remove(address: str) -> None:
+    """Take an object away, if it is there. Raises StorageError."""
+    try:
+        patiently(lambda: _client(address).rm_file(address), address, "removed")
+    except FileNotFoundError:
+        return
+
+
+def check_can_be_written(address: str) -> None:
+    """Raise StorageError for an address to which nothing is written."""
+    if address.startswith(READ_ONLY):
+        raise StorageError(f"{address} is only read; results go to s3://, gs:// or a folder of this machine")
+
+
+def _client(address: str) -> Any:
+    """The client for an address; fsspec keeps one for each process."""
+    import fsspec
+
+    return fsspec.filesystem(address.partition(":")[0], use_listings_cache=False)
+
+
+def _ranged(found: Found, begin: int, end: int) -> bytes:
+    client, scheme = _client(found.address), found.address.partition(":")[0]
+    if scheme == "s3":
+        return _of_s3(client, found, begin, end)
+    if scheme in READ_ONLY:
+        strong = found.mark.startswith('"')
+        headers = {"headers": {"If-Match": found.mark}} if strong else {}
+        content = client.cat_file(found.address, start=begin, end=end, **headers)
+        if len(content) > end - begin:
+            raise StorageError(f"{found.address}: its server gives whole files alone, no ranges; fetch it by hand")
+        return content
+    content = client.cat_file(found.address, start=begin, end=end)
+    if _found(found.address, client.info(found.address)) != found:
+        raise changed(found.address)
+    return content
+
+
+def _of_s3(client: Any, found: Found, begin: int, end: int) -> bytes:
+    """One request, which the store refuses where the object is another one by now."""
+    from fsspec.asyn import sync
+
+    bucket, key, _ = client.split_path(found.address)
+    asked = {"Bucket": bucket, "Key": key, "Range": f"bytes={begin}-{end - 1}", "IfMatch": found.mark}
+
+    async def body() -> bytes:
+        answer = await client._call_s3("get_object", **asked, **client.req_kw)
+        try:
+            return await answer["Body"].read()
+        finally:
+            answer["Body"].close()
+
+    return bytes(sync(client.loop, body) or b"")
+
+
+def _found(address: str, about: dict[str, Any]) -> Found:
+    size = about.get("size")
+    if size is None:
+        raise StorageError(f"{address}: its server does not say how long it is; fetch it by hand")
+    names = ("ETag", "etag", "generation", "LastModified", "mtime", "created")
+    return Found(address, int(size), next((str(about[name]) for name in names if about.get(name)), ""))
+
+
+def _path_of(about: dict[str, Any]) -> str:
+    return str(about["name"]).rstrip("/")
+
+
+def _name_of(about: dict[str, Any]) -> str:
+    return _path_of(about).rpartition("/")[2]

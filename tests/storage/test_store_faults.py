@@ -1,0 +1,120 @@
+"""What a store does wrong ends in another attempt or in a sentence."""
+
+from pathlib import Path
+
+import pytest
+from angulus_store import Store
+
+from angulus.errors import ChangedError, StorageError
+from angulus.storage import arrived, placed, publish
+from angulus.storage.stores import look, read
+
+CONTENT = bytes(range(256)) * 400
+
+
+@pytest.mark.parametrize("kind", ["slow", "broken", "cut"])
+def test_transient_faults_are_waited_out(store: Store, kind: str) -> None:
+    address = store.put("lists/names.txt", CONTENT)
+    planted = store.plant(kind, "GET", "names.txt", 2)
+    assert arrived(address).read_bytes() == CONTENT
+    assert planted.seen == (1 if kind == "slow" else 2)
+
+
+def test_a_store_that_stays_broken_is_a_sentence(store: Store) -> None:
+    address = store.put("names.txt", CONTENT)
+    store.plant("broken", "GET", "names.txt", 99)
+    with pytest.raises(StorageError, match=r"names\.txt could not be read: .* 4 times in a row; .* try again later"):
+        arrived(address)
+    assert not placed(address).exists()
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_credentials_that_have_expired_are_said_at_once(store: Store, method: str) -> None:
+    address = store.put("names.txt", CONTENT)
+    planted = store.plant("expired", method, "names.txt", 99)
+    with pytest.raises(StorageError, match=r"refuses it .* renew the credentials"):
+        arrived(address)
+    assert planted.seen == 1
+
+
+def test_an_object_that_was_replaced_is_not_mixed_with_the_old_one(store: Store) -> None:
+    address = store.put("names.txt", CONTENT)
+    found = look(address)
+    assert found is not None
+    assert read(found, 10, 20) == CONTENT[10:20]
+    store.put("names.txt", CONTENT[::-1])
+    with pytest.raises(ChangedError, match="was replaced while it was read"):
+        read(found, 20, 30)
+
+
+def test_what_is_missing_has_no_place(store: Store) -> None:
+    path = arrived(f"{store.root}/nothing.npz")
+    assert not path.exists()
+    assert look(f"{store.root}/nothing.npz") is None
+
+
+def test_a_new_object_takes_the_place_of_the_old_copy(store: Store) -> None:
+    address = store.put("names.txt", b"old")
+    assert arrived(address).read_bytes() == b"old"
+    store.put("names.txt", b"newer")
+    assert arrived(address).read_bytes() == b"newer"
+    store.files.rm(address)
+    assert not arrived(address).exists()
+
+
+def test_a_copy_that_is_the_object_is_not_fetched_again(store: Store) -> None:
+    address = store.put("names.txt", CONTENT)
+    arrived(address)
+    arrived(address)
+    assert len(store.server.reads_of("names.txt")) == 1
+
+
+@pytest.mark.parametrize("kind", ["slow", "broken"])
+def test_writing_is_tried_again(store: Store, kind: str) -> None:
+    place = placed(f"{store.root}/out/figures.json")
+    place.parent.mkdir(parents=True)
+    place.write_bytes(CONTENT)
+    planted = store.plant(kind, "PUT", "figures.json", 2)
+    publish(place)
+    assert planted.seen == (1 if kind == "slow" else 2)
+    assert store.files.cat_file(f"{store.root}/out/figures.json") == CONTENT
+
+
+def test_what_cannot_be_published_is_kept_and_said(store: Store) -> None:
+    place = placed(f"{store.root}/out/figures.json")
+    place.parent.mkdir(parents=True)
+    place.write_bytes(CONTENT)
+    store.plant("expired", "PUT", "figures.json", 99)
+    with pytest.raises(StorageError, match="renew the credentials") as caught:
+        publish(place)
+    kept = str(caught.value).rpartition("is kept in ")[2]
+    assert kept.endswith("out/figures.json")
+    assert Path(kept).read_bytes() == CONTENT
+    assert not place.exists()
+    assert store.names() == []
+
+
+def test_http_is_read_in_ranges_and_never_written(store: Store) -> None:
+    store.put("names.txt", CONTENT)
+    store.files.chmod(f"{store.root}/names.txt", acl="public-read")
+    address = f"{store.root}/names.txt".replace("s3://", f"{store.server.address}/")
+    assert arrived(address).read_bytes() == CONTENT
+    place = placed(f"{store.server.address}/x/y.json")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(b"{}")
+    with pytest.raises(StorageError, match="is only read; results go to"):
+        publish(place)
+
+
+def test_memory_is_a_store_too(store: Store) -> None:
+    place = placed("memory://box/figures.json")
+    place.parent.mkdir(parents=True)
+    place.write_bytes(CONTENT)
+    publish(place)
+    place.unlink()
+    assert arrived("memory://box/figures.json").read_bytes() == CONTENT
+
+
+def test_a_missing_package_is_a_sentence(store: Store) -> None:
+    with pytest.raises(StorageError, match=r'pip install "angulus\[remote\]" gcsfs'):
+        arrived("gs://bucket/x.npz")
