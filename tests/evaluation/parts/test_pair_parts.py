@@ -124,7 +124,7 @@ def test_what_does_not_add_up_is_refused_in_a_sentence(tmp_path: Path, monkeypat
     refused(paths, "and this is 9.9; count all parts")
 
 
-def test_a_file_that_lost_a_part_of_its_tail_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_lost_a_part_of_its_tail_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = counted(people(300), tmp_path, 2, PairQuestion(fars=FARS))
     stored = read_part(paths[1])
     shorter = {name: stored.arrays[name][5:] for name in ("tail", "tail_left", "tail_right")}
@@ -137,6 +137,19 @@ def test_a_file_that_lost_a_part_of_its_tail_is_refused(tmp_path: Path) -> None:
     write_part(paths[1], stored.header, {name: found for name, found in stored.arrays.items() if name != "tail"})
     with pytest.raises(EvaluationError, match="its array tail is not there"):
         add_pairs(paths)
+    write_part(paths[1], stored.header, {**stored.arrays, "tail_left": stored.arrays["tail_left"][3:]})
+    with pytest.raises(EvaluationError, match="holds scores without their images"):
+        add_pairs(paths)
+    first = read_part(paths[0])
+    write_part(paths[0], first.header, {**first.arrays, "labels": first.arrays["labels"][:9]})
+    write_part(paths[1], stored.header, stored.arrays)
+    with pytest.raises(EvaluationError, match="has 9 labels of 300 images"):
+        add_pairs(paths)
+    write_part(paths[0], first.header, first.arrays)
+    monkeypatch.setattr(divisions, "MOST_PARTS", 1)
+    with pytest.raises(EvaluationError, match="at most 1 parts, got 2"):
+        add_pairs(paths)
+    monkeypatch.undo()
     write_part(paths[1], replace(stored.header, facts={}), stored.arrays)
     with pytest.raises(EvaluationError, match="it does not tell its windows"):
         add_pairs(paths)

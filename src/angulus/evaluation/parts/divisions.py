@@ -22,7 +22,7 @@ Question = Literal["all pairs", "identify", "retrieve", "leaks", "copies"]
 FORMAT = 1
 _PART = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 _AT_ONCE = 65_536
-MOST_NAMED = 8
+MOST_NAMED, MOST_PARTS = 8, 999_999
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Part:
     of: int
 
     def __post_init__(self) -> None:
+        if self.of > MOST_PARTS:
+            raise EvaluationError(f"an evaluation has at most {MOST_PARTS:,} parts, got {self.of:,}")
         if not 0 <= self.number < self.of:
             raise EvaluationError(
                 f"a part must be i/n with i from 0 to n - 1, got {self.number}/{self.of}; the parts of {self.of or 'n'}"

@@ -200,6 +200,8 @@ def _summed(parts: Sequence[PartFile]) -> AddedPairs:
         )
     names = {row: text for part in parts for row, text in part.fact("names", dict).items()}
     labels = parts[0].array("labels", "i").astype(np.int64)
+    if len(labels) not in (0, images):
+        raise EvaluationError(f"{parts[0].path} has {len(labels):,} labels of {images:,} images; count this part again")
     return AddedPairs(AllPairs(images, whole, 1), labels, header, Names(names))
 
 
@@ -227,6 +229,8 @@ def _kept(part: PartFile) -> PairScores:
             f" {len(scores['tail']) + len(scores['middle']):,}: a part of the tail is lost; count this part again"
         )
     images = part.fact("images", int)
+    if any(len(rows[name]) not in (0, len(scores[name.split("_")[0]])) for name in _ROWS):
+        raise EvaluationError(f"{part.path} holds scores without their images; it is damaged, count this part again")
     if any(len(found) and not (found.min() >= 0 and found.max() < images) for found in rows.values()):
         raise EvaluationError(f"{part.path} names images beyond its {images:,}; it is damaged, count this part again")
     return PairScores(**scores, **rows, counts=counts, windows=windows)
