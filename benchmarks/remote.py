@@ -35,8 +35,14 @@ from angulus.cli import main as angulus
 from angulus.config import load
 from angulus.training import train
 
-PEOPLE, EACH, SIDE = 20, 30, 64
-SETTINGS = ("model.name=tiny", "train.batch_size=32", "train.workers=0", "evaluation.hold_out=nobody", "device=cpu")
+PEOPLE, EACH, SIDE = 12, 25, 32
+SETTINGS = (
+    "model={name: tiny, input: {height: 32, width: 32}}",
+    "train.batch_size=32",
+    "train.workers=0",
+    "evaluation.hold_out=nobody",
+    "device=cpu",
+)
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
@@ -68,7 +74,7 @@ def requests_of(server: Server, words: list[str]) -> dict[str, Any]:
 def longest_pause(people: Path, out: str) -> tuple[float, float]:
     """Seconds between two steps at the most, checkpoints between them, and seconds of all of them."""
     moments: list[float] = []
-    words = [f"data.path={people}", f"out={out}", *SETTINGS, "train.epochs=3", "train.log_every=1"]
+    words = [f"data.path={people}", f"out={out}", *SETTINGS, "train.epochs=4", "train.log_every=1"]
     recipe = load([], [*words, "train.checkpoint_every=5", "train.precision=float32", "train.layout=contiguous"])
     train(recipe, progress=lambda progress: moments.append(time.perf_counter()))
     pauses = [after - before for before, after in pairwise(moments[2:])]

@@ -37,6 +37,12 @@ def test_other_words_are_paths(text: str) -> None:
     assert in_words(text) == text
 
 
+@pytest.mark.parametrize("name", [".x.packed.converting/result/x", ".x.npz.123.partial", ".x.csv.7.part"])
+def test_what_is_being_written_has_no_address(name: str) -> None:
+    assert address_of(placed("s3://bucket/runs") / name) is None
+    assert address_of(placed("s3://bucket/runs/.hidden/x.npz")) == "s3://bucket/runs/.hidden/x.npz"
+
+
 @pytest.mark.parametrize("address", ["s3://bucket/../etc", "s3://", "s3://bucket/a//b", "s3://bucket/./a"])
 def test_an_address_does_not_lead_out_of_its_folder(address: str) -> None:
     with pytest.raises(StorageError, match="an address must be s3://NAME/NAME"):

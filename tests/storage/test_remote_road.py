@@ -15,7 +15,9 @@ from PIL import Image
 from angulus.cli import main
 from angulus.cli.application import app
 from angulus.cli.inputs.words.remote_words import HERE, HERE_ALONE, READ, WRITTEN
-from angulus.storage import cache
+from angulus.inference import choice
+from angulus.models import InputSpec, TinyNet, save_model
+from angulus.storage import cache, is_address
 
 TINY = "model={name: tiny, input: {height: 16, width: 16}, channels: [4, 4], units: [0, 0], embedding_dim: 8}"
 QUICK = ("train.epochs=1", "train.batch_size=8", "train.workers=0", "train.precision=float32", "device=cpu")
@@ -38,14 +40,19 @@ def road(source: str, root: str) -> None:
         ("convert", source, f"{root}/people.packed", "--quiet"),
         ("train", "data=packed", f"data.path={root}/people.packed", f"out={root}/run", *layout, "--quiet"),
         ("embed", f"{root}/run", f"{root}/people.packed", "--out", f"{root}/e.npz", "--quiet", "--workers", "0"),
-        ("evaluate", f"{root}/e.npz", "--report", f"{root}/r.html", "--json", f"{root}/r.json"),
+        ("evaluate", f"{root}/e.npz", "--report", f"{root}/r.html", "--json", f"{root}/r.json", "--no-intervals"),
     ):
         assert main(words) == 0
 
 
 def test_the_whole_road_is_the_same_to_the_bit(
-    store: Store, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    store: Store,
+    people: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(choice, "WORTH_IT", 1e9)  # the memory layout is measured, and its last bits are its own
     road(str(people), str(tmp_path / "local"))
     capsys.readouterr()
     road(store.put_folder(people, "people"), store.root)
@@ -78,6 +85,22 @@ def test_what_cannot_be_written_is_said_before_the_work(
     error = capsys.readouterr().err
     assert "renew the credentials" in error
     assert "Traceback" not in error
+
+
+def test_data_replaced_meanwhile_gives_a_sentence_and_no_result(
+    store: Store, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = save_model(f"{store.root}/model", (config := TinyNet(input=InputSpec(height=16, width=16))).build(), config)
+    assert not is_address(model)
+    assert main(["convert", str(people), f"{store.root}/people.packed"]) == 0
+    shutil.rmtree(cache.cache_folder())
+    images = store.files.cat_file(f"{store.root}/people.packed/images.bin")
+    store.plant("before", "GET", "images.bin", 1, call=lambda: store.put("people.packed/images.bin", images[::-1]))
+    assert main(["embed", f"{store.root}/model", f"{store.root}/people.packed", "--out", f"{store.root}/e.npz"]) == 2
+    error = capsys.readouterr().err
+    assert f"{store.root}/people.packed/images.bin was replaced while it was read" in error
+    assert "Traceback" not in error
+    assert "e.npz" not in store.names()
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from angulus.json_files import read_json
 from angulus.models.base import EmbeddingModel, ModelConfig
 from angulus.models.catalogue import MODELS, config_from_dict, config_to_dict
 from angulus.models.weights import check_fit, fill
-from angulus.storage import arrived
+from angulus.storage import arrived, placed, publish
 from angulus.version import __version__
 from angulus.whole_files import flush_folder, write_flushed
 
@@ -65,8 +65,9 @@ def save_model(
     copy = _rebuild(config, state, "the model")
     weights = safetensors.torch.save(state)
     text = _describe(copy, config, extra, crc32(weights))
-    folder = Path(path)
+    folder = placed(os.fspath(path))
     _write_both(folder, weights, text)
+    publish(folder)
     return folder
 
 

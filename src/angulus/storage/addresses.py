@@ -14,6 +14,7 @@ from pathlib import Path
 from angulus.errors import StorageError
 
 SCHEMES = ("s3", "gs", "http", "https", "memory")
+_WORKING = re.compile(r"/\.[^/]+\.(converting|part|partial)(/|$)")
 _ADDRESS = re.compile(rf"({'|'.join(SCHEMES)}):/+(.*)", re.DOTALL)
 
 
@@ -40,9 +41,9 @@ def placed(given: str | Path) -> Path:
 
 
 def address_of(path: str | Path) -> str | None:
-    """The address whose place a path is; None for other paths."""
+    """The address whose place a path is; None for other paths, also for those where something is being written."""
     text, root = os.fspath(path), _mirror_text()
-    if not text.startswith(root):
+    if not text.startswith(root) or ("/." in text and _WORKING.search(text)):
         return None
     scheme, slash, rest = text[len(root) :].partition("/")
     return f"{scheme}://{rest}" if slash and rest and scheme in SCHEMES else None
