@@ -147,3 +147,28 @@ def _paths(group: App, above: str = "") -> Iterator[tuple[str, str]]:
                     command,
                     re.sub(r"[^a-z_]", "", str(argument.keys[-1] if argument.keys else argument.field_info.name)),
                 )
+
+
+def test_shards_of_embeddings_are_made_by_workers_of_several_machines(
+    store: Store, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, folder = tmp_path / "model", f"{store.root}/shards"
+    save_model(model, (config := TinyNet(input=InputSpec(height=16, width=16))).build(), config)
+    how = ("--block", "5", "--quiet", "--workers", "0")
+    assert main(["embed", str(model), str(people), "--out", str(tmp_path / "here"), "--shard", "0/1", *how]) == 0
+    assert main(["embed", "--merge", str(tmp_path / "here"), "--out", str(tmp_path / "here.npz")]) == 0
+    for machine, worker in (("one", "1/2"), ("two", "0/2"), ("three", "0/1")):
+        monkeypatch.setenv("ANGULUS_CACHE", str(tmp_path / machine))
+        done = tmp_path / f"{machine}.json"
+        assert (
+            main(["embed", str(model), str(people), "--out", folder, "--shard", worker, *how, "--json", str(done)]) == 0
+        )
+    assert json.loads(done.read_text())["made"] == 0  # the third finds all of them in the store
+    assert {name for name in store.names() if name.startswith("shards/")} == {
+        "shards/manifest.json",
+        *(f"shards/{number:06d}.safetensors" for number in range(5)),
+    }
+    assert main(["embed", "--merge", folder, "--out", f"{store.root}/merged.npz"]) == 0
+    assert store.files.cat_file(f"{store.root}/merged.npz") == (tmp_path / "here.npz").read_bytes()
+    assert main(["evaluate", folder, "--no-intervals", "--json", str(tmp_path / "r.json")]) == 0
+    assert json.loads((tmp_path / "r.json").read_text())["images"] == 24

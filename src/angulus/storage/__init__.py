@@ -8,7 +8,7 @@ What is written to such a place is published (`publish`): it appears in the stor
 from angulus.storage.addresses import address_of, in_words, is_address, placed
 from angulus.storage.arrival import arrived, fetch_missing, run_arrived, taken
 from angulus.storage.listings import Listing, listing_of
-from angulus.storage.publication import check_free, check_writable, publish
+from angulus.storage.publication import check_free, check_writable, names_stored, publish, publish_file, stored
 from angulus.storage.ranges import Ranges, ranges_of
 from angulus.storage.run_publication import published_run
 
@@ -23,10 +23,13 @@ __all__ = [
     "in_words",
     "is_address",
     "listing_of",
+    "names_stored",
     "placed",
     "publish",
+    "publish_file",
     "published_run",
     "ranges_of",
     "run_arrived",
+    "stored",
     "taken",
 ]

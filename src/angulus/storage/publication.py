@@ -48,6 +48,25 @@ def put_noted(path: Path, address: str) -> None:
         note(found)
 
 
+def publish_file(path: Path) -> None:
+    """Lay a file at the address of its place, whatever lies there; other paths are left alone. Raises StorageError."""
+    address = address_of(path)
+    if address is not None and not is_taken(path):
+        put_noted(path, address)
+
+
+def stored(path: Path) -> bool | None:
+    """Whether the store has an object at the address of a path; None for other paths. Raises StorageError."""
+    address = address_of(path)
+    return None if address is None or is_taken(path) else look(address) is not None
+
+
+def names_stored(folder: Path) -> frozenset[str] | None:
+    """Names of the objects directly below the address of a folder; None for other paths. Raises StorageError."""
+    address = address_of(folder)
+    return None if address is None or is_taken(folder) else frozenset(entries(address)[0])
+
+
 def check_free(path: str | Path) -> None:
     """Raise StorageError where something lies at the address of a path already. What was fetched of it is removed."""
     path = Path(path)

@@ -1,6 +1,7 @@
 """Where the files of a sharded set lie: each is whole or not there, whoever writes, however many, and dies meanwhile.
 
-Everything that touches the disk is here: another place needs these functions again, and nothing else.
+A folder of this machine, or the place of one in a store (`angulus.storage`): then the store says what is there, every
+file is laid into it as soon as it is written, and fetched when it is read. Everything that touches either is here.
 """
 
 import os
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from angulus.errors import EvaluationError
 from angulus.files import read_regular
+from angulus.storage import arrived, names_stored, publish_file, stored
 from angulus.whole_files import clear_shared, reason_of, write_shared
 
 
@@ -25,11 +27,15 @@ def make_place(folder: Path) -> None:
 
 def is_there(path: Path) -> bool:
     """Whether a finished file lies at a path."""
-    return path.is_file()
+    found = stored(path)
+    return path.is_file() if found is None else found
 
 
 def names_in(folder: Path) -> frozenset[str]:
     """The names of the finished files in a folder, asked for at once. Raises EvaluationError."""
+    there = names_stored(folder)
+    if there is not None:
+        return there
     try:
         with os.scandir(folder) as entries:
             return frozenset(entry.name for entry in entries if not entry.name.startswith("."))
@@ -39,7 +45,7 @@ def names_in(folder: Path) -> frozenset[str]:
 
 def content_of(path: Path) -> bytes:
     """A whole small file. Raises OSError."""
-    return read_regular(path)
+    return read_regular(arrived(path))
 
 
 def publish(path: Path, write: Callable[[Path], object]) -> None:
@@ -48,13 +54,13 @@ def publish(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def publish_once(path: Path, content: bytes) -> None:
-    """The same for a file that stays as the first of its writers left it."""
-    _published(path, lambda partial: partial.write_bytes(content), replace=False)
+    """The same for a file that stays as the first of its writers left it; in a store all write the same."""
+    _published(path, lambda partial: partial.write_bytes(content), replace=stored(path) is not None)
 
 
 def local_file(path: Path) -> Path:
     """A published file on this machine, where it can be mapped."""
-    return path
+    return arrived(path)
 
 
 def _published(path: Path, write: Callable[[Path], object], *, replace: bool) -> None:
@@ -70,3 +76,4 @@ def _published(path: Path, write: Callable[[Path], object], *, replace: bool) ->
             f"{path} could not be written: {reason_of(error)}. Nothing was put in its place; "
             "make room, or name another folder"
         ) from error
+    publish_file(path)

@@ -17,9 +17,33 @@ from angulus.storage import address_of, arrived, check_writable, in_words, is_ad
 
 WRITTEN = frozenset({"out", "json", "report", "markdown", "picture", "sheet", "target", "keep_calibration"})
 READ = frozenset(
-    {"arguments", "bundle", "calibrate_on", "calibration", "center", "cohort", "data", "detector_scores"}
+    {
+        "add",
+        "after",
+        "arguments",
+        "bundle",
+        "calibrate_on",
+        "calibration",
+        "center",
+        "cohort",
+        "data",
+        "detector_scores",
+    }
     | {"distractors", "edits", "embeddings", "enrolment", "file", "first", "gallery", "images", "labels", "leave_out"}
-    | {"left", "model", "names", "pairs", "people", "photos", "probes", "public", "quantize_on", "queries", "right"}
+    | {
+        "left",
+        "merge",
+        "model",
+        "names",
+        "pairs",
+        "people",
+        "photos",
+        "probes",
+        "public",
+        "quantize_on",
+        "queries",
+        "right",
+    }
     | {"run", "second", "source", "test", "train", "trials", "what"}
 )
 HERE = frozenset(
