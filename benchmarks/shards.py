@@ -36,7 +36,7 @@ class Worker:
     """A share of the work: the process that has it now, and what became of those before."""
 
     words: list[str]
-    kill_after: float | None
+    moments: list[float]
     process: subprocess.Popen | None = None
     begun: float = 0.0
     kills: int = 0
@@ -50,9 +50,9 @@ class Worker:
     def ended(self) -> bool:
         """Whether the share is done; a worker whose moment has come is killed, and one that was killed begins anew."""
         assert self.process is not None
-        if self.kill_after is not None and time.monotonic() - self.begun > self.kill_after:
-            self.process.send_signal(signal.SIGKILL)
-            self.kill_after = None
+        if self.moments and time.monotonic() - self.begun > self.moments[0]:
+            os.kill(self.process.pid, signal.SIGKILL)  # Popen would look first, and take the end that is waited for
+            self.moments.pop(0)
         found, status, used = os.wait4(self.process.pid, os.WNOHANG)
         if found == 0:
             return False
@@ -91,8 +91,8 @@ def embedded(model: Path, images: Path, out: Path, count: int, kills: int, given
     for index in range(count):
         words = [sys.executable, "-m", "angulus", "embed", str(model), str(images), "--out", str(out), "--quiet"]
         words += ["--shard", f"{index}/{count}", "--block", str(given.block), "--workers", "0"]
-        moment = given.begin + draw.random() * given.moments if index in doomed else None
-        waiting.append(Worker(words=words, kill_after=moment))
+        moments = [given.begin + draw.random() * given.moments for _ in range(doomed.count(index))]
+        waiting.append(Worker(words=words, moments=moments))
     workers, running = list(waiting), list[Worker]()
     while waiting or running:
         while waiting and len(running) < given.at_once:
@@ -188,29 +188,32 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         images = limited(given.images, given.limit, home / "images")
-        runs = []
+        total = sum(1 for path in images.rglob("*") if path.is_file())
+        runs: list[dict[str, Any]] = []
+        found: dict[str, Any] = {"machine": processor(), "images": total, "block": given.block, "runs": runs}
         for number, count in enumerate(given.workers):
             kills = 0 if number == 0 else given.kills
             runs.append(embedded(given.model, images, home / f"of{count}", count, kills, given))
-            print(json.dumps(runs[-1]), flush=True)
-        smaller = []
-        total = sum(1 for path in images.rglob("*") if path.is_file())
+            found["same"] = len({(run["parts_digest"], run["file_digest"]) for run in runs}) == 1
+            told(found, runs[-1], given.json)
         for part in (4, 2) if given.small else ():
             some = limited(images, total // part, home / f"images{part}")
-            found = embedded(given.model, some, home / f"part{part}", 1, 0, given)
-            smaller.append({"images": total // part, "peak_mib": found["peak_mib_by_worker"][0]})
-            print(json.dumps(smaller[-1]), flush=True)
-        merged = []
+            peak = embedded(given.model, some, home / f"part{part}", 1, 0, given)["peak_mib_by_worker"][0]
+            found["small"] = [*found.get("small", ()), {"images": total // part, "peak_mib": peak}]
+            told(found, found["small"][-1], given.json)
         for rows in (100_000, 200_000, 400_000) if given.merged else ():
-            merged.append(merged_memory(home / f"drawn{rows}", rows))
-            print(json.dumps(merged[-1]), flush=True)
-    same = len({(run["parts_digest"], run["file_digest"]) for run in runs}) == 1
-    print("the same bytes" if same else "THE BYTES DIFFER")
-    if given.json is not None:
-        about = {"machine": processor(), "images": total, "block": given.block, "same": same}
-        given.json.write_text(json.dumps({**about, "runs": runs, "small": smaller, "merged": merged}, indent=2) + "\n")
-    if not same:
+            found["merged"] = [*found.get("merged", ()), merged_memory(home / f"drawn{rows}", rows)]
+            told(found, found["merged"][-1], given.json)
+    print("the same bytes" if found["same"] else "THE BYTES DIFFER")
+    if not found["same"]:
         raise SystemExit(1)
+
+
+def told(found: dict[str, Any], new: dict[str, Any], file: Path | None) -> None:
+    """Print what is new, and write all that is known so far."""
+    print(json.dumps(new), flush=True)
+    if file is not None:
+        file.write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":
