@@ -28,8 +28,8 @@ OPTIONS = {
     "embed": "batch-size device edits fit flip json network no-flip out quiet runtime skip-unreadable stamp workers",
     "evaluate": (
         "batch-size calibrate-on calibration calibration-prior center cohort curves device edits enrol enrolment far "
-        "fit groups intervals json keep-calibration labels markdown name network no-curves no-intervals pairs protocol quality "
-        "quiet report top views"
+        "fit groups intervals json keep-calibration labels markdown name network no-curves no-intervals pairs protocol "
+        "quality quiet report top views"
     ),
     "evaluate blufr": "device draw gallery-people json seed train-people trials views",
     "evaluate calibrate": "far fpir gallery-size json out pairs report seed views",
