@@ -32,15 +32,9 @@ OPTIONS = {
         "stamp workers"
     ),
     "evaluate": (
-<<<<<<< HEAD
         "add after batch-size calibrate-on calibration calibration-prior center cohort curves device edits enrol "
         "enrolment far fit groups intervals json keep-calibration labels markdown name network no-curves no-intervals "
         "out pairs part protocol quality quiet report top views"
-=======
-        "batch-size calibrate-on calibration calibration-prior center cohort curves device edits enrol enrolment far "
-        "fit groups intervals json keep-calibration labels markdown name network no-curves no-intervals pairs protocol "
-        "quality quiet report top views"
->>>>>>> h-speech
     ),
     "evaluate blufr": "device draw gallery-people json seed train-people trials views",
     "evaluate calibrate": "far fpir gallery-size json out pairs report seed views",
