@@ -102,11 +102,10 @@ def test_whenever_it_is_killed_the_store_has_a_run_to_go_on_with(store: Store, p
     train(there)
     puts = [path.partition("/run/")[2] for method, path, _ in store.server.gate.requests if method == "PUT"]
     puts = [name for name in puts if name]
-    assert puts[2] == "recipe.json"  # after classes and surroundings
     named = [place for place, name in enumerate(puts) if name == "checkpoints/newest.json"]
     whole = [place for place, name in enumerate(puts) if name.startswith("checkpoints/step-")]
     assert named
-    assert 3 <= whole[0] < puts.index("metrics.jsonl") < named[0]
+    assert all(puts.index(name) < min(whole) for name in run_publication.BEGUN)
     assert all(any(one < place for one in whole) for place in named)
 
 

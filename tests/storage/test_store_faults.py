@@ -6,7 +6,8 @@ import pytest
 from angulus_store import Store
 
 from angulus.errors import ChangedError, StorageError
-from angulus.storage import arrived, placed, publish
+from angulus.files import read_regular
+from angulus.storage import arrival, arrived, placed, publish
 from angulus.storage.stores import look, read
 
 CONTENT = bytes(range(256)) * 400
@@ -60,6 +61,18 @@ def test_a_new_object_takes_the_place_of_the_old_copy(store: Store) -> None:
     assert arrived(address).read_bytes() == b"newer"
     store.files.rm(address)
     assert not arrived(address).exists()
+
+
+def test_a_list_that_only_a_recipe_names_is_compared_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = store.put("edits.csv", b"old")
+    assert read_regular(placed(address)) == b"old"
+    store.put("edits.csv", b"newer")
+    assert read_regular(placed(address)) == b"old"  # within a minute
+    monkeypatch.setattr(arrival, "FRESH", -1.0)
+    assert read_regular(placed(address)) == b"newer"
+    store.files.rm(address)
+    with pytest.raises(FileNotFoundError):
+        read_regular(placed(address))
 
 
 def test_a_copy_that_is_the_object_is_not_fetched_again(store: Store) -> None:

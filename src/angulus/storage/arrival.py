@@ -18,7 +18,7 @@ from pathlib import Path
 
 from angulus.errors import StorageError
 from angulus.storage.addresses import address_of, placed
-from angulus.storage.cache import fetched, forget, is_published
+from angulus.storage.cache import age, fetched, forget, is_published
 from angulus.storage.ranges import lay_stub, lift_stub, stub_at
 from angulus.storage.read_ahead import PARALLEL
 from angulus.storage.stores import READ_ONLY, Found, below, entries, look
@@ -31,6 +31,7 @@ RANGED = (".tar", ".parquet", ".rec")
 _BESIDE = (".idx", ".lst", ".names", "property")
 _STEP = re.compile(r"step-(\d{8})(\.pt)?")
 _TOLD_BY = ("index.safetensors", "images.bin", "model.json", "model.safetensors")
+FRESH = 60.0  # seconds for which a copy is taken for what the store has
 TAKEN: set[Path] = set()
 """Folders that this process writes and publishes itself."""
 
@@ -79,7 +80,10 @@ def run_arrived(path: Path) -> Path:
 
 
 def fetch_missing(path: str | Path) -> None:
-    """Fetch an object whose place is opened and lacks it. Raises StorageError."""
+    """Fetch an object whose place is opened and lacks it, or has a copy that nobody has compared for a minute.
+
+    Raises StorageError.
+    """
     address = address_of(path)
     place = Path(path)
     if address is None or is_taken(place) or place.name.startswith("."):
@@ -88,8 +92,12 @@ def fetch_missing(path: str | Path) -> None:
     if found is not None:
         lift_stub(place)
         fetched(found, held=True)
-    elif not place.exists() and (found := look(address)) is not None:
-        fetched(found)
+    elif not place.exists() or age(place) > FRESH:
+        found = look(address)
+        if found is not None:
+            fetched(found)
+        elif is_published(place):
+            forget(place)
 
 
 @contextmanager

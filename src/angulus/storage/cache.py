@@ -66,6 +66,14 @@ def is_published(path: Path) -> bool:
         return False
 
 
+def age(path: Path) -> float:
+    """Seconds since a fetched file was last compared with its store or used; 0 for one that is only here."""
+    try:
+        return time.time() - known_of(path).stat().st_mtime if is_published(path) else 0.0
+    except OSError:
+        return 0.0
+
+
 def note(found: Found) -> None:
     """Write down that the file in the place of an object is that object."""
     path = placed(found.address)
@@ -140,7 +148,7 @@ class _Room:
             total = sum(one[1] for one in kept) + size
             if total > most:
                 total = _evict(kept, total, int(KEPT * most))
-            self.left = max(0, min(most - total, most // 16))
+            self.left = max(most // 64, min(most - total, most // 16))
 
 
 class _Held:

@@ -156,7 +156,9 @@ def _of_s3(client: Any, found: Found, begin: int, end: int) -> bytes:
     from fsspec.asyn import sync
 
     bucket, key, _ = client.split_path(found.address)
-    asked = {"Bucket": bucket, "Key": key, "Range": f"bytes={begin}-{end - 1}", "IfMatch": found.mark}
+    asked = {"Bucket": bucket, "Key": key, "Range": f"bytes={begin}-{end - 1}"}
+    if found.mark.startswith('"'):  # an etag, which every store that is one gives
+        asked["IfMatch"] = found.mark
 
     async def body() -> bytes:
         answer = await client._call_s3("get_object", **asked, **client.req_kw)
