@@ -3,7 +3,8 @@
     python benchmarks/step_model.py                 1 to 4 processes here, then 8, 64 and 512 GPUs as the model has them
 
 The pieces are measured with one process; the rate of the exchange with two (an all-reduce of 8 MB); processes share the
-cores, so that W of them on K cores take W / K times as long where W > K. Bytes are counted where processes hand them over.
+cores, so that W of them on K cores take W / K times as long where W > K. Bytes are counted where processes hand them
+over.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,12 +24,12 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from angulus.devices.processors import bound_cores
 from angulus.heads import MarginHead, ShardedHead, Streamed
 from angulus.margins import ArcFace
 from angulus.training.nodes.hardware import BETWEEN, H200, Cluster, Link, Pieces
 from angulus.training.nodes.step_model import Load, memory_of, step_of
 from angulus.training.nodes.traffic import gathered_bytes, reduced_bytes, scattered_bytes, traffic_of
+from angulus.training.storage.checkpoint import Checkpoint
 
 IMAGES, DIM, CLASSES, ROUNDS = 64, 128, 40_000, 7
 IRESNET50 = 43_590_976  # parameters
@@ -38,7 +40,11 @@ class Counted:
 
     def __init__(self) -> None:
         self.sent = 0.0
-        for name, size in (("all_gather", self.gathered), ("all_reduce", self.reduced), ("reduce_scatter", self.scattered)):
+        for name, size in (
+            ("all_gather", self.gathered),
+            ("all_reduce", self.reduced),
+            ("reduce_scatter", self.scattered),
+        ):
             setattr(dist, name, self.counting(getattr(dist, name), size))
 
     def counting(self, original: Callable[..., Any], size: Callable[..., float]) -> Callable[..., Any]:
@@ -59,7 +65,9 @@ class Counted:
 
 
 def network() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(3, 32, 3, 2, 1), nn.ReLU(), nn.Conv2d(32, 64, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.LazyLinear(DIM))
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 3, 2, 1), nn.ReLU(), nn.Conv2d(32, 64, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.LazyLinear(DIM)
+    )
 
 
 def median(action: Callable[[], object]) -> float:
@@ -112,12 +120,31 @@ def rank() -> None:
 
 
 def measured(world: int) -> dict[str, Any]:
+    """What one of so many processes found."""
     together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)] if world > 1 else []
-    done = subprocess.run([sys.executable, *together, __file__, "--rank"], capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    done = subprocess.run(
+        [sys.executable, *together, __file__, "--rank"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
     line = next((line for line in done.stdout.splitlines() if line.startswith("FOUND ")), None)
     if line is None:
         raise SystemExit(done.stderr)
     return json.loads(line.removeprefix("FOUND "))
+
+
+def written() -> float:
+    """Seconds of writing a checkpoint of 256 MiB, checksum and flush in them."""
+    tensors = {"weights": torch.zeros(2**26)}
+    with tempfile.TemporaryDirectory() as folder:
+        return median(lambda: Checkpoint(1, {}, tensors).write(Path(folder) / "step-00000001.pt"))
+
+
+def copied() -> float:
+    """Seconds of copying as much."""
+    weights = torch.zeros(2**26)
+    return median(weights.clone)
 
 
 def main() -> None:
@@ -127,11 +154,13 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.rank:
         return rank()
-    cores = len(bound_cores()) if hasattr(bound_cores(), "__len__") else int(bound_cores())
+    cores = len(os.sched_getaffinity(0))
     found = {world: measured(world) for world in (1, 2, 3, 4)}
     pieces = Pieces(name="here", image=found[1]["image"], pair=found[1]["pair"], row=0.0, loading=float("inf"))
     link = Link(name="gloo", rate=found[2]["rate"], latency=found[2]["latency"], share=1.0)
-    print(f"{machines.processor()}, {cores} cores; {found[2]['rate'] / 1e6:.0f} MB/s, {1e6 * link.latency:.0f} us a hop")
+    print(
+        f"{machines.processor()}, {cores} cores; {found[2]['rate'] / 1e6:.0f} MB/s, {1e6 * link.latency:.0f} us a hop"
+    )
     print("| processes | step, ms | model, ms | error | head bytes, counted | formula | class weights of a rank, MiB |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for world, one in found.items():
@@ -139,18 +168,30 @@ def main() -> None:
         step = step_of(load, Cluster(nodes=1, gpus=world, inside=link), pieces, sharing=max(1.0, world / cores))
         said = traffic_of(world, IMAGES, DIM, 0).head
         error = 100 * (step.seconds / one["seconds"] - 1)
-        print(f"| {world} | {1000 * one['seconds']:.1f} | {1000 * step.seconds:.1f} | {error:+.0f} % | {one['head bytes']:,.0f} | {said:,.0f} | {one['weights'] / 2**20:.1f} |")
+        print(
+            f"| {world} | {1000 * one['seconds']:.1f} | {1000 * step.seconds:.1f} | {error:+.0f} % "
+            f"| {one['head bytes']:,.0f} | {said:,.0f} | {one['weights'] / 2**20:.1f} |"
+        )
     print()
     for name, between in BETWEEN.items():
         print(f"\n{between.name}\n")
-        print("| GPUs | identities | step, ms | images/s | longest piece | memory of a GPU, GiB |\n| ---: | ---: | ---: | ---: | --- | ---: |")
+        print(
+            "| GPUs | identities | step, ms | images/s "
+            "| longest piece | memory of a GPU, GiB |\n| ---: | ---: | ---: | ---: | --- | ---: |"
+        )
         for nodes in (1, 8, 64):
             for classes in (10**7, 10**8):
                 load = Load(images=128, dim=512, classes=classes, parameters=IRESNET50, each=36 * 2**20)
                 step = step_of(load, Cluster(nodes=nodes, gpus=8, between=between), H200)
                 share = 100 * step.pieces[step.bottleneck] / step.seconds
                 size = sum(memory_of(load, 8 * nodes).values()) / 2**30
-                print(f"| {8 * nodes} | {classes:,} | {1000 * step.seconds:.1f} | {step.images_per_second:,.0f} | {step.bottleneck}, {share:.0f} % | {size:.1f} |")
+                print(
+                    f"| {8 * nodes} | {classes:,} | {1000 * step.seconds:.1f} | {step.images_per_second:,.0f} "
+                    f"| {step.bottleneck}, {share:.0f} % | {size:.1f} |"
+                )
+    print(
+        f"\n256 MiB of a run: written in {written():.2f} s, in which the step waits; copied on the host in {copied():.2f} s"
+    )
     if chosen.json:
         chosen.json.write_text(json.dumps({str(k): v for k, v in found.items()}, indent=1) + "\n")
 

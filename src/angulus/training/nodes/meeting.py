@@ -26,9 +26,7 @@ def keeps_store() -> bool:
 
 def store_of_launch() -> dist.Store:
     """The store of torchrun, with nothing before the names in it."""
-    return dist.TCPStore(
-        os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=PATIENCE
-    )
+    return dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=PATIENCE)
 
 
 def agreed_name(store: dist.Store, rank: int, world: int) -> str:

@@ -1,10 +1,10 @@
 """How long a step takes on a cluster, piece by piece, and the memory of one GPU.
 
-    network       image x n
-    head          pair x N (C / W) + row x (C / W)                      a sharded head: all images, some of the classes
-    exchanges     bytes that a process sends / rate + hops x latency    see `traffic`; rings through all processes
-    backbone sum  hidden behind two thirds of the network's time (its backward pass); what is left counts
-    loader        what it takes longer than all the others
+network       image x n
+head          pair x N (C / W) + row x (C / W)                      a sharded head: all images, some of the classes
+exchanges     bytes that a process sends / rate + hops x latency    see `traffic`; rings through all processes
+backbone sum  hidden behind two thirds of the network's time (its backward pass); what is left counts
+loader        what it takes longer than all the others
 """
 
 from dataclasses import dataclass
