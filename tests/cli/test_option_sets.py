@@ -68,7 +68,7 @@ OPTIONS = {
         "no-flip norm normalise out picture-every prior public quiet save-every scale schedule seed settings "
         "shift space start turn variation variation-form"
     ),
-    "plan": "allow classes images json memory processes quiet",
+    "plan": "allow classes gpus images json link link-gbits memory nodes processes quiet",
     "purify": "allow angle json no-retrain out quiet retrain rounds rule subcenters",
     "serve": (
         "batch batch-wait behind-proxy bundle certificate check choose crops detector file fpir gallery host "

@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from angulus.errors import AngulusError
 from angulus.models import EmbeddingModel
+from angulus.training.nodes.meeting import agreed_name, keeps_store, store_of_launch
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,15 @@ def join_processes(backend: str) -> None:
     """Form the group of the processes that torchrun started, under a name of its own.
 
     torch names the first group alike each time, so that in a second one a process may find the addresses of the first,
-    where nobody listens any more.
+    where nobody listens any more. The same holds of processes that torchrun starts again (`nodes.meeting`).
     """
-    store, rank, world = next(dist.rendezvous("env://"))
-    named = dist.PrefixStore(f"run-{next(_JOINED)}", store)
+    if keeps_store():
+        store, rank, world = store_of_launch(), int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        name = agreed_name(store, rank, world)
+    else:
+        store, rank, world = next(dist.rendezvous("env://"))
+        name = f"run-{next(_JOINED)}"
+    named = dist.PrefixStore(name, store)
     dist.init_process_group(backend, store=named, rank=rank, world_size=world)
 
 

@@ -52,6 +52,7 @@ from angulus.training.divergence import FiniteGuard
 from angulus.training.experiment import Experiment
 from angulus.training.head_initialisation import begin_classes
 from angulus.training.interruption import StopSign, losses_named
+from angulus.training.nodes.restarts import is_of_this_launch, is_restarted, launch
 from angulus.training.optimization import build_optimizer
 from angulus.training.plan.compile_choice import compile_in_place, uncompiled, with_compilation
 from angulus.training.plan.kernel_settings import kernels_of
@@ -125,7 +126,8 @@ def train(
 ) -> RunResult:
     """Train, verify held-out identities, write the run folder.
 
-    resume: go on from the newest checkpoint in the run folder, if there is one; a finished run is left as it is.
+    resume: go on from the newest checkpoint in the run folder, if there is one; a finished run is left as it is. A run
+      that torchrun starts again after it lost a process goes on by itself.
     progress: called now and then, in the first process only.
 
     Raises an AngulusError that says what to do: ConfigError, DataError, ModelError, CheckpointError, NonFiniteError,
@@ -133,11 +135,12 @@ def train(
     """
     device = local_device(choose_device(experiment.device))
     experiment = replace(experiment, out=None if experiment.out is None else placed(experiment.out))
-    kept = run_arrived(begun_folder(experiment)) if resume else None
-    begun_as = None if kept is None else recipe_in(kept)
-    experiment = asked = experiment if begun_as is None else as_begun(experiment, begun_as)
     with ExitStack() as stack:
         group = stack.enter_context(processes(device))
+        resume = resume or (is_restarted(group) and is_of_this_launch(group, begun_folder(experiment)))
+        kept = run_arrived(begun_folder(experiment)) if resume else None
+        begun_as = None if kept is None else recipe_in(kept)
+        experiment = asked = experiment if begun_as is None else as_begun(experiment, begun_as)
         torch.manual_seed(experiment.seed)
         is_open = experiment.model is None and experiment.init is None
         experiment = with_model(experiment, device)
@@ -185,7 +188,8 @@ def train(
                     recorded = {name: asdict(choice) for name, choice in asked_device.items()}
                     settings = [asdict(one) for one in chosen] or told_reasons(folder)
                     about = environment(device, fingerprint(sources.train), recorded)
-                    write_json(folder / "environment.json", {**about, "settings": settings})
+                    about |= {"settings": settings, "launch": launch()}
+                    write_json(folder / "environment.json", about)
         if any(found is not None for found in group.every(done)):
             log.info("%s is finished already: nothing is done", folder)
             return RunResult(folder, done or {}, folder / "report.html")

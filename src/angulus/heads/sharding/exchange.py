@@ -1,12 +1,14 @@
 """Tensors that pass between processes which share one loss, with the gradients of a single process.
 
 Each process holds some of the classes, and all compute the same loss of the same global batch. So the gradient of a
-tensor is either whole on every process, or each process has only the term of its classes. Four passages follow:
+tensor is either whole on every process, or each process has only the term of its classes. Six passages follow:
 
     gathered      own rows -> rows of all       the gradient is whole: its own rows
     spread        own rows -> rows of all       the gradient is in terms: their sum, its own rows
     entering      whole -> into one's classes   the value stays; the gradient is the sum of the terms
     known_by_one  one process knows the value   the value is summed; the gradient stays
+    added_up      terms -> their sum            the gradient is whole: it stays
+    log_summed    terms -> log of sum of exp    the gradient is whole: times the share of one's own term
 
 The gradients take part in collectives, so every process must run the backward pass.
 """
@@ -101,6 +103,47 @@ def known_by_one(values: Tensor, known: Tensor, group: dist.ProcessGroup) -> Ten
 def with_gradient_of(found: Tensor, values: Tensor, known: Tensor) -> Tensor:
     """The values `found` [n] with the gradient of `values` [n] where these are known."""
     return found + torch.where(known, values - values.detach(), 0.0)
+
+
+def added_up(values: Tensor, group: dist.ProcessGroup) -> Tensor:
+    """The sum over the processes of values of one shape; twice their bytes pass, whatever the number of processes."""
+    return AddedUp.apply(values, group)
+
+
+def log_summed(values: Tensor, group: dist.ProcessGroup) -> Tensor:
+    """logsumexp over the processes of values of one shape; four times their bytes pass, however many they are."""
+    return LogSummed.apply(values, group)
+
+
+class AddedUp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, group: dist.ProcessGroup) -> Tensor:
+        total = values.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # pyrefly: ignore[bad-override]
+        return grads[0], None
+
+
+class LogSummed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, group: dist.ProcessGroup) -> Tensor:
+        most = values.clamp(min=torch.finfo(values.dtype).min)  # of minus infinity the difference is not a number
+        dist.all_reduce(most, dist.ReduceOp.MAX, group=group)
+        total = (values - most).exp()
+        own = total.clone()
+        dist.all_reduce(total, group=group)
+        ctx.save_for_backward(torch.where(total > 0, own / total, 0.0))
+        return most + total.log()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # pyrefly: ignore[bad-override]
+        (share,) = ctx.saved_tensors
+        return grads[0] * share, None
 
 
 class Gathered(torch.autograd.Function):

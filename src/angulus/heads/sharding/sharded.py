@@ -16,9 +16,11 @@ from angulus.heads.head import HeadOutput, MarginHead, with_values
 from angulus.heads.sharding.exchange import (
     Amplified,
     Rows,
+    added_up,
     entering,
     gathered,
     known_by_one,
+    log_summed,
     rows_of,
     spread,
     with_gradient_of,
@@ -241,15 +243,13 @@ class PartSweep:
         rest = sums.rest
         if self.alone is not None:
             rest = rest.masked_fill(self.alone, 0.0 if logits.binary else torch.finfo(rest.dtype).min)
-        world, parts = self.world, self.parts(len(rest))
-        rests = gathered(rest, parts).unflatten(0, (world, -1))
-        rests = rests.sum(dim=0) if logits.binary else rests.logsumexp(dim=0)
+        rests = (added_up if logits.binary else log_summed)(rest, self.group)
         own = with_gradient_of(self.own(), sums.own, self.owned)
         if sums.total is None:
             return Sums(own, rests, None, sums.count)
         count = rest.new_zeros(()) + sums.count
         dist.all_reduce(count, group=self.group)
-        return Sums(own, rests, gathered(sums.total, parts).unflatten(0, (world, -1)).sum(dim=0), count)
+        return Sums(own, rests, added_up(sums.total, self.group), count)
 
 
 def seed_of_blocks() -> int:
