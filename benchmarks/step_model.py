@@ -173,7 +173,7 @@ def main() -> None:
             f"| {one['head bytes']:,.0f} | {said:,.0f} | {one['weights'] / 2**20:.1f} |"
         )
     print()
-    for name, between in BETWEEN.items():
+    for between in BETWEEN.values():
         print(f"\n{between.name}\n")
         print(
             "| GPUs | identities | step, ms | images/s "
