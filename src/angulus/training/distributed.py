@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from angulus.devices.meeting import agreed_name, keeps_store, store_of_launch
 from angulus.errors import AngulusError
 from angulus.models import EmbeddingModel
-from angulus.training.nodes.meeting import agreed_name, keeps_store, store_of_launch
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def join_processes(backend: str) -> None:
     """Form the group of the processes that torchrun started, under a name of its own.
 
     torch names the first group alike each time, so that in a second one a process may find the addresses of the first,
-    where nobody listens any more. The same holds of processes that torchrun starts again (`nodes.meeting`).
+    where nobody listens any more. The same holds of processes that torchrun starts again (`devices.meeting`).
     """
     if keeps_store():
         store, rank, world = store_of_launch(), int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])

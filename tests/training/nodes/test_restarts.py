@@ -6,8 +6,8 @@ import threading
 import pytest
 import torch.distributed as dist
 
+from angulus.devices.meeting import agreed_name
 from angulus.training.distributed import Processes
-from angulus.training.nodes.meeting import agreed_name
 from angulus.training.nodes.restarts import is_of_this_launch, is_restarted, launch
 
 

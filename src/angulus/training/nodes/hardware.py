@@ -63,8 +63,8 @@ class Pieces:
 
 
 H200 = Pieces(
-    name="H200, measured: IResNet-50, bfloat16, 512 images in 120 ms (a head of 81,800 classes in it); panels, D = 512, "
-    "SGD inside, from a trial: 140 ms at 10M classes x 1,024 images, 273 ms at 30M x 512",
+    name="H200, measured: IResNet-50, bfloat16, 512 images in 120 ms (a head of 81,800 classes in it); panels, D = 512,"
+    " SGD inside, from a trial: 140 ms at 10M classes x 1,024 images, 273 ms at 30M x 512",
     image=0.120 / 512,
     pair=9.57e-12,
     row=4.2e-9,

@@ -13,8 +13,6 @@ from datetime import timedelta
 
 import torch.distributed as dist
 
-from angulus.errors import AngulusError
-
 PATIENCE = timedelta(minutes=10)
 _PAUSE = 0.02
 
@@ -51,7 +49,7 @@ def name_given(store: dist.Store, world: int) -> str:
                 store.set(f"answer/{store.get(f'asks/{rank}').decode()}", name)
         missing = {rank for rank in missing if not store.check([f"knows/{name}/{rank}"])}
         if missing and time.monotonic() > deadline:
-            raise AngulusError(
+            raise TimeoutError(
                 f"process {min(missing)} of {world} has not come within {PATIENCE}; look at what its torchrun says, "
                 "and start all again"
             )
