@@ -1,32 +1,12 @@
-"""JSON from strangers: nested at most 64 deep and 256 MiB long, so that reading it takes no more than its size allows.
+"""JSON files from strangers, read as `storage.json_texts` reads: only an OSError or a ValueError is raised."""
 
-Whatever is wrong is a ValueError, and nothing else is raised, for a text; for a file an OSError too.
-"""
-
-import json
 from pathlib import Path
 from typing import Any
 
 from angulus.files import BoundedReader
+from angulus.storage.json_texts import MOST_BYTES, MOST_DEEP, parse_json
 
-MOST_DEEP = 64
-MOST_BYTES = 2**28
-
-
-def parse_json(text: str | bytes) -> Any:
-    """The value of a JSON text. Raises ValueError for what is no JSON, too deep or too long."""
-    if len(text) > MOST_BYTES:
-        raise ValueError(f"JSON must have at most {MOST_BYTES:,} bytes, got {len(text):,}")
-    try:
-        value = json.loads(text)
-    except RecursionError:
-        raise ValueError(_TOO_DEEP) from None
-    level = [value]
-    for _ in range(MOST_DEEP + 1):
-        level = [inner for each in level for inner in _within(each) if isinstance(inner, dict | list)]
-        if not level:
-            return value
-    raise ValueError(_TOO_DEEP)
+__all__ = ["MOST_BYTES", "MOST_DEEP", "parse_json", "read_json"]
 
 
 def read_json(path: str | Path) -> Any:
@@ -35,12 +15,3 @@ def read_json(path: str | Path) -> Any:
         if file.size > MOST_BYTES:
             raise ValueError(f"JSON must have at most {MOST_BYTES:,} bytes, got {file.size:,}")
         return parse_json(file.read().decode("utf-8-sig"))
-
-
-_TOO_DEEP = f"JSON must nest at most {MOST_DEEP} deep"
-
-
-def _within(value: Any) -> Any:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()

@@ -70,7 +70,7 @@ def test_a_full_disk_in_embed_is_a_sentence(tmp_path, monkeypatch, suffix):
     elif suffix == ".npy":
         FullDisk(monkeypatch)
     else:
-        monkeypatch.setattr("angulus.embeddings.files.save_file", raises_full)
+        monkeypatch.setattr("angulus.embeddings.tensor_files.save_file", raises_full)
     with pytest.raises(EvaluationError, match=r"could not be written: the disk is full\. Nothing was put in its place"):
         plain.save(path)
     assert path.read_bytes() == before

@@ -112,3 +112,13 @@ def test_waveforms_that_have_no_frame() -> None:
         FilterBank()(torch.zeros(1, 399))
     with pytest.raises(ValueError, match=r"must have the shape \[n, samples\]"):
         FilterBank()(torch.zeros(399))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_what_inference_has_kept_serves_training(kind) -> None:
+    bank = FilterBank(bands=17, low_hz=21.0)  # a bank that no other test has made
+    with torch.inference_mode():
+        FilterBank(bands=17, low_hz=21.0)(torch.randn(1, 800, dtype=kind))
+    waveforms = torch.randn(1, 800, dtype=kind, requires_grad=True)
+    bank(waveforms).sum().backward()
+    assert waveforms.grad is not None

@@ -20,6 +20,7 @@ from angulus.extract import evaluating
 from angulus.inference.given_images import content_for
 from angulus.inference.passes import UNKNOWN_NETWORK, usual_size
 from angulus.inference.recordings import AT_ONCE
+from angulus.json_files import parse_json
 from angulus.models.folding import is_foldable
 from angulus.models.speech.spec import SpeechInput
 from angulus.shards.division import input_shards, usual_block
@@ -35,7 +36,7 @@ def options_of(model: "EmbeddingModel", asked: Mapping[str, Any], device: torch.
     """What was asked for, how the model wants its examples, and what computes; as JSON gives it back."""
     images = not isinstance(model.input, SpeechInput)
     given = {**asked, "flip": bool(asked["flip"]) and images, "input": model.input.to_dict()}
-    return json.loads(json.dumps({**given, "device": device.type, "torch": torch.__version__}))
+    return parse_json(json.dumps({**given, "device": device.type, "torch": torch.__version__}))
 
 
 def planned(

@@ -186,8 +186,9 @@ def triangles(bank: FilterBank) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _constant(bank: FilterBank, name: str, device: torch.device, kind: torch.dtype) -> Tensor:
-    made = window_function(bank) if name == "window" else triangles(bank)
-    return made.to(device=device, dtype=kind)
+    with torch.inference_mode(False):  # it is kept, and may be asked for again where gradients are wanted
+        made = window_function(bank) if name == "window" else triangles(bank)
+        return made.to(device=device, dtype=kind).clone()
 
 
 def _tensor(bank: FilterBank, name: str, like: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ a folder of folders         nothing: listed when it is opened as a set, images o
 another folder              whole
 """
 
-import json
 import re
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from pathlib import Path
 from angulus.errors import StorageError
 from angulus.storage.addresses import address_of, placed
 from angulus.storage.cache import age, fetched, forget, is_published
+from angulus.storage.json_texts import parse_json
 from angulus.storage.ranges import lay_stub, lift_stub, stub_at
 from angulus.storage.read_ahead import PARALLEL
 from angulus.storage.stores import READ_ONLY, Found, below, entries, look
@@ -214,7 +214,7 @@ def _newest(files: dict[str, Found], folder: str) -> str:
     if found is None:
         return ""
     try:
-        name = json.loads(fetched(found).read_text())["name"]
+        name = parse_json(fetched(found).read_text())["name"]
     except (ValueError, KeyError, TypeError, OSError):
         return ""
     return name if isinstance(name, str) else ""

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from angulus.errors import StorageError
 from angulus.storage.addresses import cache_folder, mirror, placed
+from angulus.storage.json_texts import parse_json
 from angulus.storage.read_ahead import PARALLEL
 from angulus.storage.stores import Found, read
 
@@ -51,7 +52,7 @@ def is_here(found: Found) -> bool:
     """Whether this very object lies in its place."""
     path = placed(found.address)
     try:
-        noted, status = json.loads(known_of(path).read_text()), path.stat()
+        noted, status = parse_json(known_of(path).read_text()), path.stat()
     except (OSError, ValueError):
         return False
     return noted == [found.mark, found.size, status.st_mtime_ns] and status.st_size == found.size
@@ -60,7 +61,7 @@ def is_here(found: Found) -> bool:
 def is_published(path: Path) -> bool:
     """Whether what lies in a place is what its store had when it was fetched or published."""
     try:
-        noted, status = json.loads(known_of(path).read_text()), path.stat()
+        noted, status = parse_json(known_of(path).read_text()), path.stat()
         return noted[1:] == [status.st_size, status.st_mtime_ns]
     except (OSError, ValueError, TypeError):
         return False

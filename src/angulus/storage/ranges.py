@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, cast
 
 from angulus.storage.addresses import address_of, cache_folder, mirror, placed
 from angulus.storage.cache import block
+from angulus.storage.json_texts import parse_json
 from angulus.storage.read_ahead import ReadAhead
 from angulus.storage.stores import Found
 
@@ -122,7 +123,7 @@ def stub_at(path: str | Path) -> Found | None:
     if address_of(path) is None:
         return None
     try:
-        about, changed = json.loads(_note_of(Path(path)).read_text())
+        about, changed = parse_json(_note_of(Path(path)).read_text())
         return Found(**about) if Path(path).stat().st_mtime_ns == changed else None
     except (OSError, ValueError, TypeError):
         return None

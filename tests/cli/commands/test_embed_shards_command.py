@@ -39,6 +39,8 @@ def test_workers_fill_a_folder_that_evaluations_read(places, tmp_path, monkeypat
     assert main(["embed", *map(str, places), "--out", str(parts), "--shard", "auto", *shared]) == 0
     assert "worker 0 of 2 (from 0), by RANK and WORLD_SIZE" in (said := capsys.readouterr().out)
     assert f"angulus embed --merge {parts}" in said
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name)
     assert embed(places, tmp_path / "one.npz", "--stamp") == 0
     wanted, found = EmbeddingSet.load(tmp_path / "one.npz"), EmbeddingSet.load(parts)
     assert (found.keys, found.identities, list(found.columns)) == (wanted.keys, wanted.identities, ["model"])
