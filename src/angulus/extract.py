@@ -28,6 +28,7 @@ from angulus.inference.passes import (
     computing,
     lane_of,
     planned,
+    say,
     usual_size,
 )
 from angulus.inference.recordings import WINDOW_SECONDS, as_recordings, embedded_recordings
@@ -76,7 +77,7 @@ def embed(
     window: recordings longer than so many seconds are cut into windows, whose embeddings are averaged; None cuts none.
         The set gets a column `seconds`. Runtime, layout and workers are for images.
     progress: called with the images done and the total (None when unknown) after each batch.
-    chosen: called once, before the second batch, with how the set is embedded.
+    chosen: called once, before the second batch, with how the set is embedded; left out, the log says so.
 
     Embeddings depend on threads and workers in no digit, on batch size, layout and runtime to rounding.
 
@@ -102,8 +103,7 @@ def embed(
         choice = choose(model, first, runtime=runtime, layout=layout, device=place)
         compute = computing(choice.network, spec, place, flip=flip)
         passes = planned(choice, batches, compute, place, workers)
-        if chosen is not None:
-            chosen(passes)
+        (say if chosen is None else chosen)(passes)
         with lane_of(passes, compute, place) as lane:
             for count, found in through(lane, batches.read(passes.workers)):
                 views.append(found)

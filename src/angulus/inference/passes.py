@@ -108,12 +108,15 @@ def usual_size(model: EmbeddingModel, device: torch.device) -> int:
 def planned(
     choice: Choice, batches: SourceBatches | GivenBatches, compute: Compute, device: torch.device, workers: int | None
 ) -> Passes:
-    """How these batches are embedded; said in the log."""
+    """How these batches are embedded."""
     lanes = compute_threads() if choice.network.parallel and device.type == "cpu" else 1
     count = batches.workers(compute, device, lanes) if workers is None else workers
-    passes = Passes(choice=choice, batch_size=batches.size, lanes=lanes, workers=count)
+    return Passes(choice=choice, batch_size=batches.size, lanes=lanes, workers=count)
+
+
+def say(passes: Passes) -> None:
+    """How a set is embedded, in the log."""
     log.info("embedding: %s", passes.describe())
-    return passes
 
 
 def computing(network: Network, spec: InputSpec, device: torch.device, *, flip: bool) -> Compute:

@@ -7,7 +7,7 @@ one thread each.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from angulus.embeddings.shards.storage import names_in
 from angulus.errors import DataError, EvaluationError
 from angulus.extract import Progress, embed
 from angulus.inference.own_networks import ready
+from angulus.inference.passes import Passes, say
 from angulus.inference.recordings import WINDOW_SECONDS
 from angulus.inference.runtimes import RuntimeName
 from angulus.models.weights import STAMP, fingerprint_of_model
@@ -134,6 +135,7 @@ class _Call:
     labelled: bool
     skip_unreadable: bool
     how: dict[str, Any]
+    said: list[Passes] = field(default_factory=list)
 
     def embedded(self, shard: InputShard, progress: Progress | None) -> EmbeddingSet | None:
         """The embeddings of a shard, None where none of its examples can be read; labels are those of the whole set."""
@@ -144,11 +146,17 @@ class _Call:
             if not len(kept):
                 return None
             view = kept_of(view, kept)
-        found = embed(self.model, view, progress=progress, **self.how)
+        found = embed(self.model, view, progress=progress, chosen=self.say_once, **self.how)
         more = {name: values[shard.begin + kept] for name, values in self.columns.items()}
         if self.stamp is not None:
             more[STAMP] = np.array([self.stamp] * len(found))
         return found.with_columns(more)
+
+    def say_once(self, passes: Passes) -> None:
+        """How the first shard is embedded, which the others are too."""
+        if not self.said:
+            self.said.append(passes)
+            say(passes)
 
 
 def _made(

@@ -101,7 +101,7 @@ def embed(
     from angulus.cli.inputs.words.known_people import marked
     from angulus.data.examples import noun_of
     from angulus.extract import embed as embed_images
-    from angulus.inference.passes import Passes
+    from angulus.inference.passes import Passes, say
 
     opened = open_embedder(model, network=use.network)
     opened.check_runtime(runtime)
@@ -110,6 +110,11 @@ def embed(
         spec, fit = opened.model.input, opened.fitting(use.fit)
         source = open_images(images, spec, fit=fit, skip_unreadable=skip_unreadable, edits=edits)
         how: list[Passes] = []
+
+        def chosen(passes: Passes) -> None:
+            how.append(passes)
+            say(passes)
+
         embeddings = embed_images(
             opened.model,
             source,
@@ -120,7 +125,7 @@ def embed(
             runtime=runtime,
             layout="auto",
             progress=progress,
-            chosen=how.append,
+            chosen=chosen,
         )
     if isinstance(source, LooseExamples):
         embeddings = replace(embeddings, labels=None, identities=None)

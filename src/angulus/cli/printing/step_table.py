@@ -7,7 +7,8 @@ from angulus.training.plan.machine import in_words
 
 def print_steps(step: StepForecast, cluster: Cluster) -> None:
     """Pieces, memory, the bottleneck, the assumptions."""
-    print(f"a step on {cluster.nodes} machines with {cluster.gpus} GPUs each, expected by a model:\n")
+    each = f"{step.images:,} image{'s' * (step.images != 1)} for each"
+    print(f"a step on {cluster.nodes} machines with {cluster.gpus} GPUs, {each}, expected by a model:\n")
     width = max(len(name) for name in (*step.pieces, *step.memory))
     for name, seconds in step.pieces.items():
         print(f"{name:<{width}}  {1000 * seconds:>9,.2f} ms")

@@ -32,8 +32,9 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True)
 class StepForecast:
-    """pieces: seconds by name, in order.  memory: bytes of one process by name."""
+    """images: of one process.  pieces: seconds by name, in order.  memory: bytes of one process by name."""
 
+    images: int
     pieces: dict[str, float]
     memory: dict[str, int]
     images_per_second: float
@@ -66,6 +67,7 @@ def step_of(load: Load, cluster: Cluster, pieces: Pieces, sharing: float = 1.0) 
     loading = load.images / pieces.loading
     found["waiting for data"] = max(0.0, loading - sum(found.values()))
     return StepForecast(
+        images=load.images,
         pieces=found,
         memory=memory_of(load, world),
         images_per_second=everyone / sum(found.values()),

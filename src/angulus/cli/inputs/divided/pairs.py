@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from angulus.cli.inputs.divided.processes import comparing_device
-from angulus.cli.inputs.verification_inputs import SETS, stored_set
+from angulus.cli.inputs.verification_inputs import SETS, is_stored, stored_set
 from angulus.cli.inputs.words.known_people import notes_on_known
 from angulus.cli.inputs.words.named_places import what_lies_at
 from angulus.errors import EvaluationError
@@ -43,7 +43,7 @@ def count_part(
 
 def check_stored(what: Path) -> None:
     """Raise EvaluationError for a model, whose images every part would embed anew."""
-    if what.suffix not in SETS:
+    if not is_stored(what):
         raise EvaluationError(
             f"--part divides stored embeddings ({', '.join(SETS)}), and {what} is {what_lies_at(what)};"
             " embed the images first: angulus embed"

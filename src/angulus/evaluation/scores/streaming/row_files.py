@@ -5,6 +5,7 @@ is an array that is mapped from a file, the copy goes into a nameless file too, 
 process holds is then pages that the system may drop, however large the set is. The vectors have the same digits.
 """
 
+import mmap
 import tempfile
 from pathlib import Path
 
@@ -64,4 +65,6 @@ def is_mapped(array: NDArray) -> bool:
         if isinstance(found, np.memmap):
             return True
         found = found.base
-    return False
+    if isinstance(found, memoryview):
+        found = found.obj
+    return isinstance(found, mmap.mmap)  # the parts of a sharded set, one behind the other
