@@ -14,16 +14,14 @@ has heard none of them. Planted copies of recordings are in `speech_copies.py`.
 import argparse
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import machines
 import numpy as np
 import torch
+from kept_rows import KeptRows, Row
 from purification import scored_rules
 from speakers import FRAMES, PARTS, PLAIN, SPLIT
 
@@ -44,24 +42,15 @@ ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 FLIPS, HIDDEN = (0.1, 0.2), 20
 RULES = ("subcenter 75", "nearest 75", "subcenter auto", "nearest auto", "combined auto")
-Row = dict[str, Any]
 
 
 class Bench:
     """What is done of it, in a JSON file that grows."""
 
     def __init__(self, asked: argparse.Namespace) -> None:
-        self.file, self.runs, self.epochs = asked.out, asked.runs, asked.epochs
+        self.runs, self.epochs = asked.runs, asked.epochs
         self.data, self.model = asked.data / "speech" / "etri200.npz", asked.model
-        self.rows: dict[str, Row] = json.loads(self.file.read_text())["rows"] if self.file.exists() else {}
-
-    def keep(self, name: str, row: Row) -> None:
-        self.rows[name] = row
-        about = {"date": datetime.now(UTC).date().isoformat(), "epochs": self.epochs, **machines.about()}
-        part = self.file.with_suffix(".partial")
-        part.write_text(json.dumps({"about": about, "rows": self.rows}, indent=1) + "\n")
-        os.replace(part, self.file)
-        print(name, json.dumps(row), flush=True)
+        self.kept = KeptRows(asked.out, {"epochs": asked.epochs})
 
     def recipe(self, flips: float) -> Experiment:
         """Speakers trained on with wrong labels; the test speakers keep theirs."""
@@ -99,14 +88,14 @@ def labels(bench: Bench) -> None:
                 f"labels | {flips:.0%} | K={centers}",
                 bench.runs / f"flips_{flips:g}_{centers}_{bench.epochs}",
             )
-            if name in bench.rows:
+            if name in bench.kept:
                 continue
             experiment = bench.recipe(flips)
             noisy = folder / "round-1" / "subcenters"
             if not flips:
                 if not is_finished(folder):
                     train(replace(experiment, out=folder), resume=folder.exists())
-                bench.keep(name, {"noisy": bench.judged(folder)})
+                bench.kept.add(name, {"noisy": bench.judged(folder)})
                 continue
             done = purify(experiment, folder, Purification(subcenters=centers, rule="combined"))
             assert done.retrained is not None
@@ -114,7 +103,7 @@ def labels(bench: Bench) -> None:
             source = training_images(run)
             evidence = gather(run.model, source, run.centers.in_order(source.identities), folder=noisy / "evidence")
             found = scored_rules(source, evidence)
-            bench.keep(
+            bench.kept.add(
                 name,
                 {"noisy": bench.judged(noisy), "cleaned": bench.judged(done.retrained), "rules": found},
             )
@@ -126,10 +115,7 @@ def leaks(bench: Bench) -> None:
     test, model = parts["test"], load_model(bench.model)
     hidden = sorted(test.identities)[:HIDDEN]
     own = np.asarray(test.labels)
-    order = np.concatenate([np.arange((own == label).sum()) for label in np.unique(own)])
-    is_first = np.empty(len(own), bool)
-    for label in np.unique(own):
-        is_first[own == label] = order[: (own == label).sum()] < 12
+    is_first = np.array([(own[:row] == own[row]).sum() < 12 for row in range(len(own))])  # of each speaker's 25
     inside = np.isin(np.array(test.identities)[own], hidden)
     train_side = joined(parts["train"], select(test, np.flatnonzero(inside & is_first)))
     test_side = select(test, np.flatnonzero(~(inside & is_first)))
@@ -145,7 +131,7 @@ def leaks(bench: Bench) -> None:
         right = {test_name for name, test_name in pairs if name == f"other {test_name}"}
         row = {"found": len(pairs), "right": len(right), "recall": len(right) / HIDDEN}
         row |= {"precision": len(right) / len(pairs) if pairs else None, "of": len(train_side.identities)}
-        bench.keep(f"leaks | {false_pairs:g}", row)
+        bench.kept.add(f"leaks | {false_pairs:g}", row)
 
 
 def joined(source: Source, more: Source) -> Sequences:
@@ -221,7 +207,7 @@ def main() -> None:
     for what in () if asked.table else asked.what or ("labels", "leaks"):
         {"labels": labels, "leaks": leaks}[what](bench)
     for what, table in (("labels", labels_table), ("leaks", leaks_table)):
-        text = table(bench.rows)
+        text = table(bench.kept.rows)
         if text.count("\n") > 2:
             asked.out.with_name(f"{asked.out.stem}_{what}.md").write_text(text)
             print(text)

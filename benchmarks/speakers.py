@@ -17,16 +17,14 @@ Every training is kept in --runs, and every row in results/speakers_<machine>.js
 import argparse
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
 import machines
 import numpy as np
 import torch
+from kept_rows import KeptRows, Row
 
 from angulus import load_model
 from angulus.config import load
@@ -60,25 +58,15 @@ LARGE = {
 }
 FRAMES, PLAIN = [100, 150], {"threads": 1, "precision": "float32", "keep_best": False}
 SECONDS = (1.0, 2.0, 5.0)
-Row = dict[str, Any]
 
 
 class Bench:
     """Trainings and rows that are there, and those to come."""
 
     def __init__(self, asked: argparse.Namespace) -> None:
-        self.file, self.runs, self.epochs, self.seeds = asked.out, asked.runs, asked.epochs, asked.seeds
+        self.runs, self.epochs, self.seeds = asked.runs, asked.epochs, asked.seeds
         self.data = asked.data / "speech" / "etri200.npz"
-        self.rows: dict[str, Row] = json.loads(self.file.read_text())["rows"] if self.file.exists() else {}
-
-    def keep(self, name: str, row: Row) -> None:
-        """One more row."""
-        self.rows[name] = row
-        about = {"date": datetime.now(UTC).date().isoformat(), "epochs": self.epochs, **machines.about()}
-        part = self.file.with_suffix(".partial")
-        part.write_text(json.dumps({"about": about, "rows": self.rows}, indent=1) + "\n")
-        os.replace(part, self.file)
-        print(name, json.dumps({key: row[key] for key in ("eer", "min_dcf_0.01") if key in row}), flush=True)
+        self.kept = KeptRows(asked.out, {"epochs": asked.epochs})
 
     def trained(self, margin: str, seed: int, *, large: bool = False) -> Path:
         """The folder of a run, trained where it is not there."""
@@ -127,27 +115,27 @@ def losses(bench: Bench) -> None:
     for seed in bench.seeds:
         for title, margin in LOSSES.items():
             name = f"losses | {title} | {seed}"
-            if name in bench.rows:
+            if name in bench.kept:
                 continue
             run = bench.trained(margin, seed)
             trials = all_trials(bench.embedded(run, "test"))
             steps = verify_trials(trials, intervals=None).result.steps
             seconds = json.loads((run / "result.json").read_text())["figures"]["seconds"]
-            bench.keep(name, {**figures(steps[0]), "trials": len(trials.pairs), "seconds": seconds})
+            bench.kept.add(name, {**figures(steps[0]), "trials": len(trials.pairs), "seconds": seconds})
 
 
 def scoring(bench: Bench) -> None:
     """Each step of scoring, on the network of ArcFace and the same after a stage with a large margin."""
     for seed in bench.seeds:
         for large in (False, True):
-            if f"scoring | {large} | + calibration | {seed}" in bench.rows:
+            if f"scoring | {large} | + calibration | {seed}" in bench.kept:
                 continue
             run = bench.trained("arcface", seed, large=large)
             known, tune, test = (bench.embedded(run, part) for part in PARTS)
             steps = ScoringSteps(center=known, cohort=known, quality=("seconds",))
             steps = calibrated_on(all_trials(tune), steps)
             for step in verify_trials(all_trials(test), steps, intervals=None).result.steps:
-                bench.keep(f"scoring | {large} | {step.name} | {seed}", figures(step))
+                bench.kept.add(f"scoring | {large} | {step.name} | {seed}", figures(step))
 
 
 def durations(bench: Bench) -> None:
@@ -157,11 +145,11 @@ def durations(bench: Bench) -> None:
         model, whole = load_model(run / "model"), bench.parts()["test"]
         for seconds in (*SECONDS, None):
             name = f"durations | {seconds or 'whole'} | {seed}"
-            if name in bench.rows:
+            if name in bench.kept:
                 continue
             source = whole if seconds is None else first_of(whole, round(seconds * model.input.frames_a_second))
             found = verify_trials(all_trials(embed(model, source)), intervals=None).result.steps[0]
-            bench.keep(name, {**figures(found), "recordings": len(source)})
+            bench.kept.add(name, {**figures(found), "recordings": len(source)})
 
 
 def first_of(source: Source, frames: int) -> Sequences:
@@ -252,7 +240,7 @@ def main() -> None:
     for what in () if asked.table else asked.what or WORK:
         WORK[what](bench)
     for what, table in TABLES.items():
-        text = table(bench.rows)
+        text = table(bench.kept.rows)
         if text.count("\n") > 2:
             asked.out.with_name(f"{asked.out.stem}_{what}.md").write_text(text)
             print(text)

@@ -10,6 +10,7 @@ from angulus.embeddings.shards import InputShard, Manifest, merge_shards
 from angulus.embeddings.shards.mapping import is_mappable, joined
 from angulus.embeddings.shards.parts import check_part, read_part, write_part
 from angulus.errors import EvaluationError
+from angulus.evaluation.scores.streaming.row_files import is_mapped
 
 
 def made(folder, rows, *, dim=8, flipped=True) -> EmbeddingSet:
@@ -52,6 +53,7 @@ def test_parts_are_one_set(tmp_path, rows, mapped) -> None:
     EmbeddingSet.load(tmp_path).save(tmp_path / "saved.npz")
     assert (tmp_path / "all.npz").read_bytes() == (tmp_path / "saved.npz").read_bytes()
     assert mapped == is_mappable_folder(tmp_path, rows)
+    assert mapped == is_mapped(EmbeddingSet.load(tmp_path).embeddings)  # which evaluations then leave on the disk
 
 
 def is_mappable_folder(folder, rows) -> bool:

@@ -133,7 +133,8 @@ class Walk:
         if in_stage != here and in_stage in self.known:
             return self.complain(here, f"cannot change between the stages of a run; what can is {STAGES_CHANGE}")
         if family is not None and others:
-            remedy = f"no key of {family.name_of(kind)}, but of {listed_words(others)}: set {path}.name"
+            only = f"={others[0]}" if len(others) == 1 else ""
+            remedy = f"no key of {family.name_of(kind)}, but of {listed_words(others)}: set {path}.name{only}"
         elif here in elsewhere:  # model.input.height of a network for speech
             remedy = f"a key of another kind than the chosen one; {path} has {keys}"
         elif beside:

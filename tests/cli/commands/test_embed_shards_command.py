@@ -54,6 +54,13 @@ def test_workers_fill_a_folder_that_evaluations_read(places, tmp_path, monkeypat
         assert main(["evaluate", str(what), "--json", str(tmp_path / "figures.json"), "--no-intervals"]) == 0
         figures.append(json.loads((tmp_path / "figures.json").read_text()))
     assert figures[0]["tar_at_far"] == figures[1]["tar_at_far"]
+    for part in ("0/2", "1/2"):  # the folder is divided as a file is
+        assert main(["evaluate", str(parts), "--part", part, "--out", str(tmp_path / f"{part[0]}.counts")]) == 0
+    counts = [str(tmp_path / f"{part}.counts") for part in (0, 1)]
+    assert main(["evaluate", str(parts), "--json", str(tmp_path / "whole.json")]) == 0
+    assert main(["evaluate", "--add", *counts, "--json", str(tmp_path / "added.json")]) == 0
+    whole, added = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("whole", "added"))
+    assert {name for name in whole if whole[name] != added[name]} <= {"seconds"}
     for command in (["evaluate", "identify", str(parts)], ["evaluate", "compare", str(parts), str(merged)]):
         assert main(command) == 0
 
@@ -90,3 +97,8 @@ def test_words_that_do_not_go_together_are_a_sentence(places, tmp_path, capsys) 
     assert "is no set of embeddings" in refused("--merge", str(tmp_path), "--out", str(tmp_path.with_suffix(".npz")))
     assert "writes to a folder" in refused(model, people, "--shard", "0/1", "--out", str(tmp_path / "a.npz"))
     assert "which is read" in refused(model, people, "--shard", "0/1", "--out", str(Path(people) / "parts"))
+
+
+def test_how_shards_are_embedded_is_said_once(places, tmp_path, capsys) -> None:
+    assert main(["embed", *map(str, places), "--out", str(tmp_path / "parts"), "--shard", "0/1", "--block", "5"]) == 0
+    assert capsys.readouterr().err.count("images per pass") == 1

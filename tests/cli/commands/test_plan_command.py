@@ -84,3 +84,20 @@ def test_a_terminal_gets_a_table(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     assert main(["plan", *TINY, "--memory", "1GB"]) == 0
     assert "streamed recompute" in capsys.readouterr().out
+
+
+def test_a_step_on_a_cluster_is_told_with_what_was_assumed(tmp_path, capsys) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("data: {name: folder, path: nowhere}\nmodel: {name: tiny}\ntrain: {batch_size: 64}\n")
+    shown = ["plan", str(recipe), "--gpus", "8", "--classes", "1000000", "--quiet"]
+    assert main([*shown, "--nodes", "2", "--json", str(tmp_path / "step.json")]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("a step on 2 machines with 8 GPUs, 4 images for each")
+    assert "Assumed, not measured" in said
+    step = json.loads((tmp_path / "step.json").read_text())
+    assert step["images"] == 4
+    assert step["memory"]["class weights and momentum"] == 2 * 4 * 62_500 * 128
+    assert main([*shown, "--nodes", "64"]) == 2
+    assert "train.batch_size must be at least one image for each of 512 GPUs, got 64" in capsys.readouterr().err
+    assert main(["plan", str(recipe), "--nodes", "2"]) == 2
+    assert "--nodes needs the number of identities" in capsys.readouterr().err

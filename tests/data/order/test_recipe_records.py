@@ -294,7 +294,10 @@ def test_ways_of_sampling_in_a_recipe(setting, kind):
             "train.sampling={name: pk, image: 3}",
             "train.sampling.image: unknown key; did you mean train.sampling.images?",
         ),
-        ("train.sampling.window=3", "train.sampling.window: no key of uniform, but of blocks: set train.sampling.name"),
+        (
+            "train.sampling.window=3",
+            "train.sampling.window: no key of uniform, but of blocks: set train.sampling.name=blocks",
+        ),
         ("train.sampling={name: pk, images: 0}", "train.sampling.images: must be at least 1, got 0"),
         ("train.sampling=weighted", "train.sampling: weighted sampling needs either weights (a csv file) or"),
         (
