@@ -14,7 +14,6 @@ goes on where it was interrupted.
 """
 
 import logging
-import os
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any, Literal
 
 from angulus.config.layers import classes_named
 from angulus.data import write_edits
+from angulus.devices.launched import processes_launched
 from angulus.errors import CheckpointError, ConfigError
 from angulus.folder_locks import locked
 from angulus.json_files import read_json
@@ -212,7 +212,7 @@ def _kept(file: Path) -> dict[str, Any]:
 
 def check_alone() -> None:
     """Raise ConfigError where several processes share the work, which purification does not."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if processes_launched() > 1:
         raise ConfigError(
             "purify must run as one process; train the run with sub-centers with torchrun, then name its folder here "
             "with --no-retrain, then train with torchrun and data.identities.edits=[OUT/round-1/edits.csv]"

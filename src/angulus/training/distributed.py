@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from angulus.devices.launched import launched
 from angulus.devices.meeting import agreed_name, keeps_store, store_of_launch
 from angulus.errors import AngulusError
 from angulus.models import EmbeddingModel
@@ -90,7 +91,7 @@ def processes(device: torch.device) -> Generator[Processes, None, None]:
     A group that was there before is used and left; one that is made here is destroyed after a barrier. A group of
     one is as good as none.
     """
-    if "WORLD_SIZE" not in os.environ and not dist.is_initialized():
+    if not dist.is_initialized() and launched() is None:
         yield Processes()
         return
     made = not dist.is_initialized()
@@ -117,8 +118,8 @@ def join_processes(backend: str) -> None:
     torch names the first group alike each time, so that in a second one a process may find the addresses of the first,
     where nobody listens any more. The same holds of processes that torchrun starts again (`devices.meeting`).
     """
-    if keeps_store():
-        store, rank, world = store_of_launch(), int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    if keeps_store() and (found := launched()) is not None:
+        store, (rank, world) = store_of_launch(), found
         name = agreed_name(store, rank, world)
     else:
         store, rank, world = next(dist.rendezvous("env://"))

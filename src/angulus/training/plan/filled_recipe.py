@@ -1,8 +1,8 @@
 """What a recipe comes to before any step: everything that it leaves open, chosen from its data as a run would."""
 
-import os
 from dataclasses import replace
 
+from angulus.devices.launched import processes_launched
 from angulus.errors import ConfigError
 from angulus.training.assembly import run_folder
 from angulus.training.experiment import Experiment
@@ -30,6 +30,6 @@ def filled_recipe(experiment: Experiment) -> tuple[Experiment, tuple[Choice, ...
     is_open = experiment.model is None and experiment.init is None
     known, for_tuning = with_fine_tuning(known, images, device)
     known, by_rules = with_choices(
-        known, images, classes, device, processes=int(os.environ.get("WORLD_SIZE", 1)), model_is_open=is_open
+        known, images, classes, device, processes=processes_launched(), model_is_open=is_open
     )
     return replace(known, out=run_folder(known)), reasons(experiment, known, (*for_tuning, *by_rules), classes)

@@ -1,11 +1,11 @@
 """What would a run take, which strategies fit this machine, and about how long would a step be?"""
 
-import os
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 
+from angulus.devices.launched import processes_launched
 from angulus.heads import Auto, Dense
 from angulus.heads.auto import exact
 from angulus.models import EmbeddingModel
@@ -67,7 +67,7 @@ def plan(experiment: Experiment, pretended: Pretended | None = None) -> Plan:
     without `memory`.
     """
     pretended = pretended or Pretended()
-    processes = pretended.processes or int(os.environ.get("WORLD_SIZE", 1))
+    processes = pretended.processes or processes_launched()
     device, machine = where(experiment.device, pretended, processes)
     experiment = chosen_model(experiment, device, pretended)
     model = built_aside(experiment).to(device)

@@ -29,6 +29,7 @@ def count_part(
     """Count one part into its file; a sentence that says what was done."""
     from angulus.evaluation.parts.divisions import Part
     from angulus.evaluation.parts.pair_parts import PairQuestion, count_pairs
+    from angulus.evaluation.scores.enrolment import noun_of_set
 
     check_stored(what)
     assert division.part is not None
@@ -38,7 +39,8 @@ def count_part(
     asked = PairQuestion(fars=tuple(fars), view=view, intervals=intervals, device=comparing_device(device))
     facts = {"embeddings": str(what), "name": name, "notes": list(notes_on_known(embeddings))}
     pairs = count_pairs(embeddings, part, division.out, asked, after=division.after, facts=facts)
-    return f"part {part.number}/{part.of}: {pairs:,} pairs of {len(embeddings):,} images, counted into {division.out}"
+    of = f"{len(embeddings):,} {noun_of_set(embeddings)}s"
+    return f"part {part.number}/{part.of}: {pairs:,} pairs of {of}, counted into {division.out}"
 
 
 def check_stored(what: Path) -> None:

@@ -1,12 +1,12 @@
 """The processes that torchrun started for an evaluation: they share its blocks, and the first of them reports."""
 
-import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from angulus.cli.options import EmbeddingUse, Said, device_named
+from angulus.devices.launched import launched
 
 if TYPE_CHECKING:
     import torch.distributed as dist
@@ -36,7 +36,8 @@ def comparing_device(word: str) -> str:
 
 def is_further_process() -> bool:
     """Whether torchrun started this process, and it is not the first: where nothing is shared it has nothing to do."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and int(os.environ.get("RANK", "0")) > 0
+    found = launched()
+    return found is not None and found[0] > 0
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def sharing(word: str) -> Generator[Sharing, None, None]:
     An error in one is raised in all.
     """
     device = comparing_device(word)
-    if "WORLD_SIZE" not in os.environ:
+    if launched() is None:
         yield Sharing(None, device, True)
         return
     import torch
