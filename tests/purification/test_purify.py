@@ -178,7 +178,8 @@ def test_a_run_that_is_not_finished_is_a_sentence(plain, tmp_path):
 
 
 def test_several_processes_are_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name, value in {"WORLD_SIZE": "2", "RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}.items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match="purify must run as one process"):
         purify(noisy_run(tmp_path), tmp_path / "out")
 
