@@ -1,11 +1,11 @@
 """A run that was stopped in the middle of an epoch goes on in two processes with the examples it would have seen."""
 
 import json
-import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from test_two_processes import HERE, run, torchrun
+from processes import run_python, run_together
 
 SCRIPT = """
 import os, sys
@@ -42,12 +42,12 @@ def losses(folder):
 @pytest.mark.parametrize("way", WAYS)
 def test_one_process_stops_and_two_go_on(tmp_path, way):
     script = tmp_path / "go.py"
-    script.write_text(SCRIPT.format(tests=str(HERE.parent / "training"), way=WAYS[way]))
-    run([sys.executable, str(script), "whole", "-1"], tmp_path)
-    run([sys.executable, str(script), "stopped", "4"], tmp_path)
+    script.write_text(SCRIPT.format(tests=str(Path(__file__).parents[1] / "training"), way=WAYS[way]))
+    run_python(str(script), "whole", "-1", folder=tmp_path)
+    run_python(str(script), "stopped", "4", folder=tmp_path)
     before = losses(tmp_path / "stopped")
     assert not (tmp_path / "stopped" / "result.json").exists()
-    run(torchrun(str(script), "stopped", "-1"), tmp_path)
+    run_together(2, str(script), "stopped", "-1", folder=tmp_path)
     whole, resumed = losses(tmp_path / "whole"), losses(tmp_path / "stopped")
     assert max(before) == 4
     assert list(whole) == list(resumed)

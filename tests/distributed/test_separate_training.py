@@ -1,13 +1,11 @@
 """Two gloo processes train a head for each of two sets as one process does, copied or divided."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import run_python, run_together
 
 SCRIPT = Path(__file__).parent / "separate_runs.py"
 CASES = ["copies", "accumulated", "divided", "moved"]
@@ -15,16 +13,10 @@ ALIKE = ("loss", "loss/west", "loss/east", "cos_target", "gradient_norm", "held-
 
 
 def run(world: int, folder: Path, *words: str) -> None:
-    together = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
-    environment = {name: value for name, value in os.environ.items() if name != "WORLD_SIZE"} | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*(together if world > 1 else [sys.executable]), str(SCRIPT), str(folder), *words],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=environment,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    if world > 1:
+        run_together(world, str(SCRIPT), str(folder), *words)
+    else:
+        run_python(str(SCRIPT), str(folder), *words)
 
 
 def rows(folder: Path) -> list[dict[str, float]]:

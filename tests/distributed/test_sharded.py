@@ -1,14 +1,12 @@
 """Classes divided over 2 and 3 gloo processes: values, gradients and statistics of one process, and checkpoints."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from distributed.sharded_steps import CLASSES, DIM, STRATEGIES, held, margins, trained
+from processes import run_together
 
 from angulus.errors import CheckpointError
 from angulus.heads import MarginHead
@@ -36,16 +34,7 @@ def folder(tmp_path_factory):
     save_sharded(head, folder / "by-1", optimizer)
     torch.save(held(head, optimizer), folder / "by-1-saved-0.pt")
     for world in (4, 3, 2):
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
-        environment = {name: value for name, value in os.environ.items() if name != "WORLD_SIZE"}
-        done = subprocess.run(
-            [*command, str(SCRIPT), str(folder)],
-            capture_output=True,
-            text=True,
-            timeout=600,
-            env=environment | {"OMP_NUM_THREADS": "1"},
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        run_together(world, str(SCRIPT), str(folder), timeout=600)
     return folder
 
 

@@ -4,15 +4,13 @@ Its checkpoints move between numbers of processes to the bit.
 """
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from processes import run_python, run_together
 
 SCRIPT = Path(__file__).parent / "sharded_runs.py"
 KEPT = ["streamed", "sampled", "adamw"]  # whose checkpoints are looked at
@@ -23,16 +21,10 @@ ALIKE = ("loss", "cos_target", "gradient_norm", "held-out/auc", "held-out/eer")
 
 def run(world: int, folder: Path, *words: str) -> None:
     """Run the script with so many processes."""
-    together = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
-    environment = {name: value for name, value in os.environ.items() if name != "WORLD_SIZE"} | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*(together if world > 1 else [sys.executable]), str(SCRIPT), str(folder), *words],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=environment,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    if world > 1:
+        run_together(world, str(SCRIPT), str(folder), *words)
+    else:
+        run_python(str(SCRIPT), str(folder), *words)
 
 
 def cases_of(world: int) -> list[str]:

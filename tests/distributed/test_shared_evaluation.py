@@ -1,15 +1,13 @@
 """`angulus evaluate` under torchrun: two gloo processes share the blocks, and the first reports what one alone does."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from processes import run_together
 
 from angulus.cli import main
 from angulus.embeddings import EmbeddingSet
@@ -27,12 +25,7 @@ def torchrun(folder: Path, commands: list[list[str]]) -> str:
     """What two processes print that run these commands one after the other."""
     script = folder / "go.py"
     script.write_text(f"from angulus.cli import main\nfor words in {commands!r}:\n    assert main(words) == 0, words\n")
-    kept = {name: value for name, value in os.environ.items() if name not in ("WORLD_SIZE", "RANK", "LOCAL_RANK")}
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    environment = kept | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(launch, capture_output=True, text=True, timeout=300, cwd=folder, env=environment)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return run_together(2, str(script), folder=folder)
 
 
 def figures(path: Path) -> dict:

@@ -1,13 +1,11 @@
 """Runs in stages over two processes: the metrics of one, whole head or divided, and resumption to the bit."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from processes import run_python, run_together
 
 from angulus.models import load_model
 
@@ -23,12 +21,8 @@ def rows(folder):
 def folders(tmp_path_factory):
     """By number of processes."""
     folder = tmp_path_factory.mktemp("staged")
-    environment = {name: value for name, value in os.environ.items() if name != "WORLD_SIZE"} | {"OMP_NUM_THREADS": "1"}
-    for world in (1, 2):
-        together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)] if world > 1 else []
-        words = [sys.executable, *together, str(SCRIPT), str(folder / str(world))]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=300, env=environment)
-        assert done.returncode == 0, done.stdout + done.stderr
+    run_python(str(SCRIPT), str(folder / "1"))
+    run_together(2, str(SCRIPT), str(folder / "2"))
     return folder / "1", folder / "2"
 
 

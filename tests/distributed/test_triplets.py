@@ -1,28 +1,17 @@
 """Triplets and centers over 3 gloo processes: loss, gradients and centers of one process, beside copies and shards."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
 from distributed.triplet_steps import gradients
+from processes import run_together
 
 SCRIPT = Path(__file__).parent / "triplet_steps.py"
 
 
 def test_processes_have_the_gradients_of_one(tmp_path):
     world = 3
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
-    environment = {name: value for name, value in os.environ.items() if name != "WORLD_SIZE"}
-    done = subprocess.run(
-        [*command, str(SCRIPT), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=environment | {"OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_together(world, str(SCRIPT), str(tmp_path))
     wanted = gradients(0, 1, sharded=False, group=None)
     assert float(wanted["pairs"]) > 0.1
     assert float(wanted["center"]) > 0.1

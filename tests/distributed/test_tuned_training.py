@@ -1,12 +1,10 @@
 """A network that rests at first, over two processes: the metrics of one, whole head or divided."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import run_python, run_together
 from small_run import small
 
 from angulus.training import train
@@ -24,12 +22,8 @@ def folders(tmp_path_factory):
     """By number of processes."""
     folder = tmp_path_factory.mktemp("tuned")
     init = train(small(folder / "first", epochs=1)).folder / "model"
-    environment = {name: value for name, value in os.environ.items() if name != "WORLD_SIZE"} | {"OMP_NUM_THREADS": "1"}
-    for world in (1, 2):
-        together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)] if world > 1 else []
-        words = [sys.executable, *together, str(SCRIPT), str(folder / str(world)), str(init)]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=300, env=environment)
-        assert done.returncode == 0, done.stdout + done.stderr
+    run_python(str(SCRIPT), str(folder / "1"), str(init))
+    run_together(2, str(SCRIPT), str(folder / "2"), str(init))
     return folder / "1", folder / "2"
 
 

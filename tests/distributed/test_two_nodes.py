@@ -2,12 +2,12 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from processes import free_port
 
 TRAINING = Path(__file__).parents[1] / "training"
 KILLED_AT = 8  # two steps after the second checkpoint
@@ -34,12 +34,6 @@ if __name__ == "__main__":
     experiment = small(Path(sys.argv[1]), epochs=3, head=Head(sharded=True))
     train(experiment)
 """
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def started(folder: Path, out: str, planted: str, *words: str) -> subprocess.Popen[str]:

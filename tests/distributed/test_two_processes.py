@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from processes import run_python, run_together
 
 HERE = Path(__file__).parent
 CASES = ["arcface-frozen", "arcface-synchronised", "adaface-frozen", "curricular-frozen", "elastic-frozen"]
@@ -26,8 +27,8 @@ def torchrun(*command):
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory):
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
-    run([sys.executable, str(HERE / "first_step.py"), str(one)], one)
-    run(torchrun(str(HERE / "first_step.py"), str(two)), two)
+    run_python(str(HERE / "first_step.py"), str(one))
+    run_together(2, str(HERE / "first_step.py"), str(two))
     return one, two
 
 

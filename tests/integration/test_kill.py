@@ -2,9 +2,9 @@
 
 import json
 import random
-import subprocess
-import sys
 import time
+
+from processes import run_python, started
 
 RECIPE = """
 data: {name: synthetic, num_identities: 40, images_per_identity: 6, identities: {parts: {train: 0.6, test: 0.4}}}
@@ -34,24 +34,25 @@ def steps_done(folder):
 def test_five_kills_change_nothing(tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(RECIPE)
-    command = [sys.executable, "-m", "angulus.cli", "train", str(recipe), "--quiet", "--resume"]
+    command = ["-m", "angulus.cli", "train", str(recipe), "--quiet", "--resume"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run([*command, f"out={whole}"], check=True, timeout=200)
+    run_python(*command, f"out={whole}")
 
     moments = random.Random()  # other moments each time; the seed of the run is fixed
     kills = 0
     while kills < 5:
-        process = subprocess.Popen([*command, f"out={killed}"])
+        process = started([*command, f"out={killed}"], tmp_path / "told")
         before = steps_done(killed)
         deadline = time.monotonic() + 120
-        while steps_done(killed) <= before and process.poll() is None and time.monotonic() < deadline:
+        while steps_done(killed) <= before and process.exitcode is None and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(moments.uniform(0.0, 0.2))
         process.kill()
-        if process.wait() != -9:
+        process.join()
+        if process.exitcode != -9:
             break  # it was done before the kill: nothing left to interrupt
         kills += 1
-    subprocess.run([*command, f"out={killed}"], check=True, timeout=200)
+    run_python(*command, f"out={killed}")
 
     assert kills == 5
     assert rows(killed) == rows(whole)

@@ -1,7 +1,6 @@
 """Steps and whole runs on a GPU: as on the CPU, in float32 and bfloat16, gone on with, and among processes of NCCL."""
 
 import json
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from devices.gpu import EACH_DEVICE, HAS_GPU, LAST, needs_gpu
+from processes import free_port
 from small_run import small
 
 from angulus.data import Augment, Batch
@@ -120,12 +120,6 @@ def test_a_run_begun_on_a_gpu_ends_on_the_cpu(tmp_path, monkeypatch) -> None:
             train(experiment)
     result = train(replace(experiment, device="cpu"), resume=True)
     assert result.figures["held-out/auc"] > 0.5
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @EACH_DEVICE

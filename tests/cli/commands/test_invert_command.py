@@ -1,15 +1,13 @@
 """`angulus invert` and `angulus audit inversion` on a run that takes seconds: both modes, faults, and kill -9."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 from PIL import Image
+from processes import run_python, started
 from small_run import small
 
 from angulus.cli import main
@@ -176,19 +174,18 @@ def test_a_judge_that_is_not_there(run, images, tmp_path, capsys):
 def test_kill_9_changes_nothing(run, tmp_path):
     words = ["invert", str(run), "--first", "6", "--iterations", "120", "--batch-size", "4", "--save-every", "7"]
     words += ["--shift", "1", "--flip", "--device", "cpu", "--quiet"]
-    command = [sys.executable, "-m", "angulus.cli", *words]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, timeout=120, env=environment)
+    command = ["-m", "angulus.cli", *words]
+    run_python(*command, "--out", str(tmp_path / "whole"))
     killed = tmp_path / "killed"
     for place in ("batch-000.pt", "batch-001.pt"):
-        process = subprocess.Popen([*command, "--out", str(killed)], env=environment)
+        process = started([*command, "--out", str(killed)], tmp_path / "told")
         deadline = time.monotonic() + 100
-        while not (killed / "state" / place).exists() and process.poll() is None and time.monotonic() < deadline:
+        while not (killed / "state" / place).exists() and process.exitcode is None and time.monotonic() < deadline:
             time.sleep(0.01)
         process.kill()
-        process.wait()
+        process.join()
     assert not (killed / "result.json").exists()
-    subprocess.run([*command, "--out", str(killed)], check=True, timeout=120, env=environment)
+    run_python(*command, "--out", str(killed))
     one, other = (json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "killed"))
     assert one["targets"] == other["targets"]
     assert one["curves"] == other["curves"]
