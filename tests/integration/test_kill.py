@@ -10,7 +10,7 @@ RECIPE = """
 data: {name: synthetic, num_identities: 40, images_per_identity: 6, identities: {parts: {train: 0.6, test: 0.4}}}
 model: {name: tiny, channels: [8, 16], units: [1, 1], embedding_dim: 32, input: {height: 32, width: 32}}
 margin: {name: curricularface, scale: 16, m: {name: linear, end: 0.2, until: 0.5, unit: run}}
-train: {epochs: 60, batch_size: 24, log_every: 1, checkpoint_every: 3}
+train: {epochs: 45, batch_size: 24, log_every: 1, checkpoint_every: 3}
 evaluation: {every: 5, fars: [0.1]}
 """
 
