@@ -189,11 +189,16 @@ def table(rows):
     return "\n".join(lines) + "\n"
 
 
+def has(found, place, form):
+    """A class has no stolen photo, so that there is no "same photo"."""
+    return any(row["form"] == form for row in found["judges"][0]["attacks"][place]["rates"])
+
+
 def row_of(name, found, place, seconds):
     attack = found["attacks"][place]
     return {
         "name": name,
-        **{form: shares(found, place, form) for form in ("other photos", "same photo", "real photos", "strangers")},
+        **{form: shares(found, place, form) for form in FORMS if has(found, place, form)},
         "other at 1e-2": fmean(one["estimate"] for one in shares(found, place, "other photos", 1e-2).values()),
         "cosine": attack.get("cosine_to_target", {}).get("mean"),
         "seconds": round(attack.get("seconds", seconds)),
@@ -383,6 +388,7 @@ def main():
     PARTS[chosen.part](chosen)
 
 
+FORMS = ("other photos", "same photo", "real photos", "strangers")
 PARTS = {
     **{"ingredients": ingredients, "final": final, "defences": defences, "speed": speed},
     **{"further": further, "closed": closed},
