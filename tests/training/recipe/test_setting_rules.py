@@ -119,11 +119,12 @@ def test_l2_softmax_has_the_papers_bound(classes: int) -> None:
     assert "bound" in choices[0].reason
 
 
-def test_sphereface_begins_without_its_margin_and_ends_with_all_of_it() -> None:
+def test_sphereface_begins_without_its_margin_and_ends_with_half_of_it() -> None:
     margin, _ = with_margin(SphereFace(m=Chosen(), annealing=Chosen()), 100)
     assert isinstance(margin, SphereFace)
     assert isinstance(margin.annealing, Linear)
-    assert margin.annealing.in_steps(1, 100).at(50) == 0.0
+    assert margin.m == 1.5
+    assert [margin.annealing.in_steps(1, 100).at(step) for step in (0, 50, 99)] == [10.0, 1.0, 1.0]
 
 
 def test_batches_fit_accumulation_and_sampling() -> None:

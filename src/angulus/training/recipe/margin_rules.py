@@ -92,12 +92,13 @@ def found(margin: Margin, name: str, num_classes: int) -> tuple[float | Linear, 
     if name == "scale":
         return margin_scale(num_classes), f"{num_classes} classes; with a larger scale the loss ends too early"
     if name == "annealing":
-        return Linear(start=10.0, end=0.0, until=RAMP, unit="run"), "the margin comes in over the first half of the run"
+        reason = "half of the margin comes in over the first half of the run; all of it is too much for weak networks"
+        return Linear(start=10.0, end=1.0, until=RAMP, unit="run"), reason
     if name == "m_prime":
         return Linear(start=0.0, end=0.06, until=RAMP, unit="run"), "the paper's, growing beside the margin"
     if name == "t":
         return 0.05, "the paper's emphasis is too strong for small sets"
     if isinstance(margin, SphereFace):
-        return 2.0, "learns on sets of any size; the paper's 4 needs long runs"
+        return 1.5, "learns on sets of any size; the paper's 4 needs long runs"
     end = next((end for kind, end in ENDS.items() if isinstance(margin, kind)), END)
     return Linear(start=0.0, end=end, until=RAMP, unit="run"), "grows over the first half, while classes are found"
