@@ -254,6 +254,12 @@ def slightly_parted(lines):
     of(lines, "end")[0]["groups"][0]["parted"] = 0.16
 
 
+def parted_by_a_network_that_knows_nobody_yet(lines):
+    end = of(lines, "end")[0]
+    end["groups"][0]["parted"] = 0.7
+    end["own"] = [0.24, 0.32, 0.42]
+
+
 def augmented_with_few_pairs(lines):
     lines[0]["pixels"].update(pairs=40, mirrored=0.55, augmented=0.55)
 
@@ -271,6 +277,7 @@ def a_few_lookalikes(lines):
         a_few_odd_images,
         parted_by_chance,
         slightly_parted,
+        parted_by_a_network_that_knows_nobody_yet,
         augmented_with_few_pairs,
         a_few_lookalikes,
     ],

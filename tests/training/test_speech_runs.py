@@ -26,7 +26,7 @@ from angulus.models import SpeechInput, TinyNet, TinySpeech, load_model
 from angulus.speech import Bank, SpeechAugment
 from angulus.speech.wave_files import wave_file
 from angulus.training import SGD, Evaluation, Experiment, Identities, LearningRate, SyntheticData, Training, train
-from angulus.training.datasets import DrawnSpeechData, FeaturesData
+from angulus.training.datasets import DrawnSpeechData, FeaturesData, FolderData
 from angulus.training.experiment import Stage
 from angulus.training.recipe.begun_choices import as_begun
 from angulus.training.recipe.data_sources import open_sources
@@ -263,6 +263,31 @@ def test_folders_that_give_nothing_are_refused_before_the_first_step(tmp_path: P
     one, two = (SpeechAugment(rooms=sounds / name) for name in ("musan", "RIRS_NOISES"))
     with pytest.raises(ConfigError, match=r"augment\.rooms must be one folder in all stages"):
         train(drawn(tmp_path, augment=one, stages=(Stage(name="later", epochs=1, augment=two),)))
+
+
+def test_a_recording_shorter_than_a_frame_is_refused_before_an_epoch_has_passed_or_left_out(tmp_path: Path) -> None:
+    """Training repeated it, and the run ended when its people were to be verified, an epoch later."""
+    random = np.random.default_rng(0)
+    for speaker in range(6):
+        for number in range(3):
+            samples = random.normal(size=4000) * 3000 if number or speaker else np.ones(100)
+            (tmp_path / "set" / f"s{speaker}").mkdir(parents=True, exist_ok=True)
+            content = wave_file(samples.astype(np.int16), rate=8000)
+            (tmp_path / "set" / f"s{speaker}" / f"{number}.wav").write_bytes(content)
+    rules = Identities(min_images=2)
+    data = FolderData(path=tmp_path / "set", identities=rules)
+    plain = replace(SpeechAugment.off(), masking=0.0)
+    experiment = drawn(tmp_path, data=data, augment=plain)
+    assert experiment.model is not None
+    said = r"0\.wav: it is too short, 100 samples at 8,000 Hz where one frame of the model takes 200; .*=skip"
+    with pytest.raises(DataError, match=said):
+        train(experiment)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    assert not metrics.exists() or "epoch_seconds" not in metrics.read_text()
+    with pytest.raises(DataError, match=said):
+        embed(experiment.model.build(), tmp_path / "set")
+    train(replace(experiment, data=replace(data, on_unreadable="skip"), out=tmp_path / "skipped"))
+    assert (tmp_path / "skipped" / "result.json").exists()
 
 
 def test_pages_play_at_the_rate_of_the_recordings(tmp_path: Path) -> None:

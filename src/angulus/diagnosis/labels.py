@@ -65,7 +65,13 @@ def wrong_share(row: Row) -> tuple[float, float] | None:
 
 
 def class_mixed(record: Record) -> Finding | None:
-    """Some classes fall into two groups, as no other class does."""
+    """Some classes fall into two groups, as no other class does, to a network that knows most of its people.
+
+    One that has just begun spreads the images of any class, the hardest ones' into what is learned and what is not yet.
+    """
+    own = record.end.get("own")
+    if own and own[2] < NEAR_OWN:
+        return None
     groups = [group for group in record.end.get("groups", ()) if group["images"] >= 6]
     if len(groups) < 8:
         return None

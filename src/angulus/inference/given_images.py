@@ -22,7 +22,9 @@ def content_for(spec: Spec, fit: Fit = "proportional") -> Content | None:
     """What the examples of a set must be for a network; None for stored features, which are decoded already."""
     if isinstance(spec, InputSpec):
         return Pictures(size=(spec.height, spec.width), fit=fit)
-    return Recordings(rate=spec.rate, speech_only=spec.speech_only) if spec.content == "waveform" else None
+    if spec.content != "waveform":
+        return None
+    return Recordings(rate=spec.rate, speech_only=spec.speech_only, least=spec.length_of(1))
 
 
 def opened(images: Images, spec: InputSpec, batch_size: int) -> Source | Iterator[Tensor]:

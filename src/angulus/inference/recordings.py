@@ -105,9 +105,8 @@ def _pieces(
         if values.ndim > 2:
             raise DataError(f"{said} is an image, and the model takes {spec.describe()}")
         if len(values) < least:
-            raise DataError(
-                f"{said} has {len(values)} {unit} and one frame of the model takes {least}: it is too short to embed"
-            )
+            held = f"{len(values)} {unit if len(values) != 1 else unit[:-1]}"
+            raise DataError(f"{said} has {held} and one frame of the model takes {least}: it is too short to embed")
         seconds[row] = len(values) / (spec.rate if spec.content == "waveform" else spec.frames_a_second)
         yield [Piece(row, part) for part in windows(values, longest)]
 

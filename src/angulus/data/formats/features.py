@@ -28,19 +28,20 @@ def open_features(path: str | Path, bands: int | None = None) -> Sequences:
     path = arrived(path)
     arrays = _arrays(path)
     features, lengths = arrays["features"], arrays["lengths"]
-    if features.ndim != 2 or features.dtype.kind not in "uif":
+    if features.ndim != 2 or features.dtype.kind not in "uif" or not features.shape[1]:
         raise DataError(f"{path}: features must be numbers [frames, bands], got {features.dtype} {features.shape}")
     if bands is not None and features.shape[1] != bands:
         raise DataError(f"{path} has {features.shape[1]} bands and the model takes {bands}: set model.input.bands")
     if lengths.ndim != 1 or lengths.dtype.kind not in "ui" or not len(lengths) or int(lengths.min()) < 1:
         raise DataError(f"{path}: lengths must be whole numbers from 1 up, one for each recording")
-    if int(lengths.sum(dtype=np.int64)) != len(features):
+    frames = sum(lengths.tolist())  # whole numbers of Python, which claims of 2^63 frames do not wrap round
+    if frames != len(features):
         raise DataError(
-            f"{path}: lengths must add up to the {len(features):,} frames of features, got "
-            f"{int(lengths.sum(dtype=np.int64)):,}; the file is damaged"
+            f"{path}: lengths must add up to the {len(features):,} frames of features, got {frames:,}; the file is "
+            "damaged"
         )
-    if features.dtype.kind == "f" and not np.isfinite(features).all():
-        raise DataError(f"{path}: features must be finite, got NaN or infinity")
+    if features.dtype.kind == "f" and not _is_finite(features):
+        raise DataError(f"{path}: features must be finite in float32, got NaN, infinity or beyond 3.4e38")
     labels, identities = _people(path, arrays, len(lengths))
     keys = [str(key) for key in arrays["keys"].tolist()] if "keys" in arrays else None
     if keys is not None and len(keys) != len(lengths):
@@ -66,6 +67,14 @@ def holds_features(path: Path) -> bool:
             return {"features.npy", "lengths.npy"} <= set(archive.namelist())
     except (OSError, zipfile.BadZipFile):
         return False
+
+
+def _is_finite(features: NDArray) -> bool:
+    """Whether all values are numbers that a network can be given, which takes float32. Few are looked at at once."""
+    most = np.finfo(np.float32).max
+    return all(
+        bool((np.abs(features[begin : begin + 2**16]) <= most).all()) for begin in range(0, len(features), 2**16)
+    )
 
 
 def _arrays(path: Path) -> dict[str, NDArray]:

@@ -23,7 +23,7 @@ from angulus.errors import DataError
 from angulus.speech.activity import Activity
 from angulus.speech.pictures import USUAL_RATE
 from angulus.speech.recordings import EXTENSIONS as SOUND_EXTENSIONS
-from angulus.speech.recordings import probe, read_waveform
+from angulus.speech.recordings import REMEDY, probe, read_waveform
 
 Name = str | Callable[[], str]
 
@@ -62,10 +62,12 @@ class Recordings:
 
     speech_only: leave out what is no speech by its energy (`angulus.speech.activity`); all of a recording without any
         stays.
+    least: samples below which a recording is refused as a damaged one is: those of one frame of the model.
     """
 
     rate: int = USUAL_RATE
     speech_only: bool = False
+    least: int = 1
 
     noun = "recording"
     extensions = SOUND_EXTENSIONS
@@ -77,8 +79,9 @@ class Recordings:
     def decode(self, content: bytes | Path, *, name: Name, out: NDArray[np.uint8] | None = None) -> NDArray[np.int16]:
         """Samples int16 [t] of the whole recording. Raises DataError naming what cannot be read."""
         whole = read_waveform(content, self.rate, name=_said(name))
+        self._check(len(whole), name)
         spoken = Activity().speech(whole, self.rate) if self.speech_only else whole
-        return spoken if len(spoken) else whole
+        return spoken if len(spoken) >= self.least else whole
 
     def decode_part(self, content: bytes | Path, share: float, length: int, *, name: Name) -> NDArray[np.int16]:
         """So many samples of a recording, from the part that `share` [0, 1) names; less where it is shorter."""
@@ -87,6 +90,7 @@ class Recordings:
             return part_of(self.decode(content, name=name), share, length)
         found = probe(content, name=said)
         total = found.samples_at(self.rate)
+        self._check(total, name)
         if total <= length:
             return read_waveform(content, self.rate, name=said)
         return read_waveform(content, self.rate, name=said, begin=place_of(share, total, length), samples=length)
@@ -94,6 +98,14 @@ class Recordings:
     def stamp(self) -> str:
         """Changes when `decode` would give something else of the same bytes."""
         return f"{self.rate} Hz{' speech' if self.speech_only else ''}"
+
+    def _check(self, samples: int, name: Name) -> None:
+        if samples < self.least:
+            held = f"{samples:,} sample{'' if samples == 1 else 's'}"
+            raise DataError(
+                f"cannot read {_said(name)}: it is too short, {held} at {self.rate:,} Hz where one frame of the model "
+                f"takes {self.least:,}; {REMEDY}"
+            )
 
 
 Content = Pictures | Recordings
