@@ -1,9 +1,9 @@
 """Which of the nearest classes that each process found among its own are the nearest of all.
 
-Each process looks through the candidates of its share of the examples. It gets those of all processes, and tells all of
-them two numbers an example: the cosine of the last that counts, and which one of several at that cosine is the last. With
-k candidates an example, W processes and n = N / W examples of each, a process sends 4 (W - 1) n (k + 2) bytes, less than
-4 N (k + 2) however many processes there are; a gather of all candidates would be 4 (W - 1) N k.
+Each process looks through the candidates of its share of the examples. It gets those of all processes, and tells all
+of them two numbers an example: the cosine of the last that counts, and which one of several at that cosine is the last.
+With k candidates an example, W processes and n = N / W examples of each, a process sends 4 (W - 1) n (k + 2) bytes,
+less than 4 N (k + 2) however many processes there are; a gather of all candidates would be 4 (W - 1) N k.
 """
 
 import torch
