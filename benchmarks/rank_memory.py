@@ -98,7 +98,7 @@ def pairs_cell(images: int, folder: Path) -> dict[str, Any]:
 
 def identify_cell(images: int, folder: Path) -> dict[str, Any]:
     parts = (images // VECTORS[0]) ** 2
-    gallery, probes = (write_drawn(images, folder / name) for name in ("gallery.npy", "probes.npy"))
+    gallery, probes = (write_drawn(images, folder / f"{seed}.npy", seed) for seed in (0, 1))
     asked = ["evaluate", "identify", probes, gallery]
     return commanded([*asked, "--part", f"{parts // 2}/{parts}", "--out", str(folder / "part.counts")])
 
@@ -123,10 +123,10 @@ def commanded(words: list[str]) -> dict[str, Any]:
     return {"part": words[words.index("--part" if "--part" in words else "--shard") + 1], **above_base(work)}
 
 
-def write_drawn(images: int, path: Path) -> str:
+def write_drawn(images: int, path: Path, seed: int = 0) -> str:
     """A set to be mapped, made by a process of its own, so that no memory of making it is left."""
     if os.fork() == 0:
-        vectors, labels = drawn(images, DIM)
+        vectors, labels = drawn(images, DIM, seed)
         EmbeddingSet(embeddings=vectors, labels=labels).save(path)
         os._exit(0)
     os.wait()

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from angulus.data.examples import Fit, Size, Source
 from angulus.data.formats.features import holds_features, open_features
+from angulus.data.formats.folder.disk_layouts import check_place
 from angulus.data.formats.folder.reader import FolderSource
 from angulus.data.formats.folder.writer import FolderWriter
 from angulus.data.formats.kaldi import LIST, is_kaldi, open_kaldi
@@ -18,13 +19,12 @@ from angulus.data.formats.parquet.writer import ParquetWriter
 from angulus.data.formats.rec.reader import open_rec
 from angulus.data.formats.rec.writer import RecWriter
 from angulus.data.formats.record_source import Records, StoredSource, without_unreadable
-from angulus.data.formats.reid import market1501, msmt17
 from angulus.data.formats.reid.market1501 import is_market1501, open_market1501
 from angulus.data.formats.reid.msmt17 import is_msmt17, open_msmt17
 from angulus.data.formats.tar import TarWriter, open_tar
 from angulus.data.loading.contents import Content, Pictures, Recordings, content_of
 from angulus.errors import DataError
-from angulus.storage import address_of, arrived, listing_of
+from angulus.storage import arrived
 
 Written = Literal["folder", "rec", "tar", "parquet", "packed", "manifest"]
 """Layouts of encoded examples, which are read and written."""
@@ -71,13 +71,6 @@ _READ: dict[str, tuple[Callable[[Path], Records], Content | None]] = {
     "market1501": (open_market1501, None),
     "msmt17": (open_msmt17, None),
 }
-_HERE = {"kaldi": "a folder of Kaldi's lists", "market1501": "Market-1501", "msmt17": "MSMT17"}
-"""Layouts that are read from a disk alone; by which names a listing tells them:"""
-_TOLD_BY: dict[Format, set[str]] = {
-    "kaldi": {LIST},
-    "market1501": {market1501.GALLERY, market1501.QUERY},
-    "msmt17": {msmt17.QUERY, msmt17.GALLERY},
-}
 _ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 _NOT_WRITTEN = frozenset(
     (*_ARCHIVES, ".h5", ".hdf5", ".lmdb", ".tfrecord", ".arrow", ".npz", ".npy", ".safetensors", ".pt", ".pth", ".ckpt")
@@ -111,7 +104,7 @@ def open_source(
     """
     path = arrived(path)
     kind = format_of(path) if kind is None else kind
-    _check_place(path, kind)
+    check_place(path, kind)
     if kind == "features":
         return open_features(path)
     if kind in LAYOUTS:
@@ -125,21 +118,6 @@ def open_source(
     records, pictures = open_records(path), Pictures(size=size, fit=fit)
     source = StoredSource(records=records, content=content or usual or _content_in(records, pictures))
     return without_unreadable(source) if on_unreadable == "skip" else source
-
-
-def _check_place(path: Path, kind: Format) -> None:
-    """Raise DataError for the address of a layout that is read from a disk alone."""
-    address = address_of(path)
-    if address is None:
-        return
-    if kind == "folder":
-        listing = listing_of(path)
-        tops = set() if listing is None else {name.partition("/")[0] for name in listing.files}
-        kind = next((other for other, names in _TOLD_BY.items() if names <= tops), kind)
-    if kind in _HERE:
-        raise DataError(
-            f"{address} is {_HERE[kind]}, which is read from a disk alone: copy it to a disk, and convert it"
-        )
 
 
 def _content_in(records: Records, pictures: Pictures) -> Content:
