@@ -157,7 +157,7 @@ def measured(kind: str, size: int, world: int) -> dict[str, Any]:
 def table(rows: dict[str, dict[str, Any]]) -> str:
     lines = ["| what | of all | processes, part | of one process | weights, momentum | most above base | its own |"]
     lines.append("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for row in rows.values():
+    for row in sorted(rows.values(), key=lambda one: KINDS.index(one["kind"])):
         lines.append(
             f"| {row['kind']} | {row['all']:,} | {row.get('part', row['processes'])} | {row['each']} "
             f"| {row.get('state_mib', '')} | {row['resident_mib']:.0f} | {row['own_mib']:.0f} |"

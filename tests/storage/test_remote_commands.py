@@ -109,7 +109,6 @@ def test_layouts_that_only_a_disk_has_are_a_sentence(
     save_model(tmp_path / "model", config.build(), config)
     for words in (
         ["embed", str(tmp_path / "model"), f"{store.root}/set", "--out", str(tmp_path / "e.npz")],
-        ["data", "report", f"{store.root}/set"],
         ["convert", f"{store.root}/set", str(tmp_path / "c.packed")],
     ):
         assert main(words) == 2, words
