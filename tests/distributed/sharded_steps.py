@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from angulus.heads import Dense, MarginHead, ShardedHead, Streamed
+from angulus.heads.sharding.candidates import among_all
 from angulus.heads.sharding.resharding import load_sharded, save_sharded
 from angulus.margins import (
     MARGINS,
@@ -35,6 +36,7 @@ from angulus.margins import (
     SphereFace2,
     SphereFaceR,
 )
+from angulus.training.nodes.traffic import gathered_bytes, ranking_bytes, scattered_bytes
 
 DIM, CLASSES = 5, 7
 VARIANTS = {
@@ -65,7 +67,12 @@ STRATEGIES = {
     "stash": (Streamed(chunk=2, mode="stash"), (3,)),
 }
 # Batch sizes of the processes in each step.
-SIZES = {2: [(3, 5), (4, 1), (2, 2)], 3: [(3, 5, 1), (0, 4, 2), (2, 2, 2)]}
+SIZES = {
+    2: [(3, 5), (4, 1), (2, 2)],
+    3: [(3, 5, 1), (0, 4, 2), (2, 2, 2)],
+    4: [(3, 5, 1, 2), (0, 4, 2, 1), (2, 2, 2, 2)],
+}
+EVERY_MARGIN = (2, 3)  # processes
 
 
 def margins() -> dict[str, Margin]:
@@ -186,6 +193,41 @@ def compare_evaluation() -> dict[str, float]:
     return {"loss": difference(together.loss, alone.loss), "t": float(parts.state["t"]), "step": float(parts.step)}
 
 
+RANKED = [(9, 3, 4), (8, 5, 1), (1, 2, 3), (0, 2, 3), (5, 1, 10**6)]
+"""Examples, candidates of each process, and different cosines: one makes all of them equal."""
+
+
+def compare_ranking(rows: int, count: int, steps: int) -> dict[str, object]:
+    """Which candidates count, beside those that come first where all are sorted at one place; and the bytes sent."""
+    world, rank, sent = dist.get_world_size(), dist.get_rank(), [0.0]
+    drawn = torch.randint(0, steps, (rows, world * count), generator=torch.Generator().manual_seed(rows))
+    cos = (drawn / steps).unflatten(1, (world, count)).sort(dim=2, descending=True).values
+    kept = torch.zeros(rows, world * count, dtype=torch.bool)
+    first = cos.flatten(1).sort(dim=1, descending=True, stable=True).indices[:, :count]
+    kept.scatter_(1, first, torch.ones_like(first, dtype=torch.bool))
+    deal, gather = dist.all_to_all_single, dist.all_gather
+
+    def dealing(found: Tensor, values: Tensor, **options: object) -> object:
+        sent[0] += scattered_bytes(values.nbytes, world)
+        return deal(found, values, **options)
+
+    def gathering(found: list[Tensor], values: Tensor, **options: object) -> object:
+        sent[0] += gathered_bytes(values.nbytes, world)
+        return gather(found, values, **options)
+
+    dist.all_to_all_single, dist.all_gather = dealing, gathering
+    try:
+        here = among_all(cos[:, rank], dist.group.WORLD)
+    finally:
+        dist.all_to_all_single, dist.all_gather = deal, gather
+    share = -(-rows // world)
+    return {
+        "same": torch.equal(here, kept.unflatten(1, (world, count))[:, rank]),
+        "bytes": sent[0],
+        "formula": float(ranking_bytes(share, count, world)),
+    }
+
+
 def sentence(call: Callable[[], object]) -> str:
     try:
         call()
@@ -258,12 +300,16 @@ def main() -> None:
     folder = Path(sys.argv[1])
     dist.init_process_group("gloo")
     found: dict[str, object] = {}
-    for name, margin in margins().items() if dist.get_world_size() in SIZES else ():
+    everything = dist.get_world_size() in EVERY_MARGIN
+    for name, margin in margins().items() if everything else ():
         for kind, (strategy, centers) in STRATEGIES.items():
             for subcenters in centers:
                 found[f"{name}-{kind}-{subcenters}"] = compare_steps(margin, strategy, subcenters)
-    if dist.get_world_size() in SIZES:
+    if everything:
         compare_rest(found)
+    else:
+        found["topk"] = compare_steps(VARIANTS["topk-two"], Streamed(chunk=2), 3)
+    found["ranking"] = [compare_ranking(rows, count, steps) for rows, count, steps in RANKED]
     checkpoints(folder)
     name = f"differences-{dist.get_world_size()}-{dist.get_rank()}.json"
     (folder / name).write_text(json.dumps(found, indent=1))

@@ -89,6 +89,16 @@ def test_every_margin_and_strategy_equals_one_process(found, margin, world):
             assert max(differences.values()) <= 1e-12, (kind, differences)
 
 
+@pytest.mark.parametrize("world", [*WORLDS, 4])
+def test_the_nearest_classes_are_those_of_one_process_at_bytes_that_do_not_grow(folder, world):
+    files = [folder / f"differences-{world}-{rank}.json" for rank in range(world)]
+    for process in [json.loads(file.read_text()) for file in files]:
+        for case in process["ranking"]:
+            assert case["same"]
+            assert case["bytes"] == case["formula"]
+        assert world != 4 or max(process["topk"].values()) <= 1e-12
+
+
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("case", ["per-sample", "backbone"])
 def test_values_per_sample_and_a_parallel_backbone_equal_one_process(found, case, world):

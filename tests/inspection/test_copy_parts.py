@@ -61,4 +61,4 @@ def test_parts_find_what_one_search_finds(
     assert main([*words, "--quiet", "--part", "2/3", "--out", "2.counts"]) == 0
     Path("train", "train0", "1.png").unlink()
     assert main([*words, "--quiet", "--add", *files, "--out", "x"]) == 2
-    assert "is of other images, or of embeddings of another model" in capsys.readouterr().err
+    assert "is of other examples, or of embeddings of another model" in capsys.readouterr().err

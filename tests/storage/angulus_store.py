@@ -30,3 +30,8 @@ class Store:
 
     def names(self) -> list[str]:
         return sorted(one.partition("/")[2] for one in self.files.find(self.root))
+
+    def uploads(self) -> list[str]:
+        """Names of objects of which parts lie in the bucket that nobody has joined."""
+        found = self.files.call_s3("list_multipart_uploads", Bucket=self.root.removeprefix("s3://"))
+        return [one["Key"] for one in found.get("Uploads", [])]

@@ -11,6 +11,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import make_server
 
 SLOW = 0.3  # seconds
+HUNG = 3.0  # longer than a client of the tests waits for an answer
 EXPIRED = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
 BROKEN = b"<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>"
 
@@ -19,7 +20,7 @@ BROKEN = b"<Error><Code>InternalError</Code><Message>We encountered an internal 
 class Fault:
     """What happens to the next `times` requests whose method and path fit."""
 
-    kind: str  # slow, broken, cut, expired, before
+    kind: str  # slow, hung, broken, cut, expired, before
     method: str
     path: str
     times: int
@@ -45,6 +46,8 @@ class Gate:
         fault.seen += 1
         if fault.kind == "slow":
             time.sleep(SLOW)
+        elif fault.kind == "hung":
+            time.sleep(HUNG)
         elif fault.kind in ("broken", "expired"):
             body, status = (EXPIRED, "403 Forbidden") if fault.kind == "expired" else (BROKEN, "500 Internal Error")
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))

@@ -1,13 +1,16 @@
 """What a store does wrong ends in another attempt or in a sentence."""
 
+import time
 from pathlib import Path
 
 import pytest
+import s3fs
 from angulus_store import Store
 
 from angulus.errors import ChangedError, StorageError
 from angulus.files import read_regular
 from angulus.storage import arrival, arrived, placed, publish
+from angulus.storage.publication import publish_file
 from angulus.storage.stores import look, read
 
 CONTENT = bytes(range(256)) * 400
@@ -27,6 +30,57 @@ def test_a_store_that_stays_broken_is_a_sentence(store: Store) -> None:
     with pytest.raises(StorageError, match=r"names\.txt could not be read: .* 4 times in a row; .* try again later"):
         arrived(address)
     assert not placed(address).exists()
+
+
+# a client of http that gets no answer to HEAD asks with GET, and nothing is ever written there
+@pytest.mark.parametrize(("scheme", "method"), [("s3", "HEAD"), ("s3", "GET"), ("s3", "PUT"), ("http", "GET")])
+def test_a_store_that_never_answers_is_a_sentence_in_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch, method: str, scheme: str
+) -> None:
+    address = store.put("names.txt", CONTENT)
+    store.files.chmod(address, acl="public-read")
+    if scheme == "http":
+        address = address.replace("s3://", f"{store.server.address}/")
+    monkeypatch.setenv("ANGULUS_STORE_TIMEOUT", "0.2")
+    planted = store.plant("hung", method, "names.txt", 99)
+    begun = time.monotonic()
+    if method == "PUT":
+        place = placed(address)
+        place.parent.mkdir(parents=True)
+        place.write_bytes(CONTENT)
+    with pytest.raises(StorageError, match=r"names\.txt could not be .*: the store does not answer.*STORE_TIMEOUT"):
+        publish_file(placed(address)) if method == "PUT" else arrived(address)
+    assert planted.seen <= 5
+    assert time.monotonic() - begun < 15  # on a busy machine; it is a second or two
+
+
+@pytest.mark.parametrize("said", ["soon", "0", "-1", "nan", "inf"])
+def test_a_time_limit_that_is_none_is_a_sentence(store: Store, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    monkeypatch.setenv("ANGULUS_STORE_TIMEOUT", said)
+    with pytest.raises(StorageError, match=f"ANGULUS_STORE_TIMEOUT must be a number of seconds above 0, got '{said}'"):
+        arrived(f"{store.root}/names.txt")
+
+
+def test_a_large_file_is_written_in_parts_and_is_whole_or_not_there(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3fs.core, "calculate_chunksize", lambda size, chunksize=None: 5 * 2**20)
+    content, address = bytes(range(256)) * (11 * 2**12), f"{store.root}/large.bin"
+    place = placed(address)
+    place.parent.mkdir(parents=True)
+    place.write_bytes(content)
+    store.plant("broken", "PUT", "large.bin", 99)
+    with pytest.raises(StorageError, match=r"large\.bin could not be written: .* What was written is kept in "):
+        publish(place)
+    assert store.names() == []
+    assert store.uploads() == []
+    store.server.gate.faults.clear()
+    place.write_bytes(content)
+    store.plant("broken", "PUT", "large.bin", 1)  # one part alone: the rest is begun again
+    publish(place)
+    assert len([one for one in store.server.gate.requests if one[0] == "PUT" and one[1].endswith("large.bin")]) >= 3
+    assert store.files.cat_file(address) == content
+    assert store.uploads() == []
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET"])

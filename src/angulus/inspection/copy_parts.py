@@ -1,6 +1,6 @@
 """The search for copies by independent jobs: each compares its blocks of all pairs into a file, and the files add up.
 
-Every job looks at the images of the sets first, which takes as long as there are images; what is divided grows with
+Every job looks at the examples of the sets first, which takes as long as there are examples; what is divided grows with
 the pairs. The list of all parts is that of one search, in its order too (`nearest.together`).
 """
 
@@ -34,7 +34,7 @@ def add_copies(one: Seen, other: Seen | None, paths: Sequence[Path]) -> list[Nea
     parts = read_parts(paths, wanted.question)
     if parts[0].header.digest != wanted.digest:
         raise EvaluationError(
-            f"{parts[0].path} is of other images, or of embeddings of another model, than those at hand; count the"
+            f"{parts[0].path} is of other examples, or of embeddings of another model, than those at hand; count the"
             " parts again"
         )
     sizes = [(len(rows), None if others is None else len(others)) for rows, others in compared(one, other)]

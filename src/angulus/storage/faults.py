@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from angulus.errors import AngulusError, ChangedError, StorageError
+from angulus.storage.clients import SILENCES, time_limit
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def patiently(call: Callable[[], Given], address: str, doing: str) -> Given:
     Raises FileNotFoundError where the store has no such object, ChangedError where the object is another one by
     now, and StorageError for credentials that are refused, and where patience ends.
     """
-    tries = len(PAUSES) + 1
+    tries, begun = len(PAUSES) + 1, time.monotonic()
     for attempt in range(tries):
         try:
             return call()
@@ -45,6 +46,12 @@ def patiently(call: Callable[[], Given], address: str, doing: str) -> Given:
             raise
         except Exception as error:  # every client has exceptions of its own
             _say_at_once(error, address, doing)
+            if _is_silence(error) and (attempt + 1 == tries or time.monotonic() - begun >= SILENCES * time_limit()):
+                raise StorageError(
+                    f"{address} could not be {doing}: the store does not answer, for {time.monotonic() - begun:.0f} "
+                    f"seconds; try again later, or let it take longer with ANGULUS_STORE_TIMEOUT ({time_limit():g} "
+                    "seconds a request)"
+                ) from error
             if attempt + 1 == tries:
                 raise StorageError(
                     f"{address} could not be {doing}: {_short(error)}, {tries} times in a row; the store or the way to "
@@ -76,6 +83,11 @@ def _say_at_once(error: Exception, address: str, doing: str) -> None:
         raise FileNotFoundError(errno.ENOENT, "there is no such object", address) from error
     if isinstance(error, ValueError | TypeError | NotImplementedError | IsADirectoryError):
         raise StorageError(f"{address} could not be {doing}: {_short(error)}") from error
+
+
+def _is_silence(error: Exception) -> bool:
+    """Whether an answer was waited for in vain."""
+    return any(name.endswith("TimeoutError") for name in _codes(error))
 
 
 def changed(address: str) -> ChangedError:

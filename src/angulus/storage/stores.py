@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from angulus.errors import StorageError
+from angulus.storage.clients import client_of, within
 from angulus.storage.faults import CutShortError, changed, patiently
 
 READ_ONLY = ("http", "https")
@@ -32,7 +33,7 @@ class Found:
 def look(address: str) -> Found | None:
     """The object at an address, None where there is none. Raises StorageError."""
     try:
-        about = patiently(lambda: _client(address).info(address), address, "looked at")
+        about = patiently(lambda: client_of(address).info(address), address, "looked at")
     except FileNotFoundError:
         return None
     return None if about.get("type") == "directory" else _found(address, about)
@@ -45,7 +46,7 @@ def entries(address: str) -> tuple[dict[str, Found], list[str]]:
     if address.startswith(READ_ONLY):
         return files, folders
     try:
-        listed = patiently(lambda: _client(address).ls(address, detail=True), address, "listed")
+        listed = patiently(lambda: client_of(address).ls(address, detail=True), address, "listed")
     except FileNotFoundError:
         return files, folders
     for about in listed:
@@ -62,12 +63,11 @@ def below(address: str) -> Iterator[tuple[str, Found]]:
 
     Raises StorageError.
     """
-    client = _client(address)
     try:
-        listed = patiently(lambda: client.find(address, detail=True), address, "listed")
+        listed = patiently(lambda: client_of(address).find(address, detail=True), address, "listed")
     except FileNotFoundError:
         return
-    start = len(_path_of({"name": client._strip_protocol(address)})) + 1
+    start = len(_path_of({"name": client_of(address)._strip_protocol(address)})) + 1
     for about in listed.values():
         name = _path_of(about)[start:]
         if name:
@@ -99,7 +99,7 @@ def put(path: Path, address: str) -> Found:
     check_can_be_written(address)
     size = path.stat().st_size
     # by hand of the client: one request, or parts that are joined by a last one; it takes parts away that it gave up
-    patiently(lambda: _client(address).put_file(str(path), address), address, "written")
+    patiently(lambda: within(client_of(address), "put_file", str(path), address, size=size), address, "written")
     found = look(address)
     if found is None or found.size != size:
         there = "nothing" if found is None else f"{found.size:,}"
@@ -110,13 +110,13 @@ def put(path: Path, address: str) -> Found:
 def write(content: bytes, address: str) -> None:
     """The same for a few bytes."""
     check_can_be_written(address)
-    patiently(lambda: _client(address).pipe_file(address, content), address, "written")
+    patiently(lambda: within(client_of(address), "pipe_file", address, content, size=len(content)), address, "written")
 
 
 def remove(address: str) -> None:
     """Take an object away, if it is there. Raises StorageError."""
     try:
-        patiently(lambda: _client(address).rm_file(address), address, "removed")
+        patiently(lambda: client_of(address).rm_file(address), address, "removed")
     except FileNotFoundError:
         return
 
@@ -127,15 +127,8 @@ def check_can_be_written(address: str) -> None:
         raise StorageError(f"{address} is only read; results go to s3://, gs:// or a folder of this machine")
 
 
-def _client(address: str) -> Any:
-    """The client for an address; fsspec keeps one for each process."""
-    import fsspec
-
-    return fsspec.filesystem(address.partition(":")[0], use_listings_cache=False)
-
-
 def _ranged(found: Found, begin: int, end: int) -> bytes:
-    client, scheme = _client(found.address), found.address.partition(":")[0]
+    client, scheme = client_of(found.address), found.address.partition(":")[0]
     if scheme == "s3":
         return _of_s3(client, found, begin, end)
     if scheme in READ_ONLY:

@@ -8,7 +8,7 @@ from angulus.errors import ConfigError
 from angulus.training.nodes.forecast import cluster_of
 from angulus.training.nodes.hardware import H200, Cluster
 from angulus.training.nodes.step_model import Load, memory_of, step_of
-from angulus.training.nodes.traffic import traffic_of
+from angulus.training.nodes.traffic import ranking_bytes, traffic_of
 
 LOAD = Load(images=128, dim=512, classes=10**7, parameters=43_590_976)
 
@@ -19,6 +19,13 @@ def test_bytes_of_two_processes_by_hand():
     assert sent.embedding_gradient == 4 * 4 * 20 / 2
     assert sent.partition_sums == 3 * 4 * 20
     assert sent.backbone == 400
+
+
+def test_ranking_passes_k_numbers_an_image_whatever_the_number_of_processes():
+    assert ranking_bytes(10, 5, 2) == 4 * 10 * 7
+    assert ranking_bytes(10, 5, 512) / 511 == ranking_bytes(10, 5, 2)
+    each = [ranking_bytes(4096 // world, 5, world) / 4096 for world in (2, 8, 64, 512)]  # one global batch
+    assert max(each) < 4 * 7
 
 
 def test_one_device_exchanges_nothing():

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from angulus.data.examples import Fit, Size, Source
 from angulus.data.formats.features import holds_features, open_features
+from angulus.data.formats.folder.disk_layouts import check_place
 from angulus.data.formats.folder.reader import FolderSource
 from angulus.data.formats.folder.writer import FolderWriter
 from angulus.data.formats.kaldi import LIST, is_kaldi, open_kaldi
@@ -103,6 +104,7 @@ def open_source(
     """
     path = arrived(path)
     kind = format_of(path) if kind is None else kind
+    check_place(path, kind)
     if kind == "features":
         return open_features(path)
     if kind in LAYOUTS:

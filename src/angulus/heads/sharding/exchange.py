@@ -78,6 +78,13 @@ def rows_of(labels: Tensor, group: dist.ProcessGroup, sizes: Sequence[int] | Non
     return Rows(group, rank, tuple(sizes))
 
 
+def dealt(values: Tensor, group: dist.ProcessGroup) -> Tensor:
+    """values [processes, ...], without gradient: row r goes to process r, which gets such a row of every process."""
+    found = torch.empty_like(values, memory_format=torch.contiguous_format)
+    dist.all_to_all_single(found, values.contiguous(), group=group)
+    return found
+
+
 def gathered(values: Tensor, rows: Rows) -> Tensor:
     """values [n, ...] of all processes, for what every process computes alike: the gradient is whole everywhere."""
     return Gathered.apply(values, rows)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from angulus.errors import CheckpointError
 from angulus.heads.head import HeadOutput, MarginHead, with_values
+from angulus.heads.sharding.candidates import among_all
 from angulus.heads.sharding.exchange import (
     Amplified,
     Rows,
@@ -219,22 +220,14 @@ class PartSweep:
         dist.all_reduce(hardest, dist.ReduceOp.MAX, group=self.group)
         return hardest
 
-    @property
-    def world(self) -> int:
-        return dist.get_world_size(self.group)
-
-    def parts(self, examples: int) -> Rows:
-        """Rows of which every process has all examples."""
-        return Rows(self.group, dist.get_rank(self.group), (examples,) * self.world)
-
     def nearest(self, count: int, at_most: float | None) -> Nearest:
         """The nearest classes of all processes; of them, those that are here."""
         assert isinstance(self.inner, Ranking)
         found = self.inner.nearest(count, at_most)
-        candidates = self.parts(len(found.cos)).join(found.cos).unflatten(0, (self.world, -1))
-        cos, places = candidates.movedim(0, 1).flatten(1).topk(count, dim=1)
-        here = places // count == dist.get_rank(self.group)
-        return Nearest(cos, torch.where(here, found.classes.gather(1, places % count), -1))
+        here = among_all(found.cos, self.group)
+        return Nearest(
+            found.cos.masked_fill(~here, torch.finfo(found.cos.dtype).min), found.classes.masked_fill(~here, -1)
+        )
 
     def sums(self, logits: Logits, total: bool = False) -> Sums:
         offset = None if logits.offset is None else entering(logits.offset, self.group)

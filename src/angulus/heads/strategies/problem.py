@@ -117,8 +117,8 @@ def add_rows(target: Tensor, places: Tensor, values: Tensor) -> None:
 class Nearest:
     """The nearest other classes of each example, in any order.
 
-    cos: [n, k], the dtype's minimum where there are fewer.  classes: [n, k] as the sweep that found them numbers its
-    classes, -1 for none and for classes of other processes.
+    cos: [n, k], the dtype's minimum where there are fewer, and for classes of other processes.  classes: [n, k] as the
+    sweep that found them numbers its classes, -1 for these.
     """
 
     cos: Tensor

@@ -43,6 +43,12 @@ def reduced_bytes(size: float, world: int) -> float:
     return 2 * (world - 1) / world * size
 
 
+def ranking_bytes(images: int, count: int, world: int) -> float:
+    """Of a margin that wants the `count` nearest classes of each image: cosines to whoever ranks the image, and from
+    there to all the last cosine and its place. images: of one process."""
+    return scattered_bytes(FLOAT * count * images * world, world) + gathered_bytes(2 * FLOAT * images, world)
+
+
 def traffic_of(world: int, images: int, dim: int, parameters: int) -> Traffic:
     """images: of one process.  parameters: of the network."""
     each = images * (FLOAT * dim + FLOAT + LONG)

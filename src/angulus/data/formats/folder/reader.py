@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from angulus.data.examples import Account, Drop, Fit, Size
 from angulus.data.formats.file_places import example_from_elsewhere, is_elsewhere
+from angulus.data.formats.folder.disk_layouts import check_listed
 from angulus.data.loading.contents import Content, Pictures, Recordings
 from angulus.data.loading.decoding import REMEDY
 from angulus.data.parts import part_of
@@ -225,6 +226,7 @@ def _scan(root: Path, content: Content) -> _Found:
 
 def _scan_listed(root: Path, listing: Listing, content: Content) -> _Found:
     """The same of what a store has listed."""
+    check_listed(root, listing.files)
     images: dict[str, list[str]] = {}
     found = _Found(root=root, noun=content.noun, extensions=content.extensions, images=images, listing=listing)
     for name in sorted(listing.files):
