@@ -3,10 +3,10 @@
     python benchmarks/checkpoints.py        a few minutes; a table, and results/checkpoints_<machine>.json as it goes
 
 A divided head whose weights and momentum are of the size asked for, over one and two processes, beside a small network;
-a step is a product of matrices of about 50 ms. Both ways take turns in one run: so many checkpoints, with steps between
-them for longer than a write takes. "blocked" is the time in which no step can go on at a checkpoint; "beside" how long a
-step takes while a checkpoint is being written, "quiet" how long otherwise. The store is moto's S3 server in a thread of
-the first process, so that its work is taken from the steps.
+a step is a product of matrices of about 50 ms. Both ways take turns in one run, five checkpoints each, with steps
+between them for longer than a write takes. "blocked" is the time in which no step can go on at a checkpoint; "beside"
+how long a step takes while one is being written, "quiet" how long otherwise. The store is moto's S3 server in a thread
+of the first process, so that its work is taken from the steps.
 """
 
 import argparse

@@ -6,6 +6,7 @@ is taken for an exchange of a step.
 
 import logging
 import threading
+from contextlib import ExitStack
 from types import TracebackType
 from typing import cast
 
@@ -42,7 +43,7 @@ class Writer:
         self.thread: threading.Thread | None = None
         self.failure: BaseException | None = None
         self.left_alone = False
-        self.quiet = without_remarks()
+        self.quiet = ExitStack()
 
     @property
     def failed(self) -> bool:
@@ -83,7 +84,7 @@ class Writer:
 
     def __enter__(self) -> "Writer":
         if self.background:
-            self.quiet.__enter__()
+            self.quiet.enter_context(without_remarks())
         return self
 
     def __exit__(
@@ -97,8 +98,7 @@ class Writer:
                 raise
             log.warning("%s", failure)  # the run ends with another error
         finally:
-            if self.background:
-                self.quiet.__exit__(None, None, None)
+            self.quiet.close()
 
 
 def own_group(group: Processes) -> Processes:
