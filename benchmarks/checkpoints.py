@@ -3,7 +3,7 @@
     python benchmarks/checkpoints.py        a few minutes; a table, and results/checkpoints_<machine>.json as it goes
 
 A divided head whose weights and momentum are of the size asked for, over one and two processes, beside a small network;
-a step is a product of matrices of about 50 ms. Both ways take turns in one run, five checkpoints each, with steps
+a step is a product of matrices of about 50 ms. Both ways take turns in one run, three checkpoints each after the first, with steps
 between them for longer than a write takes. "blocked" is the time in which no step can go on at a checkpoint; "beside"
 how long a step takes while one is being written, "quiet" how long otherwise. The store is moto's S3 server in a thread
 of the first process, so that its work is taken from the steps.
@@ -37,7 +37,7 @@ from angulus.training.storage.checkpoint import Checkpoints
 from angulus.training.storage.run_state import Trained, TrainState
 from angulus.training.storage.writer import Writer
 
-MIB, DIM, CHECKPOINTS = 2**20, 128, 5
+MIB, DIM, CHECKPOINTS = 2**20, 128, 3
 SIZES, WORLDS, PLACES = (16, 64, 256), (1, 2), ("disk", "store")
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
 
@@ -76,7 +76,7 @@ def step(matrix: torch.Tensor, group: Processes) -> None:
 def measured(trained: Trained, folder: Path, seconds: float) -> dict[str, dict[str, float]]:
     """Both ways in turn, in one folder. seconds: of steps between two checkpoints."""
     group = trained.group
-    matrix = torch.randn(1200, 1200)
+    matrix = torch.randn(1000, 1000)
     found: dict[str, dict[str, list[float]]] = {}
     writers = {
         way: Writer(Checkpoints(folder / "checkpoints", 2), group, trained.device, background=way == "background")
@@ -130,7 +130,7 @@ def rank(size: int, where: str, folder: Path) -> None:
         place = folder
         if where == "store":
             place = stack.enter_context(in_store(folder, group))
-        found = measured(trained_of(size, group), place, seconds=0.6 + size / 80)
+        found = measured(trained_of(size, group), place, seconds=0.5 + size / 120)
     if group.is_first:
         print("FOUND " + json.dumps(found))
     if world > 1:

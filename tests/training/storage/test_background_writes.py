@@ -20,6 +20,7 @@ from angulus.interruptions import Interruption
 from angulus.training import AdamW, Experiment, Head, train
 from angulus.training.distributed import Processes
 from angulus.training.loop import Run
+from angulus.training.plan.forecast import plan
 from angulus.training.plan.write_choice import LEAST, chosen
 from angulus.training.storage import run_state
 from angulus.training.storage.checkpoint import Checkpoints
@@ -244,3 +245,13 @@ def test_a_small_run_waits_by_itself_and_a_large_one_does_not(tmp_path, monkeypa
     assert set(writers) == {"checkpoint"}
     told = [json.loads((tmp_path / name / "environment.json").read_text())["choices"] for name in ("small", "large")]
     assert [one["checkpoint_writes"]["chosen"] for one in told] == ["waiting", "background"]
+
+
+def test_a_plan_counts_the_copy_that_a_recipe_asks_for(tmp_path, monkeypatch):
+    plans = {writes: plan(beside(tmp_path / "run", writes=writes)) for writes in ("waiting", "background")}
+    own = {writes: next(row for row in made.rows if row.is_own) for writes, made in plans.items()}
+    copy = plans["background"].parts["copy for checkpoints"]
+    assert "copy for checkpoints" not in plans["waiting"].parts
+    assert own["background"].total - own["waiting"].total == copy > 0
+    monkeypatch.setattr("angulus.training.plan.forecast.LEAST", 1)
+    assert any("from a copy in the memory of the host" in note for note in plan(beside(tmp_path, writes="auto")).notes)

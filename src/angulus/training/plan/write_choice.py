@@ -11,7 +11,7 @@ from itertools import chain
 from torch import nn
 
 from angulus.training.distributed import Processes
-from angulus.training.experiment import Experiment, Training
+from angulus.training.experiment import Experiment
 from angulus.training.optimization import row_rule
 from angulus.training.plan.footprint import state_of
 from angulus.training.plan.machine import available, in_words
@@ -59,8 +59,3 @@ def own_bytes(experiment: Experiment, model: nn.Module, head: nn.Module, group: 
     trained = sum(one.nbytes for one in chain(*(module.parameters() for module in modules)) if one.requires_grad)
     sums = 2 * sum(one.nbytes for one in model.parameters()) if group.is_first and experiment.train.average_last else 0
     return weights + round(state_of(row_rule(experiment.optim)) * trained) + sums
-
-
-def copied_bytes(train: Training, state: int) -> int:
-    """Bytes of the host that the copy of a state is planned with: where it is asked for, and not chosen by its room."""
-    return state if train.checkpoint_writes == "background" else 0
