@@ -3,10 +3,9 @@
     python benchmarks/checkpoints.py        a few minutes; a table, and results/checkpoints_<machine>.json as it goes
 
 A divided head whose weights and momentum are of the size asked for, over one and two processes, beside a small network;
-a step is a product of matrices of about 50 ms. Both ways take turns in one run, three checkpoints each after the first, with steps
-between them for longer than a write takes. "blocked" is the time in which no step can go on at a checkpoint; "beside"
-how long a step takes while one is being written, "quiet" how long otherwise. The store is moto's S3 server in a thread
-of the first process, so that its work is taken from the steps.
+a step is a product of matrices. Both ways take turns in one run, three checkpoints each after the first, with steps
+between them. "blocked" is the time in which no step can go on at a checkpoint (medians); "beside" how long a step takes
+while one is being written, "quiet" how long otherwise.
 """
 
 import argparse
@@ -17,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,6 @@ import torch.distributed as dist
 from angulus.heads import MarginHead, ShardedHead, Streamed
 from angulus.margins import ArcFace
 from angulus.models import InputSpec, TinyNet
-from angulus.storage import placed, published_run, taken
 from angulus.training import SGD
 from angulus.training.distributed import Processes
 from angulus.training.optimization import build_optimizer
@@ -38,8 +35,7 @@ from angulus.training.storage.run_state import Trained, TrainState
 from angulus.training.storage.writer import Writer
 
 MIB, DIM, CHECKPOINTS = 2**20, 128, 3
-SIZES, WORLDS, PLACES = (16, 64, 256), (1, 2), ("disk", "store")
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
+SIZES, WORLDS = (16, 64, 256), (1, 2)
 
 
 def trained_of(size: int, group: Processes) -> Trained:
@@ -118,7 +114,7 @@ def agreed(goes_on: bool, group: Processes) -> bool:
     return bool(group.sum(said))
 
 
-def rank(size: int, where: str, folder: Path) -> None:
+def rank(size: int, folder: Path) -> None:
     """What one process of one case measures; the first prints it."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -126,11 +122,7 @@ def rank(size: int, where: str, folder: Path) -> None:
     if world > 1:
         dist.init_process_group("gloo")
     group = Processes(dist.get_rank(), world, dist.group.WORLD) if world > 1 else Processes()
-    with ExitStack() as stack:
-        place = folder
-        if where == "store":
-            place = stack.enter_context(in_store(folder, group))
-        found = measured(trained_of(size, group), place, seconds=0.5 + size / 120)
+    found = measured(trained_of(size, group), folder, seconds=0.5 + size / 120)
     if group.is_first:
         print("FOUND " + json.dumps(found))
     if world > 1:
@@ -138,43 +130,10 @@ def rank(size: int, where: str, folder: Path) -> None:
         dist.destroy_process_group()
 
 
-def in_store(folder: Path, group: Processes) -> Any:
-    """The folder of a run that the first process publishes in a store which it serves itself."""
-    stack = ExitStack()
-    os.environ |= {**CREDENTIALS, "ANGULUS_CACHE": str(folder / "cache")}
-    if group.is_first:
-        import fsspec
-
-        sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "storage"))
-        from s3_server import serving
-
-        os.environ["AWS_ENDPOINT_URL"] = stack.enter_context(serving()).address
-        fsspec.filesystem("s3", use_listings_cache=False).mkdir("bucket")
-    place = placed(Path("s3://bucket/run"))
-    place.mkdir(parents=True, exist_ok=True)
-    stack.enter_context(taken(place))
-    if group.is_first:
-        stack.enter_context(published_run(place))
-    return _Place(stack, place)
-
-
-class _Place:
-    """A folder for the time of a block."""
-
-    def __init__(self, stack: ExitStack, folder: Path) -> None:
-        self.stack, self.folder = stack, folder
-
-    def __enter__(self) -> Path:
-        return self.folder
-
-    def __exit__(self, *error: Any) -> None:
-        self.stack.close()
-
-
-def case(size: int, world: int, where: str) -> dict[str, Any]:
+def case(size: int, world: int) -> dict[str, Any]:
     together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)] if world > 1 else []
     with tempfile.TemporaryDirectory() as folder:
-        words = ["--rank", str(size), where, folder]
+        words = ["--rank", str(size), folder]
         done = subprocess.run(
             [sys.executable, *together, __file__, *words],
             capture_output=True,
@@ -184,7 +143,7 @@ def case(size: int, world: int, where: str) -> dict[str, Any]:
     line = next((line for line in done.stdout.splitlines() if line.startswith("FOUND ")), None)
     if line is None:
         raise SystemExit(done.stderr)
-    return {"MiB": size, "processes": world, "place": where, **json.loads(line.removeprefix("FOUND "))}
+    return {"MiB": size, "processes": world, **json.loads(line.removeprefix("FOUND "))}
 
 
 def row(found: dict[str, Any]) -> str:
@@ -204,22 +163,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = Path(__file__).parent / "results" / f"checkpoints_{machines.slug()}.json"
     parser.add_argument("--out", type=Path, default=default)
-    parser.add_argument("--rank", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--rank", nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.rank:
-        size, where, folder = chosen.rank
-        return rank(int(size), where, Path(folder))
+        size, folder = chosen.rank
+        return rank(int(size), Path(folder))
     about = {"command": "python benchmarks/checkpoints.py", "date": datetime.now(UTC).date().isoformat()}
     rows: list[dict[str, Any]] = []
-    print("| MiB | processes | place | waiting: blocked, ms | longest | background: blocked, ms | longest | the first "
+    print("| MiB | processes | waiting: blocked, ms | longest | background: blocked, ms | longest | the first "
           "| a quiet step, ms | beside a write |")  # fmt: skip
-    print("| ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for where in PLACES:
-        for world in WORLDS:
-            for size in SIZES:
-                rows.append(case(size, world, where))
-                print(row(rows[-1]), flush=True)
-                chosen.out.write_text(json.dumps({**about, **machines.about(), "rows": rows}, indent=1) + "\n")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for world in WORLDS:
+        for size in SIZES:
+            rows.append(case(size, world))
+            print(row(rows[-1]), flush=True)
+            chosen.out.write_text(json.dumps({**about, **machines.about(), "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
