@@ -189,7 +189,7 @@ def main() -> None:
                     f"| {8 * nodes} | {classes:,} | {1000 * step.seconds:.1f} | {step.images_per_second:,.0f} "
                     f"| {step.bottleneck}, {share:.0f} % | {size:.1f} |"
                 )
-    print(f"\n256 MiB: written in {written():.2f} s (the step waits); copied on the host in {copied():.2f} s")
+    print(f"\n256 MiB: written in {written():.2f} s; copied on the host in {copied():.2f} s")
     if chosen.json:
         chosen.json.write_text(json.dumps({str(k): v for k, v in found.items()}, indent=1) + "\n")
 

@@ -76,12 +76,22 @@ def test_a_run_goes_on_on_another_machine(store: Store, people: Path, tmp_path: 
         train(there)
 
 
+@pytest.mark.parametrize("writes", ["waiting", "background"])
 def test_from_a_checkpoint_in_the_store_it_ends_as_if_it_had_not_stopped(
-    store: Store, people: Path, tmp_path: Path
+    store: Store, people: Path, tmp_path: Path, writes: str
 ) -> None:
     whole = [f"data.path={people}", f"out={tmp_path / 'whole'}", *SETTINGS, "train.log_every=1"]
     train(load([], whole))
-    there = load([], [f"data.path={people}", f"out={store.root}/run", *SETTINGS, "train.log_every=1"])
+    there = load(
+        [],
+        [
+            f"data.path={people}",
+            f"out={store.root}/run",
+            *SETTINGS,
+            "train.log_every=1",
+            f"train.checkpoint_writes={writes}",
+        ],
+    )
 
     def stop(progress: object) -> None:
         if progress.step == 4:
@@ -96,8 +106,9 @@ def test_from_a_checkpoint_in_the_store_it_ends_as_if_it_had_not_stopped(
     assert_same_weights(f"{store.root}/run", tmp_path / "whole")
 
 
-def test_whenever_it_is_killed_the_store_has_a_run_to_go_on_with(store: Store, people: Path, tmp_path: Path) -> None:
-    there = load([], [f"data.path={people}", f"out={store.root}/run", *SETTINGS])
+@pytest.mark.parametrize("writes", ["waiting", "background"])
+def test_whenever_it_is_killed_the_store_has_a_run_to_go_on_with(store: Store, people: Path, writes: str) -> None:
+    there = load([], [f"data.path={people}", f"out={store.root}/run", *SETTINGS, f"train.checkpoint_writes={writes}"])
     store.server.gate.requests.clear()
     train(there)
     puts = [path.partition("/run/")[2] for method, path, _ in store.server.gate.requests if method == "PUT"]

@@ -191,6 +191,9 @@ class Training:
     workers: processes that read images when they are not cached.
     threads: of a CPU, for the network; "auto" takes a thread for each core that may be used, or fewer where a step of
         this network is clearly faster with fewer, which is timed when a run begins. The last digits depend on it.
+    checkpoint_writes: "waiting": a step waits until its checkpoint is written; "background": until it is copied in the
+        memory of the host, of which that takes as much again, and a thread writes it. "auto" writes in the background
+        from 32 MiB on where the copies of a machine take at most a quarter of its free memory.
     average_last: the network is at the end the mean of those after each of so many last epochs; 0 leaves it as the last
         step left it. last/ keeps that one.
     """
@@ -212,6 +215,7 @@ class Training:
     threads: Literal["auto"] | int = "auto"
     log_every: int = 20
     checkpoint_every: int | None = None
+    checkpoint_writes: Literal["auto", "waiting", "background"] = "auto"
     keep_last: int = 2
     keep_best: bool = True
     average_last: int = 0

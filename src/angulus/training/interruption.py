@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 PATIENCE = 10.0  # seconds in which a process whose peer is gone should fail by itself; torchrun gives it 30
 _NOTICED = 2.0  # seconds until a process that was killed is seen to be gone
 STOPPED = 2  # exit status
+FAILED = 1000  # above the number of every signal
 _REMEDY = "what was saved is whole: start all processes again with --resume"
 
 
@@ -31,19 +32,22 @@ class LostProcessError(AngulusError):
 
 
 class StopSign:
-    """Whether a signal asked any process to stop; all get the same answer at the same step, one step late."""
+    """Whether a signal asked any process to stop; all get the same answer at the same step, one step late.
 
-    def __init__(self, asked: Asked, group: Processes) -> None:
-        self.asked = asked
+    failed: whether something beside the steps has failed in this process, which stops all as well.
+    """
+
+    def __init__(self, asked: Asked, group: Processes, failed: Callable[[], bool] = lambda: False) -> None:
+        self.asked, self.failed = asked, failed
         # of its own and on the CPU: no step of a GPU is waited for
         self.group = None if group.group is None else dist.new_group(backend="gloo")
         self.pending: tuple[Tensor, dist.Work] | None = None
 
     def seen(self) -> int:
-        """The number of the signal, or 0 to go on. Called by every process, once a step."""
+        """The number of the signal, FAILED, or 0 to go on. Called by every process, once a step."""
         if self.group is None:
-            return self.asked.number
-        before, number = self.pending, torch.tensor(self.asked.number)
+            return self.number()
+        before, number = self.pending, torch.tensor(self.number())
         work = dist.all_reduce(number, dist.ReduceOp.MAX, group=self.group, async_op=True)
         assert work is not None
         self.pending = (number, work)
@@ -52,7 +56,11 @@ class StopSign:
     def last(self) -> int:
         """The same after the last step, with nothing left under way."""
         self.seen()
-        return self.asked.number if self.pending is None else waited(self.pending)
+        return self.number() if self.pending is None else waited(self.pending)
+
+    def number(self) -> int:
+        """What this process has to say."""
+        return FAILED if self.failed() else self.asked.number
 
 
 def waited(pending: tuple[Tensor, dist.Work]) -> int:

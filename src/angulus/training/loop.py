@@ -51,7 +51,7 @@ from angulus.training.distributed import (
 from angulus.training.divergence import FiniteGuard
 from angulus.training.experiment import Experiment
 from angulus.training.head_initialisation import begin_classes
-from angulus.training.interruption import StopSign, losses_named
+from angulus.training.interruption import FAILED, StopSign, losses_named
 from angulus.training.nodes.restarts import is_of_this_launch, is_restarted, launch
 from angulus.training.optimization import build_optimizer
 from angulus.training.plan.compile_choice import compile_in_place, uncompiled, with_compilation
@@ -60,6 +60,7 @@ from angulus.training.plan.layout_choice import with_layout
 from angulus.training.plan.precision_choice import with_precision
 from angulus.training.plan.strategy_choice import settled, with_advice
 from angulus.training.plan.thread_choice import with_threads
+from angulus.training.plan.write_choice import with_writes
 from angulus.training.recipe.begun_choices import as_begun, recipe_in
 from angulus.training.recipe.choices import Choice
 from angulus.training.recipe.data_sources import Sources, limited, open_sources
@@ -98,7 +99,8 @@ from angulus.training.storage.run_folder import (
     start_folder,
     told_reasons,
 )
-from angulus.training.storage.run_state import Trained, TrainState, check_step, restore, save
+from angulus.training.storage.run_state import Trained, TrainState, check_step, restore
+from angulus.training.storage.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -168,6 +170,8 @@ def train(
         number = len(sources.train)
         experiment, compiled = with_compilation(experiment, model, device, number, group=group, folder=kept)
         run = Run(experiment, model, config, sources, folder, device, group, progress, chosen)  # may refuse
+        writes = with_writes(experiment, model, run.head, group)
+        run.writes_beside = writes.chosen == "background"
         done: dict[str, float] | None = None
         with group.together():
             if group.is_first:
@@ -185,6 +189,7 @@ def train(
                 done = finished_figures(folder)
                 if done is None:
                     asked_device = {"precision": precision, "layout": layout, "threads": threads, "compile": compiled}
+                    asked_device |= {"checkpoint_writes": writes}
                     recorded = {name: asdict(choice) for name, choice in asked_device.items()}
                     settings = [asdict(one) for one in chosen] or told_reasons(folder)
                     about = environment(device, fingerprint(sources.train), recorded)
@@ -227,6 +232,7 @@ class Run:
         self.checkpoints = Checkpoints(folder / "checkpoints", experiment.train.keep_last)
         self.metrics = Metrics(folder / "metrics.jsonl")
         self.state = TrainState()
+        self.writes_beside = False
         self.folds: VerificationResult | None = None
         self.loss: float | None = None
         self.is_compiled = False
@@ -288,8 +294,9 @@ class Run:
                 self.evaluate()
         board = tensorboard(self.experiment, self.folder) if self.group.is_first else None
         self.started = time.perf_counter()
-        with noted() as asked:
-            sign = StopSign(asked, self.group)
+        writer = Writer(self.checkpoints, self.group, self.device, background=self.writes_beside)
+        with noted() as asked, writer as self.writer:
+            sign = StopSign(asked, self.group, lambda: writer.failed)
             for leg in self.legs[self.leg.number - 1 :]:
                 if self.state.step == leg.end:
                     continue  # resumed where it ended
@@ -602,12 +609,20 @@ class Run:
     def save(self) -> None:
         self.guard.raise_if_bad(self.sources.train.keys)
         state = replace(self.state, seconds=self.seconds(), recorded=self.recorder.state())
-        save(self.trained, self.checkpoints, state)
+        self.writer.save(self.trained, state)
+        if self.state.step == self.leg.end:  # what comes after may start processes, and a run ends with all written
+            self.writer.wait()
 
     def stop(self, number: int) -> None:
-        """End because of a signal, with a checkpoint to go on from."""
+        """End because of a signal, with a checkpoint to go on from, or because one could not be written."""
+        self.writer.wait()
+        if number == FAILED:
+            raise CheckpointError(
+                f"a process could not write its part of a checkpoint in {self.folder}; resume the run"
+            )
         if not self.saves():
             self.save()
+            self.writer.wait()
         raise Interruption(f"step {self.state.step} of {self.total} is saved", number=number)
 
     def restore(self) -> None:

@@ -10,11 +10,12 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed.checkpoint as checkpoint
 from torch import Tensor
+from torch.distributed import ProcessGroup
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadata
 from torch.distributed.device_mesh import DeviceMesh
@@ -40,16 +41,30 @@ def save_sharded(head: MarginHead, path: Path, optimizer: Optimizer | None = Non
     The settings of the optimizer (learning rate, momentum) are not written. Raises CheckpointError on every process
     where the folder cannot be written.
     """
-    with (
-        one_process_is_fine(),
-        as_sentence(CheckpointError, f"{path} could not be written", "make room, or choose another folder"),
-    ):
-        checkpoint.save(
-            sharded_state(head, optimizer),
-            storage_writer=SealedWriter(path),
-            process_group=head.process_group,
-            no_dist=head.process_group is None,
-        )
+    with one_process_is_fine():
+        write_tensors(sharded_state(head, optimizer), path, head.process_group)
+
+
+def write_tensors(state: dict[str, Tensor], path: Path, group: ProcessGroup | None) -> None:
+    """Write what `sharded_state` gave into a folder. Called by every process of a group.
+
+    Alone, torch warns of it (`one_process_is_fine`, which is not for a thread beside others).
+    """
+    with as_sentence(CheckpointError, f"{path} could not be written", "make room, or choose another folder"):
+        checkpoint.save(state, storage_writer=SealedWriter(path), process_group=group, no_dist=group is None)
+
+
+def part_of_all(tensor: Tensor) -> Tensor:
+    """Of a tensor of `sharded_state`, what lies in this process: the rows of its classes, or all of it."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def put_back_in(tensor: Tensor, part: Tensor, group: ProcessGroup | None) -> Tensor:
+    """What `part_of_all` gave, copied to the CPU, as a part of all again, among the same processes in another group."""
+    if not isinstance(tensor, DTensor):
+        return part
+    mesh = DeviceMesh.from_group(cast(ProcessGroup, group), "cpu")
+    return DTensor.from_local(part, mesh, tensor.placements, shape=tensor.size(), stride=tensor.stride())
 
 
 def load_sharded(head: MarginHead, path: Path, optimizer: Optimizer | None = None) -> None:

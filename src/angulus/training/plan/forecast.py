@@ -18,6 +18,7 @@ from angulus.training.plan.precision_choice import with_precision
 from angulus.training.plan.step_time import backbone_seconds, head_seconds
 from angulus.training.plan.strategy_choice import forecast_of, resolved
 from angulus.training.plan.strategy_options import USABLE, Option, Task, options, own_option, same, sets_of
+from angulus.training.plan.write_choice import LEAST
 from angulus.training.recipe.defaults import filled
 from angulus.training.recipe.fine_tuning import with_fine_tuning
 from angulus.training.recipe.serialization import record
@@ -122,6 +123,11 @@ def planned(task: Task, machine: Machine, model: EmbeddingModel, device: torch.d
         notes.append(
             "which set has how many classes is not known, so the separate heads are planned as one of all classes"
         )
+    if task.experiment.train.checkpoint_writes == "auto" and (saved := task.saved(own)) >= LEAST:
+        notes.append(
+            "where there is room, checkpoints are written beside the steps from a copy in the memory of the host, "
+            f"about {in_words(saved)} more, which is in no sum; train.checkpoint_writes=waiting makes none"
+        )
     if task.processes > 1:
         notes.append("sums are those of one process; exchanges between processes are in no time")
     return Plan(
@@ -190,6 +196,7 @@ def parts_of(task: Task, own: Option) -> dict[str, int]:
         "its optimizer state": backbone.optimizer_state,
         "activations": task.activations(own),
         "decoded images": task.data,
+        **({"copy for checkpoints": copies} if (copies := task.copies(own)) else {}),
     }
 
 

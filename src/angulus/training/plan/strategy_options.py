@@ -153,10 +153,21 @@ class Task:
     def activations(self, option: Option) -> int:
         return self.backbone.activations(self.examples(option))
 
+    def saved(self, option: Option) -> int:
+        """About the bytes that the first process adds to a checkpoint."""
+        return self.backbone.lasting + self.head(option).lasting
+
+    def copies(self, option: Option) -> int:
+        """Bytes of the host for copies that checkpoints are written from, where the recipe asks for them.
+
+        "auto" is left out: it makes copies only where there is plenty of room.
+        """
+        return self.saved(option) if self.experiment.train.checkpoint_writes == "background" else 0
+
     def total(self, option: Option) -> int:
         """The most bytes of one process: around the head, in the network's backward pass, or in the optimizer."""
         head, backbone = self.head(option), self.backbone
-        lasting = head.lasting + backbone.lasting + (0 if self.on_cuda else self.data)
+        lasting = head.lasting + backbone.lasting + (0 if self.on_cuda else self.data + self.copies(option))
         if self.processes > 1:  # the buckets in which DistributedDataParallel exchanges gradients
             lasting += backbone.gradient + (0 if option.sharded else head.gradient)
         earlier = backbone.gradient if self.accumulate(option) > 1 else 0

@@ -6,8 +6,10 @@ set has a head, each is saved into a folder of its name in there.
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from angulus.training.distributed import Processes
 from angulus.training.optimization import set_state_of, state_of
 from angulus.training.recipe.serialization import record
 from angulus.training.storage.checkpoint import Checkpoint, Checkpoints, content_told, read_checkpoint, step_of
+from angulus.training.storage.host_copies import HostCopies
 
 log = logging.getLogger(__name__)
 
@@ -62,16 +65,56 @@ class Trained:
         return {"model": record(self.config), "head": head}
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """What a process adds to a checkpoint. Its tensors share memory with the run until they are copied.
+
+    content: everything but a divided head; empty in other processes than the first.  heads: by the name of each head
+    its tensors in this process, where the recipe divides it, else None.
+    """
+
+    content: Checkpoint
+    heads: dict[str, dict[str, torch.Tensor]] | None
+
+    def copied(self, copies: HostCopies, group: Processes) -> "Snapshot":
+        """The same in memory of its own, to be written among the processes of another group."""
+        if self.heads is None:
+            return replace(self, content=replace(self.content, tensors=copies.of(self.content.tensors)))
+        from angulus.heads.sharding.resharding import part_of_all, put_back_in  # takes long to import
+
+        parts = {name: {key: part_of_all(one) for key, one in head.items()} for name, head in self.heads.items()}
+        tensors, parts = copies.of((self.content.tensors, parts))
+        heads = {
+            name: {key: put_back_in(one, parts[name][key], group.group) for key, one in head.items()}
+            for name, head in self.heads.items()
+        }
+        return Snapshot(replace(self.content, tensors=tensors), heads)
+
+
 def save(trained: Trained, checkpoints: Checkpoints, state: TrainState) -> None:
     """Write a checkpoint; called by every process. seconds of the state: of the whole run so far."""
+    with without_remarks():
+        write(snapshot(trained, state), checkpoints, trained.group)
+
+
+def snapshot(trained: Trained, state: TrainState) -> Snapshot:
+    """What a run is at this moment; called by every process."""
     group = trained.group
-    if trained.divided:
-        random = group.every(random_state(trained.device))
-        checkpoints.save_folder(checkpoint_of(trained, state, random), lambda path: save_head(trained, path), group)
+    own = random_state(trained.device)
+    random = group.every(own) if trained.divided else own
+    content = checkpoint_of(trained, state, random) if group.is_first else Checkpoint(state.step, {}, {})
+    return Snapshot(content, tensors_of_heads(trained) if trained.divided else None)
+
+
+def write(own: Snapshot, checkpoints: Checkpoints, group: Processes) -> None:
+    """Write a checkpoint of what every process has; called by every process of the group."""
+    if own.heads is not None:
+        heads = own.heads
+        checkpoints.save_folder(own.content, lambda path: write_heads(heads, path, group), group)
         return
     with group.together():
         if group.is_first:
-            checkpoints.save(checkpoint_of(trained, state, random_state(trained.device)))
+            checkpoints.save(own.content)
 
 
 def checkpoint_of(trained: Trained, state: TrainState, random: Any) -> Checkpoint:
@@ -199,11 +242,25 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def save_head(trained: Trained, path: Path) -> None:
-    from angulus.heads.sharding.resharding import save_sharded  # takes long to import
+def tensors_of_heads(trained: Trained) -> dict[str, dict[str, torch.Tensor]]:
+    from angulus.heads.sharding.resharding import sharded_state  # takes long to import
 
-    for name, head, _ in each_head(trained.head):
-        save_sharded(head, path / name, trained.optimizer)
+    return {name: sharded_state(head, trained.optimizer) for name, head, _ in each_head(trained.head)}
+
+
+def write_heads(heads: dict[str, dict[str, torch.Tensor]], path: Path, group: Processes) -> None:
+    from angulus.heads.sharding.resharding import write_tensors  # takes long to import
+
+    for name, tensors in heads.items():
+        write_tensors(tensors, path / name, group.group)
+
+
+@contextmanager
+def without_remarks() -> Generator[None, None, None]:
+    """Without torch's remark that one process writes alone; around threads that write, since filters are of all."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
+        yield
 
 
 def load_head(trained: Trained, path: Path) -> None:
