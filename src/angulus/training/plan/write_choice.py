@@ -28,6 +28,8 @@ def with_writes(experiment: Experiment, model: nn.Module, head: nn.Module, group
     asked = experiment.train.checkpoint_writes
     if asked != "auto":
         return Choice(chosen=asked, reason=AS_ASKED)
+    if any(weight.is_cuda for weight in model.parameters()):
+        return Choice(chosen="waiting", reason="copies from a GPU have not been tried; =background asks for them")
     own = own_bytes(experiment, model, head, group)
     choice = chosen(group.every((socket.gethostname(), own, available())))
     if group.is_first:
