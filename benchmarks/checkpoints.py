@@ -12,8 +12,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -23,6 +21,7 @@ from typing import Any
 import machines
 import torch
 import torch.distributed as dist
+from ranks import found_by, tell
 
 from angulus.heads import MarginHead, ShardedHead, Streamed
 from angulus.margins import ArcFace
@@ -124,26 +123,15 @@ def rank(size: int, folder: Path) -> None:
     group = Processes(dist.get_rank(), world, dist.group.WORLD) if world > 1 else Processes()
     found = measured(trained_of(size, group), folder, seconds=0.5 + size / 120)
     if group.is_first:
-        print("FOUND " + json.dumps(found))
+        tell(found)
     if world > 1:
         dist.barrier()
         dist.destroy_process_group()
 
 
 def case(size: int, world: int) -> dict[str, Any]:
-    together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)] if world > 1 else []
     with tempfile.TemporaryDirectory() as folder:
-        words = ["--rank", str(size), folder]
-        done = subprocess.run(
-            [sys.executable, *together, __file__, *words],
-            capture_output=True,
-            text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
-    line = next((line for line in done.stdout.splitlines() if line.startswith("FOUND ")), None)
-    if line is None:
-        raise SystemExit(done.stderr)
-    return {"MiB": size, "processes": world, **json.loads(line.removeprefix("FOUND "))}
+        return {"MiB": size, "processes": world, **found_by(__file__, world, "--rank", str(size), folder)}
 
 
 def row(found: dict[str, Any]) -> str:

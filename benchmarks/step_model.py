@@ -10,8 +10,6 @@ over.
 import argparse
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,6 +19,7 @@ from typing import Any
 import machines
 import torch
 import torch.distributed as dist
+from ranks import found_by, tell
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -113,7 +112,7 @@ def rank() -> None:
     found["head bytes"] = 0.0 if counted is None else counted.sent / (ROUNDS + 2)
     found["weights"] = head.weight.nbytes
     if int(os.environ.get("RANK", "0")) == 0:
-        print("FOUND " + json.dumps(found))
+        tell(found)
     if group is not None:
         dist.barrier()
         dist.destroy_process_group()
@@ -121,17 +120,7 @@ def rank() -> None:
 
 def measured(world: int) -> dict[str, Any]:
     """What one of so many processes found."""
-    together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)] if world > 1 else []
-    done = subprocess.run(
-        [sys.executable, *together, __file__, "--rank"],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    line = next((line for line in done.stdout.splitlines() if line.startswith("FOUND ")), None)
-    if line is None:
-        raise SystemExit(done.stderr)
-    return json.loads(line.removeprefix("FOUND "))
+    return found_by(__file__, world, "--rank")
 
 
 def written() -> float:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from full_disk import full_from
 from small_run import small, stop_at
 
 from angulus.data import Balanced, decoder
@@ -158,15 +159,7 @@ def test_a_gradient_that_is_not_finite_names_its_tensor(tmp_path, monkeypatch):
 def test_a_full_disk_stops_with_a_sentence_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     import angulus.training.storage.checkpoint as module
 
-    original = torch.save
-
-    def full(content, file):
-        if content["step"] >= 6:
-            file.write(b"half of it")
-            raise OSError(28, "No space left on device")
-        original(content, file)
-
-    monkeypatch.setattr(module.torch, "save", full)
+    monkeypatch.setattr(module.torch, "save", full_from(6))
     experiment = small(tmp_path / "full")
     with pytest.raises(CheckpointError, match="the disk is full"):
         train(experiment)

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from full_disk import full_from
 from small_run import small, stop_at
 from test_run import losses
 
 import angulus.training.storage.checkpoint as module
 from angulus.errors import CheckpointError
+from angulus.heads.sharding.remarks import one_process_is_fine
 from angulus.interruptions import Interruption
 from angulus.training import AdamW, Experiment, Head, train
 from angulus.training.distributed import Processes
@@ -79,7 +81,7 @@ def test_a_checkpoint_has_the_same_bytes_written_from_a_copy(tmp_path, monkeypat
             own = run_state.snapshot(trained, state)
             copied = own.copied(copies, Processes())
             rooms.append([one.data_ptr() for one in copies.room])
-            with run_state.without_remarks():
+            with one_process_is_fine():
                 run_state.write(own, Checkpoints(tmp_path / "shared", 9), Processes())
                 shared = files_in(tmp_path / "shared")
                 (tmp_path / "shared").rename(tmp_path / f"{name}-{state.step}")
@@ -165,19 +167,11 @@ def test_a_signal_is_answered_when_all_is_written(tmp_path, waiting, monkeypatch
 
 
 def test_a_write_that_fails_stops_the_run_with_the_sentence_of_one_that_waits(tmp_path, monkeypatch):
-    original = torch.save
-
-    def full(content, file):
-        if content["step"] >= 6:
-            file.write(b"half of it")
-            raise OSError(28, "No space left on device")
-        original(content, file)
-
     told, steps = [], []
     for writes in ("waiting", "background"):
         run = beside(tmp_path / writes, writes=writes)
         with monkeypatch.context() as patch:
-            patch.setattr(module.torch, "save", full)
+            patch.setattr(module.torch, "save", full_from(6))
             patch.setattr(Run, "tell_time", lambda self, _: steps.append(self.state.step))
             with pytest.raises(CheckpointError, match="the disk is full") as stopped:
                 train(run)
@@ -188,16 +182,9 @@ def test_a_write_that_fails_stops_the_run_with_the_sentence_of_one_that_waits(tm
 
 
 def test_a_write_that_fails_at_the_end_leaves_no_finished_run(tmp_path, monkeypatch):
-    original = torch.save
-
-    def full(content, file):
-        if content["step"] == 10:
-            raise OSError(28, "No space left on device")
-        original(content, file)
-
     run = beside(tmp_path / "run")
     with monkeypatch.context() as patch:
-        patch.setattr(module.torch, "save", full)
+        patch.setattr(module.torch, "save", full_from(10))
         with pytest.raises(CheckpointError, match="the disk is full"):
             train(run)
     assert not (run.out / "result.json").exists()

@@ -24,9 +24,10 @@ def among_all(cos: Tensor, group: dist.ProcessGroup) -> Tensor:
     if examples == 0:
         return torch.zeros_like(cos, dtype=torch.bool)
     share = -(-examples // world)
-    theirs = dealt(padded(cos.detach(), share * world).unflatten(0, (world, share)), group)
+    cos = cos.detach().to(torch.promote_types(cos.dtype, torch.float32))  # in which places are whole numbers too
+    theirs = dealt(padded(cos, share * world).unflatten(0, (world, share)), group)
     found, places = theirs.movedim(0, 1).flatten(1).sort(dim=1, descending=True, stable=True)
-    # a place is a whole number that float32 holds up to 16 million candidates an example
+    # float32 holds whole numbers up to 16 million candidates an example
     last = torch.stack([found[:, count - 1], places[:, count - 1].to(cos.dtype)], dim=1)
     least, place = Rows(group, rank, (share,) * world).join(last)[:examples, :, None].unbind(1)
     own = rank * count + torch.arange(count, device=cos.device)

@@ -5,7 +5,6 @@ read as whole tensors would be. Not imported by `angulus.heads`, because DTensor
 """
 
 import logging
-import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
@@ -25,6 +24,7 @@ from torch.optim import Optimizer
 from angulus.errors import CheckpointError, DamagedCheckpointError
 from angulus.heads.head import MarginHead
 from angulus.heads.sharding.metadata import SealedWriter, TensorReader
+from angulus.heads.sharding.remarks import one_process_is_fine
 from angulus.heads.sharding.sharded import ShardedHead
 
 log = logging.getLogger(__name__)
@@ -231,11 +231,3 @@ def as_sentence(kind: type[CheckpointError], what: str, remedy: str) -> Generato
 def first_line(error: BaseException) -> str:
     """The kind of an error and the beginning of what it says."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-@contextmanager
-def one_process_is_fine() -> Generator[None, None, None]:
-    """Without torch's warning that there is only one process."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
-        yield

@@ -123,7 +123,7 @@ def planned(task: Task, machine: Machine, model: EmbeddingModel, device: torch.d
         notes.append(
             "which set has how many classes is not known, so the separate heads are planned as one of all classes"
         )
-    if task.experiment.train.checkpoint_writes == "auto" and (saved := task.saved(own)) >= LEAST:
+    if not task.on_cuda and task.experiment.train.checkpoint_writes == "auto" and (saved := task.saved(own)) >= LEAST:
         notes.append(
             "where there is room, checkpoints are written beside the steps from a copy in the memory of the host, "
             f"about {in_words(saved)} more, which is in no sum; train.checkpoint_writes=waiting makes none"

@@ -6,9 +6,7 @@ set has a head, each is saved into a folder of its name in there.
 """
 
 import logging
-import warnings
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import torch
 
 from angulus.errors import CheckpointError, DamagedCheckpointError
 from angulus.heads import MarginHead, SeparateHeads, each_head
+from angulus.heads.sharding.remarks import one_process_is_fine
 from angulus.models import EmbeddingModel, ModelConfig
 from angulus.training.distributed import Processes
 from angulus.training.optimization import set_state_of, state_of
@@ -93,7 +92,7 @@ class Snapshot:
 
 def save(trained: Trained, checkpoints: Checkpoints, state: TrainState) -> None:
     """Write a checkpoint; called by every process. seconds of the state: of the whole run so far."""
-    with without_remarks():
+    with one_process_is_fine():
         write(snapshot(trained, state), checkpoints, trained.group)
 
 
@@ -253,14 +252,6 @@ def write_heads(heads: dict[str, dict[str, torch.Tensor]], path: Path, group: Pr
 
     for name, tensors in heads.items():
         write_tensors(tensors, path / name, group.group)
-
-
-@contextmanager
-def without_remarks() -> Generator[None, None, None]:
-    """Without torch's remark that one process writes alone; around threads that write, since filters are of all."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
-        yield
 
 
 def load_head(trained: Trained, path: Path) -> None:

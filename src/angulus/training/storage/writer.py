@@ -13,6 +13,7 @@ from typing import cast
 import torch
 import torch.distributed as dist
 
+from angulus.heads.sharding.remarks import one_process_is_fine
 from angulus.training.distributed import Processes
 from angulus.training.storage.checkpoint import Checkpoints
 from angulus.training.storage.host_copies import HostCopies
@@ -22,7 +23,6 @@ from angulus.training.storage.run_state import (
     TrainState,
     save,
     snapshot,
-    without_remarks,
     write,
 )
 
@@ -84,7 +84,7 @@ class Writer:
 
     def __enter__(self) -> "Writer":
         if self.background:
-            self.quiet.enter_context(without_remarks())
+            self.quiet.enter_context(one_process_is_fine())
         return self
 
     def __exit__(
