@@ -25,6 +25,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import machines
 import torch
 
 from angulus.data import Augment, Edit, OmniglotSource, convert, write_edits
@@ -453,12 +454,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[""], help="runs whose key begins with one of these")
     parser.add_argument("--runs", type=Path, help="keep the runs here")
     parser.add_argument("--json", type=Path, default=RESULTS / "doctor_cpu.json")
-    parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--fresh", action="store_true", help="make these runs anew; others are kept")
     parser.add_argument("--again", action="store_true", help="read kept runs anew")
     parser.add_argument("--cost", action="store_true", help="measure what recording takes of a step, and nothing else")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    stored = json.loads(options.json.read_text()) if options.json.exists() and not options.fresh else {}
+    stored = json.loads(options.json.read_text()) if options.json.exists() else {}
     if options.cost:
         with tempfile.TemporaryDirectory() as temporary:
             stored["recording_percent_of_a_step"] = cost(Path(temporary) / "run")
@@ -471,10 +472,10 @@ def main() -> None:
         place.made.mkdir(parents=True, exist_ok=True)
         for key, (expected, build) in cases().items():
             folder = runs / key.replace(": ", "-").replace(", ", "-").replace(" ", "_")
-            if not key.startswith(tuple(options.only)) or (key in results and not options.again):
+            if not key.startswith(tuple(options.only)) or (key in results and not (options.again or options.fresh)):
                 continue
             experiment = build(place)
-            if ended(folder).get("experiment") != repr(experiment):
+            if options.fresh or ended(folder).get("experiment") != repr(experiment):
                 made(key, experiment, folder)
             found = diagnose(folder)
             sentences = {finding.name: finding.evidence for finding in found.findings}
@@ -486,7 +487,7 @@ def main() -> None:
                 **named(expected, experiment, sentences),
             }
             print(f"{key}: {', '.join(sentences) or 'healthy'}", flush=True)
-            about = {"command": "python benchmarks/doctor.py --data DATA", "machine": "two AMD EPYC cores, AVX2"}
+            about = {"command": "python benchmarks/doctor.py --data DATA", "machine": machines.words()}
             options.json.write_text(json.dumps({**stored, **about, "runs": results}, indent=1) + "\n")
     in_order = {key: results[key] for key in cases() if key in results}
     options.json.with_suffix(".md").write_text(in_markdown(in_order))

@@ -279,7 +279,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--budget", type=float, help="seconds after which nothing is begun")
     parser.add_argument("--arcface-torch", type=Path, help="the folder recognition/arcface_torch of insightface")
-    parser.add_argument("--fresh", action="store_true", help="measure rows again that are there")
+    parser.add_argument("--fresh", action="store_true", help="measure rows again that are there; others are kept")
     parser.add_argument("--json", type=Path, help="default: benchmarks/results/training_<machine>.json")
     options = parser.parse_args(arguments)
     on_cuda = options.device == "cuda"
@@ -293,7 +293,7 @@ def main(arguments: list[str] | None = None) -> None:
     options, started = parsed(arguments), time.monotonic()
     torch.set_num_threads(options.threads)
     path = options.json or RESULTS / f"training_{machine_name(options.device)}.json"
-    rows: list[Row] = [] if options.fresh or not path.exists() else json.loads(path.read_text())["rows"]
+    rows: list[Row] = json.loads(path.read_text())["rows"] if path.exists() else []
     settings = {
         name: getattr(options, name) for name in ("precision", "compile", "threads", "workers", "people", "steps")
     }
@@ -304,13 +304,15 @@ def main(arguments: list[str] | None = None) -> None:
             for batch in options.batches or BATCHES[options.device][name]:
                 for data in options.data:
                     key = {"network": name, "batch": batch, "data": data, "settings": settings}
-                    if any(all(row.get(part) == value for part, value in key.items()) for row in rows):
+                    there = [row for row in rows if all(row.get(part) == value for part, value in key.items())]
+                    if there and not options.fresh:
                         continue
                     begun = time.monotonic()
                     if begun + longest(rows) > deadline:
                         left_out.append(f"{name}, batch {batch}, {data}")
                         continue
                     row = measured(name, batch, data, Path(place), options, deadline)
+                    rows = [one for one in rows if one not in there]
                     rows.append({**row, **key, "seconds": round(time.monotonic() - begun, 1)})
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_text(json.dumps({"machine": machine(options), "rows": rows}, indent=1) + "\n")
