@@ -1,16 +1,13 @@
 """--fresh with a part of a benchmark measures that part anew and keeps every other row."""
 
-import importlib
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
-SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+from benchmark_scripts import script
 
 
 def test_rows_of_training(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(SCRIPTS)
-    training = importlib.import_module("training")
+    training = script("training", monkeypatch)
     monkeypatch.setattr(training, "measured", lambda name, batch, *rest: {"own": measured[0]})
     monkeypatch.setattr(training, "table", lambda rows: "")
     monkeypatch.setattr(training.torch, "set_num_threads", lambda count: None)
@@ -25,8 +22,7 @@ def test_rows_of_training(tmp_path, monkeypatch):
 
 
 def test_runs_of_the_doctor(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(SCRIPTS)
-    doctor = importlib.import_module("doctor")
+    doctor = script("doctor", monkeypatch)
     made = []
     monkeypatch.setattr(
         doctor, "cases", lambda: dict.fromkeys(("rate: a", "scale: b"), ("healthy", lambda place: None))

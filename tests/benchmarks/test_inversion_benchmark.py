@@ -1,17 +1,12 @@
 """What benchmarks/inversion.py keeps of an audit: templates have a stolen photo, classes of a head have none."""
 
-import importlib
-from pathlib import Path
-
 import pytest
-
-SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+from benchmark_scripts import script
 
 
 @pytest.fixture
 def inversion(monkeypatch):
-    monkeypatch.syspath_prepend(SCRIPTS)
-    return importlib.import_module("inversion")
+    return script("inversion", monkeypatch)
 
 
 def audited(*forms: str) -> dict:
