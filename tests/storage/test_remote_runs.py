@@ -1,7 +1,10 @@
 """A run that is kept in a store: published while it goes on, gone on with elsewhere, and stopped by no store."""
 
+import json
 import logging
+import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +123,41 @@ def test_whenever_it_is_killed_the_store_has_a_run_to_go_on_with(store: Store, p
     assert all(any(one < place for one in whole) for place in named)
 
 
+@pytest.mark.parametrize("hard_links", [True, False])
+def test_a_store_slower_than_checkpoints_has_one_all_the_same(
+    store: Store, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hard_links: bool
+) -> None:
+    def none(*names: object) -> None:
+        raise PermissionError
+
+    if not hard_links:
+        monkeypatch.setattr(os, "link", none)
+    whole = [f"data.path={people}", *SETTINGS, "train.epochs=8", "train.checkpoint_every=1", "train.keep_last=1"]
+    whole += ["train.log_every=1"]
+    there = load([], [*whole, f"out={store.root}/run"])
+    store.plant("slow", "PUT", "/run/checkpoints/step-", 10**6)
+    found: list[int] = []
+
+    def look(progress: object) -> None:
+        time.sleep(0.1)  # a third of what a checkpoint takes
+        if "run/checkpoints/newest.json" in store.names():
+            named = json.loads(store.files.cat_file(f"{store.root}/run/checkpoints/newest.json"))["name"]
+            assert f"run/checkpoints/{named}" in store.names()
+            found.append(progress.step)
+        if progress.step == 14:
+            assert found  # the machine might be lost now
+            raise SystemError
+
+    with pytest.raises(SystemError):
+        train(there, progress=look)
+    assert not list(cache.cache_folder().rglob(run_publication.HELD))
+    store.server.gate.faults.clear()
+    shutil.rmtree(cache.cache_folder())
+    train(there, resume=True)
+    train(load([], [*whole, f"out={tmp_path / 'whole'}"]))
+    assert_same_weights(f"{store.root}/run", tmp_path / "whole")
+
+
 def test_a_store_that_fails_stops_no_run(store: Store, people: Path, caplog: pytest.LogCaptureFixture) -> None:
     there = load([], [f"data.path={people}", f"out={store.root}/run", *SETTINGS, "train.log_every=1"])
     fault = store.plant("expired", "PUT", "/run/", 10**6)
@@ -128,8 +166,6 @@ def test_a_store_that_fails_stops_no_run(store: Store, people: Path, caplog: pyt
     def heal(progress: object) -> None:
         seen.append(progress.step)
         if progress.step == 4:
-            import time
-
             time.sleep(0.5)
             fault.times = 0
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from angulus.errors import StorageError
-from angulus.storage.addresses import address_of, cache_folder, mirror
+from angulus.storage.addresses import address_of, cache_folder, mirror, placed
 from angulus.storage.arrival import UNFINISHED, clear, is_taken
 from angulus.storage.cache import is_published, note
 from angulus.storage.ranges import stub_at
@@ -40,10 +40,16 @@ def publish(path: str | Path) -> None:
 
 
 def put_noted(path: Path, address: str) -> None:
-    """Lay a file at its address, and note that it is there unless it changed meanwhile."""
+    """Lay a file at its address, and note that its place has it unless what lies there changed meanwhile.
+
+    path: the place of the address, or another name of the file in it.
+    """
     before = path.stat()
     found = put(path, address)
-    after = path.stat()
+    try:
+        after = placed(address).stat()
+    except FileNotFoundError:
+        return
     if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
         note(found)
 

@@ -2,12 +2,16 @@
 
 What the run is goes first, then its newest checkpoint, then what else has changed, and the name of the checkpoint last
 (`checkpoints/newest.json`), so that whoever goes on with the run elsewhere never reads half of one, and has the records
-up to it. A store that does not answer stops no run.
+up to it. A store that does not answer stops no run. A checkpoint that is on its way has second names (hard links) in
+`checkpoints/.publishing`, so that it arrives also where the run removes it meanwhile, as it does when a store is slower
+than checkpoints are written.
 """
 
 import json
 import logging
+import os
 import re
+import shutil
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -25,6 +29,7 @@ log = logging.getLogger(__name__)
 BEGUN = ("classes.json", "environment.json", "recipe.json")
 EVERY = 30.0  # seconds between two looks at what has changed; a new checkpoint is seen at once
 LOOK = 0.5
+HELD = ".publishing"
 _STEP = re.compile(r"step-\d{8}(\.pt)?")
 
 
@@ -66,6 +71,10 @@ class _Publisher:
         self.failed = False
         self.sent: dict[Path, int] = {}
         self.named: set[Path] = set()
+        self.last: dict[Path, str] = {}
+        """By folder the checkpoint that its `newest.json` in the store names."""
+        for left in list(folder.rglob(f"checkpoints/{HELD}")):
+            shutil.rmtree(left, ignore_errors=True)
 
     def end(self) -> None:
         """Publish the rest. Raises StorageError."""
@@ -103,6 +112,7 @@ class _Publisher:
             name = checkpoint.parent.relative_to(self.folder).as_posix()
             write(json.dumps({"name": checkpoint.name}).encode(), f"{self.address}/{name}/{NEWEST}")
             self.named.add(checkpoint)
+            self.last[checkpoint.parent] = checkpoint.name
         self._remove_pruned()
 
     def _newest(self) -> list[Path]:
@@ -115,17 +125,16 @@ class _Publisher:
 
     def _publish_checkpoint(self, checkpoint: Path) -> bool:
         """Whether a checkpoint is whole in the store now, and was not named before."""
-        files = files_in(checkpoint) if checkpoint.is_dir() else [checkpoint]
-        # the index of a head that is divided over processes has a dot before its name
-        hidden = [one for one in checkpoint.glob(".metadata") if one.is_file()] if checkpoint.is_dir() else []
-        for path in [*files, *hidden]:
-            self._publish(path)
-        return checkpoint.exists() and checkpoint not in self.named
+        with _held(checkpoint) as files:
+            for path, held in files.items():
+                if not is_published(path):
+                    put_noted(held, self._address(path))
+        return bool(files) and checkpoint not in self.named
 
     def _publish(self, path: Path) -> None:
         if is_published(path):
             return
-        address = f"{self.address}/{path.relative_to(self.folder).as_posix()}"
+        address = self._address(path)
         try:
             if path.suffix == ".jsonl":  # it may grow meanwhile
                 content = path.read_bytes()
@@ -135,7 +144,10 @@ class _Publisher:
             else:
                 put_noted(path, address)
         except FileNotFoundError:
-            return  # a checkpoint that was removed meanwhile
+            return  # removed meanwhile
+
+    def _address(self, path: Path) -> str:
+        return f"{self.address}/{path.relative_to(self.folder).as_posix()}"
 
     def _remove_pruned(self) -> None:
         """Checkpoints that the run has removed go from the store too, once a newer one is there."""
@@ -144,7 +156,40 @@ class _Publisher:
             name = folder.relative_to(self.folder).as_posix()
             for inside, found in list(below(f"{self.address}/{name}")):
                 top = inside.partition("/")[0]
-                if _STEP.fullmatch(top) and not (folder / top).exists():
+                if _STEP.fullmatch(top) and top != self.last.get(folder) and not (folder / top).exists():
                     remove(found.address)
                     with suppress(OSError, ValueError):
                         forget(folder / inside)
+
+
+@contextmanager
+def _held(checkpoint: Path) -> Generator[dict[Path, Path], None, None]:
+    """The files of a checkpoint, each with a name that stays while the block runs; none where it is gone already."""
+    aside = checkpoint.parent / HELD
+    files: dict[Path, Path] = {}
+    try:
+        with suppress(FileNotFoundError):
+            files = {
+                path: _second_name(path, aside / path.relative_to(checkpoint.parent)) for path in _parts(checkpoint)
+            }
+        yield files
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _parts(checkpoint: Path) -> list[Path]:
+    if not checkpoint.is_dir():
+        return [checkpoint]
+    # the index of a head that is divided over processes has a dot before its name
+    return [*files_in(checkpoint), *(one for one in checkpoint.glob(".metadata") if one.is_file())]
+
+
+def _second_name(path: Path, other: Path) -> Path:
+    other.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(path, other)
+    except FileNotFoundError:
+        raise
+    except OSError:  # a disk without hard links
+        shutil.copy2(path, other)
+    return other
