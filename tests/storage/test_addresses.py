@@ -29,6 +29,18 @@ def test_a_path_with_one_slash_is_the_address_too() -> None:
     assert placed(Path("s3://bucket/a/b")) == placed("s3://bucket/a/b")
 
 
+def test_a_scheme_may_have_capitals() -> None:
+    assert placed("S3://bucket/a/B") == placed("s3://bucket/a/B")
+    assert placed(Path("HTTPS://host/x")) == placed("https://host/x")
+
+
+@pytest.mark.parametrize("text", ["s3a://bucket/x", "S3N://bucket/x", "gcs:/bucket/x", "file:///data/x", "hdfs://x/y"])
+def test_addresses_of_other_programs_are_not_taken_for_folders_here(text: str) -> None:
+    assert is_address(text)
+    with pytest.raises(StorageError, match=r"is no address that is known here: it must begin with s3://"):
+        placed(text)
+
+
 @pytest.mark.parametrize("text", ["people", "/data/people", "s3", "./s3:x", "postgresql://host/x", "C:/x"])
 def test_other_words_are_paths(text: str) -> None:
     assert not is_address(text)

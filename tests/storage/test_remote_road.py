@@ -172,3 +172,41 @@ def test_shards_of_embeddings_are_made_by_workers_of_several_machines(
     assert store.files.cat_file(f"{store.root}/merged.npz") == (tmp_path / "here.npz").read_bytes()
     assert main(["evaluate", folder, "--no-intervals", "--json", str(tmp_path / "r.json")]) == 0
     assert json.loads((tmp_path / "r.json").read_text())["images"] == 24
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("convert", "PEOPLE", "OUT"),
+        ("train", "data.path=PEOPLE", "out=OUT", TINY, *QUICK, "--quiet"),
+        ("embed", "MODEL", "PEOPLE", "--out", "OUT"),
+        ("embed", "MODEL", "PEOPLE", "--out", "OUT", "--shard", "0/2"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("s3://no-such-bucket/x", "the store has no s3://no-such-bucket; look for a mistyped name"),
+        ("ROOT", "ROOT is a whole bucket, which nothing is written as; name something in it: ROOT/NAME"),
+        ("s3a://bucket/x", "s3a://bucket/x is no address that is known here"),
+    ],
+)
+def test_a_target_that_cannot_be_is_refused_in_a_sentence(
+    store: Store,
+    people: Path,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    out: str,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = TinyNet(channels=(4, 4), units=(0, 0), embedding_dim=8, input=InputSpec(height=16, width=16))
+    save_model(tmp_path / "model", config.build(), config)
+    out = out.replace("ROOT", store.root)
+    given = {"PEOPLE": str(people), "OUT": out, "MODEL": str(tmp_path / "model")}
+    assert main([re.sub("PEOPLE|OUT|MODEL", lambda match: given[match[0]], word) for word in words]) == 2
+    printed = capsys.readouterr().err
+    assert said.replace("ROOT", store.root) in printed
+    assert "Traceback" not in printed
+    assert printed.count("error: ") == 1
+    assert store.names() == []

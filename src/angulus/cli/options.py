@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from angulus.cli.numbers import Count, Positive, Rate, Share
-from angulus.storage import in_words
+from angulus.storage import address_of, in_words
 from angulus.whole_files import write_beside
 
 if TYPE_CHECKING:
@@ -507,7 +507,8 @@ def check_outside(out: Path | None, *inputs: Path | None) -> None:
             continue
         place, whole = out.resolve(), folder.resolve()
         if place == whole or whole in place.parents:
-            beside = os.path.relpath(whole.with_name(f"{whole.name}_{out.name if place != whole else 'out'}"))
+            other = whole.with_name(f"{whole.name}_{out.name if place != whole else 'out'}")
+            beside = address_of(other) or os.path.relpath(other)
             where = "is the folder that is read" if place == whole else f"lies inside {folder}, which is read"
             raise AngulusError(
                 f"{out} {where}: what is written there would be taken for a part of it the "

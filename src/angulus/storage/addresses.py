@@ -3,7 +3,7 @@
     s3://bucket/faces/people.packed    CACHE/files/s3/bucket/faces/people.packed
 
 CACHE is $ANGULUS_CACHE, or the folder `angulus` of the user's cache. A `pathlib.Path` makes one slash of two; both
-`s3://bucket/x` and `s3:/bucket/x` are read as the address.
+`s3://bucket/x` and `s3:/bucket/x` are read as the address, and `S3://bucket/x` too.
 """
 
 import os
@@ -15,7 +15,9 @@ from angulus.errors import StorageError
 
 SCHEMES = ("s3", "gs", "http", "https", "memory")
 _WORKING = re.compile(r"/\.[^/]+\.(converting|part|partial)(/|$)")
-_ADDRESS = re.compile(rf"({'|'.join(SCHEMES)}):/+(.*)", re.DOTALL)
+_UNKNOWN = ("abfs", "abfss", "az", "file", "ftp", "gcs", "hdfs", "oss", "r2", "s3a", "s3n", "sftp", "wasb", "wasbs")
+"""Schemes of other stores and programs, whose words would be taken for folders of this machine."""
+_ADDRESS = re.compile(rf"({'|'.join((*SCHEMES, *_UNKNOWN))}):/+(.*)", re.DOTALL | re.IGNORECASE)
 
 
 def is_address(text: str | Path) -> bool:
@@ -31,7 +33,12 @@ def placed(given: str | Path) -> Path:
     match = _ADDRESS.fullmatch(os.fspath(given))
     if match is None:
         return Path(given)
-    scheme, rest = match.groups()
+    scheme, rest = match[1].lower(), match[2]
+    if scheme in _UNKNOWN:
+        raise StorageError(
+            f"{scheme}://{rest} is no address that is known here: it must begin with s3://, gs:// or memory://, "
+            "or to be read http:// or https://; a file or folder of this machine is named by its path alone"
+        )
     parts = rest.rstrip("/").split("/")
     if any(part in ("", ".", "..") or "\0" in part for part in parts):
         raise StorageError(

@@ -92,6 +92,7 @@ def check_writable(path: str | Path) -> None:
     address = address_of(path)
     if address is None or is_taken(path):
         return
+    check_can_be_written(address)
     probe = f"{address.rpartition('/')[0]}/.{path.name}.probe"
     write(b"", probe)
     remove(probe)

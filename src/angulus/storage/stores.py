@@ -4,7 +4,7 @@ fsspec finds the client by the scheme; credentials, endpoints and proxies are th
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from angulus.storage.clients import client_of, within
 from angulus.storage.faults import CutShortError, changed, patiently
 
 READ_ONLY = ("http", "https")
+BUCKETS = ("s3", "gs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def put(path: Path, address: str) -> Found:
     check_can_be_written(address)
     size = path.stat().st_size
     # by hand of the client: one request, or parts that are joined by a last one; it takes parts away that it gave up
-    patiently(lambda: within(client_of(address), "put_file", str(path), address, size=size), address, "written")
+    _written(path, lambda: within(client_of(address), "put_file", str(path), address, size=size), address)
     found = look(address)
     if found is None or found.size != size:
         there = "nothing" if found is None else f"{found.size:,}"
@@ -110,7 +111,7 @@ def put(path: Path, address: str) -> Found:
 def write(content: bytes, address: str) -> None:
     """The same for a few bytes."""
     check_can_be_written(address)
-    patiently(lambda: within(client_of(address), "pipe_file", address, content, size=len(content)), address, "written")
+    _written(None, lambda: within(client_of(address), "pipe_file", address, content, size=len(content)), address)
 
 
 def remove(address: str) -> None:
@@ -125,6 +126,24 @@ def check_can_be_written(address: str) -> None:
     """Raise StorageError for an address to which nothing is written."""
     if address.startswith(READ_ONLY):
         raise StorageError(f"{address} is only read; results go to s3://, gs:// or a folder of this machine")
+    if address.startswith(BUCKETS) and "/" not in address.partition("://")[2]:
+        raise StorageError(
+            f"{address} is a whole bucket, which nothing is written as; name something in it: {address}/NAME"
+        )
+
+
+def _written(path: Path | None, call: Callable[[], None], address: str) -> None:
+    """Raises StorageError also where there is no bucket; FileNotFoundError where the file at `path` is gone."""
+    try:
+        patiently(call, address, "written")
+    except FileNotFoundError as error:
+        if path is not None and not path.exists():
+            raise
+        bucket = "/".join(address.split("/")[:3])
+        raise StorageError(
+            f"{address} could not be written: the store has no {bucket}; look for a mistyped name, or make the bucket "
+            "with the store's own tools"
+        ) from error
 
 
 def _ranged(found: Found, begin: int, end: int) -> bytes:

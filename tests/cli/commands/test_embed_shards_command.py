@@ -30,7 +30,7 @@ def test_workers_fill_a_folder_that_evaluations_read(places, tmp_path, monkeypat
     parts = tmp_path / "parts"
     shared = ("--block", "5", "--stamp")
     assert embed(places, parts, "--shard", "1/2", *shared) == 0
-    assert "1 shards made (5 images" in (said := capsys.readouterr().out)
+    assert "1 shard made (5 images" in (said := capsys.readouterr().out)
     assert "2 of 3 are still lacking" in said
     assert main(["evaluate", str(parts)]) == 2
     assert "angulus embed MODEL IMAGES" in capsys.readouterr().err

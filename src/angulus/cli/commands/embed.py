@@ -221,8 +221,9 @@ def _share(
         )
     seconds = time.perf_counter() - started
     bad = f", {done.unreadable:,} unreadable" if done.unreadable else ""
+    shards = "shard" if done.made == 1 else "shards"
     print(
-        f"{done.made:,} shards made ({done.examples:,} {noun_of(source)}s{bad}, {seconds:.1f} s), {done.skipped:,} "
+        f"{done.made:,} {shards} made ({done.examples:,} {noun_of(source)}s{bad}, {seconds:.1f} s), {done.skipped:,} "
         f"were there, {done.lacking:,} of {len(done.manifest.shards):,} are still lacking: {out}"
     )
     if not done.lacking:
