@@ -141,7 +141,6 @@ def row(found: dict[str, Any]) -> str:
     cells = [
         str(found["MiB"]),
         str(found["processes"]),
-        found["place"],
         *(f"{1000 * one:.0f}" for one in (*ms, *steps)),
     ]
     return f"| {' | '.join(cells)} |"

@@ -11,6 +11,8 @@ from processes import free_port
 
 TRAINING = Path(__file__).parents[1] / "training"
 KILLED_AT = 8  # two steps after the second checkpoint
+LOST = {"met": True, "numbered": False}
+"""Runs that lose a process, by name; whether their launches meet by a rendezvous."""
 SCRIPT = f"""
 import os, signal, sys
 sys.path.insert(0, {str(TRAINING)!r})
@@ -44,10 +46,14 @@ def started(folder: Path, out: str, planted: str, *words: str) -> subprocess.Pop
         return subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=said, text=True)
 
 
-def on_two_nodes(folder: Path, out: str, planted: str) -> list[subprocess.Popen[str]]:
-    """Two launches of one process each that meet at a port."""
-    meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{free_port()}", "--rdzv-id", f"job-{out}"]
-    meeting += ["--rdzv-conf", "last_call_timeout=1", "--local-addr", "127.0.0.1", "--monitor-interval", "0.2"]
+def on_two_nodes(folder: Path, out: str, planted: str, *, rendezvous: bool) -> list[subprocess.Popen[str]]:
+    """Two launches of one process each that meet at a port: by a rendezvous, or as they are numbered."""
+    if rendezvous:
+        meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{free_port()}", "--rdzv-id", f"job-{out}"]
+        meeting += ["--rdzv-conf", "last_call_timeout=1", "--local-addr", "127.0.0.1"]
+    else:
+        meeting = ["--master-addr", "127.0.0.1", "--master-port", str(free_port())]
+    meeting += ["--monitor-interval", "0.2"]
     words = ["--nnodes", "2", "--nproc-per-node", "1", *meeting, "--max-restarts", "2"]
     return [started(folder, out, planted, *words, "--node-rank", str(node)) for node in range(2)]
 
@@ -56,16 +62,17 @@ def on_two_nodes(folder: Path, out: str, planted: str) -> list[subprocess.Popen[
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("nodes")
     (folder / "go.py").write_text(SCRIPT)
-    (folder / "planted").touch()
     launches = [started(folder, "whole", "absent", "--standalone", "--nproc-per-node", "2")]
-    launches += on_two_nodes(folder, "lost", "planted")
+    for out, rendezvous in LOST.items():
+        (folder / f"planted-{out}").touch()
+        launches += on_two_nodes(folder, out, f"planted-{out}", rendezvous=rendezvous)
     try:
-        ended = [launch.wait(timeout=150) for launch in launches]
+        ended = [launch.wait(timeout=200) for launch in launches]
     finally:
         for launch in launches:
             launch.kill()
-    assert ended == [0, 0, 0], (folder / "said.txt").read_text()
-    assert not (folder / "planted").exists()
+    assert ended == [0] * 5, (folder / "said.txt").read_text()
+    assert not list(folder.glob("planted-*"))
     return folder
 
 
@@ -80,9 +87,10 @@ def figures(folder: Path) -> dict[str, float]:
     return {name: value for name, value in found.items() if name != "seconds"}
 
 
-def test_a_node_that_loses_its_process_goes_on_by_itself_to_the_same_figures(trained):
+@pytest.mark.parametrize("lost", LOST)
+def test_a_node_that_loses_its_process_goes_on_by_itself_to_the_same_figures(trained, lost):
     folder = trained
-    assert figures(folder / "lost") == figures(folder / "whole")
-    assert rows(folder / "lost") == rows(folder / "whole")
-    first, second = ((folder / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "lost"))
+    assert figures(folder / lost) == figures(folder / "whole")
+    assert rows(folder / lost) == rows(folder / "whole")
+    first, second = ((folder / name / "model" / "model.safetensors").read_bytes() for name in ("whole", lost))
     assert first == second

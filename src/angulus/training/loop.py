@@ -53,6 +53,7 @@ from angulus.training.experiment import Experiment
 from angulus.training.head_initialisation import begin_classes
 from angulus.training.interruption import FAILED, StopSign, losses_named
 from angulus.training.nodes.restarts import is_of_this_launch, is_restarted, launch
+from angulus.training.nodes.shared_folder import check_shared
 from angulus.training.optimization import build_optimizer
 from angulus.training.plan.compile_choice import compile_in_place, uncompiled, with_compilation
 from angulus.training.plan.kernel_settings import kernels_of
@@ -179,6 +180,7 @@ def train(
                 if not resume:
                     check_free(folder)
         stack.enter_context(taken(folder))
+        check_shared(folder, group, divided=experiment.head.sharded)
         with group.together():
             if group.is_first:
                 stack.enter_context(locked(folder, CheckpointError, "training in"))
