@@ -48,7 +48,7 @@ from angulus.training.datasets import (
     UnionData,
 )
 from angulus.training.experiment import Experiment, HoldOut
-from angulus.training.recipe.holding_out import check_comparable, counted, fold_parts, hold_out_of, is_comparable
+from angulus.training.recipe.holding_out import check_comparable, fold_parts, hold_out_of, is_comparable, people_counted
 from angulus.training.recipe.identity_rules import chosen, excluded, split
 from angulus.training.recipe.set_unions import Mixture, by_set, mixture_of, split_apart, united
 
@@ -104,10 +104,11 @@ def found_sources(experiment: Experiment, spec: Spec) -> Sources:
     for name, source in also.items():
         check_comparable(source, f"the set evaluation.also.{name}")
     out = {"folds": "who are verified in folds", "nobody": "nobody held out"}
+    without = out[how] if held_out is None else f"{people_counted(held_out)} held out"
     notes = [
         *account_of(whole).lines(),
-        f"training on {counted(train)}, {out[how] if held_out is None else f'{counted(held_out)} held out'}",
-        *(f"{name}: {counted(source)}" for name, source in also.items()),
+        f"training on {people_counted(train)}, {without}",
+        *(f"{name}: {people_counted(source)}" for name, source in also.items()),
     ]
     mixture = mixture_of(experiment.data, train) if isinstance(experiment.data, UnionData) else None
     learned = at_speeds(train, experiment)
@@ -133,7 +134,7 @@ def learned_and_held_out(experiment: Experiment, whole: Source) -> tuple[Subset,
     learned = [parts[part] for part in dict.fromkeys(rules.train_on)]
     train = learned[0] if len(learned) == 1 else join_parts(whole, learned)
     held_out = limited(experiment, parts[rules.evaluate_on])
-    check_comparable(held_out, f"the part {rules.evaluate_on} of {counted(whole)}", rules)
+    check_comparable(held_out, f"the part {rules.evaluate_on} of {people_counted(whole)}", rules)
     return train, held_out
 
 
