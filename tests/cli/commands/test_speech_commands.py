@@ -15,9 +15,7 @@ pytest.importorskip("soundfile")
 RATE = 8_000
 OF_IMAGES = re.compile(r"(?<![\w=.-])(?:image|photo|picture)s?\b(?! \(examples\))", re.IGNORECASE)
 """Words for pictures; "--images" and "min_images" are names, and so is what "(examples)" explains."""
-ONE_OF_MANY = re.compile(
-    r"(?<![\d,.])1 (?:recording|identitie|people|epoch|step|second|thread|pair)(?:s\b|\b(?<=people))"
-)
+ONE_OF_MANY = re.compile(r"(?<![\d,.])1 (?:recordings|identities|people|epochs|steps|seconds|threads|pairs)\b")
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +23,7 @@ from angulus.data import (
     subset,
 )
 from angulus.data.examples import noun_of
+from angulus.data.formats.catalogue import Format, format_of
 from angulus.data.formats.features import open_features
 from angulus.data.loading.contents import Recordings
 from angulus.data.synthetic.passers import DrawnPassers
@@ -192,12 +195,30 @@ def open_set(data: Member, spec: Spec) -> Source:
     if content is None:
         raise DataError(f"{data.path} holds {what_it_holds(data)}, and the model takes {spec.describe()}")
     if isinstance(data, FolderData):
-        return FolderSource.open(data.path, content=content, on_unreadable=data.on_unreadable, on_empty=data.on_empty)
+        return folders_of(data, content=content, on_unreadable=data.on_unreadable)
     if isinstance(data, StoredData):
         return open_source(data.path, kind=STORED[type(data)], content=content, on_unreadable=data.on_unreadable)
     if isinstance(data, KaldiData):
         return open_source(data.path, kind="kaldi", content=content, on_unreadable=data.on_unreadable)
     raise DataError(f"data must be one of {', '.join(DATA)}, got {type(data).__name__}")
+
+
+def folders_of(data: FolderData, **how: Any) -> FolderSource:
+    """A folder with one folder for each identity. Raises DataError that names the layout where it is another one."""
+    try:
+        return FolderSource.open(data.path, on_empty=data.on_empty, **how)
+    except DataError:
+        if (kind := layout_at(data.path)) in (None, "folder"):
+            raise
+        raise DataError(f"{data.path} is stored as {kind}, and data is a folder here; add data={kind}") from None
+
+
+def layout_at(path: Path) -> Format | None:
+    """The layout of what lies there, None where nobody knows."""
+    try:
+        return format_of(path)
+    except DataError:
+        return None
 
 
 def drawings(data: OmniglotData | SyntheticData | DrawnReidData, spec: Spec) -> Source:
@@ -265,7 +286,7 @@ def first_set(data: Data) -> Source:
     if isinstance(data, UnionData):
         return first_set(next(iter(data.sets.values())))
     if isinstance(data, FolderData):
-        return FolderSource.open(data.path, on_empty=data.on_empty)
+        return folders_of(data)
     if isinstance(data, FeaturesData):
         return open_features(data.path)
     if isinstance(data, StoredData):
