@@ -30,9 +30,10 @@ def chosen(source: Source, rules: Identities, fewest: int = FEWEST) -> Subset:
             used, exclude=out, min_images=least, max_images_per_identity=rules.max_images, seed=rules.split_seed
         )
     except DataError as error:
+        many = several(noun_of(source))
         raise DataError(
-            f"{error}\nadd {several(noun_of(source))} or loosen the rules of data.identities (to learn and to verify "
-            f"takes two of a person; min_images is {least})"
+            f"{error}\nadd {many} or loosen the rules of data.identities (to learn and to verify takes two {many} of a "
+            f"person; min_images is {least})"
         ) from error
 
 
