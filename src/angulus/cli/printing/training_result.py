@@ -80,7 +80,7 @@ def verified_lines(folder: Path, result: Mapping[str, Any], recipe: Mapping[str,
         )
     if may_be_guessing(result["eer"]["eer"], intervals.get("eer")):
         weights = "" if recipe.get("init") else ", or init=FILE"
-        examples = "recordings" if recipe["model"]["input"].get("content") else "photos"
+        examples = "recordings" if recipe.get("model", {}).get("input", {}).get("content") else "photos"
         yield "how good", f"it may be no better than guessing (EER 50%): more people and {examples} help{weights}"
     poor = [f"{point['target_far']:g}" for point in points if point not in good]
     if poor:
