@@ -121,7 +121,7 @@ def test_pages_and_lines_speak_of_recordings(home: Path, tmp_path: Path, capsys:
     told += capsys.readouterr().out
     assert "40 recordings" in told
     assert " images" not in told
-    for file in (page, tmp_path / "e.html"):
+    for file in (page, tmp_path / "e.html", home / "run" / "report.html"):
         assert "recordings" in file.read_text()
         assert " images" not in file.read_text()
 
