@@ -75,7 +75,7 @@ def judge_folds(embedded: Sequence[EmbeddingSet], config: Evaluation) -> Verific
 
 
 def pooled_set(embedded: Sequence[EmbeddingSet]) -> EmbeddingSet:
-    """Several sets of different people one after the other, with the columns of all. Only rows of one of them may be compared."""
+    """Several sets of different people, one after the other, with the columns of all. Only rows of one set compare."""
     names: list[str] = []
     for one in embedded:
         assert one.identities is not None
