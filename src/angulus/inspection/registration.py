@@ -52,8 +52,8 @@ def agreement(one: NDArray[np.uint8], other: NDArray[np.uint8], *, mirrored: boo
 def _correlation(middle: Grey, picture: Grey) -> float:
     """The highest correlation of the middle [m, m] with a part of the picture; -1 where the picture is smaller.
 
-    Products of all places at once by Fourier transforms, sums of all windows as differences of running sums: a
-    hundredth of the work of laying the middle over every place.
+    Products of all places at once by Fourier transforms, sums of all windows as differences of running sums, in
+    float64: a third of the time of laying the middle over every place.
     """
     if min(picture.shape) < MIDDLE:
         return -1.0
