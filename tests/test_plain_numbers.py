@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from angulus.plain_numbers import one_in, out_of, percent, plain, span
+from angulus.plain_numbers import counted, one_in, out_of, percent, plain, several, span, with_article
 
 
 @dataclass
@@ -47,3 +47,22 @@ def test_shares_that_can_be_imagined():
     assert out_of(0.97, "do", Ends(0.8, 0.99)) == "97 of 100 do (80 to 99)"
     assert out_of(1.0, "do", Ends(0.8, 1.0)) == "10 of 10 do (8 to 10)"
     assert plain(1e-6) == "0.000001"
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "text"),
+    [
+        (1, "recording", "1 recording"),
+        (0, "image", "0 images"),
+        (1200, "identity", "1,200 identities"),
+        (1, "person", "1 person"),
+        (2, "person", "2 people"),
+        (2, "entry", "2 entries"),
+    ],
+)
+def test_a_number_and_what_it_counts(number, noun, text):
+    assert counted(number, noun) == text
+
+
+def test_words_for_one_and_for_several():
+    assert (several("epoch"), with_article("image"), with_article("recording")) == ("epochs", "an image", "a recording")

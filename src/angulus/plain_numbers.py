@@ -1,10 +1,13 @@
-"""Rates as a person reads them: percent without powers of ten, "1 in 1,000", "8 of 10"."""
+"""Numbers as a person reads them: percent without powers of ten, "1 in 1,000", "8 of 10", "1 recording"."""
 
 import math
 from typing import Protocol
 
 TINY = 1e-4  # below 0.01 % digits say nothing that a person compares
 USELESS = 0.9  # an interval as wide as this says nothing
+
+
+IRREGULAR = {"identity": "identities", "entry": "entries", "person": "people"}
 
 
 class Ends(Protocol):
@@ -47,6 +50,21 @@ def text(estimate: float, interval: Ends) -> str:
 def plain(number: float) -> str:
     """A small number without a power of ten: "0.00001"."""
     return f"{number:.12f}".rstrip("0").rstrip(".") if 1e-12 <= abs(number) < 1e-4 else f"{number:g}"
+
+
+def counted(number: int, noun: str) -> str:
+    """ "1 recording", "1,200 recordings", "2 identities": a number and what it counts."""
+    return f"{number:,} {noun if number == 1 else several(noun)}"
+
+
+def several(noun: str) -> str:
+    """The word for more than one: "recordings", "identities", "people"."""
+    return IRREGULAR.get(noun, f"{noun}s")
+
+
+def with_article(noun: str) -> str:
+    """ "an image", "a recording"."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def one_in(rate: float) -> str:

@@ -78,9 +78,9 @@ def test_all_pairs_of_one_person():
 
 def test_pairs_that_prove_nothing_or_contradict_are_counted():
     result = verify(people(), listed([*GENUINE, (2, 2)], IMPOSTOR))
-    assert "note: 1 of the 9 pairs compare an image with itself" in result.table()
+    assert "note: 1 of the 9 pairs compares an image with itself" in result.table()
     result = verify(people(), listed([*GENUINE, (0, 5)], IMPOSTOR))
-    assert "1 of the 9 pairs contradict the set's own labels, first pair 5" in result.table()
+    assert "1 of the 9 pairs contradicts the set's own labels, first pair 5" in result.table()
     assert "P0/P0_0001.jpg" in result.notes[0]
     assert verify(people(), listed()).notes == ()
     unlabelled = EmbeddingSet(embeddings=people().embeddings, labels=np.where(LABELS == 1, -1, LABELS))

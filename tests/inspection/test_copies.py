@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance
 from angulus.data import FolderSource
 from angulus.inspection import Seen, find, find_copies, look_at, scan, suggested_edits, typical_spectrum
 from angulus.inspection.copies import MOST_BITS
-from angulus.inspection.registration import COPY, COPY_BY_HASH, agreement
+from angulus.inspection.registration import COPY, COPY_BY_HASH, MIDDLE, _correlation, agreement
 
 
 def changed(picture, how):
@@ -36,6 +36,35 @@ def test_copies_agree_and_other_photos_do_not(how):
     assert agreement(picture, changed(picture, how)) >= (0.97 if how == "cut" else COPY)
     assert agreement(picture, face(3, 2, side=96)) < COPY
     assert agreement(picture, face(4, 1, side=96)) < COPY
+
+
+def laid_over(middle, picture):
+    """The middle over every place of the picture, one after the other."""
+    best = -1.0
+    for top in range(picture.shape[0] - MIDDLE + 1):
+        for left in range(picture.shape[1] - MIDDLE + 1):
+            part = picture[top : top + MIDDLE, left : left + MIDDLE].astype(np.float64)
+            one, other = part - part.mean(), middle - middle.mean(dtype=np.float64)
+            lengths = np.linalg.norm(one) * np.linalg.norm(other)
+            best = max(best, float((one * other).sum() / max(lengths, 1e-6)))
+    return best
+
+
+@pytest.mark.parametrize("shape", [(34, 34), (40, 37), (56, 41), (67, 68)])
+def test_the_correlation_is_that_of_a_loop(shape):
+    random = np.random.default_rng(shape[0])
+    picture = random.random(shape, np.float32).cumsum(axis=0, dtype=np.float32) / 50
+    for middle in (picture[:MIDDLE, -MIDDLE:], random.random((MIDDLE, MIDDLE), np.float32)):
+        assert _correlation(middle, picture) == pytest.approx(laid_over(middle, picture), abs=1e-6)
+
+
+@pytest.mark.parametrize("grey", [0.0, 0.3, 0.5, 1.0])
+def test_nothing_is_like_an_even_picture(grey):
+    """Silence in a spectrogram, a wall in a photo: rounding is no likeness."""
+    even = np.full((MIDDLE + 9, MIDDLE + 4), grey, np.float32)
+    middle = np.random.default_rng(0).random((MIDDLE, MIDDLE), np.float32)
+    assert abs(_correlation(middle, even)) < 1e-3
+    assert abs(_correlation(even[:MIDDLE, :MIDDLE], np.pad(middle, 3))) < 1e-3
 
 
 def test_pictures_too_narrow_to_be_laid_over_each_other():

@@ -309,3 +309,29 @@ def test_few_bytes_are_held_at_once(finished: tuple[Path, Experiment], monkeypat
         monkeypatch.setattr(recordings, "READ_BYTES", held)
         monkeypatch.setattr(recordings, "READ_AHEAD", count)
         np.testing.assert_allclose(embed(model, path, window=0.4).embeddings, whole.embeddings, rtol=0, atol=1e-5)
+
+
+def test_many_windows_go_through_in_passes_of_few_seconds(
+    finished: tuple[Path, Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long a recording is, what one pass holds has a bound; a size that is asked for stays."""
+    folder, _ = finished
+    model, seen = load_model(folder / "run" / "model"), []
+    frames = np.random.default_rng(0).integers(0, 255, (400, BANDS), dtype=np.uint8)
+    whole = embed(model, [frames], window=0.5).embeddings
+    through = recordings._through
+
+    def noting(compute: Any, pieces: Any, *rest: Any) -> Any:
+        def counted(batch: Any) -> Any:
+            seen.append(batch.shape[0] * batch.shape[1])
+            return compute(batch)
+
+        return through(counted, pieces, *rest)
+
+    monkeypatch.setattr(recordings, "_through", noting)
+    monkeypatch.setattr(recordings, "SECONDS_AT_ONCE", 1.0)
+    np.testing.assert_allclose(embed(model, [frames], window=0.5).embeddings, whole, rtol=0, atol=1e-5)
+    assert (len(seen), max(seen)) == (4, 100)
+    seen.clear()
+    embed(model, [frames], window=0.5, batch_size=8)
+    assert max(seen) == 400

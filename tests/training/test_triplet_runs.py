@@ -47,7 +47,7 @@ def test_a_drawn_set_is_trained_on_and_judged_across_cameras(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({}, "needs train.sampling=pk with at least 2 images of each identity.*got Uniform"),
+        ({}, "needs train.sampling=pk with at least 2 images .examples. of each identity.*got Uniform"),
         ({"sampling": PK(images=1), "batch_size": 8}, "got pk with images 1"),
         (
             {"sampling": PK(images=4), "batch_size": 24, "accumulate": 4},

@@ -15,9 +15,9 @@ from angulus.config.walk import (
     phrase,
     shown,
     union_members,
-    with_article,
 )
 from angulus.margins import SCHEDULES, Schedule
+from angulus.plain_numbers import with_article
 from angulus.training.experiment import Experiment
 from angulus.training.recipe.margin_rules import open_margin
 from angulus.training.recipe.serialization import record

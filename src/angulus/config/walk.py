@@ -21,6 +21,7 @@ from angulus.config.kinds import MARGIN, SCHEDULE, Family, family_for, find_kind
 from angulus.config.suggestions import closest, did_you_mean
 from angulus.errors import StorageError
 from angulus.margins import Chosen, Learned, PerClass, PerSample, Schedule
+from angulus.plain_numbers import with_article
 from angulus.storage import is_address, placed
 from angulus.training.recipe.margin_rules import open_margin
 from angulus.training.recipe.serialization import name_of
@@ -354,10 +355,6 @@ def phrase(hint: Any) -> str:
     if isinstance(only, type) and dataclasses.is_dataclass(only):
         return f"a mapping of {', '.join(fields_of(only))}"
     return _PHRASES.get(only, getattr(only, "__name__", str(only)))
-
-
-def with_article(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def listed(choices: Sequence[Any]) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from angulus.errors import DataError
+from angulus.plain_numbers import counted
 
 Size = tuple[int, int]
 """Height and width in pixels, always in this order."""
@@ -119,13 +120,13 @@ class Drop:
 
     def line(self, noun: str = "image") -> str:
         """For example: dropped 3 images of 1 identity: excluded by name (Ada_Lovelace)."""
-        parts = [_count(self.images, noun), _count(self.identities, "identity"), _count(self.others, "entry")]
-        counted = " of ".join(part for part in parts if part) or "nothing"
+        parts = [(self.images, noun), (self.identities, "identity"), (self.others, "entry")]
+        counted_parts = " of ".join(counted(number, what) for number, what in parts if number) or "nothing"
         verb = "ignored" if self.others else "dropped"
         shown = ", ".join(self.examples)
         total = max(self.images, self.identities, self.others)
         more = ", ..." if self.examples and total > len(self.examples) else ""
-        return f"{verb} {counted}: {self.reason}" + (f" ({shown}{more})" if shown else "")
+        return f"{verb} {counted_parts}: {self.reason}" + (f" ({shown}{more})" if shown else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +147,7 @@ class Account:
 
     def lines(self) -> list[str]:
         """A log of a few lines: what is kept, then one line per reason."""
-        kept = f"{self.origin}: {self.images:,} {self.noun}s of {self.identities:,} identities"
+        kept = f"{self.origin}: {counted(self.images, self.noun)} of {counted(self.identities, 'identity')}"
         return [kept, *(f"  {drop.line(self.noun)}" for drop in self.drops)]
 
     def as_dict(self) -> dict[str, Any]:
@@ -284,10 +285,3 @@ def check_size(size: Size | None) -> None:
     """Raises DataError unless `size` is None or two positive numbers."""
     if size is not None and (len(size) != 2 or min(size) < 1):
         raise DataError(f"size must be (height, width) of at least 1 pixel each, got {tuple(size)}")
-
-
-def _count(number: int, noun: str) -> str:
-    if not number:
-        return ""
-    plural = noun if number == 1 else noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
-    return f"{number:,} {plural}"

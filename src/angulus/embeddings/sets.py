@@ -67,6 +67,11 @@ class EmbeddingSet:
         """Length d of one embedding."""
         return self.embeddings.shape[1]
 
+    @property
+    def noun(self) -> str:
+        """What an example is called: those with a column of their seconds are recordings, others images."""
+        return "recording" if "seconds" in self.columns else "image"
+
     def describe(self, row: int) -> str:
         """A name for a row in messages: `row 3 ("Ada/Ada_0001.jpg")`."""
         return f"row {row}" + (f' ("{self.keys[row]}")' if self.keys is not None and row < len(self.keys) else "")

@@ -79,8 +79,8 @@ def _check_once(found: EmbeddingSet, rows: NDArray[np.int64]) -> None:
     twice = next((found.keys[row] for row in rows.tolist() if counts[found.keys[row]] > 1), None)
     if twice is not None:
         raise EvaluationError(
-            f"the key {twice!r} stands for {counts[twice]} images of one set and for an image of the other, so that"
-            " nobody can say which is itself; give every image a key of its own"
+            f"the key {twice!r} stands for {counts[twice]} rows of one set and for one of the other, so that"
+            " nobody can say which is itself; give every one a key of its own"
         )
 
 

@@ -53,7 +53,7 @@ def calibrated(artefact: str, vectors: Vectors, labels: Labels | None, far: floa
     """
     people = 0 if labels is None else len(np.unique(labels))
     if labels is None:
-        return Calibration(missing="the images have no labels, so that no threshold can be calibrated")
+        return Calibration(missing="the examples have no labels, so that no threshold can be calibrated")
     if people < FEWEST_PEOPLE:
         return Calibration(missing=f"{people} people are too few to calibrate a threshold with; it takes at least five")
     try:
@@ -76,8 +76,8 @@ def scored(vectors: Vectors, labels: Labels, far: float) -> tuple[AllPairs, Subj
     tail = max(needed_tail(min(4 * far, 1.0), pairs) + 2000, min(pairs, USUAL_TAIL))
     if tail > MOST_TAIL:
         raise EvaluationError(
-            f"FAR {far:g} of all pairs of {len(labels):,} images would keep {tail:,} scores; ask for a smaller FAR, or"
-            " give fewer images"
+            f"FAR {far:g} of all pairs of {len(labels):,} examples would keep {tail:,} scores; ask for a smaller FAR,"
+            " or give fewer of them"
         )
     counted = all_pairs(vectors, labels, fars=(far,), tail=tail)
     kept = counted.kept

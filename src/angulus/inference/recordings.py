@@ -19,7 +19,9 @@ from angulus.errors import DataError
 from angulus.models import SpeechInput
 
 Compute = Callable[[Tensor], Tensor]
-AT_ONCE = 32
+AT_ONCE, SECONDS_AT_ONCE = 32, 120.0
+"""Recordings or windows in one pass, and seconds of them: of 32 windows of 30 seconds, what is between samples and
+bands takes a gigabyte, and a third more time than of four."""
 READ_AHEAD, READ_BYTES = 256, 2**26
 """Recordings, and bytes of them, that are read before their pieces of one length go through together."""
 WINDOW_SECONDS = 30.0
@@ -59,7 +61,7 @@ def embedded_recordings(
     """Embeddings [n, d] and durations in seconds [n].
 
     compute: recordings of one length, as they come before `spec.prepare`, to their embeddings.
-
+    batch_size: pieces in one pass; None takes at most AT_ONCE and SECONDS_AT_ONCE.
     window: seconds above which a recording is cut; None never cuts.
     Raises DataError naming a recording that is shorter than one frame, or unreadable.
     """
@@ -68,8 +70,9 @@ def embedded_recordings(
     longest = None if window is None else spec.length_of(max(1, round(window * spec.frames_a_second)))
     seconds = np.zeros(len(source))
     embeddings: NDArray[np.float32] | None = None
+    most = spec.length_of(max(1, round(SECONDS_AT_ONCE * spec.frames_a_second)))
     for rows, pieces in _groups(_pieces(source, spec, longest, seconds)):
-        found = _through(compute, pieces, device, batch_size or AT_ONCE)
+        found = _through(compute, pieces, device, batch_size, most)
         if embeddings is None:
             embeddings = np.zeros((len(source), found.shape[1]), np.float32)
         embeddings[rows.start : rows.stop] = _joined(found, pieces, rows)
@@ -121,15 +124,18 @@ def windows(values: NDArray[Any], longest: int | None) -> list[NDArray[Any]]:
     return [values[begin : begin + length] for begin in begins]
 
 
-def _through(compute: Compute, pieces: Sequence[Piece], device: torch.device, batch_size: int) -> NDArray[np.float32]:
-    """Raw embeddings [pieces, d]; those of one length together."""
+def _through(
+    compute: Compute, pieces: Sequence[Piece], device: torch.device, batch_size: int | None, most: int
+) -> NDArray[np.float32]:
+    """Raw embeddings [pieces, d]; those of one length together, `batch_size` or as many as hold `most` values."""
     by_length: dict[int, list[int]] = {}
     for place, piece in enumerate(pieces):
         by_length.setdefault(len(piece.values), []).append(place)
     found: NDArray[np.float32] | None = None
-    for places in by_length.values():
-        for begin in range(0, len(places), batch_size):
-            some = places[begin : begin + batch_size]
+    for length, places in by_length.items():
+        size = batch_size or max(1, min(AT_ONCE, most // length))
+        for begin in range(0, len(places), size):
+            some = places[begin : begin + size]
             batch = torch.from_numpy(np.stack([pieces[place].values for place in some]))
             vectors = compute(batch.to(device)).float().cpu().numpy()
             if found is None:

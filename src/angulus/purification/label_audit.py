@@ -23,6 +23,7 @@ from angulus.embeddings import EmbeddingSet
 from angulus.errors import ConfigError
 from angulus.extract import embed
 from angulus.models import EmbeddingModel
+from angulus.plain_numbers import counted
 from angulus.purification.audit_page import Page, write_page
 from angulus.purification.centers import Centers
 from angulus.purification.edit_lists import scored
@@ -150,6 +151,7 @@ def figures_of(
     counts = np.bincount(labels, minlength=len(source.identities))
     actions = {name: proposed[name] for name in ("drop", "relabel", "split")} | {"merge": len(findings.merges)}
     words = ", ".join(f"{count:,} {name}" for name, count in actions.items())
+    held = f"{counted(len(source), noun_of(source))} of {counted(len(source.identities), 'identity')}"
     figures: dict[str, Any] = {
         "images": len(source),
         "identities": len(source.identities),
@@ -160,7 +162,7 @@ def figures_of(
         "estimated share of wrong labels": verdict.fit.share,
         "like each other": groups.alike,
         "proposed": actions,
-        "sentence": f"{len(source):,} {noun_of(source)}s of {len(source.identities):,} identities; proposed: {words}",
+        "sentence": f"{held}; proposed: {words}",
     }
     truth = truth_of(source)
     if truth is None:

@@ -19,7 +19,6 @@ from angulus.errors import DataError
 from angulus.extract import evaluating
 from angulus.inference.given_images import content_for
 from angulus.inference.passes import UNKNOWN_NETWORK, usual_size
-from angulus.inference.recordings import AT_ONCE
 from angulus.json_files import parse_json
 from angulus.models.folding import is_foldable
 from angulus.models.speech.spec import SpeechInput
@@ -65,10 +64,10 @@ def opened(images: Source | str | PathLike[str], model: "EmbeddingModel") -> Sou
     return images
 
 
-def usual_pass(model: "EmbeddingModel", device: torch.device) -> int:
-    """Images per pass, the same for every worker."""
+def usual_pass(model: "EmbeddingModel", device: torch.device) -> int | None:
+    """Images per pass, the same for every worker; None where their own lengths decide."""
     if isinstance(model.input, SpeechInput):
-        return AT_ONCE
+        return None
     if device.type != "cpu":
         return ON_DEVICE
     if not is_foldable(model):

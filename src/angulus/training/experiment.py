@@ -17,7 +17,7 @@ from angulus.data.views.speeds import check_speeds
 from angulus.heads import Auto, Center, Dense, Fused, Panels, Sampled, Strategy, Streamed, Triplet
 from angulus.heads.softmax import check_demands, check_reduction
 from angulus.margins import Margin
-from angulus.models import ModelConfig
+from angulus.models import ModelConfig, SpeechInput
 from angulus.speech.augmentation import SpeechAugment
 from angulus.training.datasets import Data, UnionData
 
@@ -257,8 +257,8 @@ class Training:
             raise ValueError(f"accumulate {self.accumulate} must divide batch_size {size}")
         if isinstance(self.sampling, PK) and size % self.sampling.images:
             raise ValueError(
-                f"sampling by P x K needs a batch_size that is a multiple of its images of each identity, got "
-                f"{size} with {self.sampling.images}"
+                f"sampling by P x K needs a batch_size that is a multiple of its images (examples) of each "
+                f"identity, got {size} with {self.sampling.images}"
             )
 
 
@@ -484,6 +484,11 @@ class Experiment:
             raise ValueError("AdamW cannot make up the steps that a sampled-out class misses; use optim=sgd")
         self.in_stages()
 
+    @property
+    def noun(self) -> str:
+        """What an example is called that the network takes: image or recording."""
+        return "recording" if isinstance(getattr(self.model, "input", None), SpeechInput) else "image"
+
     def in_stages(self) -> tuple["Experiment", ...]:
         """An experiment for each stage, the recipe itself first. Raises ValueError for one that cannot be."""
         found: list[Experiment] = [replace(self, stages=()) if self.stages else self]
@@ -501,12 +506,12 @@ def check_triplets(config: Training) -> None:
     if not isinstance(sampling, PK) or sampling.images < 2:
         got = f"pk with images {sampling.images}" if isinstance(sampling, PK) else type(sampling).__name__
         raise ValueError(
-            "head.triplet needs train.sampling=pk with at least 2 images of each identity, since a triplet has two "
-            f"images of a person, got {got}"
+            "head.triplet needs train.sampling=pk with at least 2 images (examples) of each identity, since a triplet "
+            f"has two of a person, got {got}"
         )
     if config.batch_size is not None and config.batch_size % (config.accumulate * sampling.images):
         raise ValueError(
-            "head.triplet compares images within a micro-batch, which must hold all images of its people: "
+            "head.triplet compares examples within a micro-batch, which must hold all of its people: "
             f"train.batch_size must be a multiple of accumulate x images = {config.accumulate} x {sampling.images}, "
             f"got {config.batch_size}"
         )

@@ -75,18 +75,20 @@ def judge_folds(embedded: Sequence[EmbeddingSet], config: Evaluation) -> Verific
 
 
 def pooled_set(embedded: Sequence[EmbeddingSet]) -> EmbeddingSet:
-    """Several sets of different people one after the other. Only rows of one of them may be compared."""
+    """Several sets of different people, one after the other, with the columns of all. Only rows of one set compare."""
     names: list[str] = []
     for one in embedded:
         assert one.identities is not None
         assert one.labels is not None
         names += [one.identities[label] for label in one.labels.tolist()]
     flipped = [one.flipped for one in embedded if one.flipped is not None]
+    shared = [name for name in embedded[0].columns if all(name in one.columns for one in embedded)]
     return EmbeddingSet(
         embeddings=np.concatenate([one.embeddings for one in embedded]),
         labels=np.array(names),
         keys=tuple(key for one in embedded for key in one.keys or ()),
         flipped=np.concatenate(flipped) if flipped else None,
+        columns={name: np.concatenate([one.columns[name] for one in embedded]) for name in shared},
     )
 
 

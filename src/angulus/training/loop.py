@@ -27,6 +27,7 @@ from angulus.folder_locks import locked
 from angulus.heads import first_centers
 from angulus.interruptions import Interruption, noted
 from angulus.models import EmbeddingModel, ModelConfig, load_model, save_model
+from angulus.plain_numbers import counted
 from angulus.speech.background.material import Bank
 from angulus.storage import check_free, check_writable, placed, published_run, run_arrived, taken
 from angulus.training import judge
@@ -69,7 +70,7 @@ from angulus.training.recipe.defaults import choose_device, with_choices, with_m
 from angulus.training.recipe.description import NAMES, duration, facts, opening, verified
 from angulus.training.recipe.fine_tuning import with_fine_tuning
 from angulus.training.recipe.first_weights import with_fits
-from angulus.training.recipe.holding_out import advice, check_folds, counted, fold_runs, told
+from angulus.training.recipe.holding_out import advice, check_folds, fold_runs, people_counted, told
 from angulus.training.recipe.reasons import reasons
 from angulus.training.recipe.serialization import record
 from angulus.training.recording.recorder import Recorder, Span
@@ -578,7 +579,7 @@ class Run:
         runs = fold_runs(self.whole, len(at_own_speed(self.sources.train).identities), self.folder)
         embedded: list[EmbeddingSet] = []
         for number, (run, people) in enumerate(zip(runs, self.sources.folds, strict=True), start=1):
-            log.info("fold %d of %d: a model without %s, verified on them", number, len(runs), counted(people))
+            log.info("fold %d of %d: a model without %s, verified on them", number, len(runs), people_counted(people))
             begun = time.perf_counter()
             with torch.random.fork_rng([]), judge.quieter():
                 trained = train(run, resume=True, progress=self.report_progress)
@@ -667,8 +668,8 @@ class Run:
         for row, line in enumerate(stages_told(self.legs)):
             log.info("%s%s", ("" if row else "stages").ljust(NAMES), line)
         log.info(
-            "%s%d epochs of %d step%s, kept in %s; a random network has a loss near %.2f with %d classes",
-            *("run".ljust(NAMES), first.epochs, first.epoch_steps, "s" * (first.epoch_steps > 1)),
+            "%s%s of %s, kept in %s; a random network has a loss near %.2f with %d classes",
+            *("run".ljust(NAMES), counted(first.epochs, "epoch"), counted(first.epoch_steps, "step")),
             *(self.folder, loss, classes),
         )
 

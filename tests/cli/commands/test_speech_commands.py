@@ -1,5 +1,6 @@
 """Speech on the command line, from drawn recordings to figures: train, convert, embed, evaluate; what is refused."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from angulus.speech.wave_files import wave_file
 
 pytest.importorskip("soundfile")
 RATE = 8_000
+OF_IMAGES = re.compile(r"(?<![\w=.-])(?:image|photo|picture)s?\b(?! \(examples\))", re.IGNORECASE)
+"""Words for pictures; "--images" and "min_images" are names, and so is what "(examples)" explains."""
+ONE_OF_MANY = re.compile(r"(?<![\d,.])1 (?:recordings|identities|people|epochs|steps|seconds|threads|pairs)\b")
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +121,78 @@ def test_pages_and_lines_speak_of_recordings(home: Path, tmp_path: Path, capsys:
     told += capsys.readouterr().out
     assert "40 recordings" in told
     assert " images" not in told
-    for file in (page, tmp_path / "e.html"):
+    for file in (page, tmp_path / "e.html", home / "run" / "report.html"):
         assert "recordings" in file.read_text()
         assert " images" not in file.read_text()
+
+
+def run_on(home: Path, *words: str) -> list[str]:
+    return ["train", f"data.path={home / 'speech'}", *words, "train.epochs=1", "train.frames=[20, 40]"]
+
+
+def test_no_sentence_on_recordings_speaks_of_images(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is done with recordings, rightly or wrongly, is told of recordings, and of one as of one."""
+    speech, run, out = str(home / "speech"), str(home / "run"), str(tmp_path / "x.npz")
+    small = f"model={{name: tiny_speech, channels: 8, wide: 8, embedding_dim: 8, input: {{rate: {RATE}, bands: 12}}}}"
+    alone = tmp_path / "one" / "a" / "1.wav"
+    alone.parent.mkdir(parents=True)
+    alone.write_bytes((home / "speech" / "id0" / "video" / "0.wav").read_bytes())
+    one = str(alone.parents[1])
+    files = {
+        "twice.csv": f"path,identity\n{alone},a\n{alone},a\n",
+        "nothing.csv": "path,identity\n",
+        "lacking.csv": "action,key\ndrop,nope.wav\n",
+        "nobody.csv": "action,key\ndrop,\n",
+        "all.csv": "action,identity\n" + "".join(f"drop,id{number}\n" for number in range(10)),
+        "itself.txt": "1 id0/video/0.wav id0/video/0.wav\n0 id0/video/0.wav id1/video/0.wav\n",
+        "unknown.txt": "1 id0/video/0.wav id0/video/9.wav\n0 id0/video/0.wav id1/video/0.wav\n",
+        "ambiguous.txt": "1 0.wav 1.wav\n0 0.wav 2.wav\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    stored = str(tmp_path / "e.npz")
+    assert main(["embed", run, speech, "--out", stored]) == 0
+    assert main(["embed", run, one, "--out", str(tmp_path / "one.npz")]) == 0
+    commands = [
+        run_on(home, small, f"out={tmp_path / 'a'}"),
+        run_on(home, small, "data.identities.max_images=2", "evaluation.hold_out=part", f"out={tmp_path / 'b'}"),
+        run_on(home, f"init={run}/model", f"out={tmp_path / 'c'}"),
+        run_on(home, small, "data.identities.min_images=9", f"out={tmp_path / 'd'}"),
+        run_on(home, small, "head.triplet={margin: 0.3}", f"out={tmp_path / 'd'}"),
+        run_on(home, small, "train.sampling={name: pk, images: 2}", "train.batch_size=40", f"out={tmp_path / 'd'}"),
+        ["train", f"data.path={one}", small, f"out={tmp_path / 'd'}"],
+        ["plan", f"data.path={speech}", small],
+        ["embed", run, one, "--out", out],
+        ["convert", one, str(tmp_path / "one.packed")],
+        *(["embed", run, str(tmp_path / name), "--out", out] for name in ("twice.csv", "nothing.csv")),
+        *(
+            ["embed", run, speech, "--out", out, "--edits", str(tmp_path / f"{name}.csv")]
+            for name in ("lacking", "nobody", "all")
+        ),
+        *(
+            ["evaluate", what, "--pairs", str(tmp_path / f"{name}.txt")]
+            for what in (stored,)
+            for name in ("itself", "unknown", "ambiguous")
+        ),
+        ["evaluate", run, speech, "--pairs", str(tmp_path / "unknown.txt")],
+        ["evaluate", str(tmp_path / "one.npz")],
+        ["evaluate", stored, "--enrol", "2"],
+        ["evaluate", "compare", stored, stored],
+        ["evaluate", "compare", stored, str(tmp_path / "one.npz")],
+        ["evaluate", "identify", stored],
+        ["evaluate", "retrieve", stored],
+        ["data", "report", one, "--out", str(tmp_path / "report")],
+        ["data", "leaks", speech, one, "--out", str(tmp_path / "leaks")],
+        ["audit", "labels", run, "--out", str(tmp_path / "audit")],
+        ["audit", "labels", run, speech, "--out", str(tmp_path / "audit")],
+        ["doctor", run],
+    ]
+    for words in commands:
+        capsys.readouterr()
+        main(words)
+        told = "".join(capsys.readouterr()).replace(str(tmp_path), "").replace(str(home), "")
+        assert told, words
+        assert OF_IMAGES.findall(told) == [], (words, told)
+        assert ONE_OF_MANY.findall(told) == [], (words, told)

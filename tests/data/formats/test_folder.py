@@ -78,7 +78,7 @@ def test_layouts_that_are_not_one_folder_per_identity(tmp_path):
     Image.fromarray(picture(0)).save(tmp_path / "a.png")
     with pytest.raises(DataError, match="is a file"):
         FolderSource.open(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"holds 1 images.*path/<identity>/<image>"):
+    with pytest.raises(DataError, match=r"holds 1 image .*path/<identity>/<image>"):
         FolderSource.open(tmp_path)
     write_folder(tmp_path / "sets" / "train", {"Ada": 1})
     with pytest.raises(DataError, match=r"did you mean data.path=.*train"):

@@ -109,6 +109,12 @@ def test_lists_of_kaldi(folder: Path) -> None:
             {"wav_scp": "u1 touch ran |\n", "utt2spk": "u1 one\n"},
             r"u1 is a command \(touch ran \|\), which is never run",
         ),
+        (
+            {"wav_scp": "u1 raw.ark:12\n", "utt2spk": "u1 one\n"},
+            r"u1 lies in an archive \(raw.ark:12\), and archives are not read; write .* wav-copy raw.ark:12 u1.wav",
+        ),
+        ({"wav_scp": "u1 /a/raw.1.ark:12[0:9]\n", "utt2spk": "u1 one\n"}, "u1 lies in an archive"),
+        ({"feats_scp": "u1 raw.ark:12\n", "utt2spk": "u1 one\n"}, "has feats.scp, whose archives"),
         ({"wav_scp": "u1 a.wav\n"}, "must hold utt2spk or spk2utt"),
         ({"wav_scp": "u1 a.wav\n", "utt2spk": "u2 one\n"}, "u1 has no speaker"),
         ({"wav_scp": "u1\n", "utt2spk": "u1 one\n"}, "line 1 must have a name"),

@@ -40,6 +40,18 @@ def test_names_and_folders(tmp_path):
     assert records.identities == ["0000005"]
 
 
+@pytest.mark.parametrize("key", ["id2/video/1.wav", "id2-video-1"])
+def test_shards_with_a_name_for_each_speaker(tmp_path, key):
+    """As wespeaker writes them: whatever its key, an example's files are the key and what each is."""
+    files = {}
+    for speaker in ("id2", "id1"):
+        own = key.replace("id2", speaker)
+        files |= {f"{own}.wav": b"RIFF", f"{own}.spk": speaker.encode(), f"{own}.txt": b"said"}
+    records = open_tar(archive(tmp_path / "a.tar", files))
+    assert (records.identities, records.labels.tolist()) == (["id1", "id2"], [1, 0])
+    assert records.keys == [key if key.endswith(".wav") else f"{key}.wav", *records.keys[1:]]
+
+
 def test_several_archives_and_long_names(tmp_path):
     (tmp_path / "shards").mkdir()
     archive(tmp_path / "shards" / "1.tar", {f"{'n' * 150}.jpg": b"y", f"{'n' * 150}.cls": b"1"})
@@ -68,7 +80,7 @@ def test_several_archives_and_long_names(tmp_path):
         (
             {"a.jpg": b"x", "a.cls": b"1", "a.json": b'{"key": "k"}', "b.jpg": b"", "b.cls": b"1"}
             | {"b.json": b'{"key": "k"}'},
-            "two images have the key 'k'",
+            "two examples have the key 'k'",
         ),
     ],
 )

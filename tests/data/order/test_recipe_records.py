@@ -302,8 +302,8 @@ def test_ways_of_sampling_in_a_recipe(setting, kind):
         ("train.sampling=weighted", "train.sampling: weighted sampling needs either weights (a csv file) or"),
         (
             "train={batch_size: 10, sampling: pk}",
-            "train.sampling: sampling by P x K needs a batch_size that is a multiple of its images of each identity, "
-            "got 10 with 4",
+            "train.sampling: sampling by P x K needs a batch_size that is a multiple of its images (examples) of each "
+            "identity, got 10 with 4",
         ),
     ],
 )

@@ -94,9 +94,9 @@ def test_a_list_is_read_as_it_was_written(tmp_path, people):
     [
         ("path,identity\na,b\n", "must have the columns action, key"),
         ("action,key,identity,to,reason\nremove,a,,,\n", "line 2: action must be one of drop, relabel"),
-        ("action,key,identity,to,reason\ndrop,,,,\n", "line 2: drop must name an image"),
+        ("action,key,identity,to,reason\ndrop,,,,\n", "line 2: drop must name an example"),
         ("action,key,identity,to,reason\nrelabel,a,,,\n", "must name the new identity"),
-        ("action,key,identity,to,reason\nsplit,,a,b,\n", "split must name the images"),
+        ("action,key,identity,to,reason\nsplit,,a,b,\n", "split must name the examples"),
         ("action,key,identity,to,reason\nmerge,a,b,c,\n", "merge is for whole identities"),
         ("action,key,identity,to,reason\ndrop,a\n", "must have 5 columns, got 2"),
         ("# by hand\naction,key\ndrop,a\nkeep,a\n", "line 4: keep a, but line 3 says drop"),
@@ -128,7 +128,7 @@ def test_a_wrong_line_is_named(tmp_path, text, sentence):
             ],
             "merged in a circle: person000 -> person001 -> person000",
         ),
-        ([{"action": "drop", "identity": f"person00{label}"} for label in range(3)], "no image is left"),
+        ([{"action": "drop", "identity": f"person00{label}"} for label in range(3)], "no example is left"),
     ],
 )
 def test_changes_that_do_not_fit_the_set(people, rows, sentence):

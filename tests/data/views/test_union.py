@@ -70,7 +70,7 @@ def test_the_account_lists_every_set(tmp_path, both):
     lines = account_of(union(west=west, east=both.members["east"])).lines()
     assert lines[:4] == [
         "west and east together: 7 images of 3 identities",
-        "  west, ArraySource: 3 images of 1 identities",
+        "  west, ArraySource: 3 images of 1 identity",
         "    dropped 2 images of 1 identity: fewer than 3 images (person000, ...)",
         "  east, ArraySource: 4 images of 3 identities",
     ]

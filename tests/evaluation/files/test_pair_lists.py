@@ -101,6 +101,20 @@ def test_exact_keys_win_over_file_names(tmp_path):
         match(named, set_with_keys(["y/1.jpg", "z/1.jpg"]))
 
 
+@pytest.mark.parametrize("name", ["id{}/video/{}.wav", "id{}/video/{}.flac", "id{}-video-{}", "id{}/video/{}"])
+def test_recordings_by_their_folders_whatever_the_ending(tmp_path, name):
+    """VoxCeleb's file names stand for one recording with their folders alone; Kaldi's keys join these."""
+    keys = tuple(f"id{speaker}/video/{number}.wav" for speaker in range(3) for number in range(2))
+    found = set_with_keys(keys)
+    rows = [(0, 1, True), (0, 2, False), (5, 4, True)]
+    text = ""
+    for left, right, same in rows:
+        sides = (name.format(row // 2, row % 2) for row in (left, right))
+        text += f"{' '.join(sides)} {'target' if same else 'nontarget'}\n"
+    pairs = match(read_pairs(write(tmp_path, text, "trials")), found)
+    assert list(zip(pairs.left.tolist(), pairs.right.tolist(), pairs.same.tolist(), strict=True)) == rows
+
+
 def test_unknown_names_are_named(tmp_path):
     named = read_lfw_pairs(write(tmp_path, LFW))
     with pytest.raises(EvaluationError, match=r"6 of the 7 images .* first 'Ada Lee/Ada Lee_0001.jpg'.*'Cy_0001'"):

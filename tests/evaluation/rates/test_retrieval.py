@@ -160,7 +160,7 @@ def test_result_in_words_and_json():
     assert stored["recall"][1] == {"rank": 2, "hits": 1, "recall": 1.0}
     assert stored["reranking"] == {"k1": 2, "k2": 1, "original": 0.3}
     assert "rule market-1501, k-reciprocal re-ranking (k1=2, k2=1, original=0.3)" in found.table()
-    assert "a wrong image stands before a right one" in found.table()
+    assert "a wrong example stands before a right one" in found.table()
     assert "re-ranking" not in retrieve(query, gallery).table()
 
 

@@ -7,9 +7,10 @@ from small_sets import write_folder
 from angulus.config import load
 from angulus.data import convert, open_source
 from angulus.data.formats.catalogue import FORMATS
+from angulus.errors import DataError
 from angulus.models import InputSpec
 from angulus.training.datasets import DATA, STORED
-from angulus.training.recipe.data_sources import found_sources, image_shape, open_data
+from angulus.training.recipe.data_sources import first_set, found_sources, image_shape, open_data
 
 
 @pytest.mark.parametrize("kind", [kind for kind in STORED.values() if kind in FORMATS])
@@ -39,6 +40,19 @@ def test_damaged_images_are_skipped_where_the_recipe_says_so(tmp_path):
     convert(open_source(folder), tmp_path / "set.packed")
     recipe = load([], [f"data={{name: packed, path: {tmp_path}/set.packed, on_unreadable: skip}}"])
     assert len(open_data(recipe.data, InputSpec(height=12, width=10))) == 5
+
+
+@pytest.mark.parametrize("kind", ["tar", "packed", "manifest"])
+def test_another_layout_than_a_folder_is_named(tmp_path, kind):
+    stored = tmp_path / f"set.{'csv' if kind == 'manifest' else kind}"
+    convert(open_source(write_folder(tmp_path / "people", {"Ada": 3, "Bob": 3})), stored, to=kind)
+    data = load([], [f"data.path={stored}"]).data
+    for opened in (lambda: open_data(data, InputSpec(height=12, width=10)), lambda: first_set(data)):
+        with pytest.raises(DataError, match=rf"is stored as {kind}, and data is a folder here; add data={kind}"):
+            opened()
+    nothing = load([], [f"data.path={tmp_path / 'nothing'}"]).data
+    with pytest.raises(DataError, match="nothing"):
+        first_set(nothing)
 
 
 def test_every_layout_has_a_name():

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from angulus.cli.options import Edits, Figures, Said, Usual, check_output, check_outside
 from angulus.cli.terminal import image_progress
+from angulus.plain_numbers import counted
 
 Layout = Literal["folder", "rec", "tar", "parquet", "packed", "manifest"]
 
@@ -64,6 +65,6 @@ def convert(
     with image_progress(quiet=said.quiet, doing="writing and verifying") as progress:
         done = convert_source(images, target, to=to, progress=progress)
     kept = f" ({done.taken_over:,} were there)" if done.taken_over else ""
-    what = f"{done.images:,} {noun_of(images)}s of {done.identities:,} identities{kept}"
+    what = f"{counted(done.images, noun_of(images))} of {counted(done.identities, 'identity')}{kept}"
     print(f"{what}, {done.bytes / 1e6:,.1f} MB, {done.seconds:.1f} s: {target}")
     figures.save({"source": str(source), **asdict(done), "target": str(target)})

@@ -11,6 +11,7 @@ from angulus.cli.numbers import Count, CountOrNone
 from angulus.cli.options import Edits, EmbeddingUse, Figures, Flag, Said, Usual, check_output, check_outside
 from angulus.cli.terminal import image_progress
 from angulus.errors import AngulusError
+from angulus.plain_numbers import counted
 
 if TYPE_CHECKING:
     from angulus.data import Source
@@ -135,8 +136,10 @@ def embed(
     embeddings.save(out)
     seconds = time.perf_counter() - started
     people = len(embeddings.identities or ())
-    of_people = f" of {people:,} people" if people else ""
-    print(f"{len(embeddings):,} {noun_of(source)}s{of_people}, {embeddings.dim} dimensions, {seconds:.1f} s: {out}")
+    of_people = f" of {counted(people, 'person')}" if people else ""
+    print(
+        f"{counted(len(embeddings), noun_of(source))}{of_people}, {embeddings.dim} dimensions, {seconds:.1f} s: {out}"
+    )
     done = {"images": len(embeddings), "identities": people, "dimensions": embeddings.dim, "seconds": seconds}
     by = how[0].as_dict() if how else {"runtime": "torch"}  # recordings have one way only
     figures.save({"model": str(opened.path), "source": str(images), "out": str(out), "flip": flip, **done, "by": by})
@@ -221,16 +224,16 @@ def _share(
         )
     seconds = time.perf_counter() - started
     bad = f", {done.unreadable:,} unreadable" if done.unreadable else ""
-    shards = "shard" if done.made == 1 else "shards"
+    held = counted(done.examples, noun_of(source))
     print(
-        f"{done.made:,} {shards} made ({done.examples:,} {noun_of(source)}s{bad}, {seconds:.1f} s), {done.skipped:,} "
+        f"{counted(done.made, 'shard')} made ({held}{bad}, {seconds:.1f} s), {done.skipped:,} "
         f"were there, {done.lacking:,} of {len(done.manifest.shards):,} are still lacking: {out}"
     )
     if not done.lacking:
         print(f"one file of all: angulus embed --merge {out} --out {out.name}.npz")
-    counted = {name: getattr(done, name) for name in ("made", "skipped", "examples", "unreadable", "lacking")}
+    numbers = {name: getattr(done, name) for name in ("made", "skipped", "examples", "unreadable", "lacking")}
     whole = {"shards": len(done.manifest.shards), "digest": done.manifest.digest()}
-    return {"model": str(model), "source": str(images), "out": str(out), **counted, **whole, "seconds": seconds}
+    return {"model": str(model), "source": str(images), "out": str(out), **numbers, **whole, "seconds": seconds}
 
 
 def _place(use: EmbeddingUse, worker: "Worker") -> str:

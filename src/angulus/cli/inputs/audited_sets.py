@@ -33,9 +33,9 @@ def of_images(model: Path, data: Path, fit: Fit, network: str | None) -> Audited
 def of_run(run: Path, allow: Collection[str] = ()) -> AuditedSet:
     """A run with sub-centers, its training images and its centers. Raises an AngulusError where it is another thing."""
     if not is_run(run):
-        raise ConfigError(f"name a set of images beside the model {run}: angulus audit labels {run} DATA --out OUT")
+        raise ConfigError(f"name a set beside the model {run}: angulus audit labels {run} DATA --out OUT")
     opened = open_run(run, allow=allow)
     if opened.centers.subcenters < 2:
-        raise ConfigError(f"{needs_subcenters(f'the run {run}', 1)}; or name its data, whose images then make centers")
+        raise ConfigError(f"{needs_subcenters(f'the run {run}', 1)}; or name its data, which then makes centers")
     source = training_images(opened)
     return opened.model, source, whole_set(opened.experiment.data, opened.model.input), opened.centers

@@ -81,7 +81,7 @@ def _in_order(second: EmbeddingSet, first: EmbeddingSet, path: Path) -> Embeddin
     """The second set with its rows in the order of the first, by keys; without keys both must be in one order."""
     if first.keys is None or second.keys is None:
         if len(first) != len(second):
-            raise EvaluationError(f"both sets must hold the same images, got {len(first)} and {len(second)} rows")
+            raise EvaluationError(f"both sets must hold the same examples, got {len(first)} and {len(second)} rows")
     else:
         rows = {key: row for row, key in enumerate(second.keys)}
         check_named_once(first.keys, second.keys, "the first set")
@@ -89,12 +89,12 @@ def _in_order(second: EmbeddingSet, first: EmbeddingSet, path: Path) -> Embeddin
         if missing or len(second) != len(first):
             example = f", {missing[0]!r} is not in {path}" if missing else ""
             raise EvaluationError(
-                f"both sets must hold the same images, got {len(first)} and {len(second)} rows{example};"
-                " embed the same images with both models"
+                f"both sets must hold the same examples, got {len(first)} and {len(second)} rows{example};"
+                " embed one set with both models"
             )
         second = second.select(np.array([rows[key] for key in first.keys], dtype=np.int64))
     if first.labels is not None and second.labels is not None and not _same_people(first.labels, second.labels):
-        raise EvaluationError("both sets must say alike who is in which image, and their labels differ")
+        raise EvaluationError("both sets must say alike who is in which example, and their labels differ")
     return second
 
 

@@ -32,7 +32,7 @@ def encoded_pairs(images: Source, target: Path, pairs: Path | None) -> EncodedPa
         raise DataError(f"--pairs and a target NAME.bin belong together, got --pairs {pairs} and {target}")
     if target.exists():
         raise DataError(f"{target} exists already; remove it, or name another target")
-    rows, listed = rows_of_pairs(read_pairs(pairs), images.keys)
+    rows, listed = rows_of_pairs(read_pairs(pairs), images)
     order = pairs_by_fold(listed, pairs)
     sides = rows[np.stack([listed.left, listed.right], axis=1)[order].reshape(-1)]
     encoded = [bytes_of(images, int(row)) for row in sides]

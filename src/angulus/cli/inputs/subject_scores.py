@@ -34,7 +34,7 @@ def subject_scores(embeddings: EmbeddingSet, pairs: Pairs | None, far: float, vi
     if pairs is not None:
         people = people_of_pairs(embeddings, pairs)
         if people is None:
-            raise EvaluationError("neither labels nor folders say who is in the images of the pair list; give labels")
+            raise EvaluationError("neither labels nor folders say who is compared in the pair list; give labels")
         return SubjectScores.of_pairs(pair_scores(vectors, pairs), pairs.same, *people)
     if embeddings.labels is None:
         raise EvaluationError("all pairs of a set need labels, and these embeddings have none; give a pair list")
@@ -42,8 +42,8 @@ def subject_scores(embeddings: EmbeddingSet, pairs: Pairs | None, far: float, vi
     tail = needed_tail(min(4 * far, 1.0), images * (images - 1) // 2) + 2000
     if tail > MOST_TAIL:
         raise EvaluationError(
-            f"FAR {far:g} of all pairs of {images:,} images would keep {tail:,} scores; ask for a smaller FAR or give a"
-            " pair list"
+            f"FAR {far:g} of all pairs of {images:,} examples would keep {tail:,} scores; ask for a smaller FAR or give"
+            " a pair list"
         )
     kept = all_pairs(vectors, embeddings.labels, fars=(far,), tail=tail, screen=None).kept
     return SubjectScores.of_all_pairs(

@@ -159,7 +159,7 @@ def _embedded(model: Path, images: Path, pairs: Path | None, edits: Edits, use: 
         else:
             source = open_images(images, opened.model.input, fit=fit, edits=edits)
             if named is not None:
-                rows, listed = rows_of_pairs(named, source.keys)
+                rows, listed = rows_of_pairs(named, source)
                 source = select(source, rows)
         found = embed(
             *(opened.model, source), batch_size=use.batch_size, flip=True, device=use.place(), progress=progress
@@ -182,9 +182,13 @@ def _of_bin(path: Path, spec: Any, fit: Fit) -> "tuple[Source, Pairs]":
     return EncodedSource.of(encoded.images, size=size, fit=chosen), encoded.pairs
 
 
-def rows_of_pairs(named: NamedPairs, keys: Sequence[str]) -> tuple[np.ndarray, Pairs]:
-    """Which images [m] a pair list uses, and the pairs as positions among these."""
-    blank = EmbeddingSet(embeddings=np.zeros((len(keys), 1), dtype=np.float32), keys=tuple(keys))
+def rows_of_pairs(named: NamedPairs, source: "Source") -> tuple[np.ndarray, Pairs]:
+    """Which examples [m] a pair list uses, and the pairs as positions among these."""
+    from angulus.data.examples import noun_of
+
+    count = len(source)
+    columns = {"seconds": np.zeros(count)} if noun_of(source) == "recording" else {}
+    blank = EmbeddingSet(embeddings=np.zeros((count, 1), dtype=np.float32), keys=tuple(source.keys), columns=columns)
     pairs = match(named, blank)
     rows = np.union1d(pairs.left, pairs.right)
     left, right = np.searchsorted(rows, pairs.left), np.searchsorted(rows, pairs.right)

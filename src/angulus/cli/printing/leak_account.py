@@ -11,10 +11,11 @@ def leaks_line(leaked: Leaks, train: Path, test: Path, out: Path, seconds: float
     """How many people and images are in both sets, and where that is written."""
     words = leaked.words
     copies = len({copy.right for copy in leaked.copies if copy.certain})
-    return (
-        f"{len({each.test for each in leaked.leaked}):,} {words.people} and {copies:,} {words.many} of {test} are "
-        f"in {train}, {seconds:.1f} s: {out / 'leaks.html'}, removal list {out / 'removal.csv'}"
-    )
+    people = len({each.test for each in leaked.leaked})
+    found = f"{people:,} {words.person if people == 1 else words.people}"
+    found += f" and {copies:,} {words.one if copies == 1 else words.many}"
+    lists = f"{out / 'leaks.html'}, removal list {out / 'removal.csv'}"
+    return f"{found} of {test} are in {train}, {seconds:.1f} s: {lists}"
 
 
 def print_metrics(metrics: Mapping[str, VerificationResult], many: str = "images") -> None:

@@ -13,7 +13,6 @@ from angulus.plain_numbers import USELESS
 NAMES = 11
 FEW_FALSE_ACCEPTS = 10
 GUESSING = 0.45  # an EER that its interval reaches, from which on it may be chance
-MORE = "more people and photos help"
 FEW_PEOPLE = 10
 
 
@@ -81,7 +80,8 @@ def verified_lines(folder: Path, result: Mapping[str, Any], recipe: Mapping[str,
         )
     if may_be_guessing(result["eer"]["eer"], intervals.get("eer")):
         weights = "" if recipe.get("init") else ", or init=FILE"
-        yield "how good", f"it may be no better than guessing (EER 50%): {MORE}{weights}"
+        examples = "recordings" if recipe.get("model", {}).get("input", {}).get("content") else "photos"
+        yield "how good", f"it may be no better than guessing (EER 50%): more people and {examples} help{weights}"
     poor = [f"{point['target_far']:g}" for point in points if point not in good]
     if poor:
         fars = " and ".join(filter(None, [", ".join(poor[:-1]), poor[-1]]))

@@ -4,9 +4,11 @@
                                                            spk2utt     id10001 id10001-00001 id10001-00002 ...
 
 Paths are meant from the folder of the lists, or absolute. An entry that is a command (it ends with "|") is refused and
-never run, and so is a folder with `segments`, whose parts of recordings are not cut here.
+never run, and so are a place in an archive ("raw.ark:12") and a folder with `segments`, whose parts of recordings are
+not cut here.
 """
 
+import re
 from pathlib import Path
 
 from angulus.data.formats.file_places import is_fetched, outside
@@ -16,6 +18,7 @@ from angulus.errors import DataError
 from angulus.text_files import read_lines
 
 LIST = "wav.scp"
+_IN_ARCHIVE = re.compile(r"\.ark(:\d+)?(\[.*\])?$")
 
 
 def is_kaldi(folder: Path) -> bool:
@@ -30,6 +33,8 @@ def open_kaldi(path: str | Path) -> ManifestRecords:
         raise DataError(
             f"{folder / 'segments'} cuts recordings into parts, which is not read here; cut the files first"
         )
+    if not (folder / LIST).exists() and (folder / "feats.scp").exists():
+        raise DataError(f"{folder} has feats.scp, whose archives of features are not read; name recordings in {LIST}")
     files = _pairs(folder / LIST)
     speakers = _speakers(folder)
     for number, (key, file) in enumerate(files.items(), start=1):
@@ -37,6 +42,11 @@ def open_kaldi(path: str | Path) -> ManifestRecords:
             raise DataError(
                 f"{folder / LIST}: {key} is a command ({file[:60]}), which is never run; write the recordings to files "
                 "and name these"
+            )
+        if _IN_ARCHIVE.search(file):
+            raise DataError(
+                f"{folder / LIST}: {key} lies in an archive ({file[:60]}), and archives are not read; write each "
+                f"recording to a file, as with wav-copy {file[:60]} {key[:60]}.wav, and name these"
             )
         if key not in speakers:
             raise DataError(f"{folder / LIST}, entry {number}: {key} has no speaker in utt2spk or spk2utt")

@@ -68,8 +68,8 @@ def whole_number(text: str | bytes | int | float, where: str) -> int:
 
 
 def check_unique(origin: str, keys: Sequence[str]) -> None:
-    """Raises DataError naming a key that two images have."""
+    """Raises DataError naming a key that two examples have."""
     if len(set(keys)) < len(keys):
         seen: set[str] = set()
         twice = next(key for key in keys if key in seen or seen.add(key))
-        raise DataError(f"{origin}: two images have the key {twice!r}; every image needs its own")
+        raise DataError(f"{origin}: two examples have the key {twice!r}; every one needs its own")

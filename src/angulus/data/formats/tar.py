@@ -3,6 +3,7 @@
     000000000.jpg   000000000.cls   000000000.json     cls: the label as text
                                                        json: {"key": ..., "identity": ...}, the names
     id10001-1.wav   id10001-1.spk                      spk: the name of the speaker, as wespeaker writes shards
+    id1/v/1.wav.wav id1/v/1.wav.spk                    the same of a key that ends as a file does
 
 The places of all images are found once, by walking the heads of the archive, and then read in any order. Archives of
 others need an image or a recording and either a label (`cls`, or "label" in `json`), a name ("identity" in `json`), or
@@ -15,7 +16,7 @@ import logging
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,9 @@ def open_tar(path: str | Path) -> TarRecords:
     for example in examples:
         example.about = _about(blobs[example.archive], example)
     around = _folder_around(examples)
-    keys = [str(example.about.get("key") or _member(example).name.removeprefix(around)) for example in examples]
+    keys = [
+        str(example.about.get("key") or _key_of(_member(example).name.removeprefix(around))) for example in examples
+    ]
     keys = _with_shards(keys, examples, blobs)
     check_unique(str(path), keys)
     labels, identities = labelled(str(path), _numbers(blobs, examples), _names(path, blobs, examples))
@@ -116,6 +119,12 @@ def open_tar(path: str | Path) -> TarRecords:
         identities=identities,
         keys=keys,
     )
+
+
+def _key_of(name: str) -> str:
+    """The name of a file; without its last ending where the key has one itself ("1.wav.wav")."""
+    shorter = name.rpartition(".")[0]
+    return shorter if PurePosixPath(shorter).suffix.lower() in EXAMPLE_EXTENSIONS else name
 
 
 def _with_shards(keys: list[str], examples: Sequence[_Example], blobs: Sequence[Blob]) -> list[str]:
@@ -171,13 +180,15 @@ def _grouped(
         base = f"{folder}{slash}{stem}"
         example = found.setdefault(base, _Example(base, number))
         kind = extension.lower()
-        if kind == "cls":
+        before, _, last = kind.rpartition(".")
+        beside = last if not before or f".{before}" in EXAMPLE_EXTENSIONS else ""
+        if beside == "cls":
             example.label = member
-        elif kind == "json":
+        elif beside == "json":
             example.more = member
-        elif kind == "spk":
+        elif beside == "spk":
             example.speaker = member
-        elif f".{kind.rpartition('.')[2]}" in EXAMPLE_EXTENSIONS:
+        elif f".{last}" in EXAMPLE_EXTENSIONS:
             if example.image is not None:
                 raise DataError(f"{blob.path}: {base} has two examples, {example.image.name} and {member.name}")
             example.image = member

@@ -20,6 +20,7 @@ from angulus.data.examples import Fit, Size, check_size, fit_image
 from angulus.data.loading.decoding import decode_image
 from angulus.data.parts import part_of, place_of
 from angulus.errors import DataError
+from angulus.plain_numbers import counted
 from angulus.speech.activity import Activity
 from angulus.speech.pictures import USUAL_RATE
 from angulus.speech.recordings import EXTENSIONS as SOUND_EXTENSIONS
@@ -101,7 +102,7 @@ class Recordings:
 
     def _check(self, samples: int, name: Name) -> None:
         if samples < self.least:
-            held = f"{samples:,} sample{'' if samples == 1 else 's'}"
+            held = counted(samples, "sample")
             raise DataError(
                 f"cannot read {_said(name)}: it is too short, {held} at {self.rate:,} Hz where one frame of the model "
                 f"takes {self.least:,}; {REMEDY}"

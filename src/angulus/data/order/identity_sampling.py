@@ -40,7 +40,7 @@ class PKSampler:
         if self.identities > len(self.groups):
             raise DataError(
                 f"a batch of {self.batch_size} examples with {self.images} of each identity needs {self.identities} "
-                f"identities, and the data has {len(self.groups)}; lower the batch size or take more images of each"
+                f"identities, and the data has {len(self.groups)}; lower the batch size or take more examples of each"
             )
 
     @property

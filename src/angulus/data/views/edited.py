@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.data.examples import Drop, Source, account_of
+from angulus.data.examples import Drop, Source, account_of, noun_of
 from angulus.data.views.edits import Edit, Edits, names_digest
 from angulus.data.views.label_corrections import Relabelled
 from angulus.data.views.split import Subset, select
 from angulus.errors import DataError
+from angulus.plain_numbers import counted
 from angulus.text_files import slashed
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def apply_edits(source: Source, edits: Sequence[Edits]) -> Subset:
         labels[rows[key]] = _label_of_image(said, old, len(source.identities), names, place, people)
     kept = np.flatnonzero(labels >= 0)
     if not len(kept):
-        raise DataError(f"no image is left after the edits of {', '.join(made.origin for made in edits)}")
+        raise DataError(f"no example is left after the edits of {', '.join(made.origin for made in edits)}")
     return _chosen(source, kept, labels, names, edits)
 
 
@@ -83,7 +84,7 @@ def _rows_of(source: Source, edits: Sequence[Edits], images: _Said) -> dict[str,
     for key, (edit, origin) in images.items():
         if key not in rows:
             of = f" of {edit.identity}" if edit.identity else ""
-            raise _other_data(source, by_origin[origin], edit, f"the image {key}{of}")
+            raise _other_data(source, by_origin[origin], edit, f"the {noun_of(source)} {key}{of}")
     return rows
 
 
@@ -154,6 +155,7 @@ def _chosen(
     )
     if not changed:
         return select(source, kept, drop)
-    logger.info("%s: %d images show another identity after the edits", account_of(source).origin, changed)
+    what = counted(changed, noun_of(source))
+    logger.info("%s: %s of another identity after the edits", account_of(source).origin, what)
     other = np.where(labels < 0, old, labels)  # images that are left out keep theirs, which nobody reads
     return select(Relabelled(source=source, labels=other, identities=names), kept, drop)

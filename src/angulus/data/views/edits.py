@@ -167,13 +167,13 @@ def _edit(path: Path, line: int, names: Sequence[str], row: Sequence[str]) -> Ed
 
 def _check_edit(where: str, edit: Edit) -> None:
     if not edit.key and not edit.identity:
-        raise DataError(f"{where}: {edit.action} must name an image (key) or an identity, got neither")
+        raise DataError(f"{where}: {edit.action} must name an example (key) or an identity, got neither")
     if edit.action in ("relabel", "split", "merge") and not edit.to:
         raise DataError(f"{where}: {edit.action} must name the new identity in the column to, got none")
     if edit.action == "split" and not edit.key:
-        raise DataError(f"{where}: split must name the images (key) that become {edit.to}, one a line")
+        raise DataError(f"{where}: split must name the examples (key) that become {edit.to}, one a line")
     if edit.action == "merge" and edit.key:
-        raise DataError(f"{where}: merge is for whole identities; leave key empty, or use relabel for one image")
+        raise DataError(f"{where}: merge is for whole identities; leave key empty, or use relabel for one example")
 
 
 def _check_contradictions(path: Path, rows: Iterable[Edit]) -> None:

@@ -27,6 +27,7 @@ from angulus.data.examples import (
     bytes_of,
     columns_of,
     labels_of,
+    noun_of,
     read_images,
     stamp_of,
     stamps_of,
@@ -48,6 +49,7 @@ from angulus.data.index.rows import (
 from angulus.data.parts import read_part
 from angulus.data.views.shares import Shares, exact_parts, is_exact
 from angulus.errors import DataError
+from angulus.plain_numbers import counted
 
 _SPREAD = 4
 _Value = TypeVar("_Value", np.bool_, np.uint8, np.uint16)
@@ -198,8 +200,7 @@ def subset(
         view = _only(view, _known(view, identities), "not among the chosen names")
     if excluded := frozenset(exclude):
         view = _only(view, [name not in excluded for name in view.identities], "excluded by name")
-    noun = "image" if min_images == 1 else "images"
-    view = _only(view, view.counts >= min_images, f"fewer than {min_images} {noun}")
+    view = _only(view, view.counts >= min_images, f"fewer than {counted(min_images, noun_of(source))}")
     if max_identities is not None:
         rank = np.argsort(np.argsort(positions(view.identities, seed)))
         view = _only(view, rank < max_identities, f"beyond {max_identities} identities")
@@ -363,7 +364,7 @@ def _at_most(view: Subset, limit: int, seed: int) -> Subset:
         classes=view.classes,
         counts=np.minimum(view.counts, limit),
         account=view.account.after(
-            Drop.of(f"beyond {limit} images per identity", (), images=int(beyond.sum())),
+            Drop.of(f"beyond {counted(limit, view.account.noun)} per identity", (), images=int(beyond.sum())),
             images=len(view) - int(beyond.sum()),
             identities=len(view.classes),
         ),

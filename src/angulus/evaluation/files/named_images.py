@@ -18,6 +18,6 @@ def check_named_once(names: Iterable[str], keys: Sequence[str], what: str) -> No
     for name in names:
         if counts.get(name, 0) > 1:
             raise EvaluationError(
-                f"{what} names {name!r}, and {counts[name]} images of the embeddings have this key; give every image"
+                f"{what} names {name!r}, and {counts[name]} rows of the embeddings have this key; give every one"
                 " a key of its own (its folder and file name)"
             )

@@ -6,7 +6,7 @@ column `fold`, and the trial lists of speaker verification (see `trial_lists`).
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -16,6 +16,7 @@ from angulus.errors import EvaluationError
 from angulus.evaluation.files.named_images import check_named_once
 from angulus.evaluation.files.trial_lists import is_trial, parse_trials
 from angulus.evaluation.scores.pairs import NamedPairs, Pairs
+from angulus.plain_numbers import counted
 from angulus.text_files import parse_rows, read_lines, read_text, slashed
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def read_pairs(path: str | Path) -> NamedPairs:
     repeated = len(pairs.left) - different
     if repeated > _REPEATED * len(pairs.left):
         logger.warning(
-            "%s: %d of its %d pairs stand there already, so that intervals are narrower than the images allow; each "
+            "%s: %d of its %d pairs stand there already, so that intervals are narrower than the set allows; each "
             "counts as often as it is listed",
             *(path, repeated, len(pairs.left)),
         )
@@ -45,6 +46,8 @@ def read_pairs(path: str | Path) -> NamedPairs:
 def _read_pairs(path: str | Path) -> NamedPairs:
     lines = read_lines(path, EvaluationError, "pair list")
     first = next((line for line in lines if line.strip()), "")
+    if not first:
+        raise EvaluationError(f"{path} lists no pairs")
     trial = is_trial(first) and not _is_lfw_line(lines[0].split())
     if [name.strip().lower() for name in first.split(",")][:3] == list(_HEADER):
         return read_csv_pairs(path)
@@ -139,40 +142,51 @@ def _shown(fields: Sequence[str]) -> str:
 def match(pairs: NamedPairs, embeddings: EmbeddingSet) -> Pairs:
     """Turn image names into row numbers of an embedding set.
 
-    A name matches the key it equals. Keys of another layout match by file name without folder and ending
-    ("Ada/Ada_0001.jpg", "Ada_0001.png", "crops/Ada_0001"), if that is unambiguous. Raises EvaluationError for names
-    that are not in the set, and for those that stand for several images of it.
+    A name matches the key it equals; else the one that has its folders and its name with another ending, or joined by
+    "-" as Kaldi's keys are ("id1/video/1.wav", "id1/video/1.flac", "id1-video-1"); else by file name without folder
+    and ending ("Ada/Ada_0001.jpg", "Ada_0001.png", "crops/Ada_0001"), if that is unambiguous. Raises EvaluationError
+    for names that are not in the set, and for those that stand for several examples of it.
     """
     if embeddings.keys is None:
         raise EvaluationError("pairs by name need embeddings with keys, and this set has none")
     keys = [slashed(key) for key in embeddings.keys]
     check_named_once((slashed(name) for name in pairs.names()), keys, "the pair list")
     exact = {key: row for row, key in enumerate(keys)}
-    by_stem = _rows_by_stem(embeddings.keys)
-    rows = {name: exact.get(slashed(name), by_stem.get(_stem(name), -1)) for name in pairs.names()}
+    joined, by_stem = _rows_by(_joined, embeddings.keys), _rows_by(_stem, embeddings.keys)
+    rows = {}
+    for name in pairs.names():
+        alike = joined.get(_joined(name), by_stem.get(_stem(name), -1))
+        rows[name] = exact.get(slashed(name), alike)
+    noun = embeddings.noun
     unknown = [name for name, row in rows.items() if row == -1]
     if unknown:
         raise EvaluationError(
-            f"{len(unknown)} of the {len(rows)} images that the pairs name are not in the embeddings, first"
+            f"{len(unknown)} of the {counted(len(rows), noun)} that the pairs name are not in the embeddings, first"
             f" {unknown[0]!r}; the embeddings' first key is {embeddings.keys[0]!r}"
         )
     shared = [name for name, row in rows.items() if row == -2]
     if shared:
         raise EvaluationError(
-            f"image {shared[0]!r} is no key of the embeddings and its file name stands for several of them;"
+            f"{noun} {shared[0]!r} is no key of the embeddings and its file name stands for several of them;"
             " use the full keys in the pair list"
         )
     left, right = ([rows[name] for name in side] for side in (pairs.left, pairs.right))
     return Pairs(left=np.array(left), right=np.array(right), same=pairs.same, fold=pairs.fold)
 
 
-def _rows_by_stem(keys: Sequence[str]) -> dict[str, int]:
-    """File name without folder and ending -> row, or -2 when several keys share it."""
+def _rows_by(form: Callable[[str], str], keys: Sequence[str]) -> dict[str, int]:
+    """A form of the keys -> row, or -2 when several keys share it."""
     rows: dict[str, int] = {}
     for row, key in enumerate(keys):
-        stem = _stem(key)
-        rows[stem] = -2 if stem in rows else row
+        name = form(key)
+        rows[name] = -2 if name in rows else row
     return rows
+
+
+def _joined(name: str) -> str:
+    """Folders and file name without its ending, with "-" between."""
+    path = PurePosixPath(slashed(name))
+    return "-".join([*path.parts[:-1], path.stem])
 
 
 def _stem(name: str) -> str:

@@ -88,9 +88,10 @@ class Header:
 
 @dataclass(frozen=True)
 class Names:
-    """What the few images are called that a note may name."""
+    """What the few examples are called that a note may name, and what one is."""
 
     names: dict[str, str]
+    noun: str = "image"
 
     def describe(self, row: int) -> str:
         """As the set would."""

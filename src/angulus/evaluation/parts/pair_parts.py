@@ -32,7 +32,6 @@ from angulus.evaluation.protocols.verification import (
 from angulus.evaluation.rates.all_pairs import AllPairs, check_found, check_genuine, guessed, lacking
 from angulus.evaluation.rates.step_costs import costs_of
 from angulus.evaluation.scores.cosines import checked_labels
-from angulus.evaluation.scores.enrolment import noun_of_set
 from angulus.evaluation.scores.fingerprint import fingerprint_of
 from angulus.evaluation.scores.streaming.kept import PairScores, common_windows, join, narrowed
 from angulus.evaluation.scores.streaming.passes import stream_pairs
@@ -96,7 +95,7 @@ def count_pairs(
     kept = stream_pairs(vectors, labels, windows, device=asked.device, share=part.share, with_rows=tail > 0)
     told = {**(facts or {}), "images": len(labels), "fingerprint": fingerprint_of(embeddings, None)}
     told |= {
-        "noun": noun_of_set(embeddings),
+        "noun": embeddings.noun,
         "windows": [windows.tail, *map(list, windows.middle)],
         "names": _names(embeddings, kept),
     }
@@ -202,7 +201,7 @@ def _summed(parts: Sequence[PartFile]) -> AddedPairs:
     labels = parts[0].array("labels", "i").astype(np.int64)
     if len(labels) not in (0, images):
         raise EvaluationError(f"{parts[0].path} has {len(labels):,} labels of {images:,} images; count this part again")
-    return AddedPairs(AllPairs(images, whole, 1), labels, header, Names(names))
+    return AddedPairs(AllPairs(images, whole, 1), labels, header, Names(names, str(header.facts.get("noun", "image"))))
 
 
 def _arrays(kept: PairScores, labels: NDArray[np.int64]) -> dict[str, NDArray]:

@@ -99,7 +99,12 @@ def count_search(
         {str(row): side.describe(int(row)) for row in np.unique(rows).tolist()}
         for side, rows in zip(sides.named, (alike.left, alike.right), strict=True)
     ]
-    told = {"gallery": found.gallery, "distractors": found.distractors, "probes": len(sides.probes)}
+    told: dict[str, Any] = {
+        "noun": sides.named[0].noun,
+        "gallery": found.gallery,
+        "distractors": found.distractors,
+        "probes": len(sides.probes),
+    }
     told |= {"people": len(np.unique(sides.gallery_labels)), "names": names, "alike": alike.count}
     header = Header(question=QUESTION, part=part, digest=digest, options={"view": view}, facts={**facts, **told})
     arrays = {name: getattr(found, name) for name in _KINDS} | {"labels": sides.probe_labels[sides.probes_of(part)]}
@@ -153,4 +158,4 @@ def _names(parts: Sequence[PartFile], side: int) -> Names:
         if len(both) != 2 or not all(isinstance(names, dict) for names in both):
             raise EvaluationError(f"{part.path} does not tell what its images are called; it is damaged")
         found |= both[side]
-    return Names(found)
+    return Names(found, str(parts[0].header.facts.get("noun", "image")))

@@ -12,7 +12,12 @@ _COLLAPSED = 0.01  # share of the impostor pairs from which on the model is at f
 
 
 class Described(Protocol):
-    """What has a name for each of its images: a set of embeddings, or what was noted of one."""
+    """What has a name for each of its examples: a set of embeddings, or what was noted of one."""
+
+    @property
+    def noun(self) -> str:
+        """What an example is called: image or recording."""
+        ...
 
     def describe(self, row: int) -> str:
         """A name for a row in messages."""
@@ -45,7 +50,7 @@ def notes_on_alike(
         )
     rows = alike_rows(scores, left, right)
     pairs = [f"{first.describe(int(a))} and {(second or first).describe(int(b))}" for a, b in zip(*rows, strict=True)]
-    return (_sentence(count, pairs),)
+    return (_sentence(count, pairs, "photo" if first.noun == "image" else first.noun),)
 
 
 def alike_rows(
@@ -58,11 +63,11 @@ def alike_rows(
     return rows[0][order], rows[1][order]
 
 
-def _sentence(count: int, pairs: Sequence[str]) -> str:
+def _sentence(count: int, pairs: Sequence[str], what: str) -> str:
     pairs_of = f"{count:,} pairs of two people score" if count > 1 else "1 pair of two people scores"
     first = f", first {'; '.join(pairs)}" if pairs else ""
     return (
-        f"{pairs_of} above {ALIKE:g}, as photos of one person do: one person under two names, or one photo in two"
-        f" folders{first}. They count as errors of the model: look at them with angulus data report FOLDER --model"
+        f"{pairs_of} above {ALIKE:g}, as {what}s of one person do: one person under two names, or one {what} in"
+        f" two folders{first}. They count as errors of the model: look at them with angulus data report FOLDER --model"
         " MODEL (two sets: angulus data leaks), which writes a list for --edits"
     )

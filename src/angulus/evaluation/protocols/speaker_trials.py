@@ -13,7 +13,7 @@ from angulus.evaluation.protocols.verification import DEFAULT_FARS, Verification
 from angulus.evaluation.rates.roc import equal_error_rate
 from angulus.evaluation.rates.step_costs import Costs, costs_of_list
 from angulus.evaluation.scores.cosines import Scores, check_kinds
-from angulus.evaluation.scores.enrolment import Trials, noun_of_set
+from angulus.evaluation.scores.enrolment import Trials
 from angulus.evaluation.scores.fingerprint import fingerprint_of
 from angulus.evaluation.scores.people import people_of_pairs
 from angulus.evaluation.uncertainty.bootstrap import Bootstrap
@@ -68,7 +68,7 @@ def verify_trials(
         confidence=confidence,
         fingerprint=fingerprint_of(trials.sides, pairs if trials.listed else None),
         notes=(*notes_on_trials(trials), *_notes_on_alike(trials, cosines)),
-        noun=noun_of_set(trials.recordings),
+        noun=trials.recordings.noun,
         **{"scores": steps.describe(), "steps": tuple(lines), "scoring": steps.as_dict()},
         **figures_of(found, fars),
     )

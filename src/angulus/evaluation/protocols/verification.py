@@ -37,7 +37,6 @@ from angulus.evaluation.rates.roc import (
 )
 from angulus.evaluation.rates.step_costs import Costs, costs_of
 from angulus.evaluation.scores.cosines import Scores, all_pair_scores, check_kinds, checked_labels, hardest_pairs
-from angulus.evaluation.scores.enrolment import noun_of_set
 from angulus.evaluation.scores.fingerprint import fingerprint_of
 from angulus.evaluation.scores.pairs import Pairs
 from angulus.evaluation.scores.people import people_of_pairs
@@ -51,7 +50,7 @@ from angulus.evaluation.uncertainty.verification_intervals import (
     confidence_of_pairs,
     wanted_fars,
 )
-from angulus.plain_numbers import plain
+from angulus.plain_numbers import counted, plain, several, with_article
 
 Labels = Sequence[int] | Sequence[str] | NDArray[Any] | Tensor
 DEFAULT_FARS = (1e-1, 1e-2, 1e-3, 1e-4)
@@ -124,7 +123,7 @@ class VerificationResult:
     def table(self) -> str:
         """The figures as lines of text."""
         lines = [
-            f"{self.name or 'verification'}: {self.compared}, {self.images:,} {self.noun}s,"
+            f"{self.name or 'verification'}: {self.compared}, {counted(self.images, self.noun)},"
             f" {self.genuine:,} genuine and {self.impostors:,} impostor pairs",
             f"protocol {self.protocol}, view {self.view}; {ACCEPT_RULE}",
         ]
@@ -195,7 +194,7 @@ def verify(
         confidence=confidence,
         fingerprint=fingerprint_of(embeddings, pairs),
         notes=(*(() if pairs is None else notes_on(embeddings, pairs)), *alike),
-        noun=noun_of_set(embeddings),
+        noun=embeddings.noun,
         **figures_from(scores, fars),
     )
 
@@ -308,7 +307,8 @@ def verified_list(
         return scores, accuracy, None, alike
     people = people_of_pairs(embeddings, pairs)
     if people is None:
-        note = "no intervals: neither labels nor folders say who is in the images of the pair list"
+        examples = several(embeddings.noun)
+        note = f"no intervals: neither labels nor folders say who is in the {examples} of the pair list"
         return scores, accuracy, Confidence(people=0, level=bootstrap.level, points=(), notes=(note,)), alike
     confidence = confidence_of_pairs(
         *(cosines, pairs, people),
@@ -324,14 +324,16 @@ def notes_on(embeddings: EmbeddingSet, pairs: Pairs) -> tuple[str, ...]:
     if pairs.fold is not None and (why := cannot_be_folded(pairs)):
         notes.append(f"accuracy over folds is left out: {why}")
     if itself := int((pairs.left == pairs.right).sum()):
-        notes.append(f"{itself:,} of the {len(pairs):,} pairs compare an image with itself")
+        noun = with_article(embeddings.noun)
+        verb = "compares" if itself == 1 else "compare"
+        notes.append(f"{itself:,} of the {len(pairs):,} pairs {verb} {noun} with itself")
     if embeddings.labels is not None:
         left, right = embeddings.labels[pairs.left], embeddings.labels[pairs.right]
         against = ((left == right) != pairs.same) & (left >= 0) & (right >= 0)
         if count := int(against.sum()):
-            row = int(np.argmax(against))
+            row, verb = int(np.argmax(against)), "contradicts" if count == 1 else "contradict"
             notes.append(
-                f"{count:,} of the {len(pairs):,} pairs contradict the set's own labels, first pair {row + 1}:"
+                f"{count:,} of the {len(pairs):,} pairs {verb} the set's own labels, first pair {row + 1}:"
                 f" {embeddings.describe(int(pairs.left[row]))} and {embeddings.describe(int(pairs.right[row]))}"
             )
     return tuple(notes)

@@ -29,6 +29,7 @@ from angulus.evaluation.scores.streaming.kept import PairScores, join
 from angulus.evaluation.scores.streaming.passes import stream_pairs
 from angulus.evaluation.scores.streaming.row_files import OrderedRows
 from angulus.evaluation.scores.streaming.steps import BINS, Windows, bins_of, upper_ends
+from angulus.plain_numbers import counted
 
 log = logging.getLogger(__name__)
 
@@ -227,8 +228,9 @@ def all_pairs(
 def check_found(found: AllPairs) -> None:
     """Raise EvaluationError where there is no pair of one kind."""
     if not len(found.genuine) or not found.impostors:
-        kind = "two images of one person" if not len(found.genuine) else "images of two people"
-        raise EvaluationError(f"all pairs need at least one pair of {kind}, and these {found.images} images have none")
+        kind = "one person" if not len(found.genuine) else "two people"
+        held = counted(found.images, "example")
+        raise EvaluationError(f"all pairs need at least one pair of {kind}, and there is none among {held}")
 
 
 def lacking(found: AllPairs, fars: Sequence[float], tail: int, *, crossing: bool = True) -> Windows | None:

@@ -11,7 +11,7 @@ count. With P(r) = (right images among the first r) / r,
     AP at R            sum over i with r_i <= m of (i / r_i) / m                    (Musgrave et al. 2020, MAP@R)
     INP                m / r_m, how far one must read to find them all              (Ye et al. 2021, mINP is its mean)
 
-Ties are pessimistic: a wrong image stands before every right image of the same score. The order of a gallery says
+Ties are pessimistic: a wrong example stands before every right image of the same score. The order of a gallery says
 nothing about a model, and a network that gives one embedding for everything must not look right by luck. (Scores are
 sums in float32: those of two equal images may differ by 1e-7, and then they are no tie.)
 """
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PrecisionForm = Literal["plain", "trapezoid"]
-TIE_RULE = "a wrong image stands before a right one of the same score"
+TIE_RULE = "a wrong example stands before a right one of the same score"
 PRECISION_FORMS: tuple[PrecisionForm, ...] = get_args(PrecisionForm)
 
 

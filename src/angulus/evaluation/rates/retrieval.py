@@ -115,7 +115,7 @@ class RetrievalResult(QueryFigures):
         reranked = "" if self.reranking is None else f", {self.reranking.describe()}"
         lines = [
             f"retrieval, rule {self.rule.name}{reranked}: {self.queries:,} queries ({self.without_match:,} more have"
-            f" nothing to find), {self.gallery:,} gallery images; {TIE_RULE}"
+            f" nothing to find), {self.gallery:,} in the gallery; {TIE_RULE}"
         ]
         lines += self.notes
         lines += [f"Recall@{k:<5}{self.recall(k):8.2%}  {self.hits(k):,} of {self.queries:,}" for k in self.at]

@@ -10,6 +10,7 @@ from angulus.evaluation.protocols.step_figures import STEP_COLUMNS, StepFigures
 from angulus.evaluation.protocols.verification import VerificationResult
 from angulus.evaluation.rates.roc import OperatingPoint
 from angulus.evaluation.uncertainty.intervals import Interval
+from angulus.plain_numbers import several
 
 Rows = list[tuple[str, list[str]]]
 
@@ -39,7 +40,7 @@ def figure_rows(results: Sequence[VerificationResult]) -> Rows:
     rows: Rows = [
         ("compared", [result.compared for result in results]),
         ("protocol, view", [f"{result.protocol}, {result.view}" for result in results]),
-        ("images", [f"{result.images:,}" for result in results]),
+        (several(results[0].noun if results else "image"), [f"{result.images:,}" for result in results]),
         ("genuine, impostor pairs", [f"{result.genuine:,}, {result.impostors:,}" for result in results]),
     ]
     if any(result.accuracy for result in results):

@@ -15,7 +15,7 @@ from angulus.evaluation.rates.roc import OperatingPoint
 from angulus.evaluation.uncertainty.calibration import CalibratedThreshold
 from angulus.evaluation.uncertainty.intervals import Interval
 from angulus.evaluation.uncertainty.search_intervals import SearchConfidence
-from angulus.plain_numbers import one_in, out_of, plain
+from angulus.plain_numbers import counted, one_in, out_of, plain
 
 USUAL_FARS = (1e-4, 1e-3, 1e-2)
 USUAL_FPIRS = (1e-3, 1e-2)
@@ -53,8 +53,9 @@ def recommended(result: VerificationResult, calibrated: Sequence[CalibratedThres
             " training images was subtracted. Evaluate with the protocol plain for one."
         )
     if point is None or point.target is None:
+        few = f"{counted(result.impostors, 'pair')} of strangers {'is' if result.impostors == 1 else 'are'} too few"
         return _none(
-            f"No threshold can be recommended: {result.impostors:,} pairs of strangers are too few to tell how often"
+            f"No threshold can be recommended: {few} to tell how often"
             f" strangers would pass at FAR {plain(max(USUAL_FARS))} or less. Measure more people."
         )
     sure = None if result.confidence is None else result.confidence.at(point.target)

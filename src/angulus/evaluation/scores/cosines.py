@@ -71,8 +71,8 @@ def all_pair_scores(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> 
     total = len(labels) * (len(labels) - 1) // 2
     if total > MOST_PAIRS:
         raise EvaluationError(
-            f"all pairs of a set are held in memory, at most {MOST_PAIRS:,}; {len(labels):,} images make {total:,};"
-            " draw a pair list or select fewer images"
+            f"all pairs of a set are held in memory, at most {MOST_PAIRS:,}; {len(labels):,} examples make {total:,};"
+            " draw a pair list or select fewer"
         )
     genuine = np.empty(genuine_count, dtype=np.float32)
     impostor = np.empty(total - genuine_count, dtype=np.float32)

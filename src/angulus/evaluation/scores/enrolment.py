@@ -23,11 +23,6 @@ SECONDS = "seconds"
 MOST_LISTED = 20_000_000
 
 
-def noun_of_set(embeddings: EmbeddingSet) -> str:
-    """What an example of a set is called: recordings have a column of their seconds."""
-    return "recording" if SECONDS in embeddings.columns else "image"
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Enrolment:
     """m models by name; recording rows[i] belongs to model models[i], both int64 [k]. A recording may serve several."""

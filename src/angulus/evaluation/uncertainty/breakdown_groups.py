@@ -106,7 +106,7 @@ def break_down(
         scores = _cosines(embeddings, pairs, protocol, view) if scores is None else scores
         return _of_list(embeddings, pairs, grouping, point, scores)
     if grouping.gap:
-        raise EvaluationError(f"the {grouping.name} needs a pair list; all pairs are grouped by a column of images")
+        raise EvaluationError(f"the {grouping.name} needs a pair list; all pairs are grouped by a column of the set")
     if embeddings.labels is None:
         raise EvaluationError("all pairs of a set need labels, and these embeddings have none; give a pair list")
     groups = grouping.of_images(embeddings)
@@ -137,7 +137,7 @@ def _of_list(
 ) -> Breakdown:
     people = people_of_pairs(embeddings, pairs)
     if people is None:
-        raise EvaluationError("a breakdown needs to know who is in the images: give labels, or keys with folders")
+        raise EvaluationError("a breakdown needs to know who is compared: give labels, or keys with folders")
     groups = grouping.of_pairs(embeddings, pairs)
     broken = pair_breakdown(scores, pairs.same, *people, groups, threshold=point.threshold, column=grouping.name)
     own = []

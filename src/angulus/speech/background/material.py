@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from angulus.errors import DataError
+from angulus.plain_numbers import counted
 from angulus.speech.background.folders import Sounds, response_files
 from angulus.speech.draws import MATERIAL, NOISES, between, uniform
 from angulus.speech.recordings import probe, read_channel, read_waveform
@@ -110,8 +111,8 @@ class Bank:
             _told(len(spoken), "speech", sounds.voices, noise_folder),
         ]
         if rooms:
-            read = _counted(len(responses), "room response")
-            told.append(f"{read} of {_counted(len(rooms), 'file')} below {response_folder}")
+            read = counted(len(responses), "room response")
+            told.append(f"{read} of {counted(len(rooms), 'file')} below {response_folder}")
         return Bank(
             rate=rate,
             noises=_stacked([*noises, *music], samples),
@@ -141,11 +142,7 @@ def drawn_noise(seed: int, number: int, rate: int, samples: int) -> NDArray[np.i
 
 
 def _told(pieces: int, what: str, paths: list[Path], folder: str | Path | None) -> str:
-    return f"{_counted(pieces, 'piece')} of {what} of {_counted(len(paths), 'file')} below {folder}" if pieces else ""
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"
+    return f"{counted(pieces, 'piece')} of {what} of {counted(len(paths), 'file')} below {folder}" if pieces else ""
 
 
 def _some(paths: list[Path], most: int, seed: int) -> list[Path]:
@@ -169,7 +166,6 @@ def _pieces(paths: list[Path], rate: int, samples: int, most: int, seed: int) ->
             begin = part * (length // count) + int(value * (room + 1))
             read = read_waveform(path, rate, begin=begin, samples=min(samples, length))
             pieces.append(np.resize(read, samples))
-    logger.info("%d pieces of %d of %d sound files", len(pieces), len(chosen), len(paths))
     return pieces
 
 

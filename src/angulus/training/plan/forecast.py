@@ -9,6 +9,7 @@ from angulus.devices.launched import processes_launched
 from angulus.heads import Auto, Dense
 from angulus.heads.auto import exact
 from angulus.models import EmbeddingModel
+from angulus.plain_numbers import counted, several
 from angulus.training.datasets import UnionData
 from angulus.training.experiment import Experiment
 from angulus.training.plan.assumptions import Pretended, chosen_model, decoded, found, where, with_images
@@ -92,8 +93,10 @@ def plan(experiment: Experiment, pretended: Pretended | None = None) -> Plan:
         sets=sets_of(sources, experiment) if sources and not pretended.classes else (),
     )
     made = planned(task, machine, model, device)
-    if in_proportion:
-        assumed = f"{images:,} images: as many a person as those of the data have; --images says otherwise"
+    if in_proportion and images is not None:
+        assumed = (
+            f"{counted(images, experiment.noun)}: as many a person as those of the data have; --images says otherwise"
+        )
         made = replace(made, notes=[assumed, *made.notes])
     return made
 
@@ -117,7 +120,7 @@ def planned(task: Task, machine: Machine, model: EmbeddingModel, device: torch.d
         names = " and ".join(stage.name for stage in stages)
         notes.append(f"this is the plan of the first stage; {names} may take other memory and time")
     if task.images is None:
-        notes.append("the number of images is not known, so the memory of decoded ones is left out; see --images")
+        notes.append("the number of examples is not known, so the memory of decoded ones is left out; see --images")
     data = task.experiment.data
     if isinstance(data, UnionData) and data.is_separate and not task.sets:
         notes.append(
@@ -175,10 +178,14 @@ def facts_of(task: Task, machine: Machine) -> dict[str, str]:
     own = own_option(task)
     share = f", {task.examples(own)} at a time in each of {task.processes} processes" if task.processes > 1 else ""
     parts = f", in {train.accumulate} micro-batches" if train.accumulate > 1 else ""
-    images = "an unknown number of" if task.images is None else f"{task.images:,}"
+    images = (
+        f"an unknown number of {several(task.experiment.noun)}"
+        if task.images is None
+        else counted(task.images, task.experiment.noun)
+    )
     heads = f", a head each for {' and '.join(f'{classes:,}' for classes, _ in task.sets)}" if task.sets else ""
     return {
-        "training on": f"{images} images of {task.identities:,} identities{heads}",
+        "training on": f"{images} of {counted(task.identities, 'identity')}{heads}",
         "network": f"{record(experiment.model)['name']}, {experiment.model.embedding_dim if experiment.model else 0} "
         f"dimensions, {train.precision}",
         "head": f"{experiment.head.subcenters} class weight{'s' * (experiment.head.subcenters > 1)} an identity, "
@@ -195,7 +202,7 @@ def parts_of(task: Task, own: Option) -> dict[str, int]:
         "its gradient": backbone.gradient,
         "its optimizer state": backbone.optimizer_state,
         "activations": task.activations(own),
-        "decoded images": task.data,
+        f"decoded {several(task.experiment.noun)}": task.data,
         **({"copy for checkpoints": copies} if (copies := task.copies(own)) else {}),
     }
 

@@ -8,6 +8,7 @@ import torch
 
 from angulus.devices.control_groups import groups_of
 from angulus.errors import ConfigError
+from angulus.plain_numbers import counted
 from angulus.training.recipe.data_sources import memory_bytes
 
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
@@ -33,7 +34,7 @@ def machine_of(device: torch.device, sharing: int = 1) -> Machine:
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         return Machine(device="cuda", name=torch.cuda.get_device_name(device), total=total, free=free)
-    name = f"cpu, {torch.get_num_threads()} threads"
+    name = f"cpu, {counted(torch.get_num_threads(), 'thread')}"
     return Machine(device="cpu", name=name, total=memory_bytes() // sharing, free=available() // sharing)
 
 

@@ -2,6 +2,8 @@
 
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +23,7 @@ from angulus.data import (
     subset,
 )
 from angulus.data.examples import noun_of
+from angulus.data.formats.catalogue import Format, format_of
 from angulus.data.formats.features import open_features
 from angulus.data.loading.contents import Recordings
 from angulus.data.synthetic.passers import DrawnPassers
@@ -48,7 +51,7 @@ from angulus.training.datasets import (
     UnionData,
 )
 from angulus.training.experiment import Experiment, HoldOut
-from angulus.training.recipe.holding_out import check_comparable, counted, fold_parts, hold_out_of, is_comparable
+from angulus.training.recipe.holding_out import check_comparable, fold_parts, hold_out_of, is_comparable, people_counted
 from angulus.training.recipe.identity_rules import chosen, excluded, split
 from angulus.training.recipe.set_unions import Mixture, by_set, mixture_of, split_apart, united
 
@@ -104,10 +107,11 @@ def found_sources(experiment: Experiment, spec: Spec) -> Sources:
     for name, source in also.items():
         check_comparable(source, f"the set evaluation.also.{name}")
     out = {"folds": "who are verified in folds", "nobody": "nobody held out"}
+    without = out[how] if held_out is None else f"{people_counted(held_out)} held out"
     notes = [
         *account_of(whole).lines(),
-        f"training on {counted(train)}, {out[how] if held_out is None else f'{counted(held_out)} held out'}",
-        *(f"{name}: {counted(source)}" for name, source in also.items()),
+        f"training on {people_counted(train)}, {without}",
+        *(f"{name}: {people_counted(source)}" for name, source in also.items()),
     ]
     mixture = mixture_of(experiment.data, train) if isinstance(experiment.data, UnionData) else None
     learned = at_speeds(train, experiment)
@@ -133,7 +137,7 @@ def learned_and_held_out(experiment: Experiment, whole: Source) -> tuple[Subset,
     learned = [parts[part] for part in dict.fromkeys(rules.train_on)]
     train = learned[0] if len(learned) == 1 else join_parts(whole, learned)
     held_out = limited(experiment, parts[rules.evaluate_on])
-    check_comparable(held_out, f"the part {rules.evaluate_on} of {counted(whole)}", rules)
+    check_comparable(held_out, f"the part {rules.evaluate_on} of {people_counted(whole)}", rules)
     return train, held_out
 
 
@@ -191,12 +195,30 @@ def open_set(data: Member, spec: Spec) -> Source:
     if content is None:
         raise DataError(f"{data.path} holds {what_it_holds(data)}, and the model takes {spec.describe()}")
     if isinstance(data, FolderData):
-        return FolderSource.open(data.path, content=content, on_unreadable=data.on_unreadable, on_empty=data.on_empty)
+        return folders_of(data, content=content, on_unreadable=data.on_unreadable)
     if isinstance(data, StoredData):
         return open_source(data.path, kind=STORED[type(data)], content=content, on_unreadable=data.on_unreadable)
     if isinstance(data, KaldiData):
         return open_source(data.path, kind="kaldi", content=content, on_unreadable=data.on_unreadable)
     raise DataError(f"data must be one of {', '.join(DATA)}, got {type(data).__name__}")
+
+
+def folders_of(data: FolderData, **how: Any) -> FolderSource:
+    """A folder with one folder for each identity. Raises DataError that names the layout where it is another one."""
+    try:
+        return FolderSource.open(data.path, on_empty=data.on_empty, **how)
+    except DataError:
+        if (kind := layout_at(data.path)) in (None, "folder"):
+            raise
+        raise DataError(f"{data.path} is stored as {kind}, and data is a folder here; add data={kind}") from None
+
+
+def layout_at(path: Path) -> Format | None:
+    """The layout of what lies there, None where nobody knows."""
+    try:
+        return format_of(path)
+    except DataError:
+        return None
 
 
 def drawings(data: OmniglotData | SyntheticData | DrawnReidData, spec: Spec) -> Source:
@@ -264,7 +286,7 @@ def first_set(data: Data) -> Source:
     if isinstance(data, UnionData):
         return first_set(next(iter(data.sets.values())))
     if isinstance(data, FolderData):
-        return FolderSource.open(data.path, on_empty=data.on_empty)
+        return folders_of(data)
     if isinstance(data, FeaturesData):
         return open_features(data.path)
     if isinstance(data, StoredData):

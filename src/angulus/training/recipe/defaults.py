@@ -118,6 +118,7 @@ def with_choices(
         on_gpu=device.type == "cuda",
         is_small=isinstance(experiment.model, TinyNet | TinySpeech),
         is_tuned=experiment.init is not None,
+        noun=experiment.noun,
     )
     choices: list[Choice] = []
 

@@ -9,6 +9,7 @@ import torch
 from angulus.heads import MarginHead, SeparateHeads, each_head
 from angulus.margins import Margin
 from angulus.models import EmbeddingModel
+from angulus.plain_numbers import counted
 from angulus.training.datasets import Data, UnionData
 from angulus.training.experiment import Experiment
 from angulus.training.recipe.choices import Choice
@@ -82,7 +83,7 @@ def chosen_line(choice: Choice) -> str:
 def machine_in_words(experiment: Experiment, device: torch.device) -> str:
     """What was settled by the device: cpu, 1 thread, float32, channels_last."""
     config, threads = experiment.train, torch.get_num_threads()
-    name = f"cpu, {threads} thread{'s' * (threads > 1)}" if device.type == "cpu" else torch.cuda.get_device_name(device)
+    name = f"cpu, {counted(threads, 'thread')}" if device.type == "cpu" else torch.cuda.get_device_name(device)
     parts = [name, config.precision, config.layout, *(["compiled"] if config.compile else [])]
     return f"{', '.join(parts)} (environment.json says why)"
 
@@ -122,7 +123,7 @@ def millions(model: EmbeddingModel) -> str:
 def duration(seconds: float) -> str:
     """About so long, for people: 40 seconds, 3 minutes, 2.5 hours."""
     if seconds < 90:
-        return f"{max(1, round(seconds))} seconds"
+        return counted(max(1, round(seconds)), "second")
     return f"{round(seconds / 60)} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from angulus.plain_numbers import counted
 from angulus.training.experiment import Experiment, FineTuning
 from angulus.training.recipe.choices import Choice
 
@@ -61,7 +62,7 @@ def chosen(experiment: Experiment, num_images: int, device: torch.device) -> tup
         tuning = replace(tuning, head_epochs=choose("fine_tuning.head_epochs", HEAD_EPOCHS, reason))
     if train.batch_norm is None:
         is_few = num_images < FEW_IMAGES
-        reason = f"{num_images:,} images, {'fewer' if is_few else 'no fewer'} than {FEW_IMAGES:,}"
+        reason = f"{counted(num_images, experiment.noun)}, {'fewer' if is_few else 'no fewer'} than {FEW_IMAGES:,}"
         train = replace(train, batch_norm=choose("train.batch_norm", "frozen" if is_few else "local", reason))
     if train.epochs is None:
         passes = epochs_for_tuning(num_images, device)

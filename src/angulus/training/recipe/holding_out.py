@@ -8,6 +8,7 @@ from angulus.data import Source, Subset, counts_of, split_identities
 from angulus.data.examples import account_of, noun_of
 from angulus.data.views.split import wished
 from angulus.errors import ConfigError, DataError
+from angulus.plain_numbers import counted, several
 from angulus.training.datasets import FolderData, Identities, NoisyData, UnionData
 from angulus.training.experiment import Experiment, HoldOut
 
@@ -57,16 +58,17 @@ def check_folds(hold_out: HoldOut, processes: int) -> None:
 
 def check_people(whole: Source) -> None:
     """Raise DataError where there are no two people."""
+    many = several(noun_of(whole))
     if len(whole.identities) < 2:
         raise DataError(
-            f"there is one person with two images or more ({whole.identities[0]}, {len(whole)} images), and to tell "
-            f"people apart takes two at least: add a folder of images for each further person{left_out(whole)}"
+            f"there is one person with two {many} or more ({whole.identities[0]}, {len(whole)} {many}), and to tell "
+            f"people apart takes two at least: add a folder of {many} for each further person{left_out(whole)}"
         )
 
 
 def left_out(whole: Source) -> str:
     """Who is not among these people and why, as an addition to a message."""
-    reasons = [drop.line() for drop in account_of(whole).drops if drop.identities]
+    reasons = [drop.line(noun_of(whole)) for drop in account_of(whole).drops if drop.identities]
     return f" (left out: {'; '.join(reasons)})" if reasons else ""
 
 
@@ -110,7 +112,7 @@ def fold_parts(whole: Source, experiment: Experiment) -> tuple[Subset, ...]:
     rules = experiment.data.identities
     parts = split_identities(whole, shares, seed=rules.split_seed, shares="exact", fewest=2)
     for name, part in parts.items():
-        check_comparable(part, f"{name} of {counted(whole)}", rules)
+        check_comparable(part, f"{name} of {people_counted(whole)}", rules)
     return tuple(parts.values())
 
 
@@ -153,15 +155,15 @@ def check_comparable(source: Source, name: str, rules: Identities | None = None)
     if is_comparable(source):
         return
     counts = counts_of(source)
-    advice = "give it more people or images"
+    advice = f"give it more people or {several(noun_of(source))}"
     if rules is not None:
         advice = (
             f"with data.identities.parts {wished(rules.parts)} and split_seed {rules.split_seed}, give it a larger "
             "share or another seed, add people, or set evaluation.hold_out to folds or nobody"
         )
     raise DataError(
-        f"{name} has {counted(source)}, at most {counts.max()} of one; to verify takes two people, one of them with "
-        f"two images: {advice}"
+        f"{name} has {people_counted(source)}, at most {counts.max()} of one; to verify takes two people, one of them "
+        f"with two {several(noun_of(source))}: {advice}"
     )
 
 
@@ -171,7 +173,6 @@ def is_comparable(source: Source) -> bool:
     return len(counts) >= 2 and int(counts.max()) >= 2
 
 
-def counted(source: Source) -> str:
+def people_counted(source: Source) -> str:
     """For example: 8 identities with 32 images."""
-    people = len(source.identities)
-    return f"{people:,} {'identity' if people == 1 else 'identities'} with {len(source):,} {noun_of(source)}s"
+    return f"{counted(len(source.identities), 'identity')} with {counted(len(source), noun_of(source))}"

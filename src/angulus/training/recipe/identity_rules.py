@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from angulus.data import Source, Subset, account_of, apply_edits, read_edits, split_identities, subset
+from angulus.data.examples import noun_of
 from angulus.errors import DataError
+from angulus.plain_numbers import several
 from angulus.text_files import read_entries
 from angulus.training.datasets import Identities
 
@@ -28,8 +30,9 @@ def chosen(source: Source, rules: Identities, fewest: int = FEWEST) -> Subset:
             used, exclude=out, min_images=least, max_images_per_identity=rules.max_images, seed=rules.split_seed
         )
     except DataError as error:
+        many = several(noun_of(source))
         raise DataError(
-            f"{error}\nadd images or loosen the rules of data.identities (to learn and to verify takes two images of a "
+            f"{error}\nadd {many} or loosen the rules of data.identities (to learn and to verify takes two {many} of a "
             f"person; min_images is {least})"
         ) from error
 

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, replace
 
 from angulus.data.loading.augmentation import Augment
+from angulus.plain_numbers import counted
 from angulus.speech.augmentation import SpeechAugment
 from angulus.training.recipe.choices import Choice
 
@@ -18,12 +19,14 @@ FEWEST_STEPS, MOST_EPOCHS, FEWEST_EPOCHS = 1_200, 120, 6
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """images: that are trained on.  is_small: the network is TinyNet.  is_tuned: it begins with weights."""
+    """images: examples that are trained on.  noun: what one is called.  is_small: the network is TinyNet.  is_tuned: it
+    begins with weights."""
 
     images: int
     on_gpu: bool = False
     is_small: bool = True
     is_tuned: bool = False
+    noun: str = "image"
 
     def batch(self, multiple: int = 1, least: int = 1) -> Choice[int]:
         """Examples of a step: the power of two next to a fiftieth of the images, 16 to 128; for large sets more.
@@ -34,8 +37,7 @@ class Rules:
         size = max(least, min(most, max(16, 2 ** round(math.log2(max(self.images, 1) / 50)))))
         size = -(-size // multiple) * multiple
         steps = max(1, self.images // size)  # the last, smaller batch is left out
-        noun = "step" if steps == 1 else "steps"
-        reason = f"{steps:,} {noun} in a pass over {self.images:,} images"
+        reason = f"{counted(steps, 'step')} in a pass over {counted(self.images, self.noun)}"
         return Choice(key="train.batch_size", value=size, reason=reason)
 
     def epochs(self, batch: int) -> Choice[int]:
@@ -45,7 +47,11 @@ class Rules:
         needed = min(MOST_EPOCHS, math.ceil(FEWEST_STEPS / steps))
         passes = max(wanted, needed)
         seen = passes * self.images
-        return Choice(key="train.epochs", value=passes, reason=f"{seen:,} images in {round(steps * passes):,} steps")
+        return Choice(
+            key="train.epochs",
+            value=passes,
+            reason=f"{counted(seen, self.noun)} in {counted(round(steps * passes), 'step')}",
+        )
 
     def rate(self, batch: int, *, is_sgd: bool) -> Choice[float]:
         """The peak of the learning rate: for SGD it grows with the batch, up to 0.1."""
@@ -73,8 +79,12 @@ class Rules:
     def dropout(self) -> Choice[float]:
         """Dropout before the embedding of TinyNet."""
         if self.images < 50_000:
-            return Choice(key="model.dropout", value=0.2, reason=f"{self.images:,} images are few for the network")
-        return Choice(key="model.dropout", value=0.0, reason=f"{self.images:,} images are enough for the network")
+            return Choice(
+                key="model.dropout", value=0.2, reason=f"{counted(self.images, self.noun)} are few for the network"
+            )
+        return Choice(
+            key="model.dropout", value=0.0, reason=f"{counted(self.images, self.noun)} are enough for the network"
+        )
 
     def frames(self, usual: int) -> Choice[tuple[int, int]]:
         """Chunks of speech: two seconds, or the recording in the middle where that is shorter."""

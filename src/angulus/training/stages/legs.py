@@ -8,6 +8,7 @@ from angulus.data import Sampler
 from angulus.errors import ConfigError
 from angulus.margins import Margin, Schedule
 from angulus.margins.schedules import Delayed
+from angulus.plain_numbers import counted
 from angulus.training.assembly import in_steps
 from angulus.training.batch_order import sampler_of
 from angulus.training.experiment import Experiment, FineTuning
@@ -130,7 +131,7 @@ def told(legs: Sequence[Leg]) -> list[str]:
     """The stages in words, one line each; nothing where there is one."""
     if len(legs) == 1:
         return []
-    steps = [f"{leg.epochs} epoch{'s' * (leg.epochs > 1)} of {leg.epoch_steps} steps" for leg in legs]
+    steps = [f"{counted(leg.epochs, 'epoch')} of {counted(leg.epoch_steps, 'step')}" for leg in legs]
     lines = [f"{leg.number}. {leg.name}: {some}" for leg, some in zip(legs, steps, strict=True)]
     return [f"{line}{changes_in_words(leg, legs[leg.number - 2])}" for line, leg in zip(lines, legs, strict=True)]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from angulus.cli.options import CopyParts, Edits, EmbeddingUse, Said, Usual, check_output, check_outside
 from angulus.cli.terminal import image_progress
+from angulus.plain_numbers import counted
 
 
 def report(
@@ -73,8 +74,9 @@ def report(
     facts = {"data": str(data), "model": "none" if opened is None else str(opened.path)}
     write_data_report(out, f"Data: {data.name}", found, suggested, facts)
     drops = sum(edit.action == "drop" for edit in suggested)
+    held = f"{counted(len(source), noun)} of {counted(len(source.identities), 'identity')}"
     print(
-        f"{len(source):,} {noun}s of {len(source.identities):,} identities, {len(contents.problems):,} unreadable; "
+        f"{held}, {len(contents.problems):,} unreadable; "
         f"{drops:,} to drop and {len(suggested) - drops:,} to decide in {out / 'edits.csv'}, "
         f"{time.perf_counter() - started:.1f} s: {out / 'report.html'}"
     )

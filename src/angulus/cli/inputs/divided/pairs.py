@@ -9,6 +9,7 @@ from angulus.cli.inputs.verification_inputs import SETS, is_stored, stored_set
 from angulus.cli.inputs.words.known_people import notes_on_known
 from angulus.cli.inputs.words.named_places import what_lies_at
 from angulus.errors import EvaluationError
+from angulus.plain_numbers import counted
 
 if TYPE_CHECKING:
     from angulus.cli.options import TwoRounds, View
@@ -29,7 +30,6 @@ def count_part(
     """Count one part into its file; a sentence that says what was done."""
     from angulus.evaluation.parts.divisions import Part
     from angulus.evaluation.parts.pair_parts import PairQuestion, count_pairs
-    from angulus.evaluation.scores.enrolment import noun_of_set
 
     check_stored(what)
     assert division.part is not None
@@ -39,7 +39,7 @@ def count_part(
     asked = PairQuestion(fars=tuple(fars), view=view, intervals=intervals, device=comparing_device(device))
     facts = {"embeddings": str(what), "name": name, "notes": list(notes_on_known(embeddings))}
     pairs = count_pairs(embeddings, part, division.out, asked, after=division.after, facts=facts)
-    of = f"{len(embeddings):,} {noun_of_set(embeddings)}s"
+    of = counted(len(embeddings), embeddings.noun)
     return f"part {part.number}/{part.of}: {pairs:,} pairs of {of}, counted into {division.out}"
 
 

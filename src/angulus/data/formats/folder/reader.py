@@ -29,6 +29,7 @@ from angulus.data.parts import part_of
 from angulus.devices.processors import usable_cores
 from angulus.errors import DataError
 from angulus.files import read_regular
+from angulus.plain_numbers import counted, with_article
 from angulus.storage import Listing, arrived, listing_of
 
 logger = logging.getLogger(__name__)
@@ -295,13 +296,13 @@ def _check_layout(found: _Found) -> None:
         return
     if found.loose:
         raise DataError(
-            f"{root} holds {len(found.loose)} {found.noun}s (such as {found.loose[0]}) but no folder of an identity; "
-            f"{found.layout}"
+            f"{root} holds {counted(len(found.loose), found.noun)} (such as {found.loose[0]}) but no folder of an "
+            f"identity; {found.layout}"
         )
     gone = f", only {_by_ending(found.unknown)}" if found.unknown else ""
     if found.images:
         raise DataError(
-            f"none of the {len(found.images)} folders in {root} holds {_one(found.noun)}{gone}; {found.layout}"
+            f"none of the {len(found.images)} folders in {root} holds {with_article(found.noun)}{gone}; {found.layout}"
         )
     raise DataError(f"{root} is empty (no folder in it{gone}); {found.layout}")
 
@@ -332,16 +333,12 @@ def _by_ending(names: Sequence[str]) -> str:
     )
 
 
-def _one(noun: str) -> str:
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
-
-
 def _unknown(names: Sequence[str], noun: str) -> Drop:
     """What was left out because of its ending, and what to do with photos among it."""
     has_heif = noun == "image" and any(name.lower().endswith((".heic", ".heif")) for name in names)
     advice = "; angulus align reads .heic with angulus[heif] and writes .jpg" if has_heif else ""
     endings = f"; {_by_ending(names)}{advice}" if names else ""
-    return Drop.of(f"not {_one(noun)} by its extension{endings}", names, others=len(names))
+    return Drop.of(f"not {with_article(noun)} by its extension{endings}", names, others=len(names))
 
 
 def _choose_names(
@@ -381,7 +378,7 @@ def _without_empty(
     if empty and on_empty == "error":
         shown = ", ".join(empty[:5]) + (", ..." if len(empty) > 5 else "")
         raise DataError(
-            f"{len(empty)} of {len(images)} identities in {found.root} without {_one(found.noun)}: {shown}; "
+            f"{len(empty)} of {len(images)} identities in {found.root} without {with_article(found.noun)}: {shown}; "
             f"add {found.noun}s, remove the folders, or set data.on_empty=skip"
         )
     kept = {name: files for name, files in images.items() if files}
@@ -424,9 +421,8 @@ def _without_unreadable(source: FolderSource) -> FolderSource:
 def _with_enough(source: FolderSource, min_images: int) -> FolderSource:
     counts = np.bincount(source.labels, minlength=len(source.identities))
     few = np.flatnonzero(counts < min_images)
-    noun = source.content.noun + "s" * (min_images > 1)
     drop = Drop.of(
-        f"fewer than {min_images} {noun}",
+        f"fewer than {counted(min_images, source.content.noun)}",
         [source.identities[label] for label in few],
         images=int(counts[few].sum()),
         identities=len(few),

@@ -86,7 +86,7 @@ def open_manifest(path: str | Path, *, root: Path | None = None) -> ManifestReco
     folder = path.parent if root is None else root
     files = columns["path"] = [_here(folder, name) for name in columns["path"]]
     if not files:
-        raise DataError(f"{path} lists no image")
+        raise DataError(f"{path} lists no example")
     for name in ("path", "identity", "key"):
         if not all(columns.get(name, files)):
             raise DataError(f"{path}, line {list(columns[name]).index('') + 2}: {name} must not be empty")
