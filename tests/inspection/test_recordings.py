@@ -19,6 +19,7 @@ from angulus.inspection.leaks_page import write_leaks
 from angulus.inspection.looks import FEATURES, PHOTOS, RECORDINGS, look_of
 from angulus.inspection.looks.recordings import heard
 from angulus.inspection.looks.spectrograms import agreement_of, levels_of_samples
+from angulus.inspection.page import ranged
 from angulus.inspection.report import write_data_report
 from angulus.speech.wave_files import wave_file
 
@@ -233,3 +234,25 @@ def test_a_wave_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     contents = look_at(open_source(tmp_path))
     assert contents.rows["seconds"][0] == pytest.approx(1.2)
     assert (contents.rows["rate"][0], contents.rows["channels"][0]) == (RATE, 1)
+
+
+def test_few_values_are_shown_as_they_are_and_no_two_bars_look_alike() -> None:
+    rates = ranged(np.array([16_000] * 5 + [8_000]), 12)
+    assert [(bar.label, bar.count) for bar in rates] == [("8,000", 1), ("16,000", 5)]
+    assert [bar.label for bar in ranged(np.zeros(9, dtype=np.float32), 12, 2)] == ["0.00"]
+    close = ranged(np.linspace(3.001, 3.012, 40), 12, 3)
+    assert len({bar.label for bar in close}) == len(close) == 12
+    assert sum(bar.count for bar in close) == 40
+
+
+def test_extremes_of_equals_are_not_shown(tmp_path: Path) -> None:
+    folder = tmp_path / "people"
+    for number in range(4):
+        write(folder / f"s{number % 2}" / f"{number}.wav", spoken(number))
+    source = open_source(folder)
+    found = find(source, look_at(source))
+    write_data_report(tmp_path / "report", "Data", found, [], {})
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "shortest" not in page
+    assert "longest" not in page
+    assert "quietest" in page

@@ -4,6 +4,7 @@ Pictures and sounds are data inside the page, so that whoever holds the page hol
 """
 
 import base64
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from angulus.storage import in_words, publish
 SHOWN_SIDE = 88
 _QUALITY = 85
 _PLAYED_SECONDS = 2.0
+_FEW_VALUES = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,11 +118,21 @@ def counted(values: NDArray[np.number], edges: Sequence[float], label: Callable[
 
 
 def ranged(values: NDArray[np.number], bars: int, digits: int = 0) -> list[Bar]:
-    """A histogram of equal steps between the smallest and the largest value."""
+    """Each value that there is where they are few, as it is shown; else equal steps from the smallest to the largest.
+
+    digits: behind the point; more where two edges would look alike.
+    """
     if not len(values):
         return []
+    shown, counts = np.unique(np.round(values.astype(np.float64), digits), return_counts=True)
+    if len(shown) <= _FEW_VALUES:
+        return [
+            Bar(label=f"{value:,.{digits}f}", count=int(count), share=float(count / counts.max()))
+            for value, count in zip(shown.tolist(), counts, strict=True)
+        ]
     low, high = float(values.min()), float(values.max())
-    edges = np.linspace(low, high if high > low else low + 1, bars + 1).tolist()
+    digits = max(digits, math.ceil(-math.log10((high - low) / bars)))
+    edges = np.linspace(low, high, bars + 1).tolist()
     return counted(values, edges, lambda one, other: f"{one:,.{digits}f} to {other:,.{digits}f}")
 
 

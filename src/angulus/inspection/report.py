@@ -133,6 +133,8 @@ def _extremes(found: Findings) -> Section:
     drawn = np.random.default_rng(0).choice(rows, min(len(rows), 2 * _EXTREMES), replace=False)
     figures = [figure([(found.source, int(row)) for row in drawn], "drawn at random")]
     for each in found.contents.look.extremes:
+        if len(rows) and np.ptp(values[each.column]) == 0:
+            continue  # nobody is shorter than the others
         keyed = -values[each.column] if each.largest else values[each.column]
         chosen = rows[np.argsort(keyed, kind="stable")[:_EXTREMES]]
         figures.append(figure([(found.source, int(row)) for row in chosen], each.title, played=_PLAYED))

@@ -17,6 +17,7 @@ from angulus.evaluation import Pairs, match, read_bin, read_pairs
 from angulus.evaluation.report.page import Gallery, PairImages, shown_pair
 from angulus.evaluation.scores.cosines import ScoredPair, hardest_pairs
 from angulus.evaluation.scores.pairs import NamedPairs
+from angulus.plain_numbers import several
 
 if TYPE_CHECKING:
     from angulus.data import Source
@@ -145,17 +146,16 @@ def _embedded(model: Path, images: Path, pairs: Path | None, edits: Edits, use: 
     from angulus.cli.inputs.words.known_people import marked
     from angulus.cli.terminal import image_progress
     from angulus.data import select
+    from angulus.data.examples import noun_of
     from angulus.extract import embed
 
     named = None if pairs is None else read_pairs(pairs)
     opened = open_embedder(model, network=use.network)
     fit = opened.fitting(use.fit)
     listed: Pairs | None = None
-    facts = {"model": str(opened.path), "images": str(images), "pairs": "all" if pairs is None else str(pairs)}
     with image_progress(quiet=said.quiet) as progress:
         if images.suffix == ".bin":
             source, listed = _of_bin(images, opened.model.input, fit)
-            facts["pairs"] = str(images)
         else:
             source = open_images(images, opened.model.input, fit=fit, edits=edits)
             if named is not None:
@@ -164,6 +164,11 @@ def _embedded(model: Path, images: Path, pairs: Path | None, edits: Edits, use: 
         found = embed(
             *(opened.model, source), batch_size=use.batch_size, flip=True, device=use.place(), progress=progress
         )
+    facts = {
+        "model": str(opened.path),
+        several(noun_of(source)): str(images),
+        "pairs": str(images if images.suffix == ".bin" else pairs or "all"),
+    }
     if images.suffix == ".bin":
         found = replace(found, labels=None, identities=None)  # a .bin does not say who is shown
     return Compared(embeddings=marked(found, model), pairs=listed, facts=facts, source=source)
