@@ -31,7 +31,7 @@ def figures(result):
 def test_a_pair_list_that_meets_a_repeated_key_is_refused():
     found = EmbeddingSet(embeddings=vectors(3), keys=("a.jpg", "a.jpg", "b.jpg"))
     asked = NamedPairs(left=("a.jpg",), right=("b.jpg",), same=np.array([True]))
-    with pytest.raises(EvaluationError, match=r"the pair list names 'a\.jpg', and 2 images .* have this key"):
+    with pytest.raises(EvaluationError, match=r"the pair list names 'a\.jpg', and 2 rows .* have this key"):
         match(asked, found)
     elsewhere = EmbeddingSet(embeddings=vectors(4), keys=("c.jpg", "c.jpg", "a.jpg", "b.jpg"))
     assert match(asked, elsewhere).left.tolist() == [2]
@@ -67,7 +67,7 @@ def test_a_network_that_says_the_same_of_everything_shares_nothing():
 
 def test_a_repeated_key_in_both_sets_is_refused():
     found = EmbeddingSet(embeddings=np.ones((3, 2)), labels=[0, 0, 1], keys=("a", "a", "b"))
-    with pytest.raises(EvaluationError, match="the key 'a' stands for 2 images"):
+    with pytest.raises(EvaluationError, match="the key 'a' stands for 2 rows"):
         retrieve(found, found)
 
 

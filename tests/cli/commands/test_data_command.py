@@ -149,7 +149,7 @@ def test_a_report_and_leaks_of_recordings_with_a_model(speech, capsys, monkeypat
     assert figures["recordings"] == 28
     convert(open_source("test"), "test.packed")
     assert main(["data", "leaks", "train", "test.packed", "--model", "model", "--out", "leaks", "--quiet"]) == 0
-    assert "recordings of test.packed are in train" in capsys.readouterr().out
+    assert "speakers and 1 recording of test.packed are in train" in capsys.readouterr().out
     figures = json.loads(Path("leaks/leaks.json").read_text())
     assert sum(each["same_name"] for each in figures["suspects"]) == 4
     assert ("same bytes", "s03/0.wav") in {(each["kind"], each["train"]) for each in figures["copies"]}

@@ -187,7 +187,7 @@ def test_two_models_are_tested_on_the_same_people(home, capsys):
     folded = run("compare", "a.npz", "b.npz", "--pairs", "pairs.csv", "--far", "0.1")
     assert folded["tests"][0]["figure"] == "accuracy"
     people_set(people=50).save("other.npz")
-    assert "both sets must hold the same images" in error_of(capsys, "compare", "a.npz", "other.npz")
+    assert "both sets must hold the same examples" in error_of(capsys, "compare", "a.npz", "other.npz")
 
 
 def test_two_results_are_laid_side_by_side_or_refused(home, capsys):

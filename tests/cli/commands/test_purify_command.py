@@ -74,7 +74,7 @@ def test_faults_are_sentences(folder, run, capsys):
         (["purify", str(run), "--angle", "200"], "angle must be between 0 and 180 degrees"),
         (["purify", str(folder), str(folder / "runs")], "purify takes one folder of images"),
         (["audit", "labels", str(one), "--out", str(folder / "a")], "or name its data"),
-        (["audit", "labels", str(run / "model"), "--out", str(folder / "a")], "name a set of images beside the model"),
+        (["audit", "labels", str(run / "model"), "--out", str(folder / "a")], "name a set beside the model"),
     ):
         assert main(words) == 2
         assert sentence in capsys.readouterr().err

@@ -196,9 +196,9 @@ def test_unlabelled_rows_and_one_kind_of_pairs_are_refused() -> None:
     vectors, labels = people(30, 5)
     with pytest.raises(EvaluationError, match="got -1 in row 3"):
         all_pairs(vectors, np.where(np.arange(30) == 3, -1, labels), fars=(0.1,))
-    with pytest.raises(EvaluationError, match="two images of one person"):
+    with pytest.raises(EvaluationError, match="at least one pair of one person"):
         all_pairs(vectors, np.arange(30), fars=(0.1,))
-    with pytest.raises(EvaluationError, match="images of two people"):
+    with pytest.raises(EvaluationError, match="at least one pair of two people"):
         all_pairs(vectors, np.zeros(30, dtype=np.int64), fars=(0.1,))
 
 

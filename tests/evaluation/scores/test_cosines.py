@@ -90,5 +90,5 @@ def test_all_pairs_refuse(monkeypatch):
     with pytest.raises(EvaluationError, match="there is no genuine pair"):
         all_pair_scores(vectors, np.arange(10))
     monkeypatch.setattr(scores_module, "MOST_PAIRS", 44)
-    with pytest.raises(EvaluationError, match="at most 44; 10 images make 45"):
+    with pytest.raises(EvaluationError, match="at most 44; 10 examples make 45"):
         all_pair_scores(vectors, labels)
