@@ -64,7 +64,6 @@ class Bench:
                 "identities": {**people, "split_seed": SPLIT, "shares": "by_name"},
             },
             "train": {"epochs": self.epochs, "frames": FRAMES, **PLAIN},
-            "model": "tiny_speech",
             "evaluation": {"every": None},
         }
         return load([], [f"{key}={json.dumps(value)}" for key, value in settings.items()])

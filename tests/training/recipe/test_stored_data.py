@@ -55,6 +55,14 @@ def test_another_layout_than_a_folder_is_named(tmp_path, kind):
         first_set(nothing)
 
 
+def test_a_network_of_sound_is_told_what_stored_features_take(tmp_path):
+    path = tmp_path / "features.npz"
+    np.savez(path, features=np.zeros((40, 24), np.float32), lengths=[10] * 4, speakers=["a", "a", "b", "b"])
+    recipe = load([], ["data=features", f"data.path={path}", "model=tiny_speech"])
+    with pytest.raises(DataError, match=r"set model\.input\.content=features model\.input\.bands=24$"):
+        open_data(recipe.data, recipe.model.input)
+
+
 def test_every_layout_has_a_name():
     others = {"folder", "omniglot", "synthetic", "union", "noisy", "kaldi", "features", "drawn_speech", "drawn_reid"}
     assert set(STORED.values()) | others == set(DATA)

@@ -253,9 +253,10 @@ def drawings(data: OmniglotData | SyntheticData | DrawnReidData, spec: Spec) -> 
 def stored_features(data: FeaturesData, spec: Spec) -> Source:
     """Stored features for a network that takes such."""
     if not isinstance(spec, SpeechInput) or spec.content != "features":
+        bands = open_features(data.path).values.shape[1]
         raise DataError(
             f"{data.path} holds stored features, and the model takes {spec.describe()}; set "
-            "model.input.content=features"
+            f"model.input.content=features model.input.bands={bands}"
         )
     return open_features(data.path, spec.bands)
 
