@@ -67,7 +67,7 @@ def trained(tmp_path_factory):
         (folder / f"planted-{out}").touch()
         launches += on_two_nodes(folder, out, f"planted-{out}", rendezvous=rendezvous)
     try:
-        ended = [launch.wait(timeout=200) for launch in launches]
+        ended = [launch.wait(timeout=600) for launch in launches]
     finally:
         for launch in launches:
             launch.kill()
