@@ -1,6 +1,7 @@
 """Losses and scoring steps on 40 speakers who were neither trained on nor chosen by: EER and minDCF with intervals.
 
     python benchmarks/speakers.py losses                  six losses, three seeds; about two hours on one core
+    python benchmarks/speakers.py paired                  each loss against plain softmax on the same speakers
     python benchmarks/speakers.py scoring                 mean, AS-norm, calibration; with and without large margins
     python benchmarks/speakers.py durations               the first second, two, five of each recording
     python benchmarks/speakers.py --table                 the tables of what is there
@@ -27,11 +28,12 @@ import torch
 from kept_rows import KeptRows, Row
 
 from angulus import load_model
+from angulus.cli.inputs.subject_scores import subject_scores
 from angulus.config import load
 from angulus.data import Source, open_source, split_identities
 from angulus.data.views.sequences import Sequences
 from angulus.embeddings import EmbeddingSet
-from angulus.evaluation import ScoringSteps, all_trials, calibrated_on, verify_trials
+from angulus.evaluation import ScoringSteps, all_trials, calibrated_on, compare_tar, verify_trials
 from angulus.evaluation.protocols.step_figures import StepFigures
 from angulus.evaluation.rates.costs import VOXCELEB_001, VOXCELEB_005
 from angulus.extract import embed
@@ -58,6 +60,7 @@ LARGE = {
 }
 FRAMES, PLAIN = [100, 150], {"threads": 1, "precision": "float32", "keep_best": False}
 SECONDS = (1.0, 2.0, 5.0)
+PAIRED_FAR = 0.05
 
 
 class Bench:
@@ -122,6 +125,20 @@ def losses(bench: Bench) -> None:
             steps = verify_trials(trials, intervals=None).result.steps
             seconds = json.loads((run / "result.json").read_text())["figures"]["seconds"]
             bench.kept.add(name, {**figures(steps[0]), "trials": len(trials.pairs), "seconds": seconds})
+
+
+def paired(bench: Bench) -> None:
+    """TAR of each loss minus that of plain softmax, both on the same pairs, by drawing the speakers anew."""
+    first, *others = LOSSES
+    for seed in bench.seeds:
+        for title in others:
+            name = f"paired | {title} | {seed}"
+            if name in bench.kept:
+                continue
+            runs = [bench.trained(LOSSES[each], seed) for each in (title, first)]
+            scores = [subject_scores(bench.embedded(run, "test"), None, PAIRED_FAR, "plain") for run in runs]
+            found = compare_tar(scores[0], scores[1], PAIRED_FAR)
+            bench.kept.add(name, {"far": PAIRED_FAR, **found.as_dict()})
 
 
 def scoring(bench: Bench) -> None:
@@ -193,6 +210,20 @@ def losses_table(rows: Mapping[str, Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def paired_table(rows: Mapping[str, Row]) -> str:
+    lines = [
+        f"| loss | seed | TAR at FAR {PAIRED_FAR:g} | more than plain softmax, points | p |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for name, row in rows.items():
+        what, title, seed = name.split(" | ") if name.startswith("paired") else ("", "", "")
+        if what:
+            low, middle, high = (100 * row["difference"][end] for end in ("low", "estimate", "high"))
+            more = f"{middle:+.1f} ({low:+.1f} to {high:+.1f})"
+            lines.append(f"| {title} | {seed} | {100 * row['first']:.1f} % | {more} | {row['p_value']:.2g} |")
+    return "\n".join(lines) + "\n"
+
+
 def scoring_table(rows: Mapping[str, Row]) -> str:
     lines = [
         "| network | scoring | EER, % | minDCF(0.01) | minDCF(0.05) | actDCF(0.05) | Cllr |",
@@ -220,8 +251,13 @@ def durations_table(rows: Mapping[str, Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-WORK: dict[str, Callable[[Bench], None]] = {"losses": losses, "scoring": scoring, "durations": durations}
-TABLES = {"losses": losses_table, "scoring": scoring_table, "durations": durations_table}
+WORK: dict[str, Callable[[Bench], None]] = {
+    "losses": losses,
+    "paired": paired,
+    "scoring": scoring,
+    "durations": durations,
+}
+TABLES = {"losses": losses_table, "paired": paired_table, "scoring": scoring_table, "durations": durations_table}
 
 
 def main() -> None:
