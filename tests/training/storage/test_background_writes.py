@@ -156,7 +156,7 @@ def test_a_signal_is_answered_when_all_is_written(tmp_path, waiting, monkeypatch
 
         def rate(self, before=Run.rate):
             if self.state.step == 6:
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGTERM)
             return before(self)
 
         patch.setattr(Run, "rate", rate)
