@@ -226,8 +226,8 @@ def paired_table(rows: Mapping[str, Row]) -> str:
 
 def scoring_table(rows: Mapping[str, Row]) -> str:
     lines = [
-        "| network | scoring | EER, % | minDCF(0.01) | minDCF(0.05) | actDCF(0.05) | Cllr |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        "| network | seeds | scoring | EER, % | minDCF(0.01) | minDCF(0.05) | actDCF(0.05) | Cllr |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for large, words in ((False, "ArcFace"), (True, "and a large margin stage")):
         for step in ("raw", "+ mean", "+ AS-norm", "+ calibration"):
@@ -235,7 +235,7 @@ def scoring_table(rows: Mapping[str, Row]) -> str:
             if found:
                 known = step == "+ calibration"
                 extra = [spread([row[key] for row in found], 3) if known else "-" for key in ("act_dcf_0.05", "cllr")]
-                lines.append(f"| {words} | {step} | {cells(found)} | {' | '.join(extra)} |")
+                lines.append(f"| {words} | {len(found)} | {step} | {cells(found)} | {' | '.join(extra)} |")
     return "\n".join(lines) + "\n"
 
 
