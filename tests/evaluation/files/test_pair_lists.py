@@ -115,6 +115,13 @@ def test_recordings_by_their_folders_whatever_the_ending(tmp_path, name):
     assert list(zip(pairs.left.tolist(), pairs.right.tolist(), pairs.same.tolist(), strict=True)) == rows
 
 
+@pytest.mark.parametrize("other", ["id-1/2.wav", "id1/2.wav"])
+def test_other_folders_that_would_read_alike_once_joined_are_others(tmp_path, other):
+    named = read_pairs(write(tmp_path, f"{other} id/9.wav target\n", "trials"))
+    with pytest.raises(EvaluationError, match=f"1 of the 2 images .* first '{other}'"):
+        match(named, set_with_keys(["id/1-2.wav", "id/9.wav"]))
+
+
 def test_unknown_names_are_named(tmp_path):
     named = read_lfw_pairs(write(tmp_path, LFW))
     with pytest.raises(EvaluationError, match=r"6 of the 7 images .* first 'Ada Lee/Ada Lee_0001.jpg'.*'Cy_0001'"):

@@ -152,11 +152,11 @@ def match(pairs: NamedPairs, embeddings: EmbeddingSet) -> Pairs:
     keys = [slashed(key) for key in embeddings.keys]
     check_named_once((slashed(name) for name in pairs.names()), keys, "the pair list")
     exact = {key: row for row, key in enumerate(keys)}
-    joined, by_stem = _rows_by(_joined, embeddings.keys), _rows_by(_stem, embeddings.keys)
-    rows = {}
-    for name in pairs.names():
-        alike = joined.get(_joined(name), by_stem.get(_stem(name), -1))
-        rows[name] = exact.get(slashed(name), alike)
+    rows = {name: exact.get(slashed(name), -1) for name in pairs.names()}
+    if others := [name for name, row in rows.items() if row == -1]:
+        forms = [(form, _rows_by(form, keys)) for form in (_without_ending, _joined, _stem)]
+        for name in others:
+            rows[name] = _alike(name, keys, forms)
     noun = embeddings.noun
     unknown = [name for name, row in rows.items() if row == -1]
     if unknown:
@@ -174,6 +174,17 @@ def match(pairs: NamedPairs, embeddings: EmbeddingSet) -> Pairs:
     return Pairs(left=np.array(left), right=np.array(right), same=pairs.same, fold=pairs.fold)
 
 
+def _alike(name: str, keys: Sequence[str], forms: Sequence[tuple[Callable[[str], str], dict[str, int]]]) -> int:
+    """The row whose key has the first form that a name shares; -1 where there is none, -2 where there are several."""
+    for form, known in forms:
+        row = known.get(form(name), -1)
+        if form is _joined and row >= 0 and ("/" in keys[row]) == ("/" in slashed(name)):
+            continue  # "a-b/c" and "a/b-c" are two recordings: only one side may have joined its folders
+        if row != -1:
+            return row
+    return -1
+
+
 def _rows_by(form: Callable[[str], str], keys: Sequence[str]) -> dict[str, int]:
     """A form of the keys -> row, or -2 when several keys share it."""
     rows: dict[str, int] = {}
@@ -183,10 +194,15 @@ def _rows_by(form: Callable[[str], str], keys: Sequence[str]) -> dict[str, int]:
     return rows
 
 
-def _joined(name: str) -> str:
-    """Folders and file name without its ending, with "-" between."""
+def _without_ending(name: str) -> str:
+    """Folders and file name."""
     path = PurePosixPath(slashed(name))
-    return "-".join([*path.parts[:-1], path.stem])
+    return str(path.parent / path.stem)
+
+
+def _joined(name: str) -> str:
+    """Folders and file name with "-" between, as in Kaldi's keys."""
+    return _without_ending(name).replace("/", "-")
 
 
 def _stem(name: str) -> str:
