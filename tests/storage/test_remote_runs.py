@@ -132,7 +132,7 @@ def test_a_store_slower_than_checkpoints_has_one_all_the_same(
 
     if not hard_links:
         monkeypatch.setattr(os, "link", none)
-    whole = [f"data.path={people}", *SETTINGS, "train.epochs=8", "train.checkpoint_every=1", "train.keep_last=1"]
+    whole = [f"data.path={people}", *SETTINGS, "train.epochs=40", "train.checkpoint_every=1", "train.keep_last=1"]
     whole += ["train.log_every=1"]
     there = load([], [*whole, f"out={store.root}/run"])
     store.plant("slow", "PUT", "/run/checkpoints/step-", 10**6)
@@ -144,12 +144,12 @@ def test_a_store_slower_than_checkpoints_has_one_all_the_same(
             named = json.loads(store.files.cat_file(f"{store.root}/run/checkpoints/newest.json"))["name"]
             assert f"run/checkpoints/{named}" in store.names()
             found.append(progress.step)
-        if progress.step == 14:
-            assert found  # the machine might be lost now
-            raise SystemError
+        if len(found) == 3 or progress.step == 76:
+            raise SystemError  # the machine is lost
 
     with pytest.raises(SystemError):
         train(there, progress=look)
+    assert found
     assert not list(cache.cache_folder().rglob(run_publication.HELD))
     store.server.gate.faults.clear()
     shutil.rmtree(cache.cache_folder())
