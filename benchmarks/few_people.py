@@ -36,10 +36,7 @@ FEWEST, MOST = 4, 8
 """Photos of a person that is used."""
 JUDGES = 60
 WEIGHTS = "mobilefacenet/068.ckpt"
-FROM_WEIGHTS = (
-    *("evaluation.also.others.fit=crop", "head.from_data=true", "optim.lr=0.01", "train.epochs=4"),
-    *("train.batch_norm=frozen", "train.batch_size=32", "learning_rate.warmup_epochs=0"),
-)
+FROM_WEIGHTS = ("evaluation.also.others.fit=crop",)
 STARTS = {"random": (), "weights": FROM_WEIGHTS}
 
 

@@ -122,6 +122,20 @@ def test_other_folders_that_would_read_alike_once_joined_are_others(tmp_path, ot
         match(named, set_with_keys(["id/1-2.wav", "id/9.wav"]))
 
 
+@pytest.mark.parametrize("pair", ["x/1.jpg y/1.jpg", "x/1.jpg a/1.jpg", "a/1.jpg x/1.png", "b/a/1.jpg c/a/1.jpg"])
+def test_two_names_that_folders_tell_apart_are_not_one_example(tmp_path, pair):
+    named = read_pairs(write(tmp_path, f"{pair} target\n", "trials"))
+    with pytest.raises(EvaluationError, match=r"both are the image 'a/1.jpg' of the embeddings; use the full keys"):
+        match(named, set_with_keys(["a/1.jpg", "a/2.jpg"]))
+
+
+@pytest.mark.parametrize("pair", ["1.jpg x/1.jpg", "a/1.jpg a/1.png", "crops/a/1.jpg a/1", "a-1 a/1.wav"])
+def test_one_example_may_be_written_in_several_ways(tmp_path, pair):
+    named = read_pairs(write(tmp_path, f"{pair} target\n", "trials"))
+    found = match(named, set_with_keys(["a/1.jpg", "a/2.jpg"]))
+    assert (found.left.tolist(), found.right.tolist()) == ([0], [0])
+
+
 def test_unknown_names_are_named(tmp_path):
     named = read_lfw_pairs(write(tmp_path, LFW))
     with pytest.raises(EvaluationError, match=r"6 of the 7 images .* first 'Ada Lee/Ada Lee_0001.jpg'.*'Cy_0001'"):

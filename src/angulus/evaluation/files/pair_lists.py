@@ -145,7 +145,8 @@ def match(pairs: NamedPairs, embeddings: EmbeddingSet) -> Pairs:
     A name matches the key it equals; else the one that has its folders and its name with another ending, or joined by
     "-" as Kaldi's keys are ("id1/video/1.wav", "id1/video/1.flac", "id1-video-1"); else by file name without folder
     and ending ("Ada/Ada_0001.jpg", "Ada_0001.png", "crops/Ada_0001"), if that is unambiguous. Raises EvaluationError
-    for names that are not in the set, and for those that stand for several examples of it.
+    for names that are not in the set, those that stand for several examples of it, and two of unlike folders that would
+    be one example.
     """
     if embeddings.keys is None:
         raise EvaluationError("pairs by name need embeddings with keys, and this set has none")
@@ -170,6 +171,7 @@ def match(pairs: NamedPairs, embeddings: EmbeddingSet) -> Pairs:
             f"{noun} {shared[0]!r} is no key of the embeddings and its file name stands for several of them;"
             " use the full keys in the pair list"
         )
+    _check_claimed_once(rows, embeddings.keys, noun)
     left, right = ([rows[name] for name in side] for side in (pairs.left, pairs.right))
     return Pairs(left=np.array(left), right=np.array(right), same=pairs.same, fold=pairs.fold)
 
@@ -183,6 +185,26 @@ def _alike(name: str, keys: Sequence[str], forms: Sequence[tuple[Callable[[str],
         if row != -1:
             return row
     return -1
+
+
+def _check_claimed_once(rows: dict[str, int], keys: Sequence[str], noun: str) -> None:
+    """Raise where a file name alone would make one example of two that the list tells apart by their folders."""
+    first: dict[int, str] = {}
+    for name, row in rows.items():
+        other = first.setdefault(row, name)
+        if not _may_be_one(name, other):
+            raise EvaluationError(
+                f"the pairs name {other!r} and {name!r}, and by file name both are the {noun} {keys[row]!r} of the"
+                " embeddings; use the full keys in the pair list"
+            )
+
+
+def _may_be_one(name: str, other: str) -> bool:
+    """Whether one name is the other with another ending, joined folders, or further folders in front."""
+    if _joined(name) == _joined(other):
+        return True
+    short, long = sorted((_without_ending(name).split("/"), _without_ending(other).split("/")), key=len)
+    return long[-len(short) :] == short
 
 
 def _rows_by(form: Callable[[str], str], keys: Sequence[str]) -> dict[str, int]:
