@@ -141,6 +141,11 @@ def test_a_small_set_gets_enough_steps_and_a_large_one_few_passes() -> None:
     assert large.epochs(128).value == 6
 
 
+@pytest.mark.parametrize(("images", "is_small", "passes"), [(2_000, True, 60), (2_000, False, 40), (10_000, True, 15)])
+def test_passes_of_sets_between(images: int, is_small: bool, passes: int) -> None:
+    assert Rules(images=images, is_small=is_small).epochs(32).value == passes
+
+
 def test_a_batch_is_asked_for_only_once_it_is_chosen() -> None:
     with pytest.raises(ValueError, match=r"train\.batch_size must be chosen"):
         _ = Training().batch

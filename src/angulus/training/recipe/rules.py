@@ -41,8 +41,13 @@ class Rules:
         return Choice(key="train.batch_size", value=size, reason=reason)
 
     def epochs(self, batch: int) -> Choice[int]:
-        """Passes: about 150 thousand examples on a CPU and 4 million on a GPU, 6 to 40 passes, more for small sets."""
-        wanted = min(40, max(FEWEST_EPOCHS, math.ceil(EXAMPLES[self.on_gpu] / max(self.images, 1))))
+        """Passes: about 150 thousand examples on a CPU and 4 million on a GPU, at least 6, more for small sets.
+
+        At most 60 with TinyNet and 40 with larger networks, with which more have not been tried.
+        """
+        wanted = min(
+            60 if self.is_small else 40, max(FEWEST_EPOCHS, math.ceil(EXAMPLES[self.on_gpu] / max(self.images, 1)))
+        )
         steps = max(1, self.images / batch)
         needed = min(MOST_EPOCHS, math.ceil(FEWEST_STEPS / steps))
         passes = max(wanted, needed)
