@@ -135,6 +135,21 @@ def test_batches_fit_accumulation_and_sampling() -> None:
     assert done.train.batch % 12 == 0
 
 
+@pytest.mark.parametrize(
+    ("images", "is_small", "size"),
+    [
+        (1_000, True, 16),
+        (1_200, True, 32),
+        (4_000, True, 32),
+        (4_000, False, 64),
+        (7_000, True, 64),
+        (7_000, False, 128),
+    ],
+)
+def test_batches_by_images(images: int, is_small: bool, size: int) -> None:
+    assert Rules(images=images, is_small=is_small).batch().value == size
+
+
 def test_a_small_set_gets_enough_steps_and_a_large_one_few_passes() -> None:
     small, large = Rules(images=100), Rules(images=10**7)
     assert 100 <= small.epochs(16).value <= 400
