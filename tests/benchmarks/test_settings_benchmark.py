@@ -75,3 +75,19 @@ def test_what_is_drawn_does_not_depend_on_the_rules(script):
     assert first == second
     assert len({json.dumps(one) for one in first}) == 24
     assert all(one["train"]["epochs"] in (20, 40, 60) for one in first)
+
+
+@pytest.mark.parametrize(
+    ("images", "batches", "passes"),
+    [(200, (16, 16), (96, 96)), (2_000, (32, 16), (40, 60)), (10_000, (128, 64), (16, 16))],
+)
+def test_rules_that_are_compared(script, images, batches, passes):
+    rules = importlib.import_module("setting_rules")
+    default = {"train": {}, "optim": {}, "learning_rate": {"decay": "cosine"}, "margin": {"name": "arcface"}}
+    for rule in rules.RULES:
+        settings = rules.ruled(default, images, rule)
+        assert settings["train"]["batch_size"] == batches[rule.startswith("hundredth")]
+        assert abs(settings["train"]["epochs"] - passes[rule.endswith("60")]) <= 1
+        assert settings["margin"] == default["margin"]
+    rows = {f"lfw / fiftieth, 40 / {seed}": {"tune": 0.25 + seed / 10, "test": 0.5} for seed in (0, 1)}
+    assert "| lfw | 30.0% (50.0%; 2) | - | - | - |" in rules.table(rows)

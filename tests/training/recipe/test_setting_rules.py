@@ -136,18 +136,20 @@ def test_batches_fit_accumulation_and_sampling() -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "is_small", "size"),
+    ("images", "classes", "is_small", "size"),
     [
-        (1_000, True, 16),
-        (1_200, True, 32),
-        (4_000, True, 32),
-        (4_000, False, 64),
-        (7_000, True, 64),
-        (7_000, False, 128),
+        (1_000, 50, True, 16),
+        (1_200, 300, True, 32),
+        (4_000, 800, True, 32),
+        (4_000, 800, False, 64),
+        (7_000, 500, True, 64),
+        (7_000, 500, False, 128),
+        (15_000, 5_000, True, 128),
+        (7_000, 2_000, True, 128),
     ],
 )
-def test_batches_by_images(images: int, is_small: bool, size: int) -> None:
-    assert Rules(images=images, is_small=is_small).batch().value == size
+def test_batches_by_images(images: int, classes: int, is_small: bool, size: int) -> None:
+    assert Rules(images=images, classes=classes, is_small=is_small).batch().value == size
 
 
 def test_a_small_set_gets_enough_steps_and_a_large_one_few_passes() -> None:

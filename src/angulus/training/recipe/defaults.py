@@ -115,6 +115,7 @@ def with_choices(
     """
     rules = Rules(
         images=num_images,
+        classes=num_classes,
         on_gpu=device.type == "cuda",
         is_small=isinstance(experiment.model, TinyNet | TinySpeech),
         is_tuned=experiment.init is not None,

@@ -14,6 +14,7 @@ from angulus.training.recipe.choices import Choice
 # Examples seen in a run, on a CPU and on a GPU.
 EXAMPLES = {False: 150_000, True: 4_000_000}
 CHUNK = 200  # frames of 10 ms
+MANY_IMAGES = 5  # of a person
 FEWEST_STEPS, MOST_EPOCHS, FEWEST_EPOCHS = 1_200, 120, 6
 
 
@@ -24,10 +25,11 @@ def power_of_two(number: float) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """images: examples that are trained on.  noun: what one is called.  is_small: the network is TinyNet.  is_tuned: it
-    begins with weights."""
+    """images: examples that are trained on.  classes: of how many people.  noun: what one is called.  is_small: the
+    network is TinyNet.  is_tuned: it begins with weights."""
 
     images: int
+    classes: int = 1
     on_gpu: bool = False
     is_small: bool = True
     is_tuned: bool = False
@@ -36,13 +38,14 @@ class Rules:
     def batch(self, multiple: int = 1, least: int = 1) -> Choice[int]:
         """Examples of a step: the power of two next to a fiftieth of the images, 16 to 128; for large sets more.
 
-        Above 32 TinyNet takes a hundredth: with half the batch it did better on each set that was tried.
+        Above 32 TinyNet takes a hundredth where a person has five images or more: with half the batch it did better
+        there, and worse where a person has two or three.
 
         multiple: what it must be a multiple of.  least: where the processes of a run need more.
         """
         most = 512 if self.on_gpu and self.images > 500_000 else 128
         size = power_of_two(self.images / 50)
-        if self.is_small:
+        if self.is_small and self.images >= MANY_IMAGES * self.classes:
             size = max(min(size, 32), power_of_two(self.images / 100))
         size = max(least, min(most, max(16, size)))
         size = -(-size // multiple) * multiple

@@ -1,0 +1,121 @@
+"""Batch and passes: what each rule for them brings on several sets, all else as a run chooses it.
+
+    python benchmarks/setting_rules.py --jobs 2            results/setting_rules_<machine>.json; what is there is kept
+    python benchmarks/setting_rules.py --domains lfw-4 lfw-pairs --seeds 0
+    python benchmarks/setting_rules.py --table             the table of what is there
+
+The sets, the size of images and the share of passes are those of `settings.py`. A rule is chosen by the TAR on the
+`tune` people; the `test` people are shown beside. ArcFace, two seeds.
+
+fiftieth, 40    batches of about a fiftieth of the images (16 to 128), at most 40 passes: the rules until November 2026
+hundredth, 40   half of these batches
+fiftieth, 60    at most 60 passes
+hundredth, 60   both
+"""
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import machines
+from settings import RESULTS, Places, Row, Settings, Task, counted, default_settings, run
+
+RULES = {"fiftieth, 40": (1, 40), "hundredth, 40": (2, 40), "fiftieth, 60": (1, 60), "hundredth, 60": (2, 60)}
+"""Divisor of the batch, and the most passes."""
+DOMAINS = ("lfw-4", "lfw-50", "orl", "glint24", "lfw-pairs", "omniglot", "lfw", "drawn", "drawn-5000", "fashion")
+LOSS, PASSES = "arcface", 0.5
+
+
+def ruled(default: Settings, images: int, rule: str) -> Settings:
+    """What a run chooses, with batch, rate and passes by a rule."""
+    divisor, most = RULES[rule]
+    settings = json.loads(json.dumps(default))
+    whole = min(128, max(16, 2 ** round(math.log2(images / 50))))
+    batch = max(16, whole // divisor)
+    passes = min(most, max(6, math.ceil(150_000 / images)))
+    epochs = max(passes, min(120, math.ceil(1_200 * batch / images)))
+    settings["train"] |= {"batch_size": batch, "epochs": epochs}
+    settings["optim"]["lr"] = float(f"{min(0.1, 0.1 * math.sqrt(batch / 64)):.2g}")
+    settings["learning_rate"]["warmup_epochs"] = max(1.0, round(epochs / 20, 1))
+    return settings
+
+
+def tasks(places: Places, names: list[str], seeds: list[int]) -> Iterator[tuple[str, Task]]:
+    """Every run that is wanted, with its name."""
+    known = places.domains()
+    for name in names:
+        counts = counted(known[name])
+        default = default_settings(known[name], LOSS, counts, places.size)
+        seen: set[str] = set()
+        for rule in RULES:
+            settings = json.dumps(ruled(default, counts[0], rule))
+            if settings in seen:
+                continue
+            seen.add(settings)
+            for seed in seeds:
+                yield f"{name} / {rule} / {seed}", Task(name, LOSS, settings, PASSES, seed)
+
+
+def kept(row: Row, task: Task) -> dict[str, Any]:
+    """What is kept of a run; passes as a recipe would say them, before they are halved."""
+    said = json.loads(task.settings)
+    about = {"batch": said["train"]["batch_size"], "epochs": said["train"]["epochs"], "lr": said["optim"]["lr"]}
+    return about | {key: row[key] for key in ("tune", "test", "seconds")}
+
+
+def table(rows: dict[str, Any]) -> str:
+    """Means over the seeds that are there."""
+    lines = ["| set | " + " | ".join(RULES) + " |", "|---|" + "---:|" * len(RULES)]
+    for name in DOMAINS:
+        cells = []
+        for rule in RULES:
+            found = [row for key, row in rows.items() if key.startswith(f"{name} / {rule} / ")]
+            cells.append(
+                f"{fmean(row['tune'] for row in found):.1%} ({fmean(row['test'] for row in found):.1%}; {len(found)})"
+                if found
+                else "-"
+            )
+        if set(cells) != {"-"}:
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
+    parser.add_argument("--fashion", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
+    parser.add_argument("--domains", nargs="+", default=DOMAINS, choices=DOMAINS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--out", type=Path, default=RESULTS / f"setting_rules_{machines.slug()}.json")
+    said = parser.parse_args()
+    rows: dict[str, Any] = json.loads(said.out.read_text())["rows"] if said.out.exists() else {}
+    places = Places(said.data, said.fashion if said.fashion.is_dir() else None)
+    wanted = [] if said.table else [each for each in tasks(places, said.domains, said.seeds) if each[0] not in rows]
+    about = {"command": "python benchmarks/setting_rules.py", **machines.about()}
+    with ProcessPoolExecutor(said.jobs, mp_context=get_context("spawn")) as pool:
+        futures = {pool.submit(run, task, places): (key, task) for key, task in wanted}
+        for done in as_completed(futures):
+            key, task = futures[done]
+            rows[key] = kept(done.result(), task)
+            part = said.out.with_suffix(".partial")
+            part.write_text(json.dumps({"about": about, "rows": dict(sorted(rows.items()))}, indent=1) + "\n")
+            os.replace(part, said.out)
+            print(key, rows[key], flush=True)
+    text = f"{machines.words()}; TAR at FAR 1e-2 on the tune people (on the test people; seeds)\n\n{table(rows)}"
+    said.out.with_suffix(".md").write_text(text)
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
