@@ -21,12 +21,13 @@ TRAIN, TUNE, TEST = "train", "tune", "test"
 class Domain:
     """data: a set with the parts train, tune and test.  most: images of one person in the tests, so that none decides.
 
-    note: what it is, in words.
+    note: what it is, in words.  searched: whether a search of settings belongs to it, or rules alone are compared on it.
     """
 
     data: Data
     note: str
     most: int = 20
+    searched: bool = True
 
     def judged_by(self, part: str) -> Data:
         """The data with another part to verify."""
@@ -72,6 +73,11 @@ def domains(data: Path, fashion: Path | None = None) -> dict[str, Domain]:
         "drawn": Domain(
             data=SyntheticData(num_identities=500, images_per_identity=10, identities=people(0.6, 0.15, 0.25)),
             note="drawn faces",
+        ),
+        "drawn-500": Domain(
+            data=SyntheticData(num_identities=835, images_per_identity=14, identities=people(0.6, 0.15, 0.25)),
+            note="drawn faces, 14 a person",
+            searched=False,
         ),
         "drawn-5000": Domain(
             data=SyntheticData(num_identities=5600, images_per_identity=3, identities=people(0.9, 0.04, 0.06)),

@@ -30,7 +30,10 @@ from settings import RESULTS, Places, Row, Settings, Task, counted, default_sett
 
 RULES = {"fiftieth, 40": (1, 40), "hundredth, 40": (2, 40), "fiftieth, 60": (1, 60), "hundredth, 60": (2, 60)}
 """Divisor of the batch, and the most passes."""
-DOMAINS = ("lfw-4", "lfw-50", "orl", "glint24", "lfw-pairs", "omniglot", "lfw", "drawn", "drawn-5000", "fashion")
+DOMAINS = (
+    *("lfw-4", "lfw-50", "orl", "glint24", "lfw-pairs", "fashion"),
+    *("omniglot", "lfw", "drawn", "drawn-500", "drawn-5000"),
+)
 LOSS, PASSES = "arcface", 0.5
 
 

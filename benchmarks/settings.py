@@ -374,7 +374,7 @@ def main() -> int:
     said = parser.parse_args()
     places = Places(said.data, said.fashion if said.fashion.is_dir() else None, said.size)
     bench = Bench(places, said.out, said.passes, said.jobs, said.budget)
-    names = said.domains or list(bench.known)
+    names = said.domains or [name for name, domain in bench.known.items() if domain.searched]
     if unknown := sorted(set(names) - set(bench.known)):
         parser.error(f"unknown domains {', '.join(unknown)}; known are {', '.join(bench.known)}")
     pairs = [(name, loss) for loss in said.losses for name in names]
