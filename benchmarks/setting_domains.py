@@ -21,7 +21,7 @@ TRAIN, TUNE, TEST = "train", "tune", "test"
 class Domain:
     """data: a set with the parts train, tune and test.  most: images of one person in the tests, so that none decides.
 
-    note: what it is, in words.  searched: whether a search of settings belongs to it, or rules alone are compared on it.
+    note: what it is, in words.  searched: by `settings.py`; on others rules alone are compared.
     """
 
     data: Data
