@@ -242,8 +242,8 @@ Search = Generator[list[Task], dict[str, Row], None]
 
 def tasks_of(domain: str, loss: str, default: Settings, counts: tuple[int, int], passes: float) -> Search:
     """The trainings of one domain and loss, rung after rung; each yield is sent the rows of its tasks by key."""
+    yield from defaults_of(domain, loss, default, passes)
     chosen = [json.dumps(settings) for settings in drawn_settings(domain, loss, default, counts)]
-    yield [Task(domain, loss, json.dumps(default), passes, seed) for seed in SEEDS]
     for count, share in RUNGS:
         tasks = [Task(domain, loss, settings, share * passes, 0) for settings in chosen[:count]]
         rows = yield tasks
@@ -251,8 +251,15 @@ def tasks_of(domain: str, loss: str, default: Settings, counts: tuple[int, int],
     yield [Task(domain, loss, chosen[0], passes, seed) for seed in SEEDS]
 
 
+def defaults_of(domain: str, loss: str, default: Settings, passes: float) -> Search:
+    """Of these trainings those with the defaults."""
+    yield [Task(domain, loss, json.dumps(default), passes, seed) for seed in SEEDS]
+
+
 class Bench:
-    """The runs that are there, and those to come."""
+    """The runs that are there, and those to come.  is_defaults: only those with the defaults are to come."""
+
+    is_defaults = False
 
     def __init__(self, places: Places, path: Path, passes: float, jobs: int, budget: float | None) -> None:
         self.places, self.path, self.passes, self.jobs, self.budget = places, path, passes, jobs, budget
@@ -277,6 +284,8 @@ class Bench:
         if name not in self.counts:
             self.counts[name] = counted(self.known[name])
         default = default_settings(self.known[name], loss, self.counts[name], self.places.size)
+        if self.is_defaults:
+            return defaults_of(name, loss, default, self.passes)
         return tasks_of(name, loss, default, self.counts[name], self.passes)
 
     def go(self, pairs: list[tuple[str, str]], pool: Executor, work: Callable[[Task, Places], Row] = run) -> None:
@@ -369,6 +378,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=32, help="pixels of an image's longer side")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--budget", type=float)
+    parser.add_argument("--defaults", action="store_true", help="run the defaults alone, no search")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--out", type=Path, default=RESULTS / f"settings_{machines.slug()}.json")
     said = parser.parse_args()
@@ -379,8 +389,10 @@ def main() -> int:
         parser.error(f"unknown domains {', '.join(unknown)}; known are {', '.join(bench.known)}")
     pairs = [(name, loss) for loss in said.losses for name in names]
     if not said.table:
+        bench.is_defaults = said.defaults
         with ProcessPoolExecutor(said.jobs, mp_context=get_context("spawn")) as pool:
             bench.go(pairs, pool)
+        bench.is_defaults = False
     text = table(bench, pairs)
     said.out.with_suffix(".md").write_text(f"{machines.words()}\n\n{text}")
     print(text)
