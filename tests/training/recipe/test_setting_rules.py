@@ -161,6 +161,7 @@ def test_a_small_set_gets_enough_steps_and_a_large_one_few_passes() -> None:
 @pytest.mark.parametrize(("images", "is_small", "passes"), [(2_000, True, 60), (2_000, False, 40), (10_000, True, 15)])
 def test_passes_of_sets_between(images: int, is_small: bool, passes: int) -> None:
     assert Rules(images=images, is_small=is_small).epochs(32).value == passes
+    assert Rules(images=images, is_small=is_small, noun="recording").epochs(32).value == min(40, passes)
 
 
 def test_a_batch_is_asked_for_only_once_it_is_chosen() -> None:
@@ -173,9 +174,18 @@ def test_a_batch_is_asked_for_only_once_it_is_chosen() -> None:
 def test_the_rate_never_grows_beyond_the_usual_one(batch: int) -> None:
     for small, tuned in itertools.product((True, False), repeat=2):
         rules = Rules(images=900, is_small=small, is_tuned=tuned)
-        assert 0 < rules.rate(batch, is_sgd=True).value <= 0.1
-    rates = [Rules(images=900).rate(size, is_sgd=True).value for size in (16, 32, 64, 128)]
+        assert 0 < rules.rate(batch, 10, is_sgd=True).value <= 0.1
+    rates = [Rules(images=900).rate(size, 10, is_sgd=True).value for size in (16, 32, 64, 128)]
     assert rates == [0.05, 0.071, 0.1, 0.1]
+    rates = [Rules(images=900, noun="recording").rate(size, 10, is_sgd=True).value for size in (16, 32, 64, 128)]
+    assert rates == [0.05, 0.071, 0.1, 0.1]
+
+
+@pytest.mark.parametrize(("epochs", "rate"), [(1, 0.018), (11, 0.019), (40, 0.071), (80, 0.1), (90, 0.1)])
+def test_people_who_are_seen_seldom_get_short_steps(epochs: int, rate: float) -> None:
+    chosen = Rules(images=15_000, classes=5_000).rate(128, epochs, is_sgd=True)
+    assert chosen.value == rate
+    assert ("seen only" in chosen.reason) == (epochs < 80)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 5, 64, 1_000])

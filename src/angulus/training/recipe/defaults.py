@@ -138,7 +138,7 @@ def with_choices(
         train = replace(train, epochs=take(rules.epochs(train.batch)))
     is_sgd = isinstance(optim, SGD)
     if optim.lr is None:
-        optim = replace(optim, lr=take(rules.rate(train.batch, is_sgd=is_sgd)))
+        optim = replace(optim, lr=take(rules.rate(train.batch, train.epochs or 1, is_sgd=is_sgd)))
     if rate.warmup_epochs is None:
         rate = replace(rate, warmup_epochs=take(rules.warmup(train.epochs or 1)))
     if optim.weight_decay is None:

@@ -15,6 +15,7 @@ from angulus.training.recipe.choices import Choice
 EXAMPLES = {False: 150_000, True: 4_000_000}
 CHUNK = 200  # frames of 10 ms
 MANY_IMAGES = 5  # of a person
+SEEN = 240  # times, from which on the rate is whole
 FEWEST_STEPS, MOST_EPOCHS, FEWEST_EPOCHS = 1_200, 120, 6
 
 
@@ -26,7 +27,7 @@ def power_of_two(number: float) -> int:
 @dataclass(frozen=True, kw_only=True)
 class Rules:
     """images: examples that are trained on.  classes: of how many people.  noun: what one is called.  is_small: the
-    network is TinyNet.  is_tuned: it begins with weights."""
+    network is TinyNet or TinySpeech.  is_tuned: it begins with weights."""
 
     images: int
     classes: int = 1
@@ -34,6 +35,11 @@ class Rules:
     is_small: bool = True
     is_tuned: bool = False
     noun: str = "image"
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether it is TinyNet with images, with which these rules were tried: `benchmarks/setting_rules.py`."""
+        return self.is_small and self.noun == "image"
 
     def batch(self, multiple: int = 1, least: int = 1) -> Choice[int]:
         """Examples of a step: the power of two next to a fiftieth of the images, 16 to 128; for large sets more.
@@ -45,7 +51,7 @@ class Rules:
         """
         most = 512 if self.on_gpu and self.images > 500_000 else 128
         size = power_of_two(self.images / 50)
-        if self.is_small and self.images >= MANY_IMAGES * self.classes:
+        if self.is_searched and self.images >= MANY_IMAGES * self.classes:
             size = max(min(size, 32), power_of_two(self.images / 100))
         size = max(least, min(most, max(16, size)))
         size = -(-size // multiple) * multiple
@@ -56,11 +62,10 @@ class Rules:
     def epochs(self, batch: int) -> Choice[int]:
         """Passes: about 150 thousand examples on a CPU and 4 million on a GPU, at least 6, more for small sets.
 
-        At most 60 with TinyNet and 40 with larger networks, with which more have not been tried.
+        At most 60 with TinyNet, and 40 with networks with which more have not been tried.
         """
-        wanted = min(
-            60 if self.is_small else 40, max(FEWEST_EPOCHS, math.ceil(EXAMPLES[self.on_gpu] / max(self.images, 1)))
-        )
+        most = 60 if self.is_searched else 40
+        wanted = min(most, max(FEWEST_EPOCHS, math.ceil(EXAMPLES[self.on_gpu] / max(self.images, 1))))
         steps = max(1, self.images / batch)
         needed = min(MOST_EPOCHS, math.ceil(FEWEST_STEPS / steps))
         passes = max(wanted, needed)
@@ -71,14 +76,22 @@ class Rules:
             reason=f"{counted(seen, self.noun)} in {counted(round(steps * passes), 'step')}",
         )
 
-    def rate(self, batch: int, *, is_sgd: bool) -> Choice[float]:
-        """The peak of the learning rate: for SGD it grows with the batch, up to 0.1."""
+    def rate(self, batch: int, epochs: int, *, is_sgd: bool) -> Choice[float]:
+        """The peak of the learning rate: for SGD it grows with the batch, up to 0.1.
+
+        With TinyNet it is lower, down to an eighth, where a person is seen fewer than 240 times: a class weight that
+        the first of few steps moves far stays there.
+        """
         if not is_sgd:
             return Choice(key="optim.lr", value=1e-3, reason="AdamW's usual rate")
         if self.is_tuned:
             return Choice(key="optim.lr", value=0.05, reason="of the head, which begins at mean embeddings")
         if self.is_small:
             rate, reason = 0.1 * math.sqrt(batch / 64), f"0.1 from batches of 64 on, less for {batch}"
+            seen = self.images * epochs / max(self.classes, 1)
+            if self.is_searched and seen < SEEN:
+                rate *= max(0.125, seen / SEEN)
+                reason += f", and less since a person is seen only {counted(round(seen), 'time')}"
         else:
             rate, reason = 0.1 * batch / 256, f"0.1 x batch / 256, at most 0.1, with {batch}"
         return Choice(key="optim.lr", value=float(f"{min(0.1, rate):.2g}"), reason=reason)
