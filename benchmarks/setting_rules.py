@@ -1,4 +1,4 @@
-"""Batch and passes: what each rule for them brings on several sets, all else as a run chooses it.
+"""Batch, passes and rate: what each rule for them brings on several sets, all else as a run chooses it.
 
     python benchmarks/setting_rules.py --jobs 2            results/setting_rules_<machine>.json; what is there is kept
     python benchmarks/setting_rules.py --domains lfw-4 lfw-pairs --seeds 0
@@ -11,6 +11,8 @@ fiftieth, 40    batches of about a fiftieth of the images (16 to 128), at most 4
 hundredth, 40   half of these batches
 fiftieth, 60    at most 60 passes
 hundredth, 60   both
+
+rate / N        batch and passes as a run chooses them now, the learning rate an N-th of 0.1 (less for batches below 64)
 """
 
 import argparse
@@ -30,6 +32,7 @@ from settings import RESULTS, Places, Row, Settings, Task, counted, default_sett
 
 RULES = {"fiftieth, 40": (1, 40), "hundredth, 40": (2, 40), "fiftieth, 60": (1, 60), "hundredth, 60": (2, 60)}
 """Divisor of the batch, and the most passes."""
+RATES = {f"rate / {divisor}": divisor for divisor in (1, 2, 4, 8)}
 DOMAINS = (
     *("lfw-4", "lfw-50", "orl", "glint24", "lfw-pairs", "fashion"),
     *("omniglot", "lfw", "drawn", "drawn-500", "drawn-5000"),
@@ -39,16 +42,24 @@ LOSS, PASSES = "arcface", 0.5
 
 def ruled(default: Settings, images: int, rule: str) -> Settings:
     """What a run chooses, with batch, rate and passes by a rule."""
-    divisor, most = RULES[rule]
     settings = json.loads(json.dumps(default))
+    if rule in RATES:
+        settings["optim"]["lr"] = rate_of(settings["train"]["batch_size"]) / RATES[rule]
+        return settings
+    divisor, most = RULES[rule]
     whole = min(128, max(16, 2 ** round(math.log2(images / 50))))
     batch = max(16, whole // divisor)
     passes = min(most, max(6, math.ceil(150_000 / images)))
     epochs = max(passes, min(120, math.ceil(1_200 * batch / images)))
     settings["train"] |= {"batch_size": batch, "epochs": epochs}
-    settings["optim"]["lr"] = float(f"{min(0.1, 0.1 * math.sqrt(batch / 64)):.2g}")
+    settings["optim"]["lr"] = rate_of(batch)
     settings["learning_rate"]["warmup_epochs"] = max(1.0, round(epochs / 20, 1))
     return settings
+
+
+def rate_of(batch: int) -> float:
+    """The learning rate of a batch where people are seen often."""
+    return float(f"{min(0.1, 0.1 * math.sqrt(batch / 64)):.2g}")
 
 
 def tasks(places: Places, names: list[str], seeds: list[int]) -> Iterator[tuple[str, Task]]:
@@ -57,12 +68,8 @@ def tasks(places: Places, names: list[str], seeds: list[int]) -> Iterator[tuple[
     for name in names:
         counts = counted(known[name])
         default = default_settings(known[name], LOSS, counts, places.size)
-        seen: set[str] = set()
-        for rule in RULES:
+        for rule in (*RULES, *RATES):
             settings = json.dumps(ruled(default, counts[0], rule))
-            if settings in seen:
-                continue
-            seen.add(settings)
             for seed in seeds:
                 yield f"{name} / {rule} / {seed}", Task(name, LOSS, settings, PASSES, seed)
 
@@ -75,11 +82,16 @@ def kept(row: Row, task: Task) -> dict[str, Any]:
 
 
 def table(rows: dict[str, Any]) -> str:
-    """Means over the seeds that are there."""
-    lines = ["| set | " + " | ".join(RULES) + " |", "|---|" + "---:|" * len(RULES)]
+    """Means over the seeds that are there: a table for batch and passes, and one for the rate."""
+    return "\n".join(columns(rows, list(rules)) for rules in (RULES, RATES))
+
+
+def columns(rows: dict[str, Any], rules: list[str]) -> str:
+    """The table of some rules."""
+    lines = ["| set | " + " | ".join(rules) + " |", "|---|" + "---:|" * len(rules)]
     for name in DOMAINS:
         cells = []
-        for rule in RULES:
+        for rule in rules:
             found = [row for key, row in rows.items() if key.startswith(f"{name} / {rule} / ")]
             cells.append(
                 f"{fmean(row['tune'] for row in found):.1%} ({fmean(row['test'] for row in found):.1%}; {len(found)})"
@@ -103,17 +115,22 @@ def main() -> int:
     said = parser.parse_args()
     rows: dict[str, Any] = json.loads(said.out.read_text())["rows"] if said.out.exists() else {}
     places = Places(said.data, said.fashion if said.fashion.is_dir() else None)
-    wanted = [] if said.table else [each for each in tasks(places, said.domains, said.seeds) if each[0] not in rows]
+    named: dict[Task, list[str]] = {}  # several rules may come to the same run
+    for key, task in [] if said.table else tasks(places, said.domains, said.seeds):
+        named.setdefault(task, []).append(key)
+    for keys in named.values():
+        rows |= {key: rows[known] for known in keys if known in rows for key in keys}
     about = {"command": "python benchmarks/setting_rules.py", **machines.about()}
     with ProcessPoolExecutor(said.jobs, mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(run, task, places): (key, task) for key, task in wanted}
+        futures = {pool.submit(run, task, places): task for task, keys in named.items() if keys[0] not in rows}
         for done in as_completed(futures):
-            key, task = futures[done]
-            rows[key] = kept(done.result(), task)
+            task = futures[done]
+            found = kept(done.result(), task)
+            rows |= dict.fromkeys(named[task], found)
             part = said.out.with_suffix(".partial")
             part.write_text(json.dumps({"about": about, "rows": dict(sorted(rows.items()))}, indent=1) + "\n")
             os.replace(part, said.out)
-            print(key, rows[key], flush=True)
+            print(named[task], found, flush=True)
     text = f"{machines.words()}; TAR at FAR 1e-2 on the tune people (on the test people; seeds)\n\n{table(rows)}"
     said.out.with_suffix(".md").write_text(text)
     print(text)

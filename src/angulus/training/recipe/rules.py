@@ -15,7 +15,7 @@ from angulus.training.recipe.choices import Choice
 EXAMPLES = {False: 150_000, True: 4_000_000}
 CHUNK = 200  # frames of 10 ms
 MANY_IMAGES = 5  # of a person
-SEEN = 240  # times, from which on the rate is whole
+RATE, SEEN = 0.05, 120  # with batches of 64 where a person is seen so often
 FEWEST_STEPS, MOST_EPOCHS, FEWEST_EPOCHS = 1_200, 120, 6
 
 
@@ -79,19 +79,21 @@ class Rules:
     def rate(self, batch: int, epochs: int, *, is_sgd: bool) -> Choice[float]:
         """The peak of the learning rate: for SGD it grows with the batch, up to 0.1.
 
-        With TinyNet it is lower, down to an eighth, where a person is seen fewer than 240 times: a class weight that
+        With TinyNet it is lower, down to a quarter, where a person is seen fewer than 120 times: a class weight that
         the first of few steps moves far stays there.
         """
         if not is_sgd:
             return Choice(key="optim.lr", value=1e-3, reason="AdamW's usual rate")
         if self.is_tuned:
             return Choice(key="optim.lr", value=0.05, reason="of the head, which begins at mean embeddings")
-        if self.is_small:
-            rate, reason = 0.1 * math.sqrt(batch / 64), f"0.1 from batches of 64 on, less for {batch}"
+        if self.is_searched:
+            rate, reason = RATE * math.sqrt(batch / 64), f"0.05 x root of batch / 64, with {batch}"
             seen = self.images * epochs / max(self.classes, 1)
-            if self.is_searched and seen < SEEN:
-                rate *= max(0.125, seen / SEEN)
+            if seen < SEEN:
+                rate *= max(0.25, seen / SEEN)
                 reason += f", and less since a person is seen only {counted(round(seen), 'time')}"
+        elif self.is_small:
+            rate, reason = 0.1 * math.sqrt(batch / 64), f"0.1 from batches of 64 on, less for {batch}"
         else:
             rate, reason = 0.1 * batch / 256, f"0.1 x batch / 256, at most 0.1, with {batch}"
         return Choice(key="optim.lr", value=float(f"{min(0.1, rate):.2g}"), reason=reason)
