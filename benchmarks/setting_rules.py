@@ -81,13 +81,8 @@ def kept(row: Row, task: Task) -> dict[str, Any]:
     return about | {key: row[key] for key in ("tune", "test", "seconds")}
 
 
-def table(rows: dict[str, Any]) -> str:
-    """Means over the seeds that are there: a table for batch and passes, and one for the rate."""
-    return "\n".join(columns(rows, list(rules)) for rules in (RULES, RATES))
-
-
-def columns(rows: dict[str, Any], rules: list[str]) -> str:
-    """The table of some rules."""
+def table(rows: dict[str, Any], rules: list[str]) -> str:
+    """The table of some rules: means over the seeds that are there."""
     lines = ["| set | " + " | ".join(rules) + " |", "|---|" + "---:|" * len(rules)]
     for name in DOMAINS:
         cells = []
@@ -131,9 +126,11 @@ def main() -> int:
             part.write_text(json.dumps({"about": about, "rows": dict(sorted(rows.items()))}, indent=1) + "\n")
             os.replace(part, said.out)
             print(named[task], found, flush=True)
-    text = f"{machines.words()}; TAR at FAR 1e-2 on the tune people (on the test people; seeds)\n\n{table(rows)}"
-    said.out.with_suffix(".md").write_text(text)
-    print(text)
+    for rules, name in ((RULES, said.out.stem), (RATES, said.out.stem.replace("rules", "rates"))):
+        above = f"{machines.words()}; TAR at FAR 1e-2 on the tune people (on the test people; seeds)"
+        text = f"{above}\n\n{table(rows, list(rules))}"
+        said.out.with_name(f"{name}.md").write_text(text)
+        print(text)
     return 0
 
 
