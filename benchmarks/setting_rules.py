@@ -13,6 +13,7 @@ fiftieth, 60    at most 60 passes
 hundredth, 60   both
 
 rate / N        batch and passes as a run chooses them now, the learning rate an N-th of 0.1 (less for batches below 64)
+short, ...      so few passes that a person is seen 40 times, at least 8, with the whole rate and with the chosen one
 """
 
 import argparse
@@ -30,9 +31,13 @@ from typing import Any
 import machines
 from settings import RESULTS, Places, Row, Settings, Task, counted, default_settings, run
 
+from angulus.training.recipe.rules import Rules
+
 RULES = {"fiftieth, 40": (1, 40), "hundredth, 40": (2, 40), "fiftieth, 60": (1, 60), "hundredth, 60": (2, 60)}
 """Divisor of the batch, and the most passes."""
 RATES = {f"rate / {divisor}": divisor for divisor in (1, 2, 4, 8)}
+SHORT = ("short, rate / 1", "short, chosen rate")
+TIMES, FEWEST = 40, 8
 DOMAINS = (
     *("lfw-4", "lfw-50", "orl", "glint24", "lfw-pairs", "fashion"),
     *("omniglot", "lfw", "drawn", "drawn-500", "drawn-5000"),
@@ -40,9 +45,16 @@ DOMAINS = (
 LOSS, PASSES = "arcface", 0.5
 
 
-def ruled(default: Settings, images: int, rule: str) -> Settings:
+def ruled(default: Settings, images: int, classes: int, rule: str) -> Settings:
     """What a run chooses, with batch, rate and passes by a rule."""
     settings = json.loads(json.dumps(default))
+    if rule in SHORT:
+        batch, epochs = settings["train"]["batch_size"], max(FEWEST, round(TIMES * classes / images))
+        chosen = Rules(images=images, classes=classes).rate(batch, epochs, is_sgd=True).value
+        settings["train"]["epochs"] = epochs
+        settings["optim"]["lr"] = rate_of(batch) if rule == SHORT[0] else chosen
+        settings["learning_rate"]["warmup_epochs"] = 1.0
+        return settings
     if rule in RATES:
         settings["optim"]["lr"] = rate_of(settings["train"]["batch_size"]) / RATES[rule]
         return settings
@@ -68,8 +80,8 @@ def tasks(places: Places, names: list[str], seeds: list[int]) -> Iterator[tuple[
     for name in names:
         counts = counted(known[name])
         default = default_settings(known[name], LOSS, counts, places.size)
-        for rule in (*RULES, *RATES):
-            settings = json.dumps(ruled(default, counts[0], rule))
+        for rule in (*RULES, *RATES, *SHORT):
+            settings = json.dumps(ruled(default, *counts, rule))
             for seed in seeds:
                 yield f"{name} / {rule} / {seed}", Task(name, LOSS, settings, PASSES, seed)
 
@@ -126,10 +138,10 @@ def main() -> int:
             part.write_text(json.dumps({"about": about, "rows": dict(sorted(rows.items()))}, indent=1) + "\n")
             os.replace(part, said.out)
             print(named[task], found, flush=True)
-    for rules, name in ((RULES, said.out.stem), (RATES, said.out.stem.replace("rules", "rates"))):
+    for rules, name in ((RULES, "rules"), (RATES, "rates"), (SHORT, "short")):
         above = f"{machines.words()}; TAR at FAR 1e-2 on the tune people (on the test people; seeds)"
         text = f"{above}\n\n{table(rows, list(rules))}"
-        said.out.with_name(f"{name}.md").write_text(text)
+        said.out.with_name(f"{said.out.stem.replace('rules', name)}.md").write_text(text)
         print(text)
     return 0
 

@@ -85,10 +85,10 @@ def test_rules_that_are_compared(script, images, batches, passes):
     rules = importlib.import_module("setting_rules")
     default = {"train": {}, "optim": {}, "learning_rate": {"decay": "cosine"}, "margin": {"name": "arcface"}}
     for rule in rules.RULES:
-        settings = rules.ruled(default, images, rule)
+        settings = rules.ruled(default, images, 100, rule)
         assert settings["train"]["batch_size"] == batches[rule.startswith("hundredth")]
         assert abs(settings["train"]["epochs"] - passes[rule.endswith("60")]) <= 1
         assert settings["margin"] == default["margin"]
-    assert rules.ruled({**default, "train": {"batch_size": 32}}, images, "rate / 4")["optim"]["lr"] == 0.071 / 4
+    assert rules.ruled({**default, "train": {"batch_size": 32}}, images, 100, "rate / 4")["optim"]["lr"] == 0.071 / 4
     rows = {f"lfw / fiftieth, 40 / {seed}": {"tune": 0.25 + seed / 10, "test": 0.5} for seed in (0, 1)}
     assert "| lfw | 30.0% (50.0%; 2) | - | - | - |" in rules.table(rows, list(rules.RULES))
