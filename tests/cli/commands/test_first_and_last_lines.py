@@ -33,6 +33,7 @@ def trained(folder):
 
 
 LAST = ("how good", "also", "best", "model", "threshold", "report", "next", "doctor")
+SELDOM = "0.05 x root of batch / 64, with 16, and less since a person is seen only 8 times"
 SMALL = ("train.epochs=2", "model={name: tiny, channels: [8, 8], units: [0, 0], input: {height: 32, width: 32}}")
 
 
@@ -49,7 +50,7 @@ def test_the_first_and_the_last_lines_of_a_run(folder, trained, capsys):
         "network   tiny,",
         "32x32 rgb images to",
         "loss      arcface, scale 10",
-        "optim.lr 0.05: ",
+        "optim.lr 0.0063: ",
         "10 people are few to learn from nothing",
         f"angulus train data.path='{folder}' init=FILE",
         f"kept in {trained}",
@@ -72,7 +73,7 @@ def test_the_first_and_the_last_lines_of_a_run(folder, trained, capsys):
     assert any(line.startswith("doctor     ") for line in last)
     assert max(len(line) for line in last if str(folder.parent) not in line) <= 140
     reasons = json.loads((trained / "environment.json").read_text())["settings"]
-    assert {"key": "optim.lr", "value": 0.05, "reason": "0.1 from batches of 64 on, less for 16"} in reasons
+    assert {"key": "optim.lr", "value": 0.0063, "reason": SELDOM} in reasons
     assert main(["train", "--resume", str(trained)]) == 0
     assert capsys.readouterr().out.splitlines() == last
 
@@ -87,8 +88,8 @@ def test_a_filled_recipe_is_taken_back_and_is_the_same(folder, tmp_path, capsys)
     words = [f"data.path={folder}", *SMALL]
     assert main(["config", *words]) == 0
     text = capsys.readouterr().out
-    assert "# optim.lr: 0.1 from batches of 64 on, less for 16\n" in text
-    assert "\noptim: {name: sgd, lr: 0.05" in text
+    assert f"# optim.lr: {SELDOM}\n" in text
+    assert "\noptim: {name: sgd, lr: 0.0063" in text
     filled = yaml.safe_load(text)
     assert filled["evaluation"]["hold_out"] == "part"
     assert filled["margin"]["name"] == "arcface"
