@@ -75,7 +75,7 @@ def few_people(result: VerificationResult) -> str:
     if not wide:
         return ""
     return (
-        "Few people carry the TAR over the pairs, since somebody with many of them has most of the genuine pairs: its"
+        "Few people carry the TAR over the pairs, since whoever has many examples has most of the genuine pairs: its"
         " interval is wide for that reason. Go by the mean over people."
     )
 
