@@ -1,7 +1,7 @@
 """Batch, passes and rate: what each rule for them brings on several sets, all else as a run chooses it.
 
     python benchmarks/setting_rules.py --jobs 2            results/setting_rules_<machine>.json; what is there is kept
-    python benchmarks/setting_rules.py --domains lfw-4 lfw-pairs --seeds 0
+    python benchmarks/setting_rules.py --domains lfw-4 lfw-pairs --rules "rate / 1" "rate / 4" --seeds 0
     python benchmarks/setting_rules.py --table             the table of what is there
 
 The sets, the size of images and the share of passes are those of `settings.py`. A rule is chosen by the TAR on the
@@ -19,7 +19,6 @@ short, ...      so few passes that a person is seen 40 times, at least 8, with t
 import argparse
 import json
 import math
-import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -32,11 +31,13 @@ import machines
 from settings import RESULTS, Places, Row, Settings, Task, counted, default_settings, run
 
 from angulus.training.recipe.rules import Rules
+from angulus.training.storage.atomic_files import write_json
 
 RULES = {"fiftieth, 40": (1, 40), "hundredth, 40": (2, 40), "fiftieth, 60": (1, 60), "hundredth, 60": (2, 60)}
 """Divisor of the batch, and the most passes."""
 RATES = {f"rate / {divisor}": divisor for divisor in (1, 2, 4, 8)}
 SHORT = ("short, rate / 1", "short, chosen rate")
+EVERY = (*RULES, *RATES, *SHORT)
 TIMES, FEWEST = 40, 8
 DOMAINS = (
     *("lfw-4", "lfw-50", "orl", "glint24", "lfw-pairs", "fashion"),
@@ -62,7 +63,7 @@ def ruled(default: Settings, images: int, classes: int, rule: str) -> Settings:
     whole = min(128, max(16, 2 ** round(math.log2(images / 50))))
     batch = max(16, whole // divisor)
     passes = min(most, max(6, math.ceil(150_000 / images)))
-    epochs = max(passes, min(120, math.ceil(1_200 * batch / images)))
+    epochs = max(passes, min(120, math.ceil(1_200 * whole / images)))
     settings["train"] |= {"batch_size": batch, "epochs": epochs}
     settings["optim"]["lr"] = rate_of(batch)
     settings["learning_rate"]["warmup_epochs"] = max(1.0, round(epochs / 20, 1))
@@ -74,13 +75,13 @@ def rate_of(batch: int) -> float:
     return float(f"{min(0.1, 0.1 * math.sqrt(batch / 64)):.2g}")
 
 
-def tasks(places: Places, names: list[str], seeds: list[int]) -> Iterator[tuple[str, Task]]:
+def tasks(places: Places, names: list[str], rules: list[str], seeds: list[int]) -> Iterator[tuple[str, Task]]:
     """Every run that is wanted, with its name."""
     known = places.domains()
     for name in names:
         counts = counted(known[name])
         default = default_settings(known[name], LOSS, counts, places.size)
-        for rule in (*RULES, *RATES, *SHORT):
+        for rule in rules:
             settings = json.dumps(ruled(default, *counts, rule))
             for seed in seeds:
                 yield f"{name} / {rule} / {seed}", Task(name, LOSS, settings, PASSES, seed)
@@ -115,6 +116,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
     parser.add_argument("--fashion", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
     parser.add_argument("--domains", nargs="+", default=DOMAINS, choices=DOMAINS)
+    parser.add_argument("--rules", nargs="+", default=EVERY, choices=EVERY)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--table", action="store_true")
@@ -123,7 +125,7 @@ def main() -> int:
     rows: dict[str, Any] = json.loads(said.out.read_text())["rows"] if said.out.exists() else {}
     places = Places(said.data, said.fashion if said.fashion.is_dir() else None)
     named: dict[Task, list[str]] = {}  # several rules may come to the same run
-    for key, task in [] if said.table else tasks(places, said.domains, said.seeds):
+    for key, task in [] if said.table else tasks(places, said.domains, said.rules, said.seeds):
         named.setdefault(task, []).append(key)
     for keys in named.values():
         rows |= {key: rows[known] for known in keys if known in rows for key in keys}
@@ -134,9 +136,7 @@ def main() -> int:
             task = futures[done]
             found = kept(done.result(), task)
             rows |= dict.fromkeys(named[task], found)
-            part = said.out.with_suffix(".partial")
-            part.write_text(json.dumps({"about": about, "rows": dict(sorted(rows.items()))}, indent=1) + "\n")
-            os.replace(part, said.out)
+            write_json(said.out, {"about": about, "rows": dict(sorted(rows.items()))})
             print(named[task], found, flush=True)
     for rules, name in ((RULES, "rules"), (RATES, "rates"), (SHORT, "short")):
         above = f"{machines.words()}; TAR at FAR 1e-2 on the tune people (on the test people; seeds)"

@@ -257,9 +257,7 @@ def defaults_of(domain: str, loss: str, default: Settings, passes: float) -> Sea
 
 
 class Bench:
-    """The runs that are there, and those to come.  is_defaults: only those with the defaults are to come."""
-
-    is_defaults = False
+    """The runs that are there, and those to come."""
 
     def __init__(self, places: Places, path: Path, passes: float, jobs: int, budget: float | None) -> None:
         self.places, self.path, self.passes, self.jobs, self.budget = places, path, passes, jobs, budget
@@ -281,17 +279,28 @@ class Bench:
         os.replace(part, self.path)
 
     def search(self, name: str, loss: str) -> Search:
+        return tasks_of(name, loss, self.default(name, loss), self.counts[name], self.passes)
+
+    def defaults(self, name: str, loss: str) -> Search:
+        """The search, before anything is drawn."""
+        return defaults_of(name, loss, self.default(name, loss), self.passes)
+
+    def default(self, name: str, loss: str) -> Settings:
         if name not in self.counts:
             self.counts[name] = counted(self.known[name])
-        default = default_settings(self.known[name], loss, self.counts[name], self.places.size)
-        if self.is_defaults:
-            return defaults_of(name, loss, default, self.passes)
-        return tasks_of(name, loss, default, self.counts[name], self.passes)
+        return default_settings(self.known[name], loss, self.counts[name], self.places.size)
 
-    def go(self, pairs: list[tuple[str, str]], pool: Executor, work: Callable[[Task, Places], Row] = run) -> None:
-        """Run whatever is missing, so many at a time."""
+    def go(
+        self,
+        pairs: list[tuple[str, str]],
+        pool: Executor,
+        work: Callable[[Task, Places], Row] = run,
+        search: Callable[[str, str], Search] | None = None,
+    ) -> None:
+        """Run whatever is missing of the searches, so many at a time."""
         started = time.monotonic()
-        searches = [Going(search, next(search)) for search in (self.search(*pair) for pair in pairs)]
+        begun = [(search or self.search)(*pair) for pair in pairs]
+        searches = [Going(each, next(each)) for each in begun]
         running: dict[Future[Row], Task] = {}
         while True:
             while len(running) < self.jobs and not self.is_late(started):
@@ -389,10 +398,8 @@ def main() -> int:
         parser.error(f"unknown domains {', '.join(unknown)}; known are {', '.join(bench.known)}")
     pairs = [(name, loss) for loss in said.losses for name in names]
     if not said.table:
-        bench.is_defaults = said.defaults
         with ProcessPoolExecutor(said.jobs, mp_context=get_context("spawn")) as pool:
-            bench.go(pairs, pool)
-        bench.is_defaults = False
+            bench.go(pairs, pool, search=bench.defaults if said.defaults else None)
     text = table(bench, pairs)
     said.out.with_suffix(".md").write_text(f"{machines.words()}\n\n{text}")
     print(text)
