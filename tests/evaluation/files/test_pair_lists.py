@@ -122,9 +122,16 @@ def test_other_folders_that_would_read_alike_once_joined_are_others(tmp_path, ot
         match(named, set_with_keys(["id/1-2.wav", "id/9.wav"]))
 
 
-@pytest.mark.parametrize("pair", ["x/1.jpg y/1.jpg", "x/1.jpg a/1.jpg", "a/1.jpg x/1.png", "b/a/1.jpg c/a/1.jpg"])
-def test_two_names_that_folders_tell_apart_are_not_one_example(tmp_path, pair):
-    named = read_pairs(write(tmp_path, f"{pair} target\n", "trials"))
+@pytest.mark.parametrize(
+    "names",
+    [
+        *("x/1.jpg y/1.jpg", "x/1.jpg a/1.jpg", "a/1.jpg x/1.png", "b/a/1.jpg c/a/1.jpg"),
+        *("1.jpg x/1.jpg y/1.jpg", "x/1.jpg 1.jpg y/1.jpg", "a/1.jpg b/a/1.jpg c/a/1.jpg"),
+    ],
+)
+def test_two_names_that_folders_tell_apart_are_not_one_example(tmp_path, names):
+    lines = [f"{name} a/2.jpg target" for name in names.split()]
+    named = read_pairs(write(tmp_path, "\n".join(lines), "trials"))
     with pytest.raises(EvaluationError, match=r"both are the image 'a/1.jpg' of the embeddings; use the full keys"):
         match(named, set_with_keys(["a/1.jpg", "a/2.jpg"]))
 

@@ -189,14 +189,15 @@ def _alike(name: str, keys: Sequence[str], forms: Sequence[tuple[Callable[[str],
 
 def _check_claimed_once(rows: dict[str, int], keys: Sequence[str], noun: str) -> None:
     """Raise where a file name alone would make one example of two that the list tells apart by their folders."""
-    first: dict[int, str] = {}
+    claims: dict[int, list[str]] = {}
     for name, row in rows.items():
-        other = first.setdefault(row, name)
-        if not _may_be_one(name, other):
+        others = claims.setdefault(row, [])
+        if other := next((other for other in others if not _may_be_one(name, other)), None):
             raise EvaluationError(
                 f"the pairs name {other!r} and {name!r}, and by file name both are the {noun} {keys[row]!r} of the"
                 " embeddings; use the full keys in the pair list"
             )
+        others.append(name)
 
 
 def _may_be_one(name: str, other: str) -> bool:
