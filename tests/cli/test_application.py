@@ -52,6 +52,20 @@ def test_help_imports_nothing_heavy():
             assert f"'{heavy}'" not in modules, (tokens, heavy)
 
 
+def test_evaluating_embeddings_loads_neither_training_nor_networks(tmp_path):
+    import numpy as np
+
+    vectors = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+    np.savez(tmp_path / "x.npz", embeddings=vectors, labels=np.arange(12) // 3)
+    code = "import sys; from angulus.cli import main; main(sys.argv[1:]); print(sorted(sys.modules))"
+    tokens = ["evaluate", str(tmp_path / "x.npz"), "--no-intervals"]
+    finished = subprocess.run([sys.executable, "-c", code, *tokens], capture_output=True, text=True, check=True)
+    modules = finished.stdout.splitlines()[-1]
+    assert "'angulus.evaluation'" in modules
+    for room in ("training", "models", "heads"):
+        assert f"'angulus.{room}'" not in modules, room
+
+
 def test_the_version(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.strip() == f"angulus {angulus.__version__}"

@@ -1,6 +1,8 @@
 """What holds for every network: shapes, gradients, modes, sizes, configs."""
 
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -27,6 +29,7 @@ from angulus.models import (
     config_to_dict,
     describe,
 )
+from angulus.models.files import claimed
 
 SMALL = InputSpec(height=32, width=24)
 SMALL_CONFIGS = [
@@ -229,3 +232,28 @@ def test_skipped_branches_keep_the_mean():
 def test_sphereface_biases_are_where_the_paper_has_them():
     biased = [name for name, _ in SphereFace20().build().named_parameters() if name.endswith("bias")]
     assert biased == [*(f"stages.{stage}.0.conv.bias" for stage in range(4)), "fc5.bias"]
+
+
+def test_a_network_without_memory_draws_nothing_and_does_not_import_the_compiler() -> None:
+    """torch fills tensors without memory by code that imports `torch._dynamo`: two seconds for each `embed`."""
+    code = """
+import sys
+from angulus.models import MODELS
+from angulus.models.files import claimed
+
+for name, config in MODELS.items():
+    model = claimed(config(), 10**6, name)
+    assert all(parameter.is_meta for parameter in model.parameters()), name
+    assert "torch._dynamo" not in sys.modules, name
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("config", SMALL_CONFIGS, ids=lambda config: type(config).__name__)
+def test_a_network_without_memory_has_the_shapes_of_the_one_with_memory(config: ModelConfig) -> None:
+    before = torch.random.get_rng_state()
+    empty = claimed(config, 10**6, "the file")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert empty is not None
+    shapes = {name: (value.shape, value.dtype) for name, value in config.build().state_dict().items()}
+    assert {name: (value.shape, value.dtype) for name, value in empty.state_dict().items()} == shapes

@@ -17,8 +17,9 @@ from zlib import crc32
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
 from angulus.errors import ModelError
 from angulus.files import BoundedReader
@@ -144,7 +145,7 @@ def claimed(config: ModelConfig, most: int, where: str) -> EmbeddingModel | None
 
     handle = register_module_parameter_registration_hook(count)
     try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        with torch.random.fork_rng(devices=[]), torch.device("meta"), _NothingDrawn():
             return config.build()
     except _TooMany:
         raise
@@ -154,6 +155,34 @@ def claimed(config: ModelConfig, most: int, where: str) -> EmbeddingModel | None
         raise ModelError(f"{where} does not describe a network: {error!r:.300}") from error
     finally:
         handle.remove()
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves numbers undrawn where there is no memory for them: torch would import its compiler for it, two seconds."""
+
+    def __torch_function__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in _DRAWS:
+            tensor = args[0] if args else (kwargs or {})["tensor"]
+            if tensor.is_meta:
+                return tensor
+        return func(*args, **(kwargs or {}))
+
+
+_DRAWS = (
+    Tensor.normal_,
+    Tensor.uniform_,
+    nn.init.normal_,
+    nn.init.uniform_,
+    nn.init.trunc_normal_,
+    nn.init.kaiming_normal_,
+    nn.init.kaiming_uniform_,
+    nn.init.xavier_normal_,
+    nn.init.xavier_uniform_,
+    nn.init.orthogonal_,
+    nn.init.sparse_,
+)
 
 
 class _TooMany(ModelError):

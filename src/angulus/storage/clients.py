@@ -64,6 +64,6 @@ def within(client: Any, call: str, *given: Any, size: int) -> None:
 
 def _said(scheme: str, name: str) -> dict[str, Any]:
     """What the user's settings of fsspec have under a name."""
-    import fsspec
+    from fsspec.config import conf
 
-    return dict(fsspec.config.conf.get(scheme, {}).get(name, {}))
+    return dict(conf.get(scheme, {}).get(name, {}))

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from angulus.cli.inputs.inversion_settings import Settings
-from angulus.cli.inputs.models_and_images import is_run, open_model
+from angulus.cli.inputs.models_and_images import open_model
+from angulus.cli.inputs.words.named_places import is_run
 from angulus.config import load
 from angulus.data import FolderSource, Source, subset
 from angulus.errors import ConfigError, DataError, ModelError

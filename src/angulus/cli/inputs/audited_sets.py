@@ -3,7 +3,8 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from angulus.cli.inputs.models_and_images import fit_for, is_run, open_images, open_model
+from angulus.cli.inputs.models_and_images import fit_for, open_images, open_model
+from angulus.cli.inputs.words.named_places import is_run
 from angulus.cli.options import Fit
 from angulus.data import Source, open_source
 from angulus.errors import ConfigError

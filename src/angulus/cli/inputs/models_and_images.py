@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.cli.inputs.words.named_places import MODELS_ARE, what_lies_at
+from angulus.cli.inputs.words.named_places import MODELS_ARE, is_run, what_lies_at
 from angulus.cli.options import Edits, Fit, Usual
 from angulus.data import FolderSource, Source, fit_image, open_source
 from angulus.data.examples import Account, columns_of, fit_that_suits
@@ -41,11 +41,6 @@ if TYPE_CHECKING:
 _FOREIGN = (".ckpt", ".pt", ".pth")
 _OF_A_MODEL = ("model.json", "model.safetensors")
 _WANTED = "name the folder of a run or of a model, or a file of weights"
-
-
-def is_run(path: str | Path) -> bool:
-    """True for the folder of a run."""
-    return (Path(path) / "recipe.json").is_file()
 
 
 @dataclass(frozen=True)

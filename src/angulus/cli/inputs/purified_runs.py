@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from angulus.cli.inputs.models_and_images import is_run
+from angulus.cli.inputs.words.named_places import is_run
 from angulus.cli.options import split_arguments
 from angulus.errors import ConfigError
 from angulus.margins import ArcFace

@@ -38,7 +38,7 @@ def example_from_elsewhere(content: bytes, path: str | Path, origin: str) -> byt
             probe(content, name=str(path))
         else:
             open_image(content).close()
-    except (OSError, ValueError, SyntaxError, DataError) as error:
+    except (OSError, ValueError, SyntaxError) as error:
         raise DataError(
             f"{path}, outside the folder of {origin}, is neither an image nor a recording of a known format and is not "
             "copied; take it out of the set"

@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from angulus.cli.inputs.models_and_images import is_run
+from angulus.cli.inputs.words.named_places import is_run
 from angulus.data.views.split import folded_name
 from angulus.embeddings import EmbeddingSet
-from angulus.training.storage.class_names import read_classes
 
 COLUMN = "trained_on"
 _SHOWN = 3
@@ -28,7 +27,11 @@ def marked(found: EmbeddingSet, model: Path) -> EmbeddingSet:
 
 def trained_rows(model: Path, identities: Sequence[str], labels: NDArray[np.int64]) -> NDArray[np.bool_] | None:
     """Which examples [n] are of people that a run was trained on; None where none is, and for what is no run."""
-    names = read_classes(model) if is_run(model) else None
+    if not is_run(model):
+        return None
+    from angulus.training.storage.class_names import read_classes  # with the whole room: nothing else here needs it
+
+    names = read_classes(model)
     if names is None:
         return None
     trained = {folded_name(name) for name in names}

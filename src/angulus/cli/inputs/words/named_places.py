@@ -35,13 +35,18 @@ def what_lies_at(path: Path) -> str:
     return kind or "a file of no known kind"
 
 
+def is_run(path: str | Path) -> bool:
+    """True for the folder of a run."""
+    return (Path(path) / "recipe.json").is_file()
+
+
 def is_photo(path: Path) -> bool:
     """Whether a path is called like a photo."""
     return path.suffix.lower() in _PHOTOS
 
 
 def _of_folder(path: Path) -> str:
-    if (path / "recipe.json").is_file():
+    if is_run(path):
         return "the folder of a run"
     if (path / "bundle.json").is_file():
         return "a bundle"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from angulus.cli.inputs.models_and_images import is_run
+from angulus.cli.inputs.words.named_places import is_run
 from angulus.config.shipped_recipes import shipped_as
 from angulus.config.suggestions import closest
 from angulus.errors import ConfigError
