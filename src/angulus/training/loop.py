@@ -725,7 +725,7 @@ class Run:
             write_json(self.folder / "retrieval.json", [{"name": one.name, **one.result.as_dict()} for one in across])
         write_json(self.folder / "evaluation.json", [result.as_dict() for result in results])
         write_json(self.folder / "result.json", {"figures": figures, "recipe": record(self.whole)})
-        log.info("finished in %s", duration(figures["seconds"]))
+        log.info("finished, %s from the first step on", duration(figures["seconds"]))
         return figures
 
 
