@@ -29,12 +29,14 @@ def percent(rate: float) -> str:
 
 
 def span(interval: Ends) -> str:
-    """The ends of an interval: "95.90 to 97.84%", "under 0.01 to 3.20%", or that it says nothing."""
+    """The ends of an interval: "95.90 to 97.84%", "0.0046 to 0.022%", "under 0.01 to 3.20%"; or that it is too wide."""
     low, high = interval.low, interval.high
     if high - low >= USELESS:
         return "cannot be told"
-    if high < TINY:
-        return f"{_digits(low)} to {_digits(high)}%" if low >= TINY / 100 else f"under {_digits(high)}%"
+    if high < TINY and low < TINY / 100:
+        return f"under {_digits(high)}%"
+    if high < 10 * TINY and TINY / 100 <= low < TINY:
+        return f"{_digits(low)} to {_digits(high)}%"
     if low > 1 - TINY:
         return "over 99.99%"
     below = "under 0.01" if 0 < low < TINY else f"{100 * low:.2f}"
@@ -94,4 +96,4 @@ def _both(interval: Ends) -> tuple[float, float]:
 
 
 def _digits(rate: float) -> str:
-    return plain(float(f"{100 * rate:.1g}"))
+    return plain(float(f"{100 * rate:.2g}"))

@@ -308,6 +308,14 @@ def test_where_nobody_is_held_out_the_page_says_so(how, said):
     assert said in facts["held out"]
 
 
+def test_a_margin_that_grew_within_the_only_stretch_is_not_called_early():
+    lines, recipe = healthy(), copy.deepcopy(RECIPE)
+    margin_early(lines, recipe)
+    first = of(lines, "stretch")[0]
+    short = [line for line in lines if line["kind"] != "stretch" or line is first]
+    assert "margin_early" not in [one.name for one in examine(Record(recipe=recipe, metrics=[], lines=short)).findings]
+
+
 def test_waiting_for_data_is_told():
     rows = [{"step": k, "loss": 1.0, "waiting_for_data": 0.6} for k in (1, 20)]
     assert [finding.name for finding in examined(metrics=rows).findings] == ["data_bound"]

@@ -14,6 +14,8 @@ CERTAIN = 0.3
 """By how much the share of the softmax may exceed the own cosine; in healthy runs 0.15 at most."""
 STUCK = 0.15
 ONE_SIDE = 0.8
+FEW_ROWS = 3
+"""A run of fewer stretches does not tell a margin that was there at once from one that grew."""
 
 
 def scale_small(record: Record) -> Finding | None:
@@ -73,7 +75,7 @@ def scale_large(record: Record) -> Finding | None:
 def margin_early(record: Record) -> Finding | None:
     """The margin was there before the network knew anybody: own cosines stay near 0, or all embeddings on one side."""
     rows, progress = record.stretches, progress_of(record)
-    if not rows or progress is None or not is_bounded_softmax(record):
+    if len(rows) < FEW_ROWS or progress is None or not is_bounded_softmax(record):
         return None
     late = rows[-max(1, len(rows) // 3) :]
     own = statistics.fmean(row["own"] for row in late)

@@ -20,6 +20,7 @@ from angulus.evaluation.report.recommendation import (
 from angulus.evaluation.scores.search import search_gallery
 from angulus.evaluation.scores.subjects import SubjectScores
 from angulus.evaluation.uncertainty.calibration import calibrate_threshold
+from angulus.evaluation.uncertainty.intervals import Interval
 from angulus.evaluation.uncertainty.search_intervals import search_confidence
 
 
@@ -84,6 +85,21 @@ def test_the_calibrated_threshold_comes_first(result):
     alone = render_report("x", [], sections=Sections(calibrated=[found]))
     assert f"above {found.threshold:.3f}" in alone
     assert "e-0" not in re.sub(r"<style>.*?</style>|<svg.*?</svg>", "", page + alone, flags=re.DOTALL)
+
+
+def test_a_calibration_that_was_off_says_what_was_counted_and_not_what_was_asked_for():
+    def between(low: float, estimate: float, high: float) -> Interval:
+        return Interval(estimate=estimate, low=low, high=high, level=0.95, method="by hand")
+
+    rows = np.arange(4000) % 60
+    same = np.arange(4000) % 4 == 0
+    scores = np.where(same, 0.7, 0.1) + 0.15 * np.random.default_rng(1).normal(size=4000)
+    pairs = SubjectScores.of_pairs(scores.astype(np.float32), same, rows, np.where(same, rows, (rows + 7) % 60))
+    found = replace(calibrate_threshold(pairs, 0.01), target=1e-4)
+    off = of_calibration(replace(found, achieved=between(4.1e-5, 5.5e-5, 7.4e-5))).sentence
+    assert "about 0.6 in 10,000 pairs of strangers passes (0.4 to 0.7 on other" in off
+    right = of_calibration(replace(found, achieved=between(4.1e-5, 5.5e-5, 1.4e-4))).sentence
+    assert "about 1 in 10,000 pairs of strangers passes (0.4 to 1.4 on other" in right
 
 
 def test_the_page_shows_the_one_threshold_and_its_row(result):

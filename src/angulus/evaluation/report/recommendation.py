@@ -154,13 +154,16 @@ def _is_usable(result: VerificationResult, point: OperatingPoint) -> bool:
 
 
 def _strangers(target: float, interval: Interval | None) -> str:
-    """ "about 1 in 1,000 pairs of strangers passes (0.6 to 1.5)"."""
-    around = ""
-    if interval is not None:
-        around = f" ({interval.low / target:.1f} to {interval.high / target:.1f} on other people of the same kind)"
-        if target > 0.5 or interval.high - interval.low > 0.9:
-            around = " (how often on other people cannot be told)"
-    return f"about {one_in(target)} pairs of strangers passes{around}"
+    """ "about 1 in 1,000 pairs of strangers passes (0.6 to 1.5)", or what was counted where that is not so."""
+    often = one_in(target)
+    if interval is None:
+        return f"about {often} pairs of strangers passes"
+    if target > 0.5 or interval.high - interval.low > 0.9:
+        return f"about {often} pairs of strangers passes (how often on other people cannot be told)"
+    if not interval.low <= target <= interval.high:
+        often = f"{interval.estimate / target:.1f}{often[1:]}"
+    around = f"{interval.low / target:.1f} to {interval.high / target:.1f} on other people of the same kind"
+    return f"about {often} pairs of strangers passes ({around})"
 
 
 def _pairs_of_one(interval: Interval) -> str:

@@ -170,8 +170,8 @@ def calibrate_threshold(
     note = ""
     if spread.effective_errors < FEW:
         note = (
-            f"the choosing half is worth only {spread.effective_errors:.1f} independent false accepts at FAR {far:g};"
-            " the intervals may be too narrow"
+            f"the choosing half is worth only {spread.effective_errors:.1f} independent false accepts at FAR"
+            f" {plain(float(f'{far:.3g}'))}; the intervals may be too narrow"
         )
     return CalibratedThreshold(
         **{"target": far, "threshold": threshold, "threshold_low": float(ends[0]), "threshold_high": float(ends[1])},

@@ -16,6 +16,7 @@ from angulus.evaluation.scores.subjects import SubjectScores
 from angulus.evaluation.uncertainty.bootstrap import Bootstrap
 from angulus.evaluation.uncertainty.intervals import Interval
 from angulus.evaluation.uncertainty.rate_intervals import TarInterval, share_interval, tar_at_far_intervals
+from angulus.plain_numbers import plain, text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +51,13 @@ class SearchConfidence:
     def lines(self) -> list[str]:
         """The intervals as lines of text."""
         lines = [f"{100 * self.level:g} % intervals, drawing anew the {self.people:,} people of the probes"]
-        lines += [] if self.rank_one is None else [f"rank 1     {self.rank_one.text()}"]
+        lines += [] if self.rank_one is None else [f"rank 1     {text(self.rank_one.estimate, self.rank_one)}"]
         for point in self.points:
             remark = "" if point.resolved else "  (this set cannot resolve this FPIR)"
+            tpir, mean = (text(each.estimate, each) for each in (point.tar, point.person_tar))
             lines.append(
-                f"FPIR <= {point.target:g}, rank 1: TPIR {point.tar.text()}, mean over people"
-                f" {point.person_tar.text()}, threshold {point.threshold_low:.4f} to {point.threshold_high:.4f}{remark}"
+                f"FPIR <= {plain(point.target)}, rank 1: TPIR {tpir}, mean over people {mean},"
+                f" threshold {point.threshold_low:.4f} to {point.threshold_high:.4f}{remark}"
             )
         return lines
 
