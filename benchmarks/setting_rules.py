@@ -13,6 +13,7 @@ fiftieth, 60    at most 60 passes
 hundredth, 60   both
 
 rate / N        batch and passes as a run chooses them now, the learning rate an N-th of 0.1 (less for batches below 64)
+changes x N     random changes of N times the strength, "erased" with a patch erased in 3 of 10 images
 short, ...      so few passes that a person is seen 40 times, at least 8, with the whole rate and with the chosen one
 """
 
@@ -37,7 +38,14 @@ RULES = {"fiftieth, 40": (1, 40), "hundredth, 40": (2, 40), "fiftieth, 60": (1, 
 """Divisor of the batch, and the most passes."""
 RATES = {f"rate / {divisor}": divisor for divisor in (1, 2, 4, 8)}
 SHORT = ("short, rate / 1", "short, chosen rate")
-EVERY = (*RULES, *RATES, *SHORT)
+CHANGES = {
+    "changes x 1": (1, 0.0),
+    "changes x 1, erased": (1, 0.3),
+    "changes x 3": (3, 0.0),
+    "changes x 3, erased": (3, 0.3),
+}
+"""Factor of crops, light and resolution, and the share of images with an erased patch."""
+EVERY = (*RULES, *RATES, *CHANGES, *SHORT)
 TIMES, FEWEST = 40, 8
 DOMAINS = (
     *("lfw-4", "lfw-50", "orl", "glint24", "lfw-pairs", "fashion"),
@@ -55,6 +63,13 @@ def ruled(default: Settings, images: int, classes: int, rule: str) -> Settings:
         settings["train"]["epochs"] = epochs
         settings["optim"]["lr"] = rate_of(batch) if rule == SHORT[0] else chosen
         settings["learning_rate"]["warmup_epochs"] = 1.0
+        return settings
+    if rule in CHANGES:
+        factor, erased = CHANGES[rule]
+        changes = settings["augment"]
+        changes |= {name: factor * changes[name] for name in ("crop", "photometric", "low_resolution")}
+        if erased:
+            changes["erase"] = erased
         return settings
     if rule in RATES:
         settings["optim"]["lr"] = rate_of(settings["train"]["batch_size"]) / RATES[rule]
@@ -138,7 +153,7 @@ def main() -> int:
             rows |= dict.fromkeys(named[task], found)
             write_json(said.out, {"about": about, "rows": dict(sorted(rows.items()))})
             print(named[task], found, flush=True)
-    for rules, name in ((RULES, "rules"), (RATES, "rates"), (SHORT, "short")):
+    for rules, name in ((RULES, "rules"), (RATES, "rates"), (CHANGES, "changes"), (SHORT, "short")):
         above = f"{machines.words()}; TAR at FAR 1e-2 on the tune people (on the test people; seeds)"
         text = f"{above}\n\n{table(rows, list(rules))}"
         said.out.with_name(f"{said.out.stem.replace('rules', name)}.md").write_text(text)
