@@ -74,6 +74,16 @@ def domains(data: Path, fashion: Path | None = None) -> dict[str, Domain]:
             data=SyntheticData(num_identities=500, images_per_identity=10, identities=people(0.6, 0.15, 0.25)),
             note="drawn faces",
         ),
+        "drawn-12": Domain(
+            data=SyntheticData(num_identities=132, images_per_identity=180, identities=people(0.09, 0.38, 0.53)),
+            note="drawn faces, few people with many images",
+            searched=False,
+        ),
+        "drawn-60": Domain(
+            data=SyntheticData(num_identities=180, images_per_identity=100, identities=people(0.33, 0.28, 0.39)),
+            note="drawn faces, 100 a person",
+            searched=False,
+        ),
         "drawn-500": Domain(
             data=SyntheticData(num_identities=835, images_per_identity=14, identities=people(0.6, 0.15, 0.25)),
             note="drawn faces, 14 a person",

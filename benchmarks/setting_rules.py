@@ -14,6 +14,7 @@ hundredth, 60   both
 
 rate / N        batch and passes as a run chooses them now, the learning rate an N-th of 0.1 (less for batches below 64)
 changes x N     random changes of N times the strength, "erased" with a patch erased in 3 of 10 images
+margin m, u     the margin grows from 0 to m over a share u of the run
 short, ...      so few passes that a person is seen 40 times, at least 8, with the whole rate and with the chosen one
 """
 
@@ -45,11 +46,13 @@ CHANGES = {
     "changes x 3, erased": (3, 0.3),
 }
 """Factor of crops, light and resolution, and the share of images with an erased patch."""
-EVERY = (*RULES, *RATES, *CHANGES, *SHORT)
+MARGINS = {f"margin {end}, {until}": (end, until) for until in (0.5, 0.8) for end in (0.2, 0.3, 0.4)}
+"""The margin at the end of its growth, and the share of the run in which it grows."""
+EVERY = (*RULES, *RATES, *CHANGES, *MARGINS, *SHORT)
 TIMES, FEWEST = 40, 8
 DOMAINS = (
     *("lfw-4", "lfw-50", "orl", "glint24", "lfw-pairs", "fashion"),
-    *("omniglot", "lfw", "drawn", "drawn-500", "drawn-5000"),
+    *("omniglot", "lfw", "drawn", "drawn-12", "drawn-60", "drawn-500", "drawn-5000"),
 )
 LOSS, PASSES = "arcface", 0.5
 
@@ -63,6 +66,9 @@ def ruled(default: Settings, images: int, classes: int, rule: str) -> Settings:
         settings["train"]["epochs"] = epochs
         settings["optim"]["lr"] = rate_of(batch) if rule == SHORT[0] else chosen
         settings["learning_rate"]["warmup_epochs"] = 1.0
+        return settings
+    if rule in MARGINS:
+        settings["margin"]["m"] |= dict(zip(("end", "until"), MARGINS[rule], strict=True))
         return settings
     if rule in CHANGES:
         factor, erased = CHANGES[rule]
@@ -153,7 +159,13 @@ def main() -> int:
             rows |= dict.fromkeys(named[task], found)
             write_json(said.out, {"about": about, "rows": dict(sorted(rows.items()))})
             print(named[task], found, flush=True)
-    for rules, name in ((RULES, "rules"), (RATES, "rates"), (CHANGES, "changes"), (SHORT, "short")):
+    for rules, name in (
+        (RULES, "rules"),
+        (RATES, "rates"),
+        (CHANGES, "changes"),
+        (MARGINS, "margins"),
+        (SHORT, "short"),
+    ):
         above = f"{machines.words()}; TAR at FAR 1e-2 on the tune people (on the test people; seeds)"
         text = f"{above}\n\n{table(rows, list(rules))}"
         said.out.with_name(f"{said.out.stem.replace('rules', name)}.md").write_text(text)
