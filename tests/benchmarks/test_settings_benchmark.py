@@ -91,4 +91,23 @@ def test_rules_that_are_compared(script, images, batches, passes):
         assert settings["margin"] == default["margin"]
     assert rules.ruled({**default, "train": {"batch_size": 32}}, images, 100, "rate / 4")["optim"]["lr"] == 0.071 / 4
     rows = {f"lfw / fiftieth, 40 / {seed}": {"tune": 0.25 + seed / 10, "test": 0.5} for seed in (0, 1)}
-    assert "| lfw | 30.0% (50.0%; 2) | - | - | - |" in rules.table(rows, list(rules.RULES))
+    rows |= {"orl / hundredth, 60 / 0": {"tune": 0.25, "test": 0.5}}
+    lines = rules.table(rows, list(rules.RULES)).splitlines()
+    assert lines[0] == "| set | fiftieth, 40 | hundredth, 60 |"
+    assert "| lfw | 30.0% (50.0%; 2) | - |" in lines
+
+
+def test_rules_for_changes_and_margins_change_nothing_else():
+    rules = importlib.import_module("setting_rules")
+    default = {
+        "augment": {"flip": 0.5, "crop": 0.2, "photometric": 0.2, "low_resolution": 0.1, "erase": 0.0},
+        "margin": {"name": "arcface", "scale": 10.0, "m": {"name": "linear", "end": 0.4, "until": 0.5}},
+    }
+    stronger = rules.ruled(default, 200, 100, "changes x 3, erased")
+    assert stronger["margin"] == default["margin"]
+    assert stronger["augment"] == pytest.approx(
+        {"flip": 0.5, "crop": 0.6, "photometric": 0.6, "low_resolution": 0.3, "erase": 0.3}
+    )
+    later = rules.ruled(default, 200, 100, "margin 0.2, 0.8")
+    assert later["augment"] == default["augment"]
+    assert later["margin"] == {"name": "arcface", "scale": 10.0, "m": {"name": "linear", "end": 0.2, "until": 0.8}}
