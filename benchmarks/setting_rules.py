@@ -14,7 +14,7 @@ hundredth, 60   both
 
 rate / N        batch and passes as a run chooses them now, the learning rate an N-th of 0.1 (less for batches below 64)
 changes x N     random changes of N times the strength, "erased" with a patch erased in 3 of 10 images
-margin m, u     the margin grows from 0 to m over a share u of the run
+margin m, u     the margin grows from 0 to m over a share u of the run; "batches of 128" with a rate of 0.05
 short, ...      so few passes that a person is seen 40 times, at least 8, with the whole rate and with the chosen one
 """
 
@@ -48,6 +48,8 @@ CHANGES = {
 """Factor of crops, light and resolution, and the share of images with an erased patch."""
 MARGINS = {f"margin {end}, {until}": (end, until) for until in (0.5, 0.8) for end in (0.2, 0.3, 0.4)}
 """The margin at the end of its growth, and the share of the run in which it grows."""
+LARGE = ", batches of 128"
+MARGINS |= {f"{name}{LARGE}": MARGINS[name] for name in ("margin 0.4, 0.5", "margin 0.2, 0.8")}
 EVERY = (*RULES, *RATES, *CHANGES, *MARGINS, *SHORT)
 TIMES, FEWEST = 40, 8
 DOMAINS = (
@@ -69,6 +71,8 @@ def ruled(default: Settings, images: int, classes: int, rule: str) -> Settings:
         return settings
     if rule in MARGINS:
         settings["margin"]["m"] |= dict(zip(("end", "until"), MARGINS[rule], strict=True))
+        if rule.endswith(LARGE):
+            settings["train"]["batch_size"], settings["optim"]["lr"] = 128, 0.05
         return settings
     if rule in CHANGES:
         factor, erased = CHANGES[rule]

@@ -78,7 +78,9 @@ def of_calibration(found: CalibratedThreshold) -> Recommendation:
     search = ""
     if found.gallery and found.target_fpir:
         rate = one_in(found.target_fpir)
-        search = f" In a gallery of {found.gallery:,} people about {rate} strangers is taken for somebody."
+        search = (
+            f" It was chosen for a gallery of {found.gallery:,} people in which {rate} strangers is taken for somebody."
+        )
     return Recommendation(
         threshold=found.threshold,
         target_far=found.target,
