@@ -264,6 +264,10 @@ def augmented_with_few_pairs(lines):
     lines[0]["pixels"].update(pairs=40, mirrored=0.55, augmented=0.55)
 
 
+def five_people_in_a_studio(lines):
+    lines[0]["pixels"].update(pairs=30, plain=0.96, mirrored=0.735, augmented=0.85)
+
+
 def a_few_lookalikes(lines):
     of(lines, "end")[0]["known"]["held-out"]["all"] = [0.83, 0.81] + [0.5] * 18
 
@@ -279,6 +283,7 @@ def a_few_lookalikes(lines):
         slightly_parted,
         parted_by_a_network_that_knows_nobody_yet,
         augmented_with_few_pairs,
+        five_people_in_a_studio,
         a_few_lookalikes,
     ],
 )

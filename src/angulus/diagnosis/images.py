@@ -11,6 +11,7 @@ FAR = 0.35
 BETTER = 0.7
 MIRRORED, LOST = 0.7, 0.5
 """Of what the pixels say about who it is: what mirroring and what augmentation must leave at least."""
+ENOUGH_PAIRS = 200
 LARGEST_TENTH = 0.35
 BEHIND = 0.08
 FEW_EACH = 4
@@ -50,13 +51,14 @@ def changes(own: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 def augmentation(record: Record) -> Finding | None:
     """After augmentation, or a mirror, images of one person are hardly more alike than those of two.
 
-    An area over n pairs is known to 1 / (2 sqrt(n)) or so: a fall of less than twice that means nothing.
+    An area over n pairs is known to 1 / (2 sqrt(n)) or so: a fall of less than twice that means nothing. Below 200 pairs,
+    which are of few people and depend on each other, of less than three times that.
     """
     pixels = record.start.get("pixels")
     if not pixels or pixels["plain"] < 0.55:
         return None
     signal = pixels["plain"] - 0.5
-    chance = 1 / max(pixels["pairs"], 1) ** 0.5
+    chance = (1.5 if pixels["pairs"] < ENOUGH_PAIRS else 1.0) / max(pixels["pairs"], 1) ** 0.5
     kept = {"mirrored": (pixels["mirrored"] - 0.5) / signal, "augmented": (pixels["augmented"] - 0.5) / signal}
     if pixels["flip"] > 0 and kept["mirrored"] < MIRRORED:
         what, key, share = "mirror images are as unlike as other people", "augment.flip=0", kept["mirrored"]
