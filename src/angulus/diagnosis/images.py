@@ -51,8 +51,8 @@ def changes(own: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 def augmentation(record: Record) -> Finding | None:
     """After augmentation, or a mirror, images of one person are hardly more alike than those of two.
 
-    An area over n pairs is known to 1 / (2 sqrt(n)) or so: a fall of less than twice that means nothing. Below 200 pairs,
-    which are of few people and depend on each other, of less than three times that.
+    An area over n pairs is known to 1 / (2 sqrt(n)) or so: a fall of less than twice that means nothing. Below 200
+    pairs, which are of few people and depend on each other, of less than three times that.
     """
     pixels = record.start.get("pixels")
     if not pixels or pixels["plain"] < 0.55:
