@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from angulus.diagnosis.findings import Finding
+from angulus.diagnosis.labels import ENOUGH_PAIRS
 from angulus.diagnosis.records import Record
 
 FAR = 0.35
@@ -11,7 +12,6 @@ FAR = 0.35
 BETTER = 0.7
 MIRRORED, LOST = 0.7, 0.5
 """Of what the pixels say about who it is: what mirroring and what augmentation must leave at least."""
-ENOUGH_PAIRS = 200
 LARGEST_TENTH = 0.35
 BEHIND = 0.08
 FEW_EACH = 4
