@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from angulus.diagnosis.findings import Finding
-from angulus.diagnosis.labels import ENOUGH_PAIRS
-from angulus.diagnosis.records import Record
+from angulus.diagnosis.records import ENOUGH_PAIRS, Record
 
 FAR = 0.35
 """A distance from the statistics that a batch norm remembers, in standard deviations."""

@@ -2,11 +2,10 @@
 
 from angulus.diagnosis.findings import Finding
 from angulus.diagnosis.histograms import joined, quantile, share_below
-from angulus.diagnosis.records import Record, Row
+from angulus.diagnosis.records import ENOUGH_PAIRS, Record, Row
 from angulus.training.recording.counters import GAP
 
 SEEN_IN_PIXELS = 0.535
-ENOUGH_PAIRS = 200
 WRONG_GAP = -0.2
 WRONG_SHARE = 0.09
 MOST_RIGHT = 0.15

@@ -13,6 +13,9 @@ from angulus.training.storage.run_folder import Metrics
 
 Row = Mapping[str, Any]
 
+ENOUGH_PAIRS = 200
+"""So many pairs make a figure of them more than chance."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
