@@ -12,9 +12,11 @@ hundredth, 40   half of these batches
 fiftieth, 60    at most 60 passes
 hundredth, 60   both
 
-rate / N        batch and passes as a run chooses them now, the learning rate an N-th of 0.1 (less for batches below 64)
+rate / N        batch and passes as a run chooses them (where few people have a hundred images: as the others), the
+                learning rate an N-th of 0.1, less for batches below 64
 changes x N     random changes of N times the strength, "erased" with a patch erased in 3 of 10 images
-margin m, u     the margin grows from 0 to m over a share u of the run; "batches of 128" with a rate of 0.05
+margin m, u     the margin grows from 0 to m over a share u of the run, with the batches of rate / N; "batches of 128"
+                with a rate of 0.05
 short, ...      so few passes that a person is seen 40 times, at least 8, with the whole rate and with the chosen one
 """
 
@@ -70,6 +72,7 @@ def ruled(default: Settings, images: int, classes: int, rule: str) -> Settings:
         settings["learning_rate"]["warmup_epochs"] = 1.0
         return settings
     if rule in MARGINS:
+        as_others(settings, images, classes)
         settings["margin"]["m"] |= dict(zip(("end", "until"), MARGINS[rule], strict=True))
         if rule.endswith(LARGE):
             settings["train"]["batch_size"], settings["optim"]["lr"] = 128, 0.05
@@ -82,6 +85,7 @@ def ruled(default: Settings, images: int, classes: int, rule: str) -> Settings:
             changes["erase"] = erased
         return settings
     if rule in RATES:
+        as_others(settings, images, classes)
         settings["optim"]["lr"] = rate_of(settings["train"]["batch_size"]) / RATES[rule]
         return settings
     divisor, most = RULES[rule]
@@ -93,6 +97,15 @@ def ruled(default: Settings, images: int, classes: int, rule: str) -> Settings:
     settings["optim"]["lr"] = rate_of(batch)
     settings["learning_rate"]["warmup_epochs"] = max(1.0, round(epochs / 20, 1))
     return settings
+
+
+def as_others(settings: Settings, images: int, classes: int) -> None:
+    """Margin, batch and rate of few people with many images each, as if they were like any other set."""
+    if Rules(images=images, classes=classes).is_deep:
+        batch = max(min(32, 2 ** round(math.log2(images / 50))), 2 ** round(math.log2(images / 100)))
+        settings["margin"]["m"] |= {"end": 0.4, "until": 0.5}
+        settings["train"]["batch_size"] = batch
+        settings["optim"]["lr"] = Rules(images=images, classes=classes).rate(batch, 60, is_sgd=True).value
 
 
 def rate_of(batch: int) -> float:

@@ -10,7 +10,18 @@ import torch
 from angulus.config import load, resolve, to_dict, to_yaml
 from angulus.errors import ConfigError
 from angulus.heads import MarginHead
-from angulus.margins import MARGINS, AMSoftmax, ArcFace, Chosen, L2Softmax, Linear, Margin, Schedule, SphereFace
+from angulus.margins import (
+    MARGINS,
+    AMSoftmax,
+    ArcFace,
+    Chosen,
+    L2Softmax,
+    Linear,
+    Margin,
+    MVSoftmax,
+    Schedule,
+    SphereFace,
+)
 from angulus.training import SGD, AdamW, Experiment, SyntheticData, Training
 from angulus.training.recipe.defaults import filled, with_choices, with_model
 from angulus.training.recipe.margin_rules import OPEN, margin_scale, with_margin
@@ -146,10 +157,36 @@ def test_batches_fit_accumulation_and_sampling() -> None:
         (7_000, 500, False, 128),
         (15_000, 5_000, True, 128),
         (7_000, 2_000, True, 128),
+        (300, 2, True, 16),
+        (1_000, 10, True, 64),
+        (2_144, 12, True, 128),
+        (2_144, 12, False, 32),
+        (2_144, 22, True, 32),
     ],
 )
 def test_batches_by_images(images: int, classes: int, is_small: bool, size: int) -> None:
     assert Rules(images=images, classes=classes, is_small=is_small).batch().value == size
+
+
+@pytest.mark.parametrize(
+    ("images", "classes", "model", "end", "until"),
+    [
+        (2_144, 12, "tiny", 0.2, 0.8),
+        (1_199, 12, "tiny", 0.35, 0.5),
+        (40_000, 101, "tiny", 0.35, 0.5),
+        (2_144, 12, "iresnet18", 0.35, 0.5),
+    ],
+)
+def test_few_people_with_many_images_get_a_small_margin_that_grows_for_long(
+    images: int, classes: int, model: str, end: float, until: float
+) -> None:
+    stages = [{"name": "later", "margin": "mvsoftmax", "epochs": 2}]
+    said = {"data": "synthetic", "margin": "amsoftmax", "model": model, "stages": stages}
+    done = filled(resolve(said), images, classes, CPU)
+    assert isinstance(done.margin, AMSoftmax)
+    assert done.margin.m == Linear(start=0.0, end=end, until=until, unit="run")
+    assert isinstance(done.stages[0].margin, MVSoftmax)
+    assert done.stages[0].margin.m == done.margin.m
 
 
 def test_a_small_set_gets_enough_steps_and_a_large_one_few_passes() -> None:

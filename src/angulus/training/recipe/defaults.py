@@ -130,7 +130,7 @@ def with_choices(
     model, train, optim, rate = experiment.model, experiment.train, experiment.optim, experiment.learning_rate
     if model_is_open and isinstance(model, TinyNet | TinySpeech):
         model = replace(model, dropout=take(rules.dropout()))
-    margin, of_margin = with_margin(experiment.margin, num_classes)
+    margin, of_margin = with_margin(experiment.margin, num_classes, is_gentle=rules.is_deep)
     choices += of_margin
     if train.batch_size is None:
         train = replace(train, batch_size=take(rules.batch(multiple_of(train), least_of(train, processes))))
@@ -159,7 +159,7 @@ def with_choices(
         augment=augment,
     )
     if changed.stages:
-        changed = replace(changed, stages=filled_stages(changed, num_classes))
+        changed = replace(changed, stages=filled_stages(changed, num_classes, is_gentle=rules.is_deep))
     return changed, tuple(choices)
 
 

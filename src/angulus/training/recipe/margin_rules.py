@@ -50,6 +50,7 @@ PROBABILITY = 0.95  # of the own class, for the bound of L2-softmax
 END = 0.4  # of the ramp
 ENDS: Mapping[type[Margin], float] = {AMSoftmax: 0.35, MVSoftmax: 0.35, InterTopK: 0.2}
 RAMP = 0.5  # share of the run in which a margin grows
+GENTLE_END, GENTLE_RAMP = 0.2, 0.8
 # Scales that were published, by the number of classes: between two of them the logarithm decides.
 PUBLISHED = ((10_575, 32.0), (85_742, 64.0))
 
@@ -70,8 +71,11 @@ def margin_scale(num_classes: int) -> float:
     return float(min(high, round(low + share * (high - low))))
 
 
-def with_margin(margin: Margin | None, num_classes: int) -> tuple[Margin, list[Choice]]:
-    """The loss with nothing left open, and what was chosen."""
+def with_margin(margin: Margin | None, num_classes: int, *, is_gentle: bool = False) -> tuple[Margin, list[Choice]]:
+    """The loss with nothing left open, and what was chosen.
+
+    is_gentle: few people are trained on, with many images each; a margin stays small then, and grows for longer.
+    """
     choices = []
     if margin is None:
         margin = ArcFace(scale=Chosen(), m=Chosen())
@@ -79,12 +83,12 @@ def with_margin(margin: Margin | None, num_classes: int) -> tuple[Margin, list[C
     changed: dict[str, Any] = {}
     for name, value in vars(margin).items():
         if isinstance(value, Chosen):
-            changed[name], reason = found(margin, name, num_classes)
+            changed[name], reason = found(margin, name, num_classes, is_gentle=is_gentle)
             choices.append(Choice(key=f"margin.{name}", value=changed[name], reason=reason))
     return (replace(margin, **changed) if changed else margin), choices
 
 
-def found(margin: Margin, name: str, num_classes: int) -> tuple[float | Linear, str]:
+def found(margin: Margin, name: str, num_classes: int, *, is_gentle: bool) -> tuple[float | Linear, str]:
     """The value of a field of a loss, and why."""
     if name == "scale" and isinstance(margin, L2Softmax):
         bound = max(2.0, scale_lower_bound(max(num_classes, 3), PROBABILITY))
@@ -101,4 +105,7 @@ def found(margin: Margin, name: str, num_classes: int) -> tuple[float | Linear, 
     if isinstance(margin, SphereFace):
         return 1.5, "learns on sets of any size; the paper's 4 needs long runs"
     end = next((end for kind, end in ENDS.items() if isinstance(margin, kind)), END)
+    if is_gentle:
+        reason = "small, and grows over four fifths: few people with many images each are soon told apart"
+        return Linear(start=0.0, end=min(end, GENTLE_END), until=GENTLE_RAMP, unit="run"), reason
     return Linear(start=0.0, end=end, until=RAMP, unit="run"), "grows over the first half, while classes are found"

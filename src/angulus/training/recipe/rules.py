@@ -15,6 +15,7 @@ from angulus.training.recipe.choices import Choice
 EXAMPLES = {False: 150_000, True: 4_000_000}
 CHUNK = 200  # frames of 10 ms
 MANY_IMAGES = 5  # of a person
+OFTEN, FEW = 100, 100  # images of a person, people
 RATE, SEEN = 0.05, 120  # with batches of 64 where a person is seen so often
 FEWEST_STEPS, MOST_EPOCHS, FEWEST_EPOCHS = 1_200, 120, 6
 
@@ -41,17 +42,26 @@ class Rules:
         """Whether it is TinyNet with images, with which these rules were tried: `benchmarks/setting_rules.py`."""
         return self.is_small and self.noun == "image"
 
+    @property
+    def is_deep(self) -> bool:
+        """Whether there are many images each of few people, and TinyNet begins at random: larger batches are better
+        then, and a smaller margin that grows for longer."""
+        is_scratch = self.is_searched and not self.is_tuned
+        return is_scratch and self.classes <= FEW and self.images >= OFTEN * self.classes
+
     def batch(self, multiple: int = 1, least: int = 1) -> Choice[int]:
         """Examples of a step: the power of two next to a fiftieth of the images, 16 to 128; for large sets more.
 
         Above 32 TinyNet takes a hundredth where a person has five images or more: with half the batch it did better
-        there, and worse where a person has two or three.
+        there, and worse where a person has two or three. A sixteenth where few people have a hundred images or more.
 
         multiple: what it must be a multiple of.  least: where the processes of a run need more.
         """
         most = 512 if self.on_gpu and self.images > 500_000 else 128
         size = power_of_two(self.images / 50)
-        if self.is_searched and self.images >= MANY_IMAGES * self.classes:
+        if self.is_deep:
+            size = power_of_two(self.images / 16)
+        elif self.is_searched and self.images >= MANY_IMAGES * self.classes:
             size = max(min(size, 32), power_of_two(self.images / 100))
         size = max(least, min(most, max(16, size)))
         size = -(-size // multiple) * multiple

@@ -6,16 +6,18 @@ from angulus.training.experiment import Experiment, Stage, StageOptim
 from angulus.training.recipe.margin_rules import with_margin
 
 
-def filled_stages(experiment: Experiment, num_classes: int) -> tuple[Stage, ...]:
+def filled_stages(experiment: Experiment, num_classes: int, *, is_gentle: bool = False) -> tuple[Stage, ...]:
     """The stages of an experiment that leaves nothing else open.
 
     What a stage does not say of strategy, filter and sampling stays open: it is as in the stage before.
+
+    is_gentle: as `with_margin` takes it.
     """
     found: list[Stage] = []
     before, tuning = replace(experiment, stages=()), experiment.fine_tuning
     for stage in experiment.stages:
         now = stage.after(before)
-        now = replace(now, margin=with_margin(now.margin, num_classes)[0])
+        now = replace(now, margin=with_margin(now.margin, num_classes, is_gentle=is_gentle)[0])
         tuning = stage.tuning(tuning)
         train = replace(
             stage.train,
