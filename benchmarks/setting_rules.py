@@ -88,6 +88,7 @@ def ruled(default: Settings, images: int, classes: int, rule: str) -> Settings:
         as_others(settings, images, classes)
         settings["optim"]["lr"] = rate_of(settings["train"]["batch_size"]) / RATES[rule]
         return settings
+    as_others(settings, images, classes)
     divisor, most = RULES[rule]
     whole = min(128, max(16, 2 ** round(math.log2(images / 50))))
     batch = max(16, whole // divisor)
@@ -101,11 +102,14 @@ def ruled(default: Settings, images: int, classes: int, rule: str) -> Settings:
 
 def as_others(settings: Settings, images: int, classes: int) -> None:
     """Margin, batch and rate of few people with many images each, as if they were like any other set."""
-    if Rules(images=images, classes=classes).is_deep:
+    rules = Rules(images=images, classes=classes)
+    if rules.is_deep:
         batch = max(min(32, 2 ** round(math.log2(images / 50))), 2 ** round(math.log2(images / 100)))
+        epochs = rules.epochs(batch).value
         settings["margin"]["m"] |= {"end": 0.4, "until": 0.5}
-        settings["train"]["batch_size"] = batch
-        settings["optim"]["lr"] = Rules(images=images, classes=classes).rate(batch, 60, is_sgd=True).value
+        settings["train"] |= {"batch_size": batch, "epochs": epochs}
+        settings["optim"]["lr"] = rules.rate(batch, epochs, is_sgd=True).value
+        settings["learning_rate"]["warmup_epochs"] = rules.warmup(epochs).value
 
 
 def rate_of(batch: int) -> float:

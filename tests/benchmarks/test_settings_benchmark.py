@@ -85,11 +85,11 @@ def test_rules_that_are_compared(script, images, batches, passes):
     rules = importlib.import_module("setting_rules")
     default = {"train": {}, "optim": {}, "learning_rate": {"decay": "cosine"}, "margin": {"name": "arcface"}}
     for rule in rules.RULES:
-        settings = rules.ruled(default, images, 100, rule)
+        settings = rules.ruled(default, images, 101, rule)
         assert settings["train"]["batch_size"] == batches[rule.startswith("hundredth")]
         assert abs(settings["train"]["epochs"] - passes[rule.endswith("60")]) <= 1
         assert settings["margin"] == default["margin"]
-    assert rules.ruled({**default, "train": {"batch_size": 32}}, images, 100, "rate / 4")["optim"]["lr"] == 0.071 / 4
+    assert rules.ruled({**default, "train": {"batch_size": 32}}, images, 101, "rate / 4")["optim"]["lr"] == 0.071 / 4
     rows = {f"lfw / fiftieth, 40 / {seed}": {"tune": 0.25 + seed / 10, "test": 0.5} for seed in (0, 1)}
     rows |= {"orl / hundredth, 60 / 0": {"tune": 0.25, "test": 0.5}}
     lines = rules.table(rows, list(rules.RULES)).splitlines()
@@ -111,3 +111,18 @@ def test_rules_for_changes_and_margins_change_nothing_else():
     later = rules.ruled(default, 200, 100, "margin 0.2, 0.8")
     assert later["augment"] == default["augment"]
     assert later["margin"] == {"name": "arcface", "scale": 10.0, "m": {"name": "linear", "end": 0.2, "until": 0.8}}
+
+
+@pytest.mark.parametrize("rule", ["hundredth, 60", "rate / 2", "margin 0.4, 0.5"])
+def test_rules_for_few_people_with_many_images_are_those_for_others(rule):
+    rules = importlib.import_module("setting_rules")
+    deep = {
+        "train": {"batch_size": 128, "epochs": 72},
+        "optim": {"lr": 0.071},
+        "learning_rate": {"decay": "cosine"},
+        "margin": {"name": "arcface", "m": {"name": "linear", "end": 0.2, "until": 0.8}},
+    }
+    settings = rules.ruled(deep, 2_144, 12, rule)
+    assert settings["margin"]["m"] == {"name": "linear", "end": 0.4, "until": 0.5}
+    assert settings["train"]["batch_size"] in (16, 32)
+    assert settings["optim"]["lr"] < 0.06
