@@ -16,7 +16,7 @@ rate / N        batch and passes as a run chooses them (where few people have a 
                 learning rate an N-th of 0.1, less for batches below 64
 changes x N     random changes of N times the strength, "erased" with a patch erased in 3 of 10 images
 margin m, u     the margin grows from 0 to m over a share u of the run, with the batches of rate / N; "batches of 128"
-                with a rate of 0.05
+                with a rate of 0.05; "as chosen": margin, batches, rate and passes as a run chooses them
 short, ...      so few passes that a person is seen 40 times, at least 8, with the whole rate and with the chosen one
 """
 
@@ -52,7 +52,8 @@ MARGINS = {f"margin {end}, {until}": (end, until) for until in (0.5, 0.8) for en
 """The margin at the end of its growth, and the share of the run in which it grows."""
 LARGE = ", batches of 128"
 MARGINS |= {f"{name}{LARGE}": MARGINS[name] for name in ("margin 0.4, 0.5", "margin 0.2, 0.8")}
-EVERY = (*RULES, *RATES, *CHANGES, *MARGINS, *SHORT)
+CHOSEN = "as chosen"
+EVERY = (*RULES, *RATES, *CHANGES, *MARGINS, CHOSEN, *SHORT)
 TIMES, FEWEST = 40, 8
 DOMAINS = (
     *("lfw-4", "lfw-50", "orl", "glint24", "lfw-pairs", "fashion"),
@@ -64,6 +65,8 @@ LOSS, PASSES = "arcface", 0.5
 def ruled(default: Settings, images: int, classes: int, rule: str) -> Settings:
     """What a run chooses, with batch, rate and passes by a rule."""
     settings = json.loads(json.dumps(default))
+    if rule == CHOSEN:
+        return settings
     if rule in SHORT:
         batch, epochs = settings["train"]["batch_size"], max(FEWEST, round(TIMES * classes / images))
         chosen = Rules(images=images, classes=classes).rate(batch, epochs, is_sgd=True).value
@@ -185,7 +188,7 @@ def main() -> int:
         (RULES, "rules"),
         (RATES, "rates"),
         (CHANGES, "changes"),
-        (MARGINS, "margins"),
+        ((*MARGINS, CHOSEN), "margins"),
         (SHORT, "short"),
     ):
         above = f"{machines.words()}; TAR at FAR 1e-2 on the tune people (on the test people; seeds)"
