@@ -12,11 +12,10 @@ hundredth, 40   half of these batches
 fiftieth, 60    at most 60 passes
 hundredth, 60   both
 
-rate / N        batch and passes as a run chooses them (where few people have a hundred images: as the others), the
-                learning rate an N-th of 0.1, less for batches below 64
+rate / N        batch and passes as a run chooses them now, the learning rate an N-th of 0.1 (less for batches below 64)
 changes x N     random changes of N times the strength, "erased" with a patch erased in 3 of 10 images
-margin m, u     the margin grows from 0 to m over a share u of the run, with the batches of rate / N; "batches of 128"
-                with a rate of 0.05; "as chosen": margin, batches, rate and passes as a run chooses them
+margin m, u     the margin grows from 0 to m over a share u of the run; "batches of 128" with a rate of 0.05
+as chosen       by a run, where few people have many images each: there every other rule takes what other sets get
 short, ...      so few passes that a person is seen 40 times, at least 8, with the whole rate and with the chosen one
 """
 
@@ -67,6 +66,7 @@ def ruled(default: Settings, images: int, classes: int, rule: str) -> Settings:
     settings = json.loads(json.dumps(default))
     if rule == CHOSEN:
         return settings
+    as_others(settings, images, classes)
     if rule in SHORT:
         batch, epochs = settings["train"]["batch_size"], max(FEWEST, round(TIMES * classes / images))
         chosen = Rules(images=images, classes=classes).rate(batch, epochs, is_sgd=True).value
@@ -75,7 +75,6 @@ def ruled(default: Settings, images: int, classes: int, rule: str) -> Settings:
         settings["learning_rate"]["warmup_epochs"] = 1.0
         return settings
     if rule in MARGINS:
-        as_others(settings, images, classes)
         settings["margin"]["m"] |= dict(zip(("end", "until"), MARGINS[rule], strict=True))
         if rule.endswith(LARGE):
             settings["train"]["batch_size"], settings["optim"]["lr"] = 128, 0.05
@@ -88,10 +87,8 @@ def ruled(default: Settings, images: int, classes: int, rule: str) -> Settings:
             changes["erase"] = erased
         return settings
     if rule in RATES:
-        as_others(settings, images, classes)
         settings["optim"]["lr"] = rate_of(settings["train"]["batch_size"]) / RATES[rule]
         return settings
-    as_others(settings, images, classes)
     divisor, most = RULES[rule]
     whole = min(128, max(16, 2 ** round(math.log2(images / 50))))
     batch = max(16, whole // divisor)
