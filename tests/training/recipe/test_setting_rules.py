@@ -225,6 +225,22 @@ def test_people_who_are_seen_seldom_get_short_steps(epochs: int, rate: float) ->
     assert ("seen only" in chosen.reason) == (epochs < 40)
 
 
+@pytest.mark.parametrize(
+    ("loss", "classes", "rate"),
+    [
+        ("softmax", 5_000, 0.16),
+        ("normface", 5_000, 0.019),
+        ("arcface", 5_000, 0.019),
+        ("softmax", 90_000, 0.2),
+        ("softmax", 900, 0.071),
+    ],
+)
+def test_plain_softmax_keeps_its_rate_where_people_are_seen_seldom(loss: str, classes: int, rate: float) -> None:
+    given = {"data": "synthetic", "margin": loss, "model": "tiny", "train": {"epochs": 11, "batch_size": 128}}
+    done = filled(resolve(given), 3 * classes, classes, CPU)
+    assert done.optim.lr == rate
+
+
 @pytest.mark.parametrize("processes", [1, 2, 5, 64, 1_000])
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_every_process_gets_two_examples_of_a_batch_that_was_chosen(processes: int, accumulate: int) -> None:

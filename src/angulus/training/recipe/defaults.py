@@ -13,6 +13,7 @@ from angulus.data.examples import noun_of
 from angulus.data.loading.augmentation import Augment
 from angulus.data.order.recipe_records import PK
 from angulus.errors import ConfigError
+from angulus.margins import Softmax
 from angulus.models import InputSpec, IResNet18, ModelConfig, SpeechInput, TinyNet, TinySpeech
 from angulus.speech.augmentation import SpeechAugment
 from angulus.training.datasets import Data, Identities, Member, NoisyData, OmniglotData, UnionData
@@ -138,7 +139,10 @@ def with_choices(
         train = replace(train, epochs=take(rules.epochs(train.batch)))
     is_sgd = isinstance(optim, SGD)
     if optim.lr is None:
-        optim = replace(optim, lr=take(rules.rate(train.batch, train.epochs or 1, is_sgd=is_sgd)))
+        optim = replace(
+            optim,
+            lr=take(rules.rate(train.batch, train.epochs or 1, is_sgd=is_sgd, is_plain=isinstance(margin, Softmax))),
+        )
     if rate.warmup_epochs is None:
         rate = replace(rate, warmup_epochs=take(rules.warmup(train.epochs or 1)))
     if optim.weight_decay is None:

@@ -17,6 +17,7 @@ CHUNK = 200  # frames of 10 ms
 MANY_IMAGES = 5  # of a person
 OFTEN, FEW = 100, 100  # images of a person, people
 RATE, SEEN = 0.05, 120  # with batches of 64 where a person is seen so often
+MANY, PLAIN_RATE = 1_000, 0.2  # people, from which plain softmax gets larger steps, up to this rate
 FEWEST_STEPS, MOST_EPOCHS, FEWEST_EPOCHS = 1_200, 120, 6
 
 
@@ -86,11 +87,14 @@ class Rules:
             reason=f"{counted(seen, self.noun)} in {counted(round(steps * passes), 'step')}",
         )
 
-    def rate(self, batch: int, epochs: int, *, is_sgd: bool) -> Choice[float]:
+    def rate(self, batch: int, epochs: int, *, is_sgd: bool, is_plain: bool = False) -> Choice[float]:
         """The peak of the learning rate: for SGD it grows with the batch, up to 0.1.
 
         With TinyNet it is lower, down to a quarter, where a person is seen fewer than 120 times: a class weight that
-        the first of few steps moves far stays there.
+        the first of few steps moves far stays there. Plain softmax, which normalises nothing, wants no less then, and
+        more with thousands of people: up to 0.2.
+
+        is_plain: the loss is plain softmax.
         """
         if not is_sgd:
             return Choice(key="optim.lr", value=1e-3, reason="AdamW's usual rate")
@@ -99,7 +103,11 @@ class Rules:
         if self.is_searched:
             rate, reason = RATE * math.sqrt(batch / 64), f"0.05 x root of batch / 64, with {batch}"
             seen = self.images * epochs / max(self.classes, 1)
-            if seen < SEEN:
+            if is_plain and self.classes > MANY:
+                rate *= math.sqrt(self.classes / MANY)
+                reason += f", and more since plain softmax has {self.classes:,} people to tell apart"
+                return Choice(key="optim.lr", value=float(f"{min(PLAIN_RATE, rate):.2g}"), reason=reason)
+            if not is_plain and seen < SEEN:
                 rate *= max(0.25, seen / SEEN)
                 reason += f", and less since a person is seen only {counted(round(seen), 'time')}"
         elif self.is_small:
