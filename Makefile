@@ -13,7 +13,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 NEWEST := $(VENV)-newest
-TESTS  := -m pytest -n 3 --dist worksteal -q --durations=40
+TESTS  := -m pytest -n 2 -q --durations=40
 # What `pip install -c` does, for what builds the project as well: there older versions of pip read the first name and
 # newer ones the second.
 PINNED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
