@@ -25,6 +25,7 @@ import math
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
@@ -33,6 +34,7 @@ from typing import Any
 import machines
 from settings import RESULTS, Places, Row, Settings, Task, counted, default_settings, run
 
+from angulus.training.recipe.margin_rules import END, RAMP
 from angulus.training.recipe.rules import Rules
 from angulus.training.storage.atomic_files import write_json
 
@@ -104,9 +106,9 @@ def as_others(settings: Settings, images: int, classes: int) -> None:
     """Margin, batch and rate of few people with many images each, as if they were like any other set."""
     rules = Rules(images=images, classes=classes)
     if rules.is_deep:
-        batch = max(min(32, 2 ** round(math.log2(images / 50))), 2 ** round(math.log2(images / 100)))
+        batch = replace(rules, is_tuned=True).batch().value  # a run that begins with weights has no other batch there
         epochs = rules.epochs(batch).value
-        settings["margin"]["m"] |= {"end": 0.4, "until": 0.5}
+        settings["margin"]["m"] |= {"end": END, "until": RAMP}
         settings["train"] |= {"batch_size": batch, "epochs": epochs}
         settings["optim"]["lr"] = rules.rate(batch, epochs, is_sgd=True).value
         settings["learning_rate"]["warmup_epochs"] = rules.warmup(epochs).value

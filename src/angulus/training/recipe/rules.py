@@ -15,9 +15,9 @@ from angulus.training.recipe.choices import Choice
 EXAMPLES = {False: 150_000, True: 4_000_000}
 CHUNK = 200  # frames of 10 ms
 MANY_IMAGES = 5  # of a person
-OFTEN, FEW = 100, 100  # images of a person, people
+DEEP_IMAGES, DEEP_PEOPLE = 100, 100  # many images each of few people: so many at least, so many at most
 RATE, SEEN = 0.05, 120  # with batches of 64 where a person is seen so often
-MANY, PLAIN_RATE = 1_000, 0.2  # people, from which plain softmax gets larger steps, up to this rate
+MANY_PEOPLE, MOST_RATE, MOST_PLAIN_RATE = 1_000, 0.1, 0.2  # plain softmax gets larger steps for more people than these
 FEWEST_STEPS, MOST_EPOCHS, FEWEST_EPOCHS = 1_200, 120, 6
 
 
@@ -48,7 +48,7 @@ class Rules:
         """Whether there are many images each of few people, and TinyNet begins at random: larger batches are better
         then, and a smaller margin that grows for longer."""
         is_scratch = self.is_searched and not self.is_tuned
-        return is_scratch and self.classes <= FEW and self.images >= OFTEN * self.classes
+        return is_scratch and self.classes <= DEEP_PEOPLE and self.images >= DEEP_IMAGES * self.classes
 
     def batch(self, multiple: int = 1, least: int = 1) -> Choice[int]:
         """Examples of a step: the power of two next to a fiftieth of the images, 16 to 128; for large sets more.
@@ -100,21 +100,21 @@ class Rules:
             return Choice(key="optim.lr", value=1e-3, reason="AdamW's usual rate")
         if self.is_tuned:
             return Choice(key="optim.lr", value=0.05, reason="of the head, which begins at mean embeddings")
+        most = MOST_RATE
         if self.is_searched:
             rate, reason = RATE * math.sqrt(batch / 64), f"0.05 x root of batch / 64, with {batch}"
             seen = self.images * epochs / max(self.classes, 1)
-            if is_plain and self.classes > MANY:
-                rate *= math.sqrt(self.classes / MANY)
+            if is_plain and self.classes > MANY_PEOPLE:
+                rate, most = rate * math.sqrt(self.classes / MANY_PEOPLE), MOST_PLAIN_RATE
                 reason += f", and more since plain softmax has {self.classes:,} people to tell apart"
-                return Choice(key="optim.lr", value=float(f"{min(PLAIN_RATE, rate):.2g}"), reason=reason)
-            if not is_plain and seen < SEEN:
+            elif not is_plain and seen < SEEN:
                 rate *= max(0.25, seen / SEEN)
                 reason += f", and less since a person is seen only {counted(round(seen), 'time')}"
         elif self.is_small:
             rate, reason = 0.1 * math.sqrt(batch / 64), f"0.1 from batches of 64 on, less for {batch}"
         else:
             rate, reason = 0.1 * batch / 256, f"0.1 x batch / 256, at most 0.1, with {batch}"
-        return Choice(key="optim.lr", value=float(f"{min(0.1, rate):.2g}"), reason=reason)
+        return Choice(key="optim.lr", value=float(f"{min(most, rate):.2g}"), reason=reason)
 
     def warmup(self, epochs: int) -> Choice[float]:
         """Epochs in which the rate rises: a twentieth of the run, at least one."""
