@@ -1,9 +1,10 @@
 # Two commands do all the set-up on a machine that has Python 3.11 or newer:
 #   make demo   trains on drawn faces, verifies people it has never seen, writes a report
-#   make test   lint, types, import layers and tests
+#   make test   lint, types, import layers and tests, but for those that take more than ten seconds each
 # Both install the versions of constraints.txt. On a machine with a CUDA GPU
 #   make test-gpu   what only a GPU can check, and what was skipped and why
 # For readers and for whoever releases:
+#   make test-all      the same with the slow tests: runs that are killed, several processes, benchmarks
 #   make docs          the site, in build/site
 #   make wheel-test    builds the wheel and uses it in an empty environment outside the clone
 # Two more are for whoever changes what the project stands on:
@@ -14,11 +15,12 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 NEWEST := $(VENV)-newest
 TESTS  := -m pytest -n 2 -q --durations=40
+QUICK  := -m 'not slow'
 # What `pip install -c` does, for what builds the project as well: there older versions of pip read the first name and
 # newer ones the second.
 PINNED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 
-.PHONY: demo test test-gpu lint types layers unit figures install docs wheel-test lock test-newest clean
+.PHONY: demo test test-all test-gpu lint types layers unit figures install docs wheel-test lock test-newest clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +34,9 @@ demo: install
 
 test: lint types layers unit
 
+test-all: QUICK :=
+test-all: lint types layers unit
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,7 +48,7 @@ layers: install
 	$(BIN)/lint-imports
 
 unit: install
-	OMP_NUM_THREADS=1 $(BIN)/python $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python $(TESTS) $(QUICK)
 
 # with a python of your own that has torch for your GPU: make test-gpu GPU_PYTHON=python3
 GPU_PYTHON ?= $(BIN)/python

@@ -220,6 +220,15 @@ def known_people(place: Place) -> Experiment:
     return replace(experiment, evaluation=replace(experiment.evaluation, also={"renamed": also}))
 
 
+def chosen(data: Any, **changes: Any) -> Experiment:
+    """Everything as a run chooses it, but for small images."""
+    return Experiment(data=data, model=TinyNet(input=NETWORK.input), train=Training(threads=1), **changes)
+
+
+def glint(place: Place) -> FolderData:
+    return FolderData(path=place.data / "glint24", identities=Identities(max_images=150), fit="resize")
+
+
 def noisy(experiment: Experiment, flips: float, **changes: Any) -> Experiment:
     return replace(experiment, data=NoisyData(base=experiment.data, flips=flips), **changes)
 
@@ -246,6 +255,14 @@ HEALTHY: dict[str, Build] = {
         seed=7,
         epochs=12,
         margin=AMSoftmax(scale=16.0, m=0.2),
+    ),
+    "glint24 photos, as chosen": lambda place: chosen(glint(place)),
+    "ORL photos, as chosen": lambda place: chosen(FolderData(path=place.data / "orl", fit="resize")),
+    "LFW photos, as chosen": lambda place: chosen(
+        FolderData(path=place.data / "lfw112", identities=Identities(min_images=14, max_images=20), fit="resize")
+    ),
+    "drawn faces of 12 people, as chosen": lambda place: chosen(
+        SyntheticData(num_identities=12, images_per_identity=180)
     ),
 }
 FAULTS: dict[str, dict[str, Build]] = {
@@ -274,6 +291,12 @@ FAULTS: dict[str, dict[str, Build]] = {
     "labels_noisy": {
         "drawn faces": lambda place: noisy(drawn(100, epochs=12), 0.2),
         "characters": lambda place: noisy(characters(place, epochs=6), 0.2),
+        "ORL photos": lambda place: noisy(photos(place, epochs=20, batch_size=32), 0.2),
+        "LFW photos": lambda place: noisy(
+            photos(place, "lfw112", Identities(min_images=10, max_images=20), seed=6, epochs=12), 0.2
+        ),
+        "glint24 photos, as chosen": lambda place: noisy(chosen(glint(place)), 0.2),
+        "ORL photos, as chosen": lambda place: noisy(chosen(FolderData(path=place.data / "orl", fit="resize")), 0.2),
     },
     "labels_random": {
         "drawn faces": lambda place: noisy(drawn(100, epochs=3), 0.99),

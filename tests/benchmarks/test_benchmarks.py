@@ -21,6 +21,7 @@ def heads(file: Path, *options: str, **settings: str) -> subprocess.CompletedPro
     return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | settings)
 
 
+@pytest.mark.slow
 def test_heads_are_compared_timed_and_written(tmp_path):
     file = tmp_path / "heads.json"
     done = heads(file, "--classes", "200", "--examples", "8", "--only", "floor", "dense", "streamed-recompute")
@@ -37,6 +38,7 @@ def test_heads_are_compared_timed_and_written(tmp_path):
     assert done.stdout.count("| streamed-recompute |") == 2
 
 
+@pytest.mark.slow
 def test_heads_are_kept_and_what_the_budget_leaves_out_is_named(tmp_path):
     file = tmp_path / "heads.json"
     options = ("--classes", "200", "--examples", "8", "--subcenters", "1", "--only", "dense", "streamed-stash")
@@ -88,6 +90,7 @@ def test_a_head_that_does_not_fit_is_left_out_and_says_so(tmp_path):
     assert "| dense | does not fit: needs about" in done.stdout
 
 
+@pytest.mark.slow
 def test_fused_heads_take_part_where_their_kernels_run(tmp_path):
     pytest.importorskip("triton")
     names = ("fused-tf32", "fused-tf32-moved")
@@ -116,6 +119,7 @@ def test_speed_is_that_of_four_products_beside_the_peak():
     assert "| 419 | 1.88 |" in script.table({"fused": known}, "dense")
 
 
+@pytest.mark.slow
 def test_intervals_are_simulated_and_written(tmp_path):
     file = tmp_path / "intervals.json"
     options = ("--draws", "2", "--replicates", "20", "--only", "0", "--truth-people", "100", "--json", str(file))
@@ -126,6 +130,7 @@ def test_intervals_are_simulated_and_written(tmp_path):
     assert file.with_suffix(".md").read_text().count("| 4 images each |") == 10
 
 
+@pytest.mark.slow
 def test_an_index_is_made_up_and_measured(tmp_path):
     file = tmp_path / "index.json"
     command = [sys.executable, str(SCRIPT.with_name("loading_index.py")), "--images", "150000", "--identities", "5000"]
@@ -137,6 +142,7 @@ def test_an_index_is_made_up_and_measured(tmp_path):
     assert 100_000 < result["train"][0] < 150_000
 
 
+@pytest.mark.slow
 def test_loading_is_measured_and_written(tmp_path):
     people = tmp_path / "people"
     for name in ("Ada", "Bob"):

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "training.py"
 
 
@@ -16,6 +18,7 @@ def training(file: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, env=settings, timeout=300)
 
 
+@pytest.mark.slow
 def test_both_loops_are_timed_written_and_kept(tmp_path):
     file = tmp_path / "training.json"
     done = training(file, "--data", "memory", "--precision", "float32")

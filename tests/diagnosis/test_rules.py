@@ -131,8 +131,19 @@ def margin_early(lines, recipe):
 
 def labels_noisy(lines, recipe):
     for row in of(lines, "stretch"):
-        good, bad = spike(GAP, 0.4), spike(GAP, -0.6)
-        row["probed"]["bins"]["gap"] = [4 * a + b for a, b in zip(good, bad, strict=True)]
+        wrong_here(row)
+
+
+def wrong_here(row):
+    good, bad = spike(GAP, 0.4), spike(GAP, -0.6)
+    row["probed"]["bins"]["gap"] = [4 * a + b for a, b in zip(good, bad, strict=True)]
+
+
+def labels_noisy_in_a_short_run(lines, recipe):
+    for row in of(lines, "stretch")[:8]:
+        row["probed"]["bins"]["gap"] = spike(GAP, 0.0)
+    for row in of(lines, "stretch")[8:]:
+        wrong_here(row)
 
 
 def labels_random(lines, recipe):
@@ -196,7 +207,7 @@ FAULTS = {
     "scale_small": [scale_small],
     "scale_large": [scale_large],
     "margin_early": [margin_early],
-    "labels_noisy": [labels_noisy],
+    "labels_noisy": [labels_noisy, labels_noisy_in_a_short_run],
     "labels_random": [labels_random],
     "class_mixed": [class_mixed],
     "person_split": [person_split],
@@ -272,9 +283,24 @@ def a_few_lookalikes(lines):
     of(lines, "end")[0]["known"]["held-out"]["all"] = [0.83, 0.81] + [0.5] * 18
 
 
+def not_yet_learned_for_one_stretch(lines):
+    first, second, *_ = of(lines, "stretch")
+    first["probed"]["bins"]["gap"] = spike(GAP, 0.0)
+    wrong_here(second)
+
+
+def not_yet_learned_in_the_last_stretch(lines):
+    *former, last = of(lines, "stretch")
+    for row in former:
+        row["probed"]["bins"]["gap"] = spike(GAP, 0.0)
+    wrong_here(last)
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        not_yet_learned_for_one_stretch,
+        not_yet_learned_in_the_last_stretch,
         alike_by_nature,
         far_apart_weights,
         alike_by_a_few_images,

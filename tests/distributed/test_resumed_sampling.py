@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from processes import run_python, run_together
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import os, sys
 sys.path.insert(0, {tests!r})

@@ -9,6 +9,8 @@ from processes import run_together
 
 from angulus.models import load_model
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import os, signal, sys
 sys.path.insert(0, {tests!r})

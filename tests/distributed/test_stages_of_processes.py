@@ -9,6 +9,8 @@ from processes import run_python, run_together
 
 from angulus.models import load_model
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parent / "staged_runs.py"
 
 

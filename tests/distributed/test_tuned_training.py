@@ -9,6 +9,8 @@ from small_run import small
 
 from angulus.training import train
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parent / "tuned_runs.py"
 
 

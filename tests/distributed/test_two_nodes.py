@@ -87,6 +87,7 @@ def figures(folder: Path) -> dict[str, float]:
     return {name: value for name, value in found.items() if name != "seconds"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", LOST)
 def test_a_node_that_loses_its_process_goes_on_by_itself_to_the_same_figures(trained, lost):
     folder = trained

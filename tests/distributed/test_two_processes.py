@@ -44,6 +44,7 @@ def test_first_loss_and_gradient_equal_one_process(steps, case):
         assert float((together[name] - expected).abs().max()) <= 1e-6 * scale + 1e-12, name
 
 
+@pytest.mark.slow
 def test_a_whole_run_under_torchrun_finishes_and_resumes(tmp_path):
     script = tmp_path / "go.py"
     script.write_text(

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from processes import free_port, run_together, started
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = str(Path(__file__).parent / "background_runs.py")
 HEADS = ("whole", "divided")
 

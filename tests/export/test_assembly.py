@@ -100,6 +100,7 @@ def test_the_runtimes_agree_on_an_onnx_file(tmp_path):
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "precision"), [("onnx", "float32"), ("onnx", "float16"), ("openvino", "float32")])
 def test_the_same_model_makes_the_same_bytes(tmp_path, kind, precision):
     for name in ("a", "b"):
@@ -131,6 +132,7 @@ def test_without_images_made_up_pictures_are_compared(tmp_path):
     assert done.threshold is None
 
 
+@pytest.mark.slow
 def test_what_was_compared_is_complete(tmp_path):
     parity = exported(tmp_path / "b", far=0.1, images=people()).parity
     assert list(parity["at_batches"]) == ["1", "2", "7", "64"]

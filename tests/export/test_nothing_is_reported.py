@@ -18,6 +18,7 @@ assert "Mock" in type(installed_nncf().telemetry.wrapper.telemetry).__name__
 """
 
 
+@pytest.mark.slow
 def test_no_number_of_the_user_is_made_and_no_use_counted(tmp_path):
     for package in ("openvino", "nncf"):
         pytest.importorskip(package)

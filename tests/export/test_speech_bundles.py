@@ -65,6 +65,7 @@ def test_a_bundle_gives_the_vectors_of_the_model_at_every_length(tmp_path, monke
             assert (1 - (vectors * found).sum(1)).max() <= allowed
 
 
+@pytest.mark.slow
 def test_its_threshold_is_that_of_the_vectors_of_recordings(tmp_path) -> None:
     people = drawn(20, 3, seconds=(0.2, 0.4))
     done = exported(tmp_path / "b.zip", images=people, far=0.01)

@@ -54,6 +54,7 @@ def test_a_signal_is_answered_with_a_checkpoint(tmp_path, number, status):
     )
 
 
+@pytest.mark.slow
 def test_under_torchrun_the_last_words_are_ours(tmp_path):
     process = begun(tmp_path, *TOGETHER)
     process.terminate()
@@ -63,6 +64,7 @@ def test_under_torchrun_the_last_words_are_ours(tmp_path):
     assert said.strip().splitlines()[-1].startswith(f"interrupted; step {step} of 27000 is saved; go on with: angulus")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 def test_a_killed_process_of_several_is_named_by_the_others(tmp_path):
     process = begun(tmp_path, *TOGETHER)

@@ -18,6 +18,7 @@ assert spec.loader is not None
 spec.loader.exec_module(kills)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 @pytest.mark.parametrize("kind", ["study", "align", "purify"])
 def test_kills_leave_nothing_and_change_nothing(kind, tmp_path):

@@ -37,6 +37,7 @@ def test_a_full_disk_behind_stdout_is_a_sentence():
     assert done.stderr == "error: what the command prints, or writes, could not be written: the disk is full\n"
 
 
+@pytest.mark.slow
 def test_a_closed_stderr_hurts_nobody(tmp_path):
     assert command("config", "data.path=x", shell="2>&-").returncode == 0
     assert command("config", "data.path=x", "seed=one", shell="2>&-").returncode == 2

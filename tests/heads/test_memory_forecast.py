@@ -43,6 +43,7 @@ def benchmark():
     del sys.modules["head_memory"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's high-water mark")
 @pytest.mark.parametrize(
     ("classes", "dim", "examples", "subcenters", "only"),

@@ -74,6 +74,7 @@ def test_the_page_of_a_training_is_that_on_the_disk(store: Store, tmp_path: Path
     assert without_times(there, store.root) == without_times(here, str(tmp_path))
 
 
+@pytest.mark.slow
 def test_more_names_than_a_page_of_a_listing_holds(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

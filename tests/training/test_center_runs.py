@@ -41,6 +41,7 @@ def is_same(left, right):
     return torch.equal(left, right) if isinstance(right, torch.Tensor) else left == right
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", [Head(triplet=Triplet()), BOTH], ids=["pairs", "both"])
 def test_a_run_goes_on_in_the_middle_of_an_epoch(tmp_path, monkeypatch, head):
     """To the bit: losses, network, class weights, centers and the order of the identities in batches of P x K."""

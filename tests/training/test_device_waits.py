@@ -163,7 +163,18 @@ def walked(monkeypatch: pytest.MonkeyPatch, loop: Loop) -> None:
 def test_no_margin_with_any_strategy_waits(monkeypatch: pytest.MonkeyPatch, margin: Margin, strategy: Strategy) -> None:
     if margin.reduction == "binary" and isinstance(strategy, Sampled):
         pytest.skip("a sample sums no binary loss")
-    walked(monkeypatch, Loop(head_of(margin, strategy), network=SMALLEST, augment=NOTHING))
+    stand_in(monkeypatch)
+    head = head_of(margin, strategy).to(DEVICE).train()
+    embeddings = torch.randn(EXAMPLES, 16).to(DEVICE).requires_grad_()
+    labels = torch.arange(EXAMPLES).to(DEVICE)
+    head(embeddings, labels).loss.backward()  # a CUDA device is made ready, and what lasts is put there
+    with nothing_waits(monkeypatch):
+        head(embeddings, labels).loss.backward()
+
+
+@pytest.mark.parametrize("margin", EVERY_MARGIN.values(), ids=EVERY_MARGIN)
+def test_no_loop_with_a_margin_waits(monkeypatch: pytest.MonkeyPatch, margin: Margin) -> None:
+    walked(monkeypatch, Loop(head_of(margin), network=SMALLEST, augment=NOTHING))
 
 
 @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "dense"])

@@ -170,6 +170,7 @@ def drawn(tmp_path: Path, **changes: object) -> Experiment:
     return replace(experiment, **changes)  # pyrefly: ignore
 
 
+@pytest.mark.slow
 def test_a_person_at_another_speed_is_in_no_other_fold(tmp_path: Path) -> None:
     """Else a fold would be verified on voices that its model has heard, played faster."""
     experiment = drawn(tmp_path)

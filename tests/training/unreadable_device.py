@@ -89,6 +89,7 @@ def nothing_waits(patch: pytest.MonkeyPatch) -> Iterator[None]:
 def stand_in(patch: pytest.MonkeyPatch) -> None:
     """Let autocast and generators pass, which know no such device."""
     if DEVICE.type == "meta":
+        torch.zeros(1, device=DEVICE).lt(0)  # the first one imports annotations of torch.Generator
         generator = torch.Generator
         patch.setattr(torch, "autocast", lambda *args, **kwargs: nullcontext())
         patch.setattr(torch, "Generator", lambda device=None: generator())

@@ -1,5 +1,8 @@
 """Rules about who is who: wrong labels, classes of two people, people in two classes, verified people trained on."""
 
+from collections.abc import Sequence
+from itertools import groupby
+
 from angulus.diagnosis.findings import Finding
 from angulus.diagnosis.histograms import joined, quantile, share_below
 from angulus.diagnosis.records import ENOUGH_PAIRS, Record, Row
@@ -9,6 +12,9 @@ SEEN_IN_PIXELS = 0.535
 WRONG_GAP = -0.2
 WRONG_SHARE = 0.09
 MOST_RIGHT = 0.15
+ENOUGH_PROBES = 64
+STAYS = 3
+"""So many stretches on end."""
 ALIKE, MIXED = 0.8, 0.18
 """Of two classes of one person: their likeness across, as a share of that within; images next to one of the other."""
 NEAR_OWN = 0.5
@@ -37,30 +43,45 @@ def labels_random(record: Record) -> Finding | None:
 
 
 def labels_noisy(record: Record) -> Finding | None:
-    """Some images are far from their own class and near another, while most are near their own."""
-    found = max((found for row in record.stretches if (found := wrong_share(row))), default=None)
+    """Some images stay far from their own class and near another, while most are near their own.
+
+    Where few classes are being learned many images are so for a pass or two and then come home; wrong ones stay.
+    """
+    found = max((wrong_share(rows) for rows in settled(record.stretches)), default=None)
     if found is None or found[0] < WRONG_SHARE:
         return None
-    share, epoch = found
+    share, first, last = found
     return Finding(
         name="labels_noisy",
         title="Many labels are wrong",
         severity="harms",
         evidence=(
-            f"in epoch {epoch:g} {share:.0%} of the images lay nearer to another class than to their own by more than "
-            f"{-WRONG_GAP:g} in cosine, while half of all were near their own"
+            f"in epochs {first:g} to {last:g} {share:.0%} of the images lay nearer to another class than to their own "
+            f"by more than {-WRONG_GAP:g} in cosine, while half of all were near their own"
         ),
         advice="angulus audit labels RUN lists them; or train with head.subcenters=3 and angulus purify RUN",
         keys=("data.identities.edits", "head.subcenters"),
     )
 
 
-def wrong_share(row: Row) -> tuple[float, float] | None:
-    """The share of clearly wrong examples of a stretch in which most are right, and its epoch."""
+def settled(stretches: Sequence[Row]) -> list[Sequence[Row]]:
+    """Each three neighbouring stretches, or two that stand alone, in all of which most examples are right."""
+    found: list[Sequence[Row]] = []
+    for right, group in groupby(stretches, key=most_right):
+        rows = list(group)
+        if right and len(rows) > 1:
+            found += [rows[place : place + STAYS] for place in range(max(1, len(rows) - STAYS + 1))]
+    return found
+
+
+def most_right(row: Row) -> bool:
     gaps = joined([row], "gap")
-    if sum(gaps) < 64 or quantile(gaps, GAP, 0.5) < MOST_RIGHT:
-        return None
-    return share_below(gaps, GAP, WRONG_GAP), row["epoch"]
+    return sum(gaps) >= ENOUGH_PROBES and quantile(gaps, GAP, 0.5) >= MOST_RIGHT
+
+
+def wrong_share(rows: Sequence[Row]) -> tuple[float, float, float]:
+    """The share of clearly wrong examples of some stretches, and their first and last epoch."""
+    return share_below(joined(rows, "gap"), GAP, WRONG_GAP), rows[0]["epoch"], rows[-1]["epoch"]
 
 
 def class_mixed(record: Record) -> Finding | None:

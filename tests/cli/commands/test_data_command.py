@@ -139,6 +139,7 @@ def speech(monkeypatch, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_report_and_leaks_of_recordings_with_a_model(speech, capsys, monkeypatch):
     # an untrained network finds nearly all pairs alike; laying them over each other is tested elsewhere
     monkeypatch.setattr("angulus.inspection.looks.recordings.agreement_of", lambda one, other: 0.5)

@@ -171,6 +171,7 @@ def test_a_judge_that_is_not_there(run, images, tmp_path, capsys):
     assert "cannot be imported" in failing(capsys, [*words, "--judge", "nowhere:embed"])
 
 
+@pytest.mark.slow
 def test_kill_9_changes_nothing(run, tmp_path):
     words = ["invert", str(run), "--first", "6", "--iterations", "120", "--batch-size", "4", "--save-every", "7"]
     words += ["--shift", "1", "--flip", "--device", "cpu", "--quiet"]

@@ -88,6 +88,7 @@ def test_on_is_one_sentence_where_compiling_fails(monkeypatch, tmp_path, asked) 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_compiled_run_keeps_its_names_evaluates_and_resumes(monkeypatch, tmp_path) -> None:
     plain = train(small(tmp_path / "plain", epochs=2))
