@@ -295,6 +295,9 @@ FAULTS: dict[str, dict[str, Build]] = {
         "LFW photos": lambda place: noisy(
             photos(place, "lfw112", Identities(min_images=10, max_images=20), seed=6, epochs=12), 0.2
         ),
+        "drawn faces, as chosen": lambda place: noisy(
+            chosen(SyntheticData(num_identities=100, images_per_identity=10)), 0.2
+        ),
         "glint24 photos, as chosen": lambda place: noisy(chosen(glint(place)), 0.2),
         "ORL photos, as chosen": lambda place: noisy(chosen(FolderData(path=place.data / "orl", fit="resize")), 0.2),
     },

@@ -1,7 +1,6 @@
 """Rules about who is who: wrong labels, classes of two people, people in two classes, verified people trained on."""
 
 from collections.abc import Sequence
-from itertools import groupby
 
 from angulus.diagnosis.findings import Finding
 from angulus.diagnosis.histograms import joined, quantile, share_below
@@ -10,11 +9,11 @@ from angulus.training.recording.counters import GAP
 
 SEEN_IN_PIXELS = 0.535
 WRONG_GAP = -0.2
-WRONG_SHARE = 0.09
+WRONG_SHARE = 0.095
 MOST_RIGHT = 0.15
 ENOUGH_PROBES = 64
 STAYS = 3
-"""So many stretches on end."""
+"""So many stretches."""
 ALIKE, MIXED = 0.8, 0.18
 """Of two classes of one person: their likeness across, as a share of that within; images next to one of the other."""
 NEAR_OWN = 0.5
@@ -47,7 +46,7 @@ def labels_noisy(record: Record) -> Finding | None:
 
     Where few classes are being learned many images are so for a pass or two and then come home; wrong ones stay.
     """
-    found = max((wrong_share(rows) for rows in settled(record.stretches)), default=None)
+    found = max((wrong_share(rows) for rows in settled(record.stretches, record.finished)), default=None)
     if found is None or found[0] < WRONG_SHARE:
         return None
     share, first, last = found
@@ -64,14 +63,12 @@ def labels_noisy(record: Record) -> Finding | None:
     )
 
 
-def settled(stretches: Sequence[Row]) -> list[Sequence[Row]]:
-    """Each three neighbouring stretches, or two that stand alone, in all of which most examples are right."""
-    found: list[Sequence[Row]] = []
-    for right, group in groupby(stretches, key=most_right):
-        rows = list(group)
-        if right and len(rows) > 1:
-            found += [rows[place : place + STAYS] for place in range(max(1, len(rows) - STAYS + 1))]
-    return found
+def settled(stretches: Sequence[Row], finished: bool) -> list[Sequence[Row]]:
+    """Each three that follow each other of the stretches in which most are right; both where a run ended with two."""
+    rows = [row for row in stretches if most_right(row)]
+    if finished and len(rows) == 2:
+        return [rows]
+    return [rows[place : place + STAYS] for place in range(len(rows) - STAYS + 1)]
 
 
 def most_right(row: Row) -> bool:
