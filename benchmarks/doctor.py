@@ -256,11 +256,7 @@ HEALTHY: dict[str, Build] = {
         epochs=12,
         margin=AMSoftmax(scale=16.0, m=0.2),
     ),
-    "glint24 photos, as chosen": lambda place: chosen(glint(place)),
     "ORL photos, as chosen": lambda place: chosen(FolderData(path=place.data / "orl", fit="resize")),
-    "LFW photos, as chosen": lambda place: chosen(
-        FolderData(path=place.data / "lfw112", identities=Identities(min_images=14, max_images=20), fit="resize")
-    ),
     "drawn faces of 12 people, as chosen": lambda place: chosen(
         SyntheticData(num_identities=12, images_per_identity=180)
     ),
@@ -367,6 +363,10 @@ FAULTS: dict[str, dict[str, Build]] = {
             batch_size=32,
             optim=SGD(lr=0.1, weight_decay=0.0),
             augment=PLAIN,
+        ),
+        "glint24 photos, 19 people, as chosen": lambda place: chosen(glint(place)),
+        "LFW photos, few people, as chosen": lambda place: chosen(
+            FolderData(path=place.data / "lfw112", identities=Identities(min_images=14, max_images=20), fit="resize")
         ),
     },
     "data_bound": {

@@ -15,6 +15,8 @@ hundredth, 60   both
 rate / N        batch and passes as a run chooses them now, the learning rate an N-th of 0.1 (less for batches below 64)
 changes x N     random changes of N times the strength, "erased" with a patch erased in 3 of 10 images
 margin m, u     the margin grows from 0 to m over a share u of the run; "batches of 128" with a rate of 0.05
+seen N          all as chosen, with so many passes that a person is seen N times in a whole run; "as others" as often
+                as where there are many people; "whole run, ..." with all passes instead of half of them
 as chosen       by a run, where few people have many images each: there every other rule takes what other sets get
 short, ...      so few passes that a person is seen 40 times, at least 8, with the whole rate and with the chosen one
 """
@@ -54,7 +56,10 @@ MARGINS = {f"margin {end}, {until}": (end, until) for until in (0.5, 0.8) for en
 LARGE = ", batches of 128"
 MARGINS |= {f"{name}{LARGE}": MARGINS[name] for name in ("margin 0.4, 0.5", "margin 0.2, 0.8")}
 CHOSEN = "as chosen"
-EVERY = (*RULES, *RATES, *CHANGES, *MARGINS, CHOSEN, *SHORT)
+SEEN = {"seen as others": None} | {f"seen {times:,}": times for times in (6_400, 3_200, 1_600)}
+"""How often a person is seen in a whole run."""
+WHOLE = {"whole run, seen as others": "seen as others", "whole run, as chosen": CHOSEN}
+EVERY = (*RULES, *RATES, *CHANGES, *MARGINS, *SEEN, *WHOLE, CHOSEN, *SHORT)
 TIMES, FEWEST = 40, 8
 DOMAINS = (
     *("lfw-4", "lfw-50", "orl", "glint24", "lfw-pairs", "fashion"),
@@ -65,8 +70,15 @@ LOSS, PASSES = "arcface", 0.5
 
 def ruled(default: Settings, images: int, classes: int, rule: str) -> Settings:
     """What a run chooses, with batch, rate and passes by a rule."""
-    settings = json.loads(json.dumps(default))
+    settings, rule = json.loads(json.dumps(default)), WHOLE.get(rule, rule)
     if rule == CHOSEN:
+        return settings
+    if rule in SEEN:
+        rules, times = Rules(images=images, classes=classes), SEEN[rule]
+        batch = settings["train"]["batch_size"]
+        epochs = round(times * classes / images) if times else other(rules).epochs(batch).value
+        settings["train"]["epochs"], settings["optim"]["lr"] = epochs, rules.rate(batch, epochs, is_sgd=True).value
+        settings["learning_rate"]["warmup_epochs"] = rules.warmup(epochs).value
         return settings
     as_others(settings, images, classes)
     if rule in SHORT:
@@ -106,12 +118,17 @@ def as_others(settings: Settings, images: int, classes: int) -> None:
     """Margin, batch and rate of few people with many images each, as if they were like any other set."""
     rules = Rules(images=images, classes=classes)
     if rules.is_deep:
-        batch = replace(rules, is_tuned=True).batch().value  # a run that begins with weights has no other batch there
-        epochs = rules.epochs(batch).value
+        batch = other(rules).batch().value
+        epochs = other(rules).epochs(batch).value
         settings["margin"]["m"] |= {"end": END, "until": RAMP}
         settings["train"] |= {"batch_size": batch, "epochs": epochs}
         settings["optim"]["lr"] = rules.rate(batch, epochs, is_sgd=True).value
         settings["learning_rate"]["warmup_epochs"] = rules.warmup(epochs).value
+
+
+def other(rules: Rules) -> Rules:
+    """Those of any other set: a run that begins with weights has no other batch and no fewer passes there."""
+    return replace(rules, is_tuned=True)
 
 
 def rate_of(batch: int) -> float:
@@ -128,7 +145,8 @@ def tasks(places: Places, names: list[str], rules: list[str], seeds: list[int]) 
         for rule in rules:
             settings = json.dumps(ruled(default, *counts, rule))
             for seed in seeds:
-                yield f"{name} / {rule} / {seed}", Task(name, LOSS, settings, PASSES, seed)
+                share = 1.0 if rule in WHOLE else PASSES
+                yield f"{name} / {rule} / {seed}", Task(name, LOSS, settings, share, seed)
 
 
 def kept(row: Row, task: Task) -> dict[str, Any]:
@@ -188,6 +206,7 @@ def main() -> int:
         (RATES, "rates"),
         (CHANGES, "changes"),
         ((*MARGINS, CHOSEN), "margins"),
+        ((*SEEN, CHOSEN, *WHOLE), "passes"),
         (SHORT, "short"),
     ):
         above = f"{machines.words()}; TAR at FAR 1e-2 on the tune people (on the test people; seeds)"

@@ -136,7 +136,7 @@ def labels_noisy(lines, recipe):
 
 def wrong_here(row):
     good, bad = spike(GAP, 0.4), spike(GAP, -0.6)
-    row["probed"]["bins"]["gap"] = [4 * a + b for a, b in zip(good, bad, strict=True)]
+    row["probed"]["bins"]["gap"] = [(4 * a + b) // 5 for a, b in zip(good, bad, strict=True)]
 
 
 def labels_noisy_in_a_short_run(lines, recipe):

@@ -20,11 +20,12 @@ def overfitting(record: Record) -> Finding | None:
         return None
     when = f"; the best was {best['held-out/eer']:.1%} after epoch {best['epoch']:g}" if faded else ""
     advice = "take more people, or fewer train.epochs" if faded else "take more people"
+    helps = "augmentation helps" if record.setting("model.dropout", 0.0) else "model.dropout=0.2 and augmentation help"
     return Finding(
         name="overfitting",
         title="The network knows its training people by heart",
         severity="harms",
         evidence=f"the EER is {trained:.1%} for people it was trained on and {held:.1%} for people held out{when}",
-        advice=f"{advice}; model.dropout=0.2 and augmentation help, and best/ holds the best network",
+        advice=f"{advice}; {helps}, and best/ holds the best network",
         keys=("train.epochs", "model.dropout", "optim.weight_decay", "augment"),
     )

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -190,15 +190,27 @@ def test_few_people_with_many_images_get_a_small_margin_that_grows_for_long(
 
 
 def test_a_small_set_gets_enough_steps_and_a_large_one_few_passes() -> None:
-    small, large = Rules(images=100), Rules(images=10**7)
+    small, large = Rules(images=100, classes=10), Rules(images=10**7, classes=10**5)
     assert 100 <= small.epochs(16).value <= 400
     assert large.epochs(128).value == 6
 
 
 @pytest.mark.parametrize(("images", "is_small", "passes"), [(2_000, True, 60), (2_000, False, 40), (10_000, True, 15)])
 def test_passes_of_sets_between(images: int, is_small: bool, passes: int) -> None:
-    assert Rules(images=images, is_small=is_small).epochs(32).value == passes
-    assert Rules(images=images, is_small=is_small, noun="recording").epochs(32).value == min(40, passes)
+    assert Rules(images=images, classes=200, is_small=is_small).epochs(32).value == passes
+    assert Rules(images=images, classes=200, is_small=is_small, noun="recording").epochs(32).value == min(40, passes)
+
+
+@pytest.mark.parametrize(
+    ("images", "classes", "passes"), [(2_148, 12, 18), (7_470, 19, 8), (6_000, 60, 26), (9_000, 2, 6)]
+)
+def test_few_people_with_many_images_are_not_seen_too_often(images: int, classes: int, passes: int) -> None:
+    rules = Rules(images=images, classes=classes)
+    batch = rules.batch().value
+    chosen = rules.epochs(batch)
+    assert chosen.value == passes
+    whole = replace(rules, is_tuned=True).epochs(batch).value
+    assert ("by heart" in chosen.reason) == (chosen.value < whole)
 
 
 def test_a_batch_is_asked_for_only_once_it_is_chosen() -> None:

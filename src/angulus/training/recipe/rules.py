@@ -16,6 +16,7 @@ EXAMPLES = {False: 150_000, True: 4_000_000}
 CHUNK = 200  # frames of 10 ms
 MANY_IMAGES = 5  # of a person
 DEEP_IMAGES, DEEP_PEOPLE = 100, 100  # many images each of few people: so many at least, so many at most
+DEEP_SEEN = 3_200  # times that each of them is seen
 RATE, SEEN = 0.05, 120  # with batches of 64 where a person is seen so often
 MANY_PEOPLE, MOST_RATE, MOST_PLAIN_RATE = 1_000, 0.1, 0.2  # plain softmax gets larger steps for more people than these
 FEWEST_STEPS, MOST_EPOCHS, FEWEST_EPOCHS = 1_200, 120, 6
@@ -73,19 +74,20 @@ class Rules:
     def epochs(self, batch: int) -> Choice[int]:
         """Passes: about 150 thousand examples on a CPU and 4 million on a GPU, at least 6, more for small sets.
 
-        At most 60 with TinyNet, and 40 with networks with which more have not been tried.
+        At most 60 with TinyNet, and 40 with networks with which more have not been tried. Where few people have many
+        images each, so few that a person is seen 3,200 times: more teach those people by heart.
         """
         most = 60 if self.is_searched else 40
         wanted = min(most, max(FEWEST_EPOCHS, math.ceil(EXAMPLES[self.on_gpu] / max(self.images, 1))))
         steps = max(1, self.images / batch)
         needed = min(MOST_EPOCHS, math.ceil(FEWEST_STEPS / steps))
-        passes = max(wanted, needed)
-        seen = passes * self.images
-        return Choice(
-            key="train.epochs",
-            value=passes,
-            reason=f"{counted(seen, self.noun)} in {counted(round(steps * passes), 'step')}",
-        )
+        usual = passes = max(wanted, needed)
+        if self.is_deep:
+            passes = min(usual, max(FEWEST_EPOCHS, round(DEEP_SEEN * self.classes / self.images)))
+        reason = f"{counted(passes * self.images, self.noun)} in {counted(round(steps * passes), 'step')}"
+        if passes < usual:
+            reason += "; more would teach so few people by heart"
+        return Choice(key="train.epochs", value=passes, reason=reason)
 
     def rate(self, batch: int, epochs: int, *, is_sgd: bool, is_plain: bool = False) -> Choice[float]:
         """The peak of the learning rate: for SGD it grows with the batch, up to 0.1.
