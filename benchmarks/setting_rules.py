@@ -56,7 +56,7 @@ MARGINS = {f"margin {end}, {until}": (end, until) for until in (0.5, 0.8) for en
 LARGE = ", batches of 128"
 MARGINS |= {f"{name}{LARGE}": MARGINS[name] for name in ("margin 0.4, 0.5", "margin 0.2, 0.8")}
 CHOSEN = "as chosen"
-SEEN = {"seen as others": None} | {f"seen {times:,}": times for times in (6_400, 3_200, 1_600)}
+SEEN = {"seen as others": None} | {f"seen {times:,}": times for times in (6_400, 3_200, 1_600, 1_300)}
 """How often a person is seen in a whole run."""
 WHOLE = {"whole run, seen as others": "seen as others", "whole run, as chosen": CHOSEN}
 EVERY = (*RULES, *RATES, *CHANGES, *MARGINS, *SEEN, *WHOLE, CHOSEN, *SHORT)
