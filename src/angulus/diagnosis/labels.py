@@ -13,7 +13,7 @@ WRONG_SHARE = 0.095
 MOST_RIGHT = 0.15
 ENOUGH_PROBES = 64
 STAYS = 3
-"""So many stretches."""
+"""Stretches over which wrong labels are looked for: in one or two, images that are just being learned look wrong."""
 ALIKE, MIXED = 0.8, 0.18
 """Of two classes of one person: their likeness across, as a share of that within; images next to one of the other."""
 NEAR_OWN = 0.5
