@@ -82,6 +82,7 @@ def test_machines_are_named_by_what_they_compute_with(monkeypatch, tmp_path):
     assert machines.slug("cuda") == "nvidia_h100_80gb_hbm3"
 
 
+@pytest.mark.slow
 def test_a_head_that_does_not_fit_is_left_out_and_says_so(tmp_path):
     file = tmp_path / "heads.json"
     options = ("--classes", "10000000000", "--examples", "8", "--subcenters", "1", "--only", "dense")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from processes import run_python, run_together
 
+pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).parent / "separate_runs.py"
 CASES = ["copies", "accumulated", "divided", "moved"]
 ALIKE = ("loss", "loss/west", "loss/east", "cos_target", "gradient_norm", "held-out/auc", "held-out of east/eer")

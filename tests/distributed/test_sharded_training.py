@@ -12,6 +12,7 @@ import pytest
 import torch
 from processes import run_python, run_together
 
+pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).parent / "sharded_runs.py"
 KEPT = ["streamed", "sampled", "adamw"]  # whose checkpoints are looked at
 RESUMED = ["streamed", "sampled"]

@@ -32,6 +32,7 @@ def figures(path: Path) -> dict:
     return {key: value for key, value in json.loads(path.read_text()).items() if key != "seconds"}
 
 
+@pytest.mark.slow
 def test_two_processes_report_once_what_one_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

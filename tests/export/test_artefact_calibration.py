@@ -27,6 +27,7 @@ def test_too_few_pairs():
         smallest_resolved(np.repeat(np.arange(12), 4))
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_what_all_pairs_give():
     vectors, labels = clusters(24, 4)
     found = calibrated("name", vectors, labels, None)

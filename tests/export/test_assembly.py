@@ -60,6 +60,7 @@ WAYS = [
 ]
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize(("kind", "colour", "preprocessing", "mirror"), WAYS)
 def test_every_way_of_preparing(tmp_path, kind, colour, preprocessing, mirror):
     out = tmp_path / "b"

@@ -43,6 +43,7 @@ def _quick(monkeypatch):
     monkeypatch.setattr("angulus.export.proofs.recordings.DRAWN", 2)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize(("name", "kind", "precision"), CASES)
 def test_a_bundle_gives_the_vectors_of_the_model_at_every_length(tmp_path, monkeypatch, name, kind, precision) -> None:
     if name != "tiny":

@@ -41,6 +41,7 @@ def saved_step(folder):
     return int(checkpoint.stem.removeprefix("step-"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_is_answered_with_a_checkpoint(tmp_path, number, status):
     process = begun(tmp_path)

@@ -96,6 +96,7 @@ print("the same")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are forked and killed")
 def test_killed_workers_change_nothing(tmp_path) -> None:
     tests = str(Path(__file__).resolve().parents[1])

@@ -30,6 +30,7 @@ def command(*words, shell):
     return subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=100)
 
 
+@pytest.mark.slow
 @full
 def test_a_full_disk_behind_stdout_is_a_sentence():
     done = command("config", "--schema", shell="> /dev/full")
@@ -117,6 +118,7 @@ def test_a_killed_loader_is_a_sentence():
         raise RuntimeError("another")
 
 
+@pytest.mark.slow
 def test_a_loader_that_is_really_killed(tmp_path):
     script = tmp_path / "go.py"
     script.write_text(

@@ -141,6 +141,7 @@ def assert_close(got: Result, want: Result, dtype: torch.dtype) -> None:
         assert (difference <= limit).all(), f"{name}: got {got[name]}, the formula gives {value}"
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize("subcenters", [1, 3])
 @pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES.keys())
@@ -150,6 +151,7 @@ def test_matches_the_oracle(index: int, strategy: Strategy, subcenters: int, dty
     assert_close(got, expected(index, subcenters, dtype), dtype)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("subcenters", [1, 3])
 @pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES.keys())
 @pytest.mark.parametrize("index", range(len(CASES)), ids=CASE_NAMES)
@@ -176,6 +178,7 @@ MOVED = {
 }
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("subcenters", [1, 3])
 @pytest.mark.parametrize("strategy", MOVED.values(), ids=MOVED.keys())
 @pytest.mark.parametrize("index", range(len(CASES)), ids=CASE_NAMES)

@@ -64,6 +64,7 @@ def exact(index: int, subcenters: int) -> list[Tensor]:
     return results(CASES[index], subcenters, Dense(), torch.float64)
 
 
+@pytest.mark.grid
 @EACH_DEVICE
 @pytest.mark.parametrize("subcenters", [1, 3])
 @pytest.mark.parametrize("name", HALVES)

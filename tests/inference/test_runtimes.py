@@ -139,6 +139,7 @@ def test_a_layout_is_timed_and_named() -> None:
     assert seen[0].choice.layout in seen[0].choice.seconds
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("config", SMALL_CONFIGS, ids=lambda config: type(config).__name__)
 def test_real_runtimes_agree_with_torch_for_every_network(name, config) -> None:

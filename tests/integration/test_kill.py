@@ -4,6 +4,7 @@ import json
 import random
 import time
 
+import pytest
 from processes import run_python, started
 
 RECIPE = """
@@ -31,6 +32,7 @@ def steps_done(folder):
     return file.read_text().count("\n") if file.exists() else 0
 
 
+@pytest.mark.slow
 def test_five_kills_change_nothing(tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(RECIPE)

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -51,6 +52,7 @@ def extreme_batches(dtype: torch.dtype) -> list[tuple[Tensor, Tensor, Tensor]]:
     return batches
 
 
+@pytest.mark.grid
 @every_dtype
 @every_margin
 def test_loss_and_gradient_are_finite_for_extreme_examples(margin: Margin, dtype: torch.dtype) -> None:

@@ -36,6 +36,7 @@ def distances(found, wanted):
     return 1 - torch.nn.functional.cosine_similarity(found.double(), wanted.double())
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("config", SMALL_CONFIGS, ids=lambda config: type(config).__name__)
 def test_embeddings_are_those_of_the_network_in_double_precision(config, seed) -> None:

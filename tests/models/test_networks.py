@@ -234,6 +234,7 @@ def test_sphereface_biases_are_where_the_paper_has_them():
     assert biased == [*(f"stages.{stage}.0.conv.bias" for stage in range(4)), "fc5.bias"]
 
 
+@pytest.mark.slow
 def test_a_network_without_memory_draws_nothing_and_does_not_import_the_compiler() -> None:
     """torch fills tensors without memory by code that imports `torch._dynamo`: two seconds for each `embed`."""
     code = """

@@ -72,6 +72,7 @@ def test_deeper_networks_are_recognised_and_have_the_published_names_and_shapes(
     assert own == {key: tensor.shape for key, tensor in state.items()}
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("name", CASES)
 def test_an_import_gives_the_vectors_of_the_published_layers(tmp_path, name):
     oracle, prefix, wanted = CASES[name]

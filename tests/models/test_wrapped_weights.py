@@ -13,6 +13,7 @@ def state():
     return MobileFaceNet().build().state_dict()
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "_orig_mod.module.", "backbone.", "features.module."])
 @pytest.mark.parametrize("under", [None, "state_dict", "model"])
 @pytest.mark.parametrize("config", [None, MobileFaceNet()])

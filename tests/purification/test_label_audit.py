@@ -210,6 +210,7 @@ def test_what_is_alike_does_not_move_with_wrong_labels():
     assert alike_by_chance(units, labels) == pytest.approx(alike_by_chance(units, who), abs=0.06)
 
 
+@pytest.mark.slow
 @needs_shared
 def test_known_mistakes_of_lfw_are_on_top(tmp_path):
     """LFW with the stored embeddings: mistakes that one sees on the photos."""

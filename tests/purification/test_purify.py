@@ -97,6 +97,7 @@ def test_a_call_that_was_killed_goes_on(done, tmp_path, monkeypatch, stop):
     assert not list(tmp_path.rglob("*.part*"))
 
 
+@pytest.mark.slow
 def test_two_rounds_drop_more_and_more(done, tmp_path):
     experiment, result = done
     first = result.folder / "round-1" / "subcenters"
@@ -109,6 +110,7 @@ def test_two_rounds_drop_more_and_more(done, tmp_path):
     assert one.made_for == two.made_for  # both are lists for the set as it is stored
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "head",
     [Head(subcenters=2, sharded=True), Head(subcenters=2, strategy=Sampled(rate=0.5))],
@@ -128,6 +130,7 @@ def plain(tmp_path_factory):
     return train(noisy_run(tmp_path_factory.mktemp("plain") / "run", epochs=1)).folder
 
 
+@pytest.mark.slow
 def test_a_run_without_subcenters_is_a_sentence_that_offers_the_angle(plain, tmp_path):
     with pytest.raises(ConfigError, match=r"at least 2 sub-centers .* got 1; .* --rule nearest"):
         purify(noisy_run(plain), tmp_path / "out", run=plain)

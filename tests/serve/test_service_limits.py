@@ -283,6 +283,7 @@ def test_the_log_has_no_images_no_vectors_and_no_names_of_files(tmp_path):
     assert json.dumps(row)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pause", "status"), [(5.0, 408), (0.0, 400)])
 def test_a_body_that_stalls_or_is_cut_short(tmp_path, pause, status):
     other = Served(tmp_path, settings=Settings(workers=1, limits=Limits(body_seconds=0.2)))

@@ -63,6 +63,7 @@ def test_pairs_of_a_store_are_those_of_the_disk(
     assert f"{store.root}/none.csv" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_page_of_a_training_is_that_on_the_disk(store: Store, tmp_path: Path) -> None:
     images = write_images(tmp_path / "people", people=6, each=4)
     quick = ("train.epochs=1", "train.batch_size=8", "train.workers=0", "train.precision=float32", "device=cpu")

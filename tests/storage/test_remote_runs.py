@@ -123,6 +123,7 @@ def test_whenever_it_is_killed_the_store_has_a_run_to_go_on_with(store: Store, p
     assert all(any(one < place for one in whole) for place in named)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hard_links", [True, False])
 def test_a_store_slower_than_checkpoints_has_one_all_the_same(
     store: Store, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hard_links: bool

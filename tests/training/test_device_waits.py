@@ -158,6 +158,7 @@ def walked(monkeypatch: pytest.MonkeyPatch, loop: Loop) -> None:
         loop.steps()
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
 @pytest.mark.parametrize("margin", EVERY_MARGIN.values(), ids=EVERY_MARGIN)
 def test_no_margin_with_any_strategy_waits(monkeypatch: pytest.MonkeyPatch, margin: Margin, strategy: Strategy) -> None:
@@ -172,6 +173,7 @@ def test_no_margin_with_any_strategy_waits(monkeypatch: pytest.MonkeyPatch, marg
         head(embeddings, labels).loss.backward()
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("margin", EVERY_MARGIN.values(), ids=EVERY_MARGIN)
 def test_no_loop_with_a_margin_waits(monkeypatch: pytest.MonkeyPatch, margin: Margin) -> None:
     walked(monkeypatch, Loop(head_of(margin), network=SMALLEST, augment=NOTHING))
@@ -200,6 +202,7 @@ def test_no_option_of_a_head_waits(monkeypatch: pytest.MonkeyPatch, options: dic
     walked(monkeypatch, Loop(head_of(ArcFace(), **options)))
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("optim", [SGD(lr=0.1, nesterov=True), SGD(lr=0.1, momentum=0.0), AdamW(lr=0.1)], ids=str)
 @pytest.mark.parametrize("changes", [{"clip_norm": None}, {"clip_norm": 1.0}, {"accumulate": 2}], ids=str)
 def test_no_optimizer_waits(monkeypatch: pytest.MonkeyPatch, optim: SGD | AdamW, changes: dict) -> None:

@@ -74,6 +74,7 @@ def test_one_rate_for_all_has_the_groups_of_older_checkpoints():
     assert not any("rate" in group for group in groups)
 
 
+@pytest.mark.slow
 def test_what_is_chosen_is_recorded_and_told(tuned, start, tmp_path, caplog):
     recipe = json.loads((tuned.folder / "recipe.json").read_text())
     assert 0 < recipe["fine_tuning"]["backbone_rate"] < 1
@@ -144,6 +145,7 @@ def test_resume_in_either_stage_equals_the_uninterrupted_run_to_the_bit(start, t
     assert len([row for row in rows(resumed.folder) if row["step"] == 0]) == 1
 
 
+@pytest.mark.slow
 def test_an_older_run_goes_on_as_it_began(start, tmp_path, monkeypatch):
     """Its recipe lacks the fields, and what was None in the user's recipe was chosen by other rules."""
     open_recipe = tuning(start, tmp_path / "old")
@@ -169,6 +171,7 @@ def test_an_older_run_goes_on_as_it_began(start, tmp_path, monkeypatch):
         train(other, resume=True)
 
 
+@pytest.mark.slow
 def test_an_update_inside_the_backward_pass_goes_on_while_the_network_rests(start, tmp_path):
     rest = {"fine_tuning": FineTuning(head_epochs=1), "optim": SGD(lr=0.05, weight_decay=0.0)}
     whole = train(tuning(start, tmp_path / "whole", **rest)).folder

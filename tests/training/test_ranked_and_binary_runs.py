@@ -34,6 +34,7 @@ def head_of(folder):
     return torch.load(newest, weights_only=True)["tensors"]["head"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MARGINS)
 def test_a_resumed_run_is_the_uninterrupted_one_and_keeps_the_bias(name, tmp_path, monkeypatch):
     head = Head(strategy=Streamed(chunk=7), subcenters=2)

@@ -60,6 +60,7 @@ def test_resume_equals_the_uninterrupted_run_to_the_bit(finished, tmp_path, monk
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
+@pytest.mark.slow
 def test_a_stretch_of_several_epochs_is_recorded_the_same_when_resumed_within_it(tmp_path, monkeypatch):
     whole = train(small(tmp_path / "whole", epochs=8))
     experiment = small(tmp_path / "cut", epochs=8)
@@ -188,6 +189,7 @@ def test_missing_data_is_an_error_with_the_path(tmp_path):
         train(experiment)
 
 
+@pytest.mark.slow
 def test_update_inside_backward_trains_like_the_optimizer_and_resumes(tmp_path, monkeypatch):
     from angulus.heads import Streamed
     from angulus.training import Head

@@ -89,6 +89,7 @@ def test_speakers_are_learned(finished: tuple[Path, Experiment]) -> None:
     assert "recordings of" in (folder / "run" / "report.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [6, 13])
 def test_resume_in_the_middle_of_an_epoch_is_the_uninterrupted_run(
     finished: tuple[Path, Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
@@ -301,6 +302,7 @@ def test_pages_play_at_the_rate_of_the_recordings(tmp_path: Path) -> None:
         assert file.getframerate() == 8000
 
 
+@pytest.mark.slow
 def test_few_bytes_are_held_at_once(finished: tuple[Path, Experiment], monkeypatch: pytest.MonkeyPatch) -> None:
     """A long recording is read alone; what comes out is the same."""
     folder, _ = finished

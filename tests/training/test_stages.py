@@ -117,6 +117,7 @@ def test_what_the_folder_says_of_stages(whole):
     assert [row["step"] for row in losses(whole) if "held-out/eer" in row] == [10, 30]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sampled inside", "frozen", "other loss"])
 def test_what_else_may_change(tmp_path, monkeypatch, name):
     """Also with class weights that move inside the backward pass, and with parameters that a stage adds."""

@@ -103,6 +103,7 @@ def test_a_run_without_checkpoints_has_no_head(run, tmp_path, capsys):
     assert "holds no checkpoint" in failing(capsys, ["invert", str(copy), "--first", "2", "--out", str(tmp_path / "o")])
 
 
+@pytest.mark.slow
 def test_a_network_without_batch_norm(images, tmp_path, capsys):
     config = SphereFace20(embedding_dim=8, input=InputSpec(height=24, width=24))
     save_model(tmp_path / "plain", config.build(), config)

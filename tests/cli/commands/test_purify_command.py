@@ -54,6 +54,7 @@ def test_a_recipe_goes_all_the_way(folder, capsys):
     assert capsys.readouterr().out == shown
 
 
+@pytest.mark.slow
 def test_a_finished_run_takes_the_first_training(run, capsys):
     assert main(["purify", str(run), "--no-retrain", "--rule", "strict", "--angle", "100"]) == 0
     place = run.with_name("three_purified")
@@ -64,6 +65,7 @@ def test_a_finished_run_takes_the_first_training(run, capsys):
     assert len(read_edits(place / "round-1" / "edits.csv")) == summary["dropped"]
 
 
+@pytest.mark.slow
 def test_faults_are_sentences(folder, run, capsys):
     one = folder / "runs" / "one"
     assert main(["train", str(folder / "recipe.yaml"), f"out={one}", "--quiet"]) == 0
@@ -85,6 +87,7 @@ def test_a_folder_beside_a_recipe_is_the_data(folder, tmp_path, capsys):
     assert "data.path" in capsys.readouterr().err  # noisy data have a base and no path
 
 
+@pytest.mark.slow
 def test_an_audit_of_a_run_uses_its_head(run, tmp_path, capsys):
     out = tmp_path / "audit"
     assert main(["audit", "labels", str(run), "--out", str(out), "--json", str(tmp_path / "x.json")]) == 0

@@ -61,6 +61,7 @@ def error_of(capsys, *tokens):
     return captured.err
 
 
+@pytest.mark.slow
 def test_all_steps_on_the_page_the_terminal_and_in_the_table(home, capsys):
     steps = ["--center", "train.npz", "--cohort", "train.npz", "--top", "20", "--calibrate-on", "dev.npz", "dev.txt"]
     steps += ["--quality", "seconds", "--keep-calibration", "c.json"]
@@ -138,6 +139,7 @@ def test_a_list_without_steps_is_as_before(home):
     assert [cost["cost"] for cost in raw["costs"]["min_dcf"]] == [cost["cost"] for cost in plain["costs"]["min_dcf"]]
 
 
+@pytest.mark.slow
 def test_models_of_a_list_and_models_that_are_drawn(home, capsys):
     found = EmbeddingSet.load("test.npz")
     rows = np.arange(len(found)).reshape(30, 5)
@@ -174,6 +176,7 @@ def test_models_of_a_list_and_models_that_are_drawn(home, capsys):
         assert said in error_of(capsys, "test.npz", "--pairs", "trials", "--enrolment", "spk2utt")
 
 
+@pytest.mark.slow
 def test_durations_break_a_list_down_by_the_shorter_side(home):
     found = EmbeddingSet.load("test.npz")
     for steps in ((), ("--center", "train.npz")):

@@ -88,6 +88,7 @@ def test_the_same_model_twice_differs_by_nothing():
     assert (found.difference.estimate, found.difference.low, found.difference.high, found.p_value) == (0, 0, 0, 1)
 
 
+@pytest.mark.slow
 def test_a_paired_difference_is_surer_than_the_figures():
     scores, same, left, right, labels = drawn_pairs(SIZES, 5)
     better = scores + np.where(same, 0.4, 0).astype(np.float32)

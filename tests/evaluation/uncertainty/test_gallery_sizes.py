@@ -36,6 +36,7 @@ def test_the_rate_is_the_mean_over_all_galleries_that_can_be_drawn():
             assert found.fpir[row, 0, place] == pytest.approx(np.mean(hits), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_rates_fall_with_the_threshold_rise_with_the_gallery_and_lie_in_their_intervals():
     vectors, people = drawn(60)
     found = stranger_searches(vectors, people, vectors, people)
@@ -112,6 +113,7 @@ def test_as_many_intervals_hold_as_they_say():
     assert np.mean(held) >= 0.8
 
 
+@pytest.mark.slow
 @needs_shared
 def test_unseen_strangers_of_lfw_pass_as_often_as_was_said():
     stored = np.load(SHARED / "lfw_embeddings" / "lfw_mobilefacenet128.npz", allow_pickle=False)

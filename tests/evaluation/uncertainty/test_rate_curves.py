@@ -29,6 +29,7 @@ def people():
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), labels
 
 
+@pytest.mark.slow
 def test_rates_are_those_of_all_pairs(people):
     vectors, labels = people
     found = rate_curves(vectors, labels, *scored(vectors, labels, 28_000))
@@ -50,6 +51,7 @@ def test_rates_are_those_of_all_pairs(people):
 RATES = (0.5, 0.1, 0.01, 0.001)
 
 
+@pytest.mark.slow
 def test_intervals_are_those_of_the_bootstrap(people):
     vectors, labels = people
     counted, scores = scored(vectors, labels, 28_000)
@@ -64,6 +66,7 @@ def test_intervals_are_those_of_the_bootstrap(people):
         np.testing.assert_allclose(found.frr[1:, place], [drawn.low, drawn.high], atol=1e-9)
 
 
+@pytest.mark.slow
 def test_below_the_tail_a_sample_speaks_for_all_on_the_safe_side(people, monkeypatch):
     vectors, labels = people
     counted, whole = scored(vectors, labels, 28_000)

@@ -37,6 +37,7 @@ def of_pairs(sizes, seed, **options):
     return SubjectScores.of_pairs(scores, same, labels[left], labels[right])
 
 
+@pytest.mark.slow
 @quick
 @given(some_sizes, some_seed, st.sampled_from([None, 2]), st.sampled_from([0.0, 0.1, 0.3, 0.7]))
 def test_replicates_are_the_loop(sizes, seed, levels, far):
@@ -129,6 +130,7 @@ def test_same_seed_same_interval_and_order_of_pairs_changes_nothing():
     assert tar_interval(one, 0.5, few) != tar_interval(one, 0.5, replace(few, seed=1))
 
 
+@pytest.mark.slow
 def test_more_confidence_is_wider_and_every_method_answers():
     sample = all_pairs(many(), 3)
     widths = []

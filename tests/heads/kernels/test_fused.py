@@ -132,6 +132,7 @@ def watched(used: list[str]):
 # ---- the same numbers
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
 @pytest.mark.parametrize("margin", MARGINS.values(), ids=MARGINS.keys())
 def test_losses_and_gradients_are_those_of_dense(margin: Margin, shape: tuple[int, int, int, int]) -> None:
@@ -215,6 +216,7 @@ def test_a_large_bias_needs_a_running_maximum_whatever_the_margin() -> None:
     assert_close(*found, FLOAT32)
 
 
+@pytest.mark.slow
 def test_two_runs_are_equal_to_the_bit() -> None:
     batch = drawn(37, 203, 3, 40)
     first, second = (results(EXACT, L2Softmax(scale=Learned(7.0)), batch, torch.float32) for _ in range(2))
@@ -278,6 +280,7 @@ RULES = {
 }
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("centers", [1, 3])
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
 def test_rows_move_as_with_streamed(rule, centers: int) -> None:

@@ -95,6 +95,7 @@ def panels(way: str = "torch", mode: str = "recompute", **settings) -> Panels:
 # ---- the same numbers
 
 
+@pytest.mark.grid
 @BOTH_MODES
 @pytest.mark.parametrize("subcenters", [1, 3])
 @pytest.mark.parametrize("index", range(len(CASES)), ids=CASE_NAMES)
@@ -105,6 +106,7 @@ def test_float64_matches_the_oracle(index: int, subcenters: int, mode: str) -> N
         assert_close(got, expected(index, subcenters, torch.float64, label_smoothing=smoothing), torch.float64)
 
 
+@pytest.mark.grid
 @EACH_WAY
 @pytest.mark.parametrize("subcenters", [1, 3])
 @pytest.mark.parametrize("index", range(len(CASES)), ids=CASE_NAMES)
@@ -118,6 +120,7 @@ def test_float32_matches_the_oracle(index: int, subcenters: int, way: str) -> No
 KEPT = [(name, "recompute") for name in MARGINS] + [("arcface", "stash")]
 
 
+@pytest.mark.grid
 @EACH_WAY
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
 @pytest.mark.parametrize(("name", "mode"), KEPT)
@@ -127,6 +130,7 @@ def test_awkward_shapes(name: str, shape: tuple[int, int, int, int], mode: str, 
     assert_near(got, results(Dense(), margin, problem, torch.float64), 1e-4 if margin.reshapes_others else FLOAT32)
 
 
+@pytest.mark.grid
 @TRITON
 @pytest.mark.parametrize("products", ["float32", pytest.param("bfloat16", marks=CUTS)])
 @pytest.mark.parametrize("margin", MARGINS.values(), ids=MARGINS.keys())
@@ -205,6 +209,7 @@ def test_labels_and_bias_that_do_not_lie_one_by_one(way: str) -> None:
     torch.testing.assert_close(losses, want, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.slow
 @EACH_WAY
 @BOTH_MODES
 def test_runs_repeat_to_the_bit_and_the_backward_pass_may_be_taken_twice(way: str, mode: str) -> None:
@@ -284,6 +289,7 @@ def panel_products(seen: list[str]):
 # ---- operands of bfloat16
 
 
+@pytest.mark.grid
 @EACH_WAY
 @pytest.mark.parametrize("cosines", ["float32", "bfloat16"])
 @pytest.mark.parametrize("shape", ["over-panels", "subcenters", "one-example"])
@@ -303,6 +309,7 @@ def test_rounded_operands_keep_the_bound_of_their_rounding(name, shape, cosines,
 # ---- moving rows inside the backward pass
 
 
+@pytest.mark.grid
 @EACH_WAY
 @BOTH_MODES
 @pytest.mark.parametrize("centers", [1, 3])
@@ -312,6 +319,7 @@ def test_rows_move_as_with_streamed(rule, centers: int, mode: str, way: str) -> 
     assert_near(got, moved(Streamed(), rule, centers=centers), 2e-3 if isinstance(rule, RowAdamW) else FLOAT32)
 
 
+@pytest.mark.grid
 @EACH_WAY
 @pytest.mark.parametrize(
     "margin", [SphereFace(), L2Softmax(scale=Learned(8.0)), CurricularFace(), AMMSoftmax(side="both")]
@@ -321,6 +329,7 @@ def test_rows_of_other_margins_move_as_with_streamed(margin: Margin, way: str) -
     assert_near(moved(panels(way), RowSGD(), margin=margin), want, 1e-4 if margin.reshapes_others else FLOAT32)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("subcenters", [1, 3])
 @pytest.mark.parametrize("index", range(len(CASES)), ids=CASE_NAMES)
 def test_an_update_in_backward_moves_by_the_oracles_gradient(index: int, subcenters: int) -> None:
@@ -442,6 +451,7 @@ def launches_of(strategy: Panels, margin: Margin, moves: bool) -> tuple[int, Cou
     return watched.products, counted
 
 
+@pytest.mark.slow
 @TRITON
 @pytest.mark.parametrize("moves", [False, True])
 @pytest.mark.parametrize("margin", [ArcFace(), ArcFace(scale=200.0), CurricularFace()], ids=lambda margin: margin.kind)
@@ -452,6 +462,7 @@ def test_a_step_launches_four_products_and_five_kernels_a_panel(margin: Margin, 
     assert counted == {"copy_rows": 2 * count, "add_panel": count, "share_panel": count, "project_rows": count}
 
 
+@pytest.mark.slow
 @TRITON
 @pytest.mark.parametrize("moves", [False, True])
 def test_a_stash_saves_a_product_and_two_kernels_a_panel(moves: bool) -> None:
@@ -461,6 +472,7 @@ def test_a_stash_saves_a_product_and_two_kernels_a_panel(moves: bool) -> None:
     assert counted == {"copy_rows": count, "add_panel": count, "project_rows": count}
 
 
+@pytest.mark.grid
 @EACH_WAY
 @BOTH_MODES
 @pytest.mark.parametrize("moves", [False, True])

@@ -28,6 +28,7 @@ def _as_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "half_product", product_in_float32)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("subcenters", [1, 3])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("index", range(len(CASES)), ids=CASE_NAMES)

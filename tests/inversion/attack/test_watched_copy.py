@@ -52,6 +52,7 @@ def judged(network, inputs, images, weights):
 OTHER = Matching(moment="variance", squared=False, first_layer=10.0)
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize(("name", "matching"), [*((name, Matching()) for name in NETWORKS), ("mobilefacenet", OTHER)])
 def test_the_copy_computes_what_the_network_does(name, matching):
     model = trained(NETWORKS[name]().build())

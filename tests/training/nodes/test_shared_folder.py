@@ -35,6 +35,7 @@ def said(folder: Path, *words: str) -> list[str]:
     return [line for line in printed.splitlines() if line.startswith(("refused", "trained"))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "remedy"),
     [
@@ -50,6 +51,7 @@ def test_two_machines_with_disks_of_their_own_are_told(tmp_path: Path, kind: str
     assert [path for path in tmp_path.rglob("*") if "run" in path.name or path.suffix == ".seen"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "head"), [("shared", "sharded"), ("store", "whole")])
 def test_a_shared_cache_and_a_whole_head_are_not_refused(tmp_path: Path, kind: str, head: str) -> None:
     assert said(tmp_path, kind, head) == ["trained", "trained"]

@@ -113,6 +113,7 @@ def test_a_run_in_folds_is_whole_honest_and_goes_on(tmp_path, caplog):
     assert {name: value for name, value in again.figures.items() if name != "seconds"} == without_time
 
 
+@pytest.mark.slow
 def test_folds_change_nothing_of_the_model_that_is_kept(tmp_path):
     folds, nobody = (train(people(tmp_path / how, 6, hold_out=how)) for how in ("folds", "nobody"))
     pairs = zip(*(load_model(one.folder / "model").state_dict().values() for one in (folds, nobody)), strict=True)

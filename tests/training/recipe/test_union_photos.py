@@ -32,6 +32,7 @@ def check_both_joins(tmp_path, sets):
     assert len(apart) >= len(names)
 
 
+@pytest.mark.slow
 @needs_shared
 def test_orl_beside_lfw(tmp_path):
     rules = Identities(min_images=30, max_images=8)

@@ -207,6 +207,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_a_resumed_run_equals_the_uninterrupted_one_to_the_bit(tmp_path, monkeypatch, case):
     whole = train(run_of(tmp_path / "whole", **CASES[case]))
@@ -321,6 +322,7 @@ def weights(folder):
     return dict(zip(content["classes"], torch.cat([tensors[key] for key in keys]), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("divided", [False, True])
 def test_class_weights_are_taken_over_by_name(separate, tmp_path, monkeypatch, divided):
     """Another order of the sets, one set more, more people."""

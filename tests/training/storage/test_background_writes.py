@@ -96,6 +96,7 @@ def test_a_checkpoint_has_the_same_bytes_written_from_a_copy(tmp_path, monkeypat
     assert seen == [3, 6, 9, 10]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", HEADS)
 def test_a_run_with_writes_beside_it_equals_one_that_waits(tmp_path, waiting, monkeypatch, head):
     writers = slowed(monkeypatch, 0.1)
@@ -137,6 +138,7 @@ def test_steps_go_on_while_a_checkpoint_is_written_and_the_next_waits_for_it(tmp
     assert [word for word, _ in order] == ["writing", "written"] * (len(order) // 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", HEADS)
 def test_a_crash_loses_no_write_that_had_begun(tmp_path, waiting, monkeypatch, head):
     run = beside(tmp_path / "run", HEADS[head])
@@ -149,6 +151,7 @@ def test_a_crash_loses_no_write_that_had_begun(tmp_path, waiting, monkeypatch, h
     assert_same_run(train(run, resume=True).folder, waiting[head])
 
 
+@pytest.mark.slow
 def test_a_signal_is_answered_when_all_is_written(tmp_path, waiting, monkeypatch):
     run = beside(tmp_path / "run")
     with monkeypatch.context() as patch:

@@ -60,6 +60,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_the_one_before_a_damaged_checkpoint_is_resumed_with_a_warning(copy, damage, caplog):
     finished, folder, run = copy

@@ -32,11 +32,13 @@ def copy(finished, tmp_path):
     return folder, newest
 
 
+@pytest.mark.slow
 def test_only_the_last_folders_are_kept(finished):
     names = sorted(path.name for path in (finished.folder / "checkpoints").iterdir())
     assert names == ["step-00000009", "step-00000010"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [3, 6])
 def test_a_write_that_is_killed_leaves_nothing_that_is_resumed(finished, tmp_path, monkeypatch, step):
     original = module.put_in_place
@@ -57,6 +59,7 @@ def test_a_write_that_is_killed_leaves_nothing_that_is_resumed(finished, tmp_pat
     assert not list(run.out.glob("checkpoints/.*"))
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [

@@ -101,6 +101,7 @@ def twice_over(depth: int = 50) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("name", ON_RESUME)
 def test_a_checkpoint_of_another_content_is_not_resumed(copy: Path, name: str) -> None:
     changed(copy, ON_RESUME[name])
