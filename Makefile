@@ -1,10 +1,10 @@
 # Two commands do all the set-up on a machine that has Python 3.11 or newer:
 #   make demo   trains on drawn faces, verifies people it has never seen, writes a report
-#   make test   lint, types, import layers and tests, but for those that take more than ten seconds each
+#   make test   lint, types, import layers and tests, without the slow ones and with a quarter of the large grids
 # Both install the versions of constraints.txt. On a machine with a CUDA GPU
 #   make test-gpu   what only a GPU can check, and what was skipped and why
 # For readers and for whoever releases:
-#   make test-all      the same with the slow tests: runs that are killed, several processes, benchmarks
+#   make test-all      the same with every test: runs that are killed, several processes, benchmarks, whole grids
 #   make docs          the site, in build/site
 #   make wheel-test    builds the wheel and uses it in an empty environment outside the clone
 # Two more are for whoever changes what the project stands on:

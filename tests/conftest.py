@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             kept.append(item)
             continue
         parameters = {(item.nodeid.partition("[")[0], name, id(value)) for name, value in call.params.items()}
-        wanted = not parameters <= seen or zlib.crc32(item.nodeid.encode()) % 4 == 0
+        wanted = not (parameters <= seen or len(parameters) == 1) or zlib.crc32(item.nodeid.encode()) % 4 == 0
         seen |= parameters if wanted else set()
         (kept if wanted else left).append(item)
     items[:] = kept

@@ -156,6 +156,7 @@ def test_an_output_that_cannot_be_written_is_known_before_the_work_begins(tmp_pa
         check_output(tmp_path / "file" / "x.json")
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_traceback():
     command = f"{sys.executable} -m angulus.cli config --schema | head -1"
     finished = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)

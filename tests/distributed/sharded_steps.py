@@ -301,7 +301,7 @@ def main() -> None:
     dist.init_process_group("gloo")
     found: dict[str, object] = {}
     everything = dist.get_world_size() in EVERY_MARGIN
-    for name, margin in margins().items() if everything else ():
+    for name, margin in margins().items() if str(dist.get_world_size()) in sys.argv[2:] else ():
         for kind, (strategy, centers) in STRATEGIES.items():
             for subcenters in centers:
                 found[f"{name}-{kind}-{subcenters}"] = compare_steps(margin, strategy, subcenters)

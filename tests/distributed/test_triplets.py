@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from distributed.triplet_steps import gradients
 from processes import run_together
@@ -9,6 +10,7 @@ from processes import run_together
 SCRIPT = Path(__file__).parent / "triplet_steps.py"
 
 
+@pytest.mark.slow
 def test_processes_have_the_gradients_of_one(tmp_path):
     world = 3
     run_together(world, str(SCRIPT), str(tmp_path))

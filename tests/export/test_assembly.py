@@ -31,7 +31,14 @@ def vectors_of(model, pixels, mirror=False):
     return torch.nn.functional.normalize(found).numpy()
 
 
-@pytest.mark.parametrize(("kind", "precision"), [pair for pair in ALL if pair[0] != "coreml"])
+TRIED = [
+    pytest.param(*pair, marks=pytest.mark.slow) if pair == ("openvino", "int8") else pair
+    for pair in ALL
+    if pair[0] != "coreml"
+]
+
+
+@pytest.mark.parametrize(("kind", "precision"), TRIED)
 def test_a_bundle_gives_the_vectors_of_the_model(tmp_path, kind, precision):
     make = mobile if (kind, precision) == ("onnx", "float32") else network
     given = people() if (kind, precision) in (("onnx", "float32"), ("openvino", "int8")) else None

@@ -135,6 +135,7 @@ def test_other_settings_and_damaged_journals_are_refused(photos, tmp_path):
         align_folder(folder, out, options(listed))
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_same(photos, tmp_path):
     folder, listed = photos
     for number in range(12):

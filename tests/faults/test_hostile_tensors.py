@@ -221,6 +221,7 @@ ODD: dict[str, Any] = {
 }
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("odd", ODD)
 @pytest.mark.parametrize("name", ["linear7.conv.weight", "linear1.conv.weight", "conv1.conv.weight"])
 def test_a_mobilefacenet_of_odd_shapes(tmp_path: Path, odd: str, name: str) -> None:
@@ -231,6 +232,7 @@ def test_a_mobilefacenet_of_odd_shapes(tmp_path: Path, odd: str, name: str) -> N
         import_weights(tmp_path / "x.pt")
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("odd", ODD)
 @pytest.mark.parametrize("name", ["fc.weight", "features.running_mean", "layer3.0.conv1.weight"])
 def test_an_iresnet_of_odd_shapes(tmp_path: Path, odd: str, name: str) -> None:

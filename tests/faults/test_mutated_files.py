@@ -20,6 +20,7 @@ def rows(tmp_path_factory):
     return json.loads(out.read_text())
 
 
+@pytest.mark.slow
 def test_no_other_exception_and_no_hang(rows):
     assert {row["reader"]: row["faults"] for row in rows if row["fault"]} == {}
     assert all(row["same"] + row["refused"] + row["warned"] + row["silent"] == EACH for row in rows)

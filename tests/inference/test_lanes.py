@@ -108,6 +108,7 @@ class Many(Photos):
         self.keys = tuple(f"photo {index}" for index in range(count))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [SMALL_CONFIGS[0], SMALL_CONFIGS[5]], ids=["MobileFaceNet", "TinyNet"])
 def test_embeddings_depend_on_threads_and_workers_in_no_digit(monkeypatch, config) -> None:
     torch.manual_seed(0)

@@ -29,6 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "result"),
     [(["data", "leaks", "train", "test"], "leaks.json"), (["data", "report", "train"], "report.json")],

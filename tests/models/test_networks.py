@@ -105,6 +105,7 @@ def test_channels_last_computes_the_same(config):
     assert_same_directions(plain, turned)
 
 
+@pytest.mark.grid
 def test_under_autocast_the_embedding_stays_in_float32(config):
     model = config.build().eval()
     with torch.no_grad():

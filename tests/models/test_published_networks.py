@@ -62,6 +62,7 @@ DEEPER = {
 }
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("name", DEEPER)
 def test_deeper_networks_are_recognised_and_have_the_published_names_and_shapes(name):
     oracle, prefix, wanted = DEEPER[name]

@@ -27,6 +27,7 @@ def done(tmp_path_factory):
     return experiment, purify(experiment, folder / "out", Purification(angle="auto"))
 
 
+@pytest.mark.slow
 def test_the_list_holds_what_the_rule_drops(done):
     _, result = done
     run = open_run(result.folder / "round-1" / "subcenters")
@@ -78,6 +79,7 @@ def test_a_second_call_does_nothing_again(done, monkeypatch):
     assert again.figures == json.loads(json.dumps(result.figures))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", ["gather", "write_edits", "summary_of"])
 def test_a_call_that_was_killed_goes_on(done, tmp_path, monkeypatch, stop):
     experiment, result = done

@@ -47,6 +47,7 @@ def search(served, photo):
     return served.ask("POST", "/v1/search", files={"photo": ("who.png", photo)}, data={"crops": "true"}).json()
 
 
+@pytest.mark.grid
 def test_whoever_is_enrolled_is_found_listed_and_removed(served):
     for number in range(12):
         assert enrol(served, f"P{number}", crop(number), crop(number, 1)).status_code == 201

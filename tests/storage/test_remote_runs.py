@@ -79,6 +79,7 @@ def test_a_run_goes_on_on_another_machine(store: Store, people: Path, tmp_path: 
         train(there)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("writes", ["waiting", "background"])
 def test_from_a_checkpoint_in_the_store_it_ends_as_if_it_had_not_stopped(
     store: Store, people: Path, tmp_path: Path, writes: str

@@ -92,6 +92,7 @@ class Slow(ArraySource):
         return super().read(index)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize(
     ("num_workers", "step", "least", "most"), [(0, 0.04, 0.3, 0.9), (2, 0.12, 0.0, 0.5), (2, 0.0, 0.5, 1.0)]

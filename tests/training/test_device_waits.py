@@ -179,6 +179,7 @@ def test_no_loop_with_a_margin_waits(monkeypatch: pytest.MonkeyPatch, margin: Ma
     walked(monkeypatch, Loop(head_of(margin), network=SMALLEST, augment=NOTHING))
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "dense"])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_no_update_inside_the_backward_pass_waits(

@@ -103,6 +103,7 @@ def test_without_weights_nothing_of_it_is_done(tmp_path):
         FineTuning(backbone_rate=-1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optim", [SGD(lr=0.05), AdamW(lr=1e-2)])
 def test_a_resting_network_keeps_every_weight_and_statistic(start, tmp_path, optim):
     rest = {"fine_tuning": FineTuning(head_epochs=2), "margin": ArcFace(scale=16.0, m=0.1), "optim": optim}
@@ -199,6 +200,7 @@ def test_weights_that_were_better_are_kept_and_told(start, tmp_path, caplog, mon
     assert all(torch.equal(before[name], best[name]) for name in before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hold_out", ["nobody", "folds"])
 def test_weights_without_people_who_are_held_out(start, tmp_path, hold_out):
     """Nobody is looked at before training: there is nobody, or a model of its own looks at each fold."""

@@ -64,6 +64,7 @@ def first_weights(experiment, monkeypatch):
     return found
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("source", ["finished", "divided"])
 @pytest.mark.parametrize("sharded", [False, True])
 def test_identities_keep_their_weights(request, tmp_path, monkeypatch, caplog, source, sharded):

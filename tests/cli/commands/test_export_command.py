@@ -34,6 +34,7 @@ def places(tmp_path_factory) -> tuple[Path, Path]:
     return home / "model", home / "people"
 
 
+@pytest.mark.slow
 def test_a_bundle_with_its_threshold(places, tmp_path, capsys) -> None:
     model, people = places
     out, figures = tmp_path / "b.zip", tmp_path / "b.json"

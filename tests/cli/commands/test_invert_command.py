@@ -112,6 +112,7 @@ def test_a_network_without_batch_norm(images, tmp_path, capsys):
     assert main([*words, "--out", str(tmp_path / "b"), "--bn", "0", *FEW]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [False, True])
 def test_audit(run, images, tmp_path, capsys, closed):
     page, figures = tmp_path / "page.html", tmp_path / "figures.json"

@@ -40,6 +40,7 @@ def run(folder):
     return out
 
 
+@pytest.mark.slow
 def test_a_recipe_goes_all_the_way(folder, capsys):
     out = folder / "runs" / "x"
     words = ["purify", str(folder / "recipe.yaml"), f"out={out}", "--angle", "auto", "--json", str(folder / "x.json")]

@@ -130,6 +130,7 @@ def run_on(home: Path, *words: str) -> list[str]:
     return ["train", f"data.path={home / 'speech'}", *words, "train.epochs=1", "train.frames=[20, 40]"]
 
 
+@pytest.mark.slow
 def test_no_sentence_on_recordings_speaks_of_images(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

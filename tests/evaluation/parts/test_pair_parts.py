@@ -215,6 +215,7 @@ def test_more_parts_than_blocks_add_up_too(tmp_path: Path) -> None:
     assert text(verification_of_parts(add_pairs(paths), bootstrap=QUICK)) == text(whole)
 
 
+@pytest.mark.slow
 @needs_shared
 def test_lfw_in_five_parts(tmp_path: Path) -> None:
     found = EmbeddingSet.load(SHARED / "lfw_embeddings" / "lfw_mobilefacenet128.npz")

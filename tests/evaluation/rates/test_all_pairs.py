@@ -212,6 +212,7 @@ def one_of_two(rank: int, port: int, results) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_blocks() -> None:
     import socket
 

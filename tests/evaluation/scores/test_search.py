@@ -31,6 +31,7 @@ def problems(draw):
     return probes, gallery, crowd, draw(some_labels(len(probes))), draw(some_labels(len(gallery)))
 
 
+@pytest.mark.slow
 @quick
 @given(problem=problems(), top=st.integers(1, 5))
 def test_a_search_is_the_loop(blocks, problem, top):

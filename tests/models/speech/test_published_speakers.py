@@ -80,6 +80,7 @@ def test_whole_networks_are_recognised_and_have_the_published_names_and_shapes(n
     assert own == {key: tensor.shape for key, tensor in state.items()}
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("name", CASES)
 def test_an_import_gives_the_vectors_of_the_published_layers(tmp_path, name) -> None:
     oracle, prefix, beside, wanted = CASES[name]

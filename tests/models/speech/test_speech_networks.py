@@ -107,6 +107,7 @@ def test_norms_biases_and_slopes_are_the_one_dimensional_weights(config) -> None
             assert (weight.ndim == 1) == (plain or name == "bias"), name
 
 
+@pytest.mark.grid
 def test_a_folded_copy_is_the_same_map(config) -> None:
     model = with_statistics(config.build(), 1)
     assert is_foldable(model)

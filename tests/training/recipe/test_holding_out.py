@@ -91,6 +91,7 @@ def test_own_parts_are_respected_where_people_are_few():
     assert (len(sources.train.identities), len(sources.held_out.identities)) == (4, 2)
 
 
+@pytest.mark.slow
 def test_a_run_in_folds_is_whole_honest_and_goes_on(tmp_path, caplog):
     experiment = people(tmp_path / "run", 6)
     with caplog.at_level(logging.INFO, logger="angulus"):

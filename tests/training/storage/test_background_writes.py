@@ -71,6 +71,7 @@ def assert_same_run(one: Path, other: Path) -> None:
         assert weights[0] == weights[1], name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", HEADS)
 def test_a_checkpoint_has_the_same_bytes_written_from_a_copy(tmp_path, monkeypatch, head):
     seen: list[int] = []

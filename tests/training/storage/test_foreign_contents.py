@@ -159,6 +159,7 @@ def test_an_empty_folder_is_no_checkpoint(copy: Path) -> None:
 LINES = ["[1]", "5", '{"a": 1}', '{"step": "x"}', '{"step": -1}', '{"step": true}', '{"step": 1, "loss": "x"}', "null"]
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("line", [*(line.encode() for line in LINES), b"\xff\xfe", b'{"step": 1, "a": [1]}'])
 def test_lines_that_are_no_rows_are_left_out(copy: Path, line: bytes, caplog: pytest.LogCaptureFixture) -> None:
     path = copy / "metrics.jsonl"
@@ -189,6 +190,7 @@ def test_the_loss_before_a_step(tmp_path: Path) -> None:
 # Figures
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("figures", [{"a": "x"}, {"a": None}, {"a": [1]}, {"a": True}, [1], 5, "x", None])
 def test_figures_that_are_no_numbers_are_made_again(copy: Path, figures: Any) -> None:
     (copy / "result.json").write_text(json.dumps({"figures": figures}))

@@ -58,6 +58,7 @@ def chosen_otherwise(folder: Path, **changes: Mapping[str, Any]) -> dict[str, An
     return recipe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("margin", "optim"),
     [(None, SGD()), (AMSoftmax(scale=Chosen(), m=Chosen()), AdamW()), (AMSoftmax(scale=Chosen(), m=0.1), SGD(lr=0.01))],

@@ -77,6 +77,7 @@ def test_the_same_to_the_bit(tally, windows, images, identities) -> None:
     assert_same(on_stand_in(vectors, labels, windows, sizes, tally), wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tally", TALLIES)
 @pytest.mark.parametrize("capacity", [40, 300, 1500])
 def test_a_buffer_that_is_too_small_loses_nothing(tally, capacity) -> None:
