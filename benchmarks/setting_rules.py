@@ -5,7 +5,7 @@
     python benchmarks/setting_rules.py --table             the table of what is there
 
 The sets, the size of images and the share of passes are those of `settings.py`. A rule is chosen by the TAR on the
-`tune` people; the `test` people are shown beside. ArcFace, two seeds.
+`tune` people; the `test` people are shown beside. Two seeds; ArcFace, or the --losses that are named.
 
 fiftieth, 40    batches of about a fiftieth of the images (16 to 128), at most 40 passes: the rules until November 2026
 hundredth, 40   half of these batches
@@ -14,7 +14,8 @@ hundredth, 60   both
 
 rate / N        batch and passes as a run chooses them now, the learning rate an N-th of 0.1 (less for batches below 64)
 changes x N     random changes of N times the strength, "erased" with a patch erased in 3 of 10 images
-margin m, u     the margin grows from 0 to m over a share u of the run; "batches of 128" with a rate of 0.05
+margin m, u     the margin, where the loss has one that grows, does so from 0 to m over a share u of the run;
+                "batches of 128" with a rate of 0.05
 seen N          all as chosen, with so many passes that a person is seen N times in a whole run; "as others" as often
                 as where there are many people; "whole run, ..." with all passes instead of half of them
 as chosen       by a run, where few people have many images each: there every other rule takes what other sets get
@@ -34,7 +35,7 @@ from statistics import fmean
 from typing import Any
 
 import machines
-from settings import RESULTS, Places, Row, Settings, Task, counted, default_settings, run
+from settings import LOSSES, RESULTS, Places, Row, Settings, Task, counted, default_settings, run
 
 from angulus.training.recipe.margin_rules import END, RAMP
 from angulus.training.recipe.rules import Rules
@@ -66,6 +67,11 @@ DOMAINS = (
     *("omniglot", "lfw", "drawn", "drawn-12", "drawn-60", "drawn-500", "drawn-5000"),
 )
 LOSS, PASSES = "arcface", 0.5
+
+
+def label(name: str, loss: str) -> str:
+    """How a row begins: a set, and the loss where it is none that all rules were tried with."""
+    return name if loss == LOSS else f"{name}, {loss}"
 
 
 def ruled(default: Settings, images: int, classes: int, rule: str) -> Settings:
@@ -120,10 +126,16 @@ def as_others(settings: Settings, images: int, classes: int) -> None:
     if rules.is_deep:
         batch = other(rules).batch().value
         epochs = other(rules).epochs(batch).value
-        settings["margin"]["m"] |= {"end": END, "until": RAMP}
+        if grows(settings):
+            settings["margin"]["m"] |= {"end": END, "until": RAMP}
         settings["train"] |= {"batch_size": batch, "epochs": epochs}
         settings["optim"]["lr"] = rules.rate(batch, epochs, is_sgd=True).value
         settings["learning_rate"]["warmup_epochs"] = rules.warmup(epochs).value
+
+
+def grows(settings: Settings) -> bool:
+    """Whether the loss has a margin that grows during the run; plain softmax and SphereFace have none."""
+    return isinstance(settings["margin"].get("m"), dict)
 
 
 def other(rules: Rules) -> Rules:
@@ -136,17 +148,20 @@ def rate_of(batch: int) -> float:
     return float(f"{min(0.1, 0.1 * math.sqrt(batch / 64)):.2g}")
 
 
-def tasks(places: Places, names: list[str], rules: list[str], seeds: list[int]) -> Iterator[tuple[str, Task]]:
+def tasks(
+    places: Places, names: list[str], losses: list[str], rules: list[str], seeds: list[int]
+) -> Iterator[tuple[str, Task]]:
     """Every run that is wanted, with its name."""
     known = places.domains()
     for name in names:
         counts = counted(known[name])
-        default = default_settings(known[name], LOSS, counts, places.size)
-        for rule in rules:
-            settings = json.dumps(ruled(default, *counts, rule))
-            for seed in seeds:
+        for loss in losses:
+            default = default_settings(known[name], loss, counts, places.size)
+            for rule in [rule for rule in rules if rule not in MARGINS or grows(default)]:
+                settings = json.dumps(ruled(default, *counts, rule))
                 share = 1.0 if rule in WHOLE else PASSES
-                yield f"{name} / {rule} / {seed}", Task(name, LOSS, settings, share, seed)
+                for seed in seeds:
+                    yield f"{label(name, loss)} / {rule} / {seed}", Task(name, loss, settings, share, seed)
 
 
 def kept(row: Row, task: Task) -> dict[str, Any]:
@@ -160,7 +175,7 @@ def table(rows: dict[str, Any], rules: list[str]) -> str:
     """The table of some rules: means over the seeds that are there; a rule that was never tried has no column."""
     rules = [rule for rule in rules if any(f" / {rule} / " in key for key in rows)]
     lines = ["| set | " + " | ".join(rules) + " |", "|---|" + "---:|" * len(rules)]
-    for name in DOMAINS:
+    for name in dict.fromkeys(label(name, loss) for name in DOMAINS for loss in (LOSS, *LOSSES)):
         cells = []
         for rule in rules:
             found = [row for key, row in rows.items() if key.startswith(f"{name} / {rule} / ")]
@@ -180,6 +195,7 @@ def main() -> int:
     parser.add_argument("--fashion", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
     parser.add_argument("--domains", nargs="+", default=DOMAINS, choices=DOMAINS)
     parser.add_argument("--rules", nargs="+", default=EVERY, choices=EVERY)
+    parser.add_argument("--losses", nargs="+", default=[LOSS], choices=LOSSES)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--table", action="store_true")
@@ -188,7 +204,7 @@ def main() -> int:
     rows: dict[str, Any] = json.loads(said.out.read_text())["rows"] if said.out.exists() else {}
     places = Places(said.data, said.fashion if said.fashion.is_dir() else None)
     named: dict[Task, list[str]] = {}  # several rules may come to the same run
-    for key, task in [] if said.table else tasks(places, said.domains, said.rules, said.seeds):
+    for key, task in [] if said.table else tasks(places, said.domains, said.losses, said.rules, said.seeds):
         named.setdefault(task, []).append(key)
     for keys in named.values():
         rows |= {key: rows[known] for known in keys if known in rows for key in keys}

@@ -92,9 +92,22 @@ def test_rules_that_are_compared(script, images, batches, passes):
     assert rules.ruled({**default, "train": {"batch_size": 32}}, images, 101, "rate / 4")["optim"]["lr"] == 0.071 / 4
     rows = {f"lfw / fiftieth, 40 / {seed}": {"tune": 0.25 + seed / 10, "test": 0.5} for seed in (0, 1)}
     rows |= {"orl / hundredth, 60 / 0": {"tune": 0.25, "test": 0.5}}
+    rows |= {"lfw, softmax / fiftieth, 40 / 0": {"tune": 0.125, "test": 0.25}}
     lines = rules.table(rows, list(rules.RULES)).splitlines()
     assert lines[0] == "| set | fiftieth, 40 | hundredth, 60 |"
     assert "| lfw | 30.0% (50.0%; 2) | - |" in lines
+    assert "| lfw, softmax | 12.5% (25.0%; 1) | - |" in lines
+
+
+def test_margins_are_tried_with_losses_that_have_one_that_grows(script, monkeypatch):
+    rules = importlib.import_module("setting_rules")
+    shared = {"train": {"batch_size": 16, "epochs": 9}, "optim": {}, "learning_rate": {"decay": "cosine"}}
+    margins = {"softmax": {"name": "softmax"}, "arcface": {"name": "arcface", "m": {"end": 0.4, "until": 0.5}}}
+    monkeypatch.setattr(rules, "counted", lambda domain: (200, 100))
+    monkeypatch.setattr(rules, "default_settings", lambda domain, loss, *rest: {**shared, "margin": margins[loss]})
+    wanted = rules.tasks(script.Places(Path("nowhere")), ["lfw"], [*margins], ["rate / 2", "margin 0.2, 0.8"], [0])
+    names = [name for name, _ in wanted]
+    assert names == ["lfw, softmax / rate / 2 / 0", "lfw / rate / 2 / 0", "lfw / margin 0.2, 0.8 / 0"]
 
 
 def test_rules_for_changes_and_margins_change_nothing_else():
