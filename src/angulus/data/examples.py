@@ -276,8 +276,8 @@ def different_sizes(
     """The error for two images that can't stand in one batch."""
     return DataError(
         f"images in one batch must have one size: {source.keys[first]} is {first_shape[0]}x{first_shape[1]} and "
-        f"{source.keys[other]} is {other_shape[0]}x{other_shape[1]} (height x width); set data.size, "
-        "for example data.size=[112,112]"
+        f"{source.keys[other]} is {other_shape[0]}x{other_shape[1]} (height x width); open them at "
+        "one size, for example with size=(112, 112)"
     )
 
 

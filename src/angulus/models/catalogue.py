@@ -92,7 +92,9 @@ def config_from_dict(
 
 
 def _spec_from_dict(values: Mapping[str, Any]) -> Spec:
-    return SpeechInput.from_dict(values) if values.get("kind") == KIND else InputSpec.from_dict(values)
+    """The input of a network; that of a recipe of a run says its content, and not its kind."""
+    is_speech = values.get("kind", KIND if "content" in values else None) == KIND
+    return SpeechInput.from_dict(values) if is_speech else InputSpec.from_dict(values)
 
 
 def _check_spec(kind: type, spec: Spec) -> None:

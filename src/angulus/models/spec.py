@@ -133,7 +133,7 @@ class InputSpec:
         """The sentence for images of another size than the network takes."""
         return (
             f"the model takes images of {self.height}x{self.width} (height x width), got {height}x{width}: "
-            f"crop or resize them first; in a recipe, set `data.size: [{self.height}, {self.width}]`"
+            "crop or resize them first (data.fit of a recipe does)"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -73,6 +73,7 @@ from angulus.training.recipe.first_weights import with_fits
 from angulus.training.recipe.holding_out import advice, check_folds, fold_runs, people_counted, told
 from angulus.training.recipe.reasons import reasons
 from angulus.training.recipe.serialization import record
+from angulus.training.recipe.set_unions import largest_head
 from angulus.training.recording.recorder import Recorder, Span
 from angulus.training.stages.averaging import added, put_mean
 from angulus.training.stages.handing_over import hand_over
@@ -155,7 +156,9 @@ def train(
         experiment = replace(experiment, evaluation=replace(experiment.evaluation, hold_out=sources.hold_out))
         counts = len(sources.train), len(sources.train.identities)
         experiment, for_tuning = with_fine_tuning(experiment, counts[0], device)
-        experiment, by_rules = with_choices(experiment, *counts, device, processes=group.world, model_is_open=is_open)
+        heads = largest_head(sources.mixture)
+        more = {"processes": group.world, "model_is_open": is_open, "head_classes": heads}
+        experiment, by_rules = with_choices(experiment, *counts, device, **more)
         model, config = begun or build_model(experiment)
         experiment = replace(experiment, model=config)
         chosen = reasons(asked, experiment, (*for_tuning, *by_rules), counts[1])
@@ -194,7 +197,8 @@ def train(
                     asked_device = {"precision": precision, "layout": layout, "threads": threads, "compile": compiled}
                     asked_device |= {"checkpoint_writes": writes}
                     recorded = {name: asdict(choice) for name, choice in asked_device.items()}
-                    settings = [asdict(one) for one in chosen] or told_reasons(folder)
+                    anew = {one.key: asdict(one) for one in chosen}
+                    settings = [*({one["key"]: one for one in told_reasons(folder)} | anew).values()]
                     about = environment(device, fingerprint(sources.train), recorded)
                     about |= {"settings": settings, "launch": launch()}
                     write_json(folder / "environment.json", about)

@@ -198,7 +198,7 @@ def test_crop_of_an_aligned_face_takes_columns_8_to_103():
 def test_a_batch_of_two_sizes_names_both():
     source = array_source([2])
     object.__setattr__(source, "read", lambda index: picture(index, 12 + index, 10))
-    with pytest.raises(DataError, match=r"person000/0 is 12x10 and person000/1 is 13x10.*data.size"):
+    with pytest.raises(DataError, match=r"person000/0 is 12x10 and person000/1 is 13x10.*size=\(112, 112\)"):
         read_images(source, np.arange(2))
 
 

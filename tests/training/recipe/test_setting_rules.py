@@ -1,6 +1,7 @@
 """What a recipe leaves open is filled by rules, each with a reason; what it says is kept."""
 
 import itertools
+import json
 import math
 from dataclasses import fields, replace
 
@@ -8,6 +9,8 @@ import pytest
 import torch
 
 from angulus.config import load, resolve, to_dict, to_yaml
+from angulus.data.loading.augmentation import Augment
+from angulus.data.order.sampling import batches_in
 from angulus.errors import ConfigError
 from angulus.heads import MarginHead
 from angulus.margins import (
@@ -23,9 +26,12 @@ from angulus.margins import (
     SphereFace,
 )
 from angulus.training import SGD, AdamW, Experiment, SyntheticData, Training
+from angulus.training.recipe.begun_choices import as_begun
 from angulus.training.recipe.defaults import filled, with_choices, with_model
+from angulus.training.recipe.fine_tuning import with_fine_tuning
 from angulus.training.recipe.margin_rules import OPEN, margin_scale, with_margin
 from angulus.training.recipe.rules import Rules
+from angulus.training.recipe.serialization import record
 
 CPU = torch.device("cpu")
 SIZES = [(2, 4), (5, 20), (40, 400), (500, 7_000), (5_000, 20_000), (85_742, 5_800_000), (2_000_000, 40_000_000)]
@@ -55,6 +61,18 @@ def test_nothing_that_a_rule_fills_stays_open(classes: int, images: int, optim: 
     assert all(choice.reason and not choice.reason.endswith(".") for choice in choices)
     assert 16 <= done.train.batch <= 128
     assert with_choices(done, images, classes, CPU)[1] == ()
+
+
+@pytest.mark.parametrize("data", ["synthetic", {"name": "drawn_speech", "num_identities": 4, "seconds": [1.0, 1.1]}])
+def test_whatever_was_chosen_is_kept_when_a_run_is_resumed(data: object) -> None:
+    """Of images and of recordings alike, by any rules: here none of the values is one that a rule of today gives."""
+    asked = resolve({"data": data})
+    begun = json.loads(json.dumps(record(filled(with_model(asked, CPU), 300, 30, CPU, model_is_open=True))))
+    begun["model"]["dropout"] = 0.125
+    begun["train"] |= {"batch_size": 18, "epochs": 7} | ({"frames": [90, 91]} if data != "synthetic" else {})
+    done, choices = with_choices(with_model(as_begun(asked, begun), CPU), 300, 30, CPU)
+    assert choices == ()
+    assert json.loads(json.dumps(record(done))) == begun
 
 
 def test_what_a_recipe_says_is_kept() -> None:
@@ -144,6 +162,83 @@ def test_batches_fit_accumulation_and_sampling() -> None:
     said = {"data": "synthetic", "train": {"sampling": {"name": "pk", "images": 3}, "accumulate": 4}}
     done = filled(resolve(said), 900, 90, CPU)
     assert done.train.batch % 12 == 0
+
+
+@pytest.mark.parametrize("hold_out", ["part", "folds"])
+@pytest.mark.parametrize("people", [3, 5, 8, 12, 100])
+@pytest.mark.parametrize("images", [2, 4, 7])
+def test_a_batch_of_people_and_images_has_no_more_people_than_there_are(hold_out, people: int, images: int) -> None:
+    said = {"data": "synthetic", "train": {"sampling": {"name": "pk", "images": images}}}
+    done = filled(resolve({**said, "evaluation": {"hold_out": hold_out}}), 200 * people, people, CPU)
+    folds = min(5, people // 2)
+    trained = people - math.ceil(people / folds) if hold_out == "folds" else people
+    assert done.train.batch % images == 0
+    assert done.train.batch // images <= max(1, trained)
+
+
+@pytest.mark.parametrize("images", [20, 30, 300, 10_000])
+def test_steps_are_those_that_a_run_makes(images: int) -> None:
+    done, choices = with_choices(resolve({"data": "synthetic"}), images, 10, CPU)
+    assert done.train.epochs is not None
+    steps = done.train.epochs * batches_in(images, done.train.batch, drop_last=True)
+    assert f" in {steps:,} steps" in next(one.reason for one in choices if one.key == "train.epochs")
+
+
+def test_a_rate_at_its_bound_says_so() -> None:
+    _, choices = with_choices(
+        resolve({"data": "synthetic", "model": "tiny", "train": {"batch_size": 512}}), 10_000, 100, CPU
+    )
+    rate = next(one for one in choices if one.key == "optim.lr")
+    assert rate.value == 0.1
+    assert rate.reason == "0.05 x root of batch / 64, with 512, at most 0.1"
+
+
+def test_what_is_asked_of_the_last_passes_is_there() -> None:
+    for said in ({}, {"init": "some.ckpt"}):
+        asked = resolve({"data": "synthetic", "train": {"average_last": 130}} | said)
+        done = filled(with_fine_tuning(asked, 1_000, CPU)[0], 1_000, 100, CPU)
+        assert done.train.epochs is not None
+        assert done.train.epochs >= 130
+
+
+@pytest.mark.parametrize("epochs", [None, 1, 2, 30])
+@pytest.mark.parametrize("alone", [None, 1, 9])
+def test_a_network_that_is_tuned_moves(epochs: int | None, alone: int | None) -> None:
+    """The class weights alone take no more passes than there are, and never all of those that were chosen."""
+    asked = resolve(
+        {"data": "synthetic", "init": "x.ckpt", "train": {"epochs": epochs}, "fine_tuning": {"head_epochs": alone}}
+    )
+    if epochs is not None and alone is not None and alone > epochs:
+        with pytest.raises(ConfigError, match=f"must be at most train.epochs, {epochs}, got {alone}"):
+            with_fine_tuning(asked, 5_000, CPU)
+        return
+    done, _ = with_fine_tuning(asked, 5_000, CPU)
+    assert done.train.epochs is not None
+    assert done.fine_tuning.head_epochs is not None
+    if epochs is None or alone is None:
+        assert done.fine_tuning.head_epochs < done.train.epochs
+
+
+def test_a_rate_names_class_means_only_where_they_are_taken() -> None:
+    for from_data in (True, False):
+        asked = resolve({"data": "synthetic", "init": "x.ckpt", "head": {"from_data": from_data}})
+        _, choices = with_choices(with_fine_tuning(asked, 500, CPU)[0], 500, 50, CPU)
+        assert ("mean embeddings" in next(one.reason for one in choices if one.key == "optim.lr")) == from_data
+
+
+def test_a_scale_is_that_of_the_largest_head() -> None:
+    asked = resolve({"data": "synthetic"})
+    whole = filled(asked, 1_000, 10, CPU)
+    assert with_choices(asked, 1_000, 300, CPU, head_classes=10)[0].margin == whole.margin
+
+
+def test_characters_are_changed_more_than_faces_and_never_mirrored() -> None:
+    faces = filled(resolve({"data": "synthetic"}), 1_000, 100, CPU).augment
+    characters = filled(resolve({"data": {"name": "omniglot", "path": "x"}, "model": "tiny"}), 1_000, 100, CPU).augment
+    large = filled(resolve({"data": {"name": "omniglot", "path": "x"}, "model": "iresnet18"}), 1_000, 100, CPU).augment
+    assert faces == Augment()
+    assert characters == replace(Augment(), flip=0.0, crop=0.6, photometric=0.6, low_resolution=0.3)
+    assert large == replace(Augment(), flip=0.0)
 
 
 @pytest.mark.parametrize(

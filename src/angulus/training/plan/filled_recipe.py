@@ -12,6 +12,7 @@ from angulus.training.recipe.data_sources import found_sources
 from angulus.training.recipe.defaults import choose_device, with_choices
 from angulus.training.recipe.fine_tuning import with_fine_tuning
 from angulus.training.recipe.reasons import reasons
+from angulus.training.recipe.set_unions import largest_head
 
 
 def filled_recipe(experiment: Experiment) -> tuple[Experiment, tuple[Choice, ...]]:
@@ -29,7 +30,7 @@ def filled_recipe(experiment: Experiment) -> tuple[Experiment, tuple[Choice, ...
     images, classes = len(sources.train), len(sources.train.identities)
     is_open = experiment.model is None and experiment.init is None
     known, for_tuning = with_fine_tuning(known, images, device)
-    known, by_rules = with_choices(
-        known, images, classes, device, processes=processes_launched(), model_is_open=is_open
-    )
+    heads = largest_head(sources.mixture)
+    more = {"processes": processes_launched(), "model_is_open": is_open, "head_classes": heads}
+    known, by_rules = with_choices(known, images, classes, device, **more)
     return replace(known, out=run_folder(known)), reasons(experiment, known, (*for_tuning, *by_rules), classes)

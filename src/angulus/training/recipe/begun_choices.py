@@ -87,11 +87,21 @@ def kept(asked: Any, begun: Any) -> Any:
 def kept_field(name: str, asked: Any, begun: Any) -> Any:
     if isinstance(asked, Chosen):
         return asked if (value := margin_value(begun)) is None else value
+    if asked is None and name == "frames":
+        return chosen_frames(begun)
     if asked is None:
         return begun if is_choice(name, begun) else None
     if asked == "auto":
         return begun if begun in AUTO.get(name, ()) else asked
     return kept(asked, begun)
+
+
+def chosen_frames(value: Any) -> tuple[int, int] | None:
+    """The lengths of chunks of speech that were chosen; None for what no run chooses."""
+    match value:
+        case [int(least), int(most)] if 1 <= least <= most:
+            return least, most
+    return None
 
 
 def is_choice(name: str, value: Any) -> bool:

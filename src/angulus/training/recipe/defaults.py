@@ -21,6 +21,7 @@ from angulus.training.experiment import SGD, Experiment, Training
 from angulus.training.recipe.choices import Choice, Value
 from angulus.training.recipe.data_sources import LOOKED_AT, first_set, image_shape, open_data
 from angulus.training.recipe.first_weights import network_in
+from angulus.training.recipe.holding_out import fold_shares
 from angulus.training.recipe.identity_rules import FEWEST
 from angulus.training.recipe.margin_rules import with_margin
 from angulus.training.recipe.rules import Rules
@@ -109,10 +110,12 @@ def with_choices(
     *,
     processes: int = 1,
     model_is_open: bool = False,
+    head_classes: int | None = None,
 ) -> tuple[Experiment, tuple[Choice, ...]]:
     """The experiment with nothing left open, and what was chosen and why, in the order in which a person asks.
 
     processes: that share a batch.  model_is_open: the network was chosen, so that its dropout may be too.
+    head_classes: of the largest head, where every set has its own.
     """
     rules = Rules(
         images=num_images,
@@ -131,17 +134,26 @@ def with_choices(
     model, train, optim, rate = experiment.model, experiment.train, experiment.optim, experiment.learning_rate
     if model_is_open and isinstance(model, TinyNet | TinySpeech):
         model = replace(model, dropout=take(rules.dropout()))
-    margin, of_margin = with_margin(experiment.margin, num_classes, is_gentle=rules.is_deep)
+    margin, of_margin = with_margin(experiment.margin, head_classes or num_classes, is_gentle=rules.is_deep)
     choices += of_margin
     if train.batch_size is None:
-        train = replace(train, batch_size=take(rules.batch(multiple_of(train), least_of(train, processes))))
+        least, most = least_of(train, processes), most_of(experiment, num_classes)
+        train = replace(train, batch_size=take(rules.batch(multiple_of(train), least, most)))
     if train.epochs is None:
-        train = replace(train, epochs=take(rules.epochs(train.batch)))
+        train = replace(train, epochs=take(rules.epochs(train.batch, train.average_last)))
     is_sgd = isinstance(optim, SGD)
     if optim.lr is None:
         optim = replace(
             optim,
-            lr=take(rules.rate(train.batch, train.epochs or 1, is_sgd=is_sgd, is_plain=isinstance(margin, Softmax))),
+            lr=take(
+                rules.rate(
+                    train.batch,
+                    train.epochs or 1,
+                    is_sgd=is_sgd,
+                    is_plain=isinstance(margin, Softmax),
+                    at_means=bool(experiment.head.from_data),
+                )
+            ),
         )
     if rate.warmup_epochs is None:
         rate = replace(rate, warmup_epochs=take(rules.warmup(train.epochs or 1)))
@@ -163,7 +175,7 @@ def with_choices(
         augment=augment,
     )
     if changed.stages:
-        changed = replace(changed, stages=filled_stages(changed, num_classes, is_gentle=rules.is_deep))
+        changed = replace(changed, stages=filled_stages(changed, head_classes or num_classes, is_gentle=rules.is_deep))
     return changed, tuple(choices)
 
 
@@ -195,7 +207,20 @@ def multiple_of(train: Training) -> int:
 
 def least_of(train: Training, processes: int) -> int:
     """What a batch must have at the least: two examples for every pass of every process, as batch norm needs."""
-    return 2 * processes * train.accumulate if processes > 1 else 1
+    return 2 * processes * train.accumulate
+
+
+def most_of(experiment: Experiment, people: int) -> int | None:
+    """What a batch of P x K may have at the most: images of everybody, in the smallest fold where people are in folds.
+
+    None for other batches.
+    """
+    sampling = experiment.train.sampling
+    if not isinstance(sampling, PK):
+        return None
+    if experiment.evaluation.hold_out == "folds":
+        people -= math.ceil(people / len(fold_shares(experiment, people)))
+    return sampling.images * people
 
 
 def with_fewest(data: Data) -> Data:

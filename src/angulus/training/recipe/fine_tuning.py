@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from angulus.errors import ConfigError
 from angulus.plain_numbers import counted
 from angulus.training.experiment import Experiment, FineTuning
 from angulus.training.recipe.choices import Choice
@@ -57,15 +58,24 @@ def chosen(experiment: Experiment, num_images: int, device: torch.device) -> tup
     if tuning.backbone_rate is None:
         reason = "the network is good and the head is new"
         tuning = replace(tuning, backbone_rate=choose("fine_tuning.backbone_rate", BACKBONE_RATE, reason))
+    passes = train.epochs
+    if passes is None:
+        wanted, least = epochs_for_tuning(num_images, device), (tuning.head_epochs or 0) + 1
+        passes = max(wanted, least, train.average_last)
+    if (tuning.head_epochs or 0) > passes:
+        raise ConfigError(
+            f"fine_tuning.head_epochs must be at most train.epochs, {passes}, got {tuning.head_epochs}: the class "
+            "weights would move alone for longer than the run lasts"
+        )
     if tuning.head_epochs is None:
-        reason = "a head that has not settled moves no network"
-        tuning = replace(tuning, head_epochs=choose("fine_tuning.head_epochs", HEAD_EPOCHS, reason))
+        reason = "a head that has not settled moves no network" if passes > HEAD_EPOCHS else "there is one pass alone"
+        alone = min(HEAD_EPOCHS, passes - 1)
+        tuning = replace(tuning, head_epochs=choose("fine_tuning.head_epochs", alone, reason))
     if train.batch_norm is None:
         is_few = num_images < FEW_IMAGES
         reason = f"{counted(num_images, experiment.noun)}, {'fewer' if is_few else 'no fewer'} than {FEW_IMAGES:,}"
         train = replace(train, batch_norm=choose("train.batch_norm", "frozen" if is_few else "local", reason))
     if train.epochs is None:
-        passes = epochs_for_tuning(num_images, device)
         train = replace(train, epochs=choose("train.epochs", passes, "most is learned already"))
     head = replace(head, from_data=_or(head.from_data, False))  # other weights are taken over
     return replace(experiment, fine_tuning=tuning, head=head, train=train), choices

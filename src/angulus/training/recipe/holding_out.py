@@ -159,7 +159,8 @@ def check_comparable(source: Source, name: str, rules: Identities | None = None)
     if rules is not None:
         advice = (
             f"with data.identities.parts {wished(rules.parts)} and split_seed {rules.split_seed}, give it a larger "
-            "share or another seed, add people, or set evaluation.hold_out to folds or nobody"
+            "share or another seed, add people, or (but for noisy sets and separate heads) set evaluation.hold_out to "
+            "folds or nobody"
         )
     raise DataError(
         f"{name} has {people_counted(source)}, at most {counts.max()} of one; to verify takes two people, one of them "

@@ -7,6 +7,7 @@ from typing import Any
 from angulus.training.experiment import Experiment
 from angulus.training.recipe.choices import Choice
 from angulus.training.recipe.description import in_words, ramp
+from angulus.training.recipe.holding_out import FEW
 from angulus.training.recipe.serialization import record
 
 
@@ -31,7 +32,7 @@ def held_out_choice(asked: Experiment, settled: Experiment, classes: int) -> lis
     if asked.evaluation.hold_out != "auto" or value == "auto":
         return []
     reason = {
-        "part": "there are people enough to hold some out",
+        "part": "there are people enough to hold some out" if classes >= FEW else "the recipe or its sets ask for it",
         "folds": f"{classes} people are too few to hold some out for good",
         "nobody": f"{classes} people are too few to hold any out",
     }

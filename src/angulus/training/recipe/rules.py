@@ -19,6 +19,7 @@ DEEP_IMAGES, DEEP_PEOPLE = 100, 100  # many images each of few people: so many a
 DEEP_SEEN = 3_200  # times that each of them is seen
 RATE, SEEN = 0.05, 120  # with batches of 64 where a person is seen so often
 MANY_PEOPLE, MOST_RATE, MOST_PLAIN_RATE = 1_000, 0.1, 0.2  # plain softmax gets larger steps for more people than these
+CHARACTERS = 3  # times the usual strength of random changes
 FEWEST_STEPS, MOST_EPOCHS, FEWEST_EPOCHS = 1_200, 120, 6
 
 
@@ -51,31 +52,36 @@ class Rules:
         is_scratch = self.is_searched and not self.is_tuned
         return is_scratch and self.classes <= DEEP_PEOPLE and self.images >= DEEP_IMAGES * self.classes
 
-    def batch(self, multiple: int = 1, least: int = 1) -> Choice[int]:
+    def batch(self, multiple: int = 1, least: int = 1, most: int | None = None) -> Choice[int]:
         """Examples of a step: the power of two next to a fiftieth of the images, 16 to 128; for large sets more.
 
         Above 32 TinyNet takes a hundredth where a person has five images or more: with half the batch it did better
         there, and worse where a person has two or three. A sixteenth where few people have a hundred images or more.
 
-        multiple: what it must be a multiple of.  least: where the processes of a run need more.
+        multiple: what it must be a multiple of.  least: where the passes of a step need more.  most: where there are
+        too few people for more.
         """
-        most = 512 if self.on_gpu and self.images > 500_000 else 128
+        usual = 512 if self.on_gpu and self.images > 500_000 else 128
         size = power_of_two(self.images / 50)
         if self.is_deep:
             size = power_of_two(self.images / 16)
         elif self.is_searched and self.images >= MANY_IMAGES * self.classes:
             size = max(min(size, 32), power_of_two(self.images / 100))
-        size = max(least, min(most, max(16, size)))
+        size = max(least, min(usual, max(16, size)))
         size = -(-size // multiple) * multiple
+        if most is not None:
+            size = min(size, max(multiple, most // multiple * multiple))
         steps = max(1, self.images // size)  # the last, smaller batch is left out
         reason = f"{counted(steps, 'step')} in a pass over {counted(self.images, self.noun)}"
         return Choice(key="train.batch_size", value=size, reason=reason)
 
-    def epochs(self, batch: int) -> Choice[int]:
+    def epochs(self, batch: int, least: int = 1) -> Choice[int]:
         """Passes: about 150 thousand examples on a CPU and 4 million on a GPU, at least 6, more for small sets.
 
         At most 60 with TinyNet, and 40 with networks with which more have not been tried. Where few people have many
         images each, so few that a person is seen 3,200 times: more teach those people by heart.
+
+        least: passes that something else in the recipe asks for.
         """
         most = 60 if self.is_searched else 40
         wanted = min(most, max(FEWEST_EPOCHS, math.ceil(EXAMPLES[self.on_gpu] / max(self.images, 1))))
@@ -84,24 +90,32 @@ class Rules:
         usual = passes = max(wanted, needed)
         if self.is_deep:
             passes = min(usual, max(FEWEST_EPOCHS, round(DEEP_SEEN * self.classes / self.images)))
-        reason = f"{counted(passes * self.images, self.noun)} in {counted(round(steps * passes), 'step')}"
+        passes = max(passes, least)
+        whole = max(1, self.images // batch)  # the last, smaller batch is left out
+        seen = min(self.images, whole * batch)
+        reason = f"{counted(passes * seen, self.noun)} in {counted(whole * passes, 'step')}"
         if passes < usual:
             reason += "; more would teach so few people by heart"
         return Choice(key="train.epochs", value=passes, reason=reason)
 
-    def rate(self, batch: int, epochs: int, *, is_sgd: bool, is_plain: bool = False) -> Choice[float]:
+    def rate(
+        self, batch: int, epochs: int, *, is_sgd: bool, is_plain: bool = False, at_means: bool = True
+    ) -> Choice[float]:
         """The peak of the learning rate: for SGD it grows with the batch, up to 0.1.
 
         With TinyNet it is lower, down to a quarter, where a person is seen fewer than 120 times: a class weight that
         the first of few steps moves far stays there. Plain softmax, which normalises nothing, wants no less then, and
         more with thousands of people: up to 0.2.
 
-        is_plain: the loss is plain softmax.
+        is_plain: the loss is plain softmax.  at_means: class weights begin at mean embeddings, where weights are given.
         """
         if not is_sgd:
             return Choice(key="optim.lr", value=1e-3, reason="AdamW's usual rate")
         if self.is_tuned:
-            return Choice(key="optim.lr", value=0.05, reason="of the head, which begins at mean embeddings")
+            reason = (
+                "of the head, which begins at mean embeddings" if at_means else "of the head; the network takes less"
+            )
+            return Choice(key="optim.lr", value=0.05, reason=reason)
         most = MOST_RATE
         if self.is_searched:
             rate, reason = RATE * math.sqrt(batch / 64), f"0.05 x root of batch / 64, with {batch}"
@@ -116,6 +130,8 @@ class Rules:
             rate, reason = 0.1 * math.sqrt(batch / 64), f"0.1 from batches of 64 on, less for {batch}"
         else:
             rate, reason = 0.1 * batch / 256, f"0.1 x batch / 256, at most 0.1, with {batch}"
+        if rate > most and "at most" not in reason:
+            reason += f", at most {most:g}"
         return Choice(key="optim.lr", value=float(f"{min(most, rate):.2g}"), reason=reason)
 
     def warmup(self, epochs: int) -> Choice[float]:
@@ -153,6 +169,15 @@ class Rules:
         return Choice(key="augment", value=SpeechAugment(), reason="noise, other voices and rooms, as is usual")
 
     def augment(self, *, has_characters: bool) -> Choice[Augment | SpeechAugment]:
-        """Random changes of the images."""
-        reason = "a mirrored character is another one" if has_characters else "mild changes of aligned images"
-        return Choice(key="augment", value=Augment(flip=0.0 if has_characters else 0.5), reason=reason)
+        """Random changes of the images: mild for faces, three times as strong for characters, which nobody aligned, and
+        no mirror images of these."""
+        if not has_characters:
+            return Choice(key="augment", value=Augment(), reason="mild changes of aligned images")
+        plain = Augment(flip=0.0)
+        if not self.is_searched or self.is_tuned:
+            return Choice(key="augment", value=plain, reason="a mirrored character is another one")
+        changes = {
+            name: round(CHARACTERS * getattr(plain, name), 3) for name in ("crop", "photometric", "low_resolution")
+        }
+        reason = "strong changes of characters; a mirrored one is another one"
+        return Choice(key="augment", value=replace(plain, **changes), reason=reason)

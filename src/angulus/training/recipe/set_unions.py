@@ -112,6 +112,13 @@ def mixture_of(data: UnionData, train: Subset) -> Mixture | None:
     )
 
 
+def largest_head(mixture: Mixture | None) -> int | None:
+    """Classes of the largest of separate heads; None where there is one head."""
+    if mixture is None or mixture.classes is None:
+        return None
+    return max(len(classes) for classes in mixture.classes)
+
+
 def union_of(view: Subset) -> UnionSource:
     """The union that a view is one of, whatever edits gave its images other names."""
     source = view.source.source if isinstance(view.source, Relabelled) else view.source

@@ -169,9 +169,10 @@ def finished_figures(folder: Path) -> dict[str, float] | None:
 def told_reasons(folder: Path) -> list[Any]:
     """What the run in a folder said of its settings when it began; nothing where it did not."""
     try:
-        return list(read_json(folder / "environment.json")["settings"])
+        told = list(read_json(folder / "environment.json")["settings"])
     except (OSError, ValueError, KeyError, TypeError):
         return []
+    return [one for one in told if isinstance(one, dict) and isinstance(one.get("key"), str)]
 
 
 def start_folder(folder: Path, recipe: dict[str, Any], resume: bool) -> None:
