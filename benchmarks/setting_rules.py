@@ -37,6 +37,7 @@ from typing import Any
 import machines
 from settings import LOSSES, RESULTS, Places, Row, Settings, Task, counted, default_settings, run
 
+from angulus.data.loading.augmentation import Augment
 from angulus.training.recipe.margin_rules import END, RAMP
 from angulus.training.recipe.rules import Rules
 from angulus.training.storage.atomic_files import write_json
@@ -102,7 +103,7 @@ def ruled(default: Settings, images: int, classes: int, rule: str) -> Settings:
     if rule in CHANGES:
         factor, erased = CHANGES[rule]
         changes = settings["augment"]
-        changes |= {name: factor * changes[name] for name in ("crop", "photometric", "low_resolution")}
+        changes |= {name: factor * getattr(Augment(), name) for name in ("crop", "photometric", "low_resolution")}
         if erased:
             changes["erase"] = erased
         return settings
@@ -209,6 +210,8 @@ def main() -> int:
     for keys in named.values():
         rows |= {key: rows[known] for known in keys if known in rows for key in keys}
     about = {"command": "python benchmarks/setting_rules.py", **machines.about()}
+    if named:
+        write_json(said.out, {"about": about, "rows": dict(sorted(rows.items()))})
     with ProcessPoolExecutor(said.jobs, mp_context=get_context("spawn")) as pool:
         futures = {pool.submit(run, task, places): task for task, keys in named.items() if keys[0] not in rows}
         for done in as_completed(futures):
