@@ -130,6 +130,14 @@ def test_a_folder_by_its_path(tmp_path):
         assert np.allclose(found.embeddings, embed(flat_network(), photos, input=SPEC).embeddings)
 
 
+def test_recordings_are_no_images(tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    (tmp_path / "ada").mkdir()
+    soundfile.write(tmp_path / "ada" / "1.wav", np.zeros(8_000, np.int16), 8_000)
+    with pytest.raises(DataError, match="takes images, and the set holds recordings"):
+        embed(flat_network(), tmp_path, input=SPEC)
+
+
 @pytest.mark.parametrize(
     ("model", "images", "options", "words"),
     [

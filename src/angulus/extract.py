@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from angulus.data.examples import Source, columns_of
+from angulus.data.examples import Source, columns_of, noun_of
 from angulus.data.formats.catalogue import open_source
 from angulus.embeddings import EmbeddingSet
 from angulus.embeddings.files import RESERVED
@@ -93,6 +93,8 @@ def embed(
         return _embed_recordings(model, images, batch_size, torch.device(device), window, progress)
     given = opened(images, spec, batch_size or UNKNOWN_NETWORK)
     source = cast(Source, given) if hasattr(given, "read") else None
+    if source is not None and noun_of(source) == "recording":
+        raise DataError("the network takes images, and the set holds recordings; take a network for speech")
     place = torch.device(device)
     total = None if source is None else len(source)
     views: list[tuple[Tensor, ...]] = []

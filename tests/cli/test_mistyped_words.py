@@ -62,6 +62,21 @@ def test_other_unknown_options_are_answered_as_before(capsys):
     assert "train.epochs" not in error_of(capsys, "evaluate", "x.npz", "--epochs", "3")
 
 
+@pytest.mark.parametrize(
+    ("tokens", "sentence"),
+    [
+        (["doctor", "run", "more"], "angulus doctor takes no further words, got more; angulus doctor --help says all"),
+        (
+            ["evaluate", "x.pt", "photos", "data.fit=crop"],
+            "angulus evaluate takes no further words, got data.fit=crop; settings are for train and config, here they "
+            "are options; angulus evaluate --help says all",
+        ),
+    ],
+)
+def test_a_word_too_many_is_named(capsys, tokens, sentence):
+    assert error_of(capsys, *tokens) == sentence
+
+
 def test_the_key_nearest_to_the_root_is_meant():
     assert key_of("seed") == "seed"
     assert key_of("dropout") == "model.dropout"

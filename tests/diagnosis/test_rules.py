@@ -3,10 +3,11 @@
 import copy
 import json
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from angulus.cli.printing.diagnosis_account import HEALTHY, PARTLY, account
+from angulus.cli.printing.diagnosis_account import HEALTHY, PARTLY, account, last_lines
 from angulus.diagnosis import Record, examine, read_record
 from angulus.diagnosis.findings import Diagnosis
 from angulus.diagnosis.page import facts_of, page_of, write_page
@@ -398,3 +399,4 @@ def test_a_run_that_could_not_be_looked_at_is_not_called_healthy():
     seen, unseen = Diagnosis(findings=()), Diagnosis(findings=(), notes=("only its metrics could be looked at",))
     assert account(seen) == HEALTHY
     assert account(unseen).splitlines()[0] == PARTLY
+    assert PARTLY in " ".join(last_lines(unseen, Path("run")).split())

@@ -8,7 +8,16 @@ from contextlib import suppress
 from difflib import SequenceMatcher
 from typing import Any
 
-from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter, UnknownOptionError, ValidationError
+from cyclopts import (
+    App,
+    CycloptsError,
+    Group,
+    MissingArgumentError,
+    Parameter,
+    UnknownOptionError,
+    UnusedCliTokensError,
+    ValidationError,
+)
 
 from angulus.cli.commands.audit.group import app as audit
 from angulus.cli.commands.data.group import app as data
@@ -182,6 +191,12 @@ def usage_sentence(error: CycloptsError) -> str:
         word = (error.token.keyword or error.token.value).partition("=")[0]
         meant = "" if SequenceMatcher(None, word, near.rstrip("?")).ratio() > ALIKE else unknown_settings(error)
         return f"{unknown} {meant[0].upper()}{meant[1:]}" if meant else text
+    if isinstance(error, UnusedCliTokensError):
+        command = " ".join(["angulus", *(error.command_chain or ())])
+        words = error.unused_tokens or []
+        settings = any("=" in word and not word.startswith("-") for word in words)
+        own = "; settings are for train and config, here they are options" if settings else ""
+        return f"{command} takes no further words, got {' '.join(words)}{own}; {command} --help says all"
     if isinstance(error, ValidationError) and error.argument is not None and error.argument.tokens:
         return f"{error.argument.tokens[0].keyword or error.argument.name} {error.exception_message}"
     return text

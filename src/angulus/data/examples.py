@@ -233,7 +233,7 @@ def fit_image(image: NDArray[np.uint8], size: Size, fit: Fit, *, name: str = "im
     remedy = {
         "crop": "it is too small to crop; set data.fit=resize",
         "proportional": "another shape, which scaling would distort; set data.fit=crop (keeps the centre), "
-        "data.fit=resize (stretches), or model.input to the size of the images",
+        "data.fit=resize (stretches), or model.input to the size of the images; commands have --fit for it",
     }.get(fit, "set data.fit=proportional, or model.input to the size of the images")
     raise DataError(f"{name} is {height}x{width} (height x width), the model takes {size[0]}x{size[1]}: {remedy}")
 

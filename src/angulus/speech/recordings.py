@@ -29,7 +29,10 @@ EXTENSIONS = frozenset(
 )
 """How the names of sound files end, in lower case."""
 
-REMEDY = "replace or remove it, or set data.on_unreadable=skip to leave out and list what is damaged"
+REMEDY = (
+    "replace or remove it, or set data.on_unreadable=skip (embed: --skip-unreadable) to leave out and list what is "
+    "damaged"
+)
 LEAST_RATE, MOST_RATE, MOST_CHANNELS = 2_000, 384_000, 64
 """Of what is read; a file that claims one sample a second would take 16,000 times its room."""
 MOST_SECONDS = 12 * 3600

@@ -44,7 +44,7 @@ def looked_at(folder: Path) -> str:
 def last_lines(found: "Diagnosis", folder: Path) -> str:
     """The first finding, or that there is none, and the command that says more; names in a column of 11."""
     if found.is_healthy:
-        said = HEALTHY
+        said = PARTLY if found.notes else HEALTHY
     else:
         first, more = found.findings[0], len(found.findings) - 1
         further = f" (and {more} more)" if more else ""

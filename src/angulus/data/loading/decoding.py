@@ -25,7 +25,10 @@ from angulus.image_files import open_image
 logger = logging.getLogger(__name__)
 
 _EXIF_ORIENTATION = 0x0112
-REMEDY = "replace or remove it, or set data.on_unreadable=skip to leave out and list what is damaged"
+REMEDY = (
+    "replace or remove it, or set data.on_unreadable=skip (embed: --skip-unreadable) to leave out and list what is "
+    "damaged"
+)
 
 _SCAN = b"\xff\xda"
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive; all with Huffman codes
