@@ -19,6 +19,7 @@ margin m, u     the margin, where the loss has one that grows, does so from 0 to
 seen N          all as chosen, with so many passes that a person is seen N times in a whole run; "as others" as often
                 as where there are many people; "whole run, ..." with all passes instead of half of them
 as chosen       by a run, where few people have many images each: there every other rule takes what other sets get
+decay N         all as chosen, with another weight decay
 short, ...      so few passes that a person is seen 40 times, at least 8, with the whole rate and with the chosen one
 """
 
@@ -57,11 +58,12 @@ MARGINS = {f"margin {end}, {until}": (end, until) for until in (0.5, 0.8) for en
 """The margin at the end of its growth, and the share of the run in which it grows."""
 LARGE = ", batches of 128"
 MARGINS |= {f"{name}{LARGE}": MARGINS[name] for name in ("margin 0.4, 0.5", "margin 0.2, 0.8")}
+DECAYS = {f"decay {value:g}": value for value in (5e-4, 2.5e-3, 5e-3)}
 CHOSEN = "as chosen"
 SEEN = {"seen as others": None} | {f"seen {times:,}": times for times in (6_400, 3_200, 1_600, 1_300)}
 """How often a person is seen in a whole run."""
 WHOLE = {"whole run, seen as others": "seen as others", "whole run, as chosen": CHOSEN}
-EVERY = (*RULES, *RATES, *CHANGES, *MARGINS, *SEEN, *WHOLE, CHOSEN, *SHORT)
+EVERY = (*RULES, *RATES, *CHANGES, *MARGINS, *SEEN, *WHOLE, *DECAYS, CHOSEN, *SHORT)
 TIMES, FEWEST = 40, 8
 DOMAINS = (
     *("lfw-4", "lfw-50", "orl", "glint24", "lfw-pairs", "fashion"),
@@ -79,6 +81,9 @@ def ruled(default: Settings, images: int, classes: int, rule: str) -> Settings:
     """What a run chooses, with batch, rate and passes by a rule."""
     settings, rule = json.loads(json.dumps(default)), WHOLE.get(rule, rule)
     if rule == CHOSEN:
+        return settings
+    if rule in DECAYS:
+        settings["optim"]["weight_decay"] = DECAYS[rule]
         return settings
     if rule in SEEN:
         rules, times = Rules(images=images, classes=classes), SEEN[rule]
@@ -225,6 +230,7 @@ def main() -> int:
         (RATES, "rates"),
         (CHANGES, "changes"),
         ((*MARGINS, CHOSEN), "margins"),
+        (DECAYS, "decays"),
         ((*SEEN, CHOSEN, *WHOLE), "passes"),
         (SHORT, "short"),
     ):

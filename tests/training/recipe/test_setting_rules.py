@@ -226,6 +226,21 @@ def test_a_rate_names_class_means_only_where_they_are_taken() -> None:
         assert ("mean embeddings" in next(one.reason for one in choices if one.key == "optim.lr")) == from_data
 
 
+@pytest.mark.parametrize(
+    ("said", "decay"),
+    [
+        ({"margin": "softmax", "model": "tiny"}, 2.5e-3),
+        ({"margin": "arcface", "model": "tiny"}, 5e-4),
+        ({"margin": "l2softmax", "model": "tiny"}, 5e-4),
+        ({"margin": "softmax", "model": "iresnet18"}, 5e-4),
+        ({"margin": "softmax", "model": "tiny", "optim": "adamw"}, 0.05),
+        ({"margin": "softmax", "model": "tiny", "init": "x.ckpt"}, 5e-4),
+    ],
+)
+def test_plain_softmax_of_a_small_network_decays_more(said, decay: float) -> None:
+    assert filled(resolve({"data": "synthetic"} | said), 1_000, 100, CPU).optim.weight_decay == decay
+
+
 def test_a_scale_is_that_of_the_largest_head() -> None:
     asked = resolve({"data": "synthetic"})
     whole = filled(asked, 1_000, 10, CPU)

@@ -141,7 +141,7 @@ def with_choices(
         train = replace(train, batch_size=take(rules.batch(multiple_of(train), least, most)))
     if train.epochs is None:
         train = replace(train, epochs=take(rules.epochs(train.batch, train.average_last)))
-    is_sgd = isinstance(optim, SGD)
+    is_sgd, is_plain = isinstance(optim, SGD), isinstance(margin, Softmax)
     if optim.lr is None:
         optim = replace(
             optim,
@@ -150,7 +150,7 @@ def with_choices(
                     train.batch,
                     train.epochs or 1,
                     is_sgd=is_sgd,
-                    is_plain=isinstance(margin, Softmax),
+                    is_plain=is_plain,
                     at_means=bool(experiment.head.from_data),
                 )
             ),
@@ -158,7 +158,7 @@ def with_choices(
     if rate.warmup_epochs is None:
         rate = replace(rate, warmup_epochs=take(rules.warmup(train.epochs or 1)))
     if optim.weight_decay is None:
-        optim = replace(optim, weight_decay=take(rules.decay(is_sgd=is_sgd)))
+        optim = replace(optim, weight_decay=take(rules.decay(is_sgd=is_sgd, is_plain=is_plain)))
     if isinstance(getattr(model, "input", None), SpeechInput) and train.frames is None:
         train = replace(train, frames=take(rules.frames(usual_frames(experiment))))
     augment = experiment.augment
