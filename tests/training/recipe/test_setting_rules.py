@@ -227,18 +227,19 @@ def test_a_rate_names_class_means_only_where_they_are_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "decay"),
+    ("said", "people", "decay"),
     [
-        ({"margin": "softmax", "model": "tiny"}, 2.5e-3),
-        ({"margin": "arcface", "model": "tiny"}, 5e-4),
-        ({"margin": "l2softmax", "model": "tiny"}, 5e-4),
-        ({"margin": "softmax", "model": "iresnet18"}, 5e-4),
-        ({"margin": "softmax", "model": "tiny", "optim": "adamw"}, 0.05),
-        ({"margin": "softmax", "model": "tiny", "init": "x.ckpt"}, 5e-4),
+        ({"margin": "softmax", "model": "tiny"}, 101, 2.5e-3),
+        ({"margin": "softmax", "model": "tiny"}, 100, 5e-4),
+        ({"margin": "arcface", "model": "tiny"}, 101, 5e-4),
+        ({"margin": "l2softmax", "model": "tiny"}, 101, 5e-4),
+        ({"margin": "softmax", "model": "iresnet18"}, 101, 5e-4),
+        ({"margin": "softmax", "model": "tiny", "optim": "adamw"}, 101, 0.05),
+        ({"margin": "softmax", "model": "tiny", "init": "x.ckpt"}, 101, 5e-4),
     ],
 )
-def test_plain_softmax_of_a_small_network_decays_more(said, decay: float) -> None:
-    assert filled(resolve({"data": "synthetic"} | said), 1_000, 100, CPU).optim.weight_decay == decay
+def test_plain_softmax_of_a_small_network_and_many_people_decays_more(said, people: int, decay: float) -> None:
+    assert filled(resolve({"data": "synthetic"} | said), 1_000, people, CPU).optim.weight_decay == decay
 
 
 def test_a_scale_is_that_of_the_largest_head() -> None:

@@ -19,7 +19,7 @@ DEEP_IMAGES, DEEP_PEOPLE = 100, 100  # many images each of few people: so many a
 DEEP_SEEN = 3_200  # times that each of them is seen
 RATE, SEEN = 0.05, 120  # with batches of 64 where a person is seen so often
 MANY_PEOPLE, MOST_RATE, MOST_PLAIN_RATE = 1_000, 0.1, 0.2  # plain softmax gets larger steps for more people than these
-PLAIN_DECAY = 2.5e-3
+PLAIN_DECAY, PLAIN_PEOPLE = 2.5e-3, 100  # weight decay of plain softmax with more people than these
 CHARACTERS = 3  # times the usual strength of random changes
 FEWEST_STEPS, MOST_EPOCHS, FEWEST_EPOCHS = 1_200, 120, 6
 
@@ -141,14 +141,14 @@ class Rules:
         return Choice(key="learning_rate.warmup_epochs", value=value, reason="a twentieth of the run, at least a pass")
 
     def decay(self, *, is_sgd: bool, is_plain: bool = False) -> Choice[float]:
-        """Weight decay: the published value, and for TinyNet with plain softmax five times as much: its class weights
-        and embeddings grow without a bound otherwise, which no other loss sees.
+        """Weight decay: the published value, and for TinyNet with plain softmax of more than a hundred people five times
+        as much: that loss alone bounds no length of class weights and embeddings.
 
         is_plain: the loss is plain softmax.
         """
         if not is_sgd:
             return Choice(key="optim.weight_decay", value=0.05, reason="AdamW's usual decay")
-        if is_plain and self.is_searched and not self.is_tuned:
+        if is_plain and self.is_searched and not self.is_tuned and self.classes > PLAIN_PEOPLE:
             reason = "five times the published value, since plain softmax bounds no length"
             return Choice(key="optim.weight_decay", value=PLAIN_DECAY, reason=reason)
         return Choice(key="optim.weight_decay", value=5e-4, reason="the published value")
