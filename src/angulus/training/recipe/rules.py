@@ -141,8 +141,8 @@ class Rules:
         return Choice(key="learning_rate.warmup_epochs", value=value, reason="a twentieth of the run, at least a pass")
 
     def decay(self, *, is_sgd: bool, is_plain: bool = False) -> Choice[float]:
-        """Weight decay: the published value, and for TinyNet with plain softmax of more than a hundred people five times
-        as much: that loss alone bounds no length of class weights and embeddings.
+        """Weight decay: the published value; five times as much for TinyNet with plain softmax and more than a hundred
+        people, since that loss alone bounds no length of class weights and embeddings.
 
         is_plain: the loss is plain softmax.
         """
