@@ -62,3 +62,12 @@ def test_a_study_of_an_installed_copy_is_kept_below_the_working_folder(monkeypat
         shipped.cache_clear()
     assert plan.out == Path("studies/lfw_losses")
     assert sorted(path.name for path in installed.parent.iterdir()) == ["recipes"]
+
+
+def test_a_study_that_came_with_angulus_is_kept_below_the_working_folder(monkeypatch, tmp_path):
+    """In a clone as well, whose own results lie where the study's file says."""
+    monkeypatch.chdir(tmp_path)
+    study = "study_lfw_losses.yaml"
+    assert read_plan(f"recipes/{study}").out == read_plan(study).out == Path("studies/lfw_losses")
+    # named by its place, the file of a clone is like any other
+    assert read_plan(ROOT / "recipes" / study).out.resolve() == ROOT / "studies" / "lfw_losses"

@@ -183,6 +183,8 @@ def test_numbers_below_one_are_refused(study, jobs, threads):
 
 
 def test_an_interruption_stops_what_runs(study, monkeypatch):
+    monkeypatch.chdir(study.parent)
+    Path("faces").mkdir()
     plan = read_plan(study)
     begun = threading.Event()
 
@@ -205,7 +207,35 @@ def test_an_interruption_stops_what_runs(study, monkeypatch):
     assert "Failed" not in (plan.out / "table.md").read_text()
 
 
+def test_a_table_with_figures_is_not_replaced_by_one_without(study):
+    plan = read_plan(study)
+    run_study(plan, run=fake)
+    before = {name: (plan.out / name).read_bytes() for name in ("table.md", "study.json", "plot.svg")}
+    changed = read_plan(study, ["optim.lr=0.2"])
+    with pytest.raises(AngulusError, match=r"no run of the study is done, and .*out holds a table with the figures"):
+        run_study(changed, run=lambda job, threads: Outcome(error="no luck"))
+    with pytest.raises(AngulusError, match="no run of the study is done"):
+        run_study(changed, table_only=True)
+    assert {name: (plan.out / name).read_bytes() for name in before} == before
+    run_study(changed, run=fake)
+    assert (plan.out / "table.md").read_bytes() == before["table.md"]
+
+
+def test_data_that_are_not_there_are_missed_before_the_first_training(study, monkeypatch, capsys):
+    monkeypatch.chdir(study.parent)
+    monkeypatch.setattr(running.Processes, "run", lambda self, job, threads: pytest.fail("a training began"))
+    also = "evaluation.also.x={name: folder, path: there/not}"
+    study.write_text(STUDY.replace("runs:", f"overrides: ['{also}', data.identities.exclude_from=nor/this]\nruns:"))
+    assert main(["study", str(study), "--quiet"]) == 2
+    said = capsys.readouterr().err
+    assert "there is no faces, which plain | softmax reads; there is no nor/this" in said
+    assert "there is no there/not" in said
+    assert not (study.parent / "out" / "table.md").exists()
+
+
 def test_the_command_prints_the_table_and_fails_when_a_run_failed(study, monkeypatch, capsys):
+    monkeypatch.chdir(study.parent)
+    Path("faces").mkdir()
     monkeypatch.setattr(running.Processes, "run", lambda self, job, threads: fake(job, threads))
     copy = study.with_name("copy.json")
     assert main(["study", str(study), "--json", str(copy)]) == 0

@@ -40,7 +40,7 @@ def shipped_as(path: Path) -> Path | None:
 
 
 def is_shipped(path: Path) -> bool:
-    """Whether a path is that of a recipe that came with Angulus, in an installed copy."""
+    """Whether a path is that of a recipe that came with Angulus in an installed copy, where nothing may be written."""
     return path.parent == _PLACES[0]
 
 

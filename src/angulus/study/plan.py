@@ -10,7 +10,7 @@ grid: {margin.scale: [16, 32]}     # optional: every run once for each combinati
 seeds: [0, 1, 2]
 columns: [held-out/accuracy, held-out/tar@0.01]
 processes: {ArcFace: 2}            # optional: how many processes share a training of this run; else one
-out: ../studies/losses             # relative to this file
+out: ../studies/losses             # relative to this file; of a study that came with Angulus, ./studies/losses
 """
 
 import hashlib
@@ -106,12 +106,12 @@ def read_plan(
     allow: classes "module:Class" that a base may name that a run has stored.
     Raises ConfigError with the problems of all runs at once, each with the name of its row.
     """
-    path = located(path)
+    named, path = Path(path), located(path)
     if path.is_dir() or not path.exists():
         raise ConfigError(f"there is no study {path}; name its YAML file{studies_listed()}")
     study: StudyFile = check(StudyFile, read_layer(path))
     home = path.parent
-    folder = Path(out) if out is not None else folder_of(study, path)
+    folder = Path(out) if out is not None else folder_of(study, path, below_here=path != named)
     bases = [home / base for base in study.base]
     shared = read_layers(bases, study.overrides)
     changes = parse_overrides(settings)
@@ -138,9 +138,12 @@ def read_plan(
     )
 
 
-def folder_of(study: StudyFile, path: Path) -> Path:
-    """Where a study is kept: beside its file, or one that was installed with Angulus below the working folder."""
-    if is_shipped(path):
+def folder_of(study: StudyFile, path: Path, *, below_here: bool = False) -> Path:
+    """Where a study is kept: beside its file, or below the working folder one that came with Angulus.
+
+    below_here: whether the file lies elsewhere than where it was named, as those of a clone may.
+    """
+    if below_here or is_shipped(path):
         return Path("studies") / (study.out or path).stem
     return path.parent / (study.out or path.stem)
 

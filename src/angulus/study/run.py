@@ -13,19 +13,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 from angulus.config import to_dict, to_yaml
 from angulus.config.layers import classes_named
 from angulus.devices.processors import limited_to, usable_cores
-from angulus.errors import AngulusError
+from angulus.errors import AngulusError, DataError
 from angulus.files import open_in_place
 from angulus.folder_locks import locked
 from angulus.lifelines import ends_with_me
+from angulus.storage import address_of, is_address
 from angulus.study.outcome import Outcome, stored_outcome
 from angulus.study.plan import Job, Plan
+from angulus.study.stored_table import holds_figures
 from angulus.study.table import write_outputs
 from angulus.training.storage.atomic_files import write_text
 from angulus.whole_files import clear_partials
@@ -44,6 +47,9 @@ def run_study(
     jobs: trainings at a time.  threads: CPU threads of each; None shares the cores.
     run: what runs one job with so many threads; None starts a process for each.
     table_only: run nothing, write the table of what is there.
+
+    Raises DataError where there is no data for a run that is missing, and AngulusError where none is done and the
+    folder holds a table with figures, which stays as it is.
     """
     if jobs < 1 or (threads is not None and threads < 1):
         raise AngulusError(f"jobs and threads must be at least 1, got {jobs} and {threads}")
@@ -61,10 +67,47 @@ def run_locked(plan: Plan, jobs: int, threads: int, run: Runner | None, *, table
     by_seed = sorted(plan.jobs, key=lambda job: plan.seeds.index(job.seed))
     missing = [job for job in by_seed if not outcomes[job].is_done]
     log.info("%s: %d runs, %d of them done", plan.title, len(plan.jobs), len(plan.jobs) - len(missing))
-    write_outputs(plan, outcomes)
+    if missing and not table_only and run is None:
+        check_data(missing)
+    write_known(plan, outcomes)
     if missing and not table_only:
         run_all(plan, missing, outcomes, jobs, threads, run)
+    if not write_known(plan, outcomes):
+        raise AngulusError(
+            f"no run of the study is done, and {os.path.normpath(plan.out)} holds a table with the figures of other "
+            "runs, which was left as it is; name another folder with --out for a table without figures"
+        )
     return outcomes
+
+
+def write_known(plan: Plan, outcomes: Mapping[Job, Outcome]) -> bool:
+    """Write table and plot; False where no run is done and a table with figures lies there, which stays."""
+    if not any(outcome.is_done for outcome in outcomes.values()) and holds_figures(plan.out):
+        return False
+    write_outputs(plan, outcomes)
+    return True
+
+
+def check_data(jobs: list[Job]) -> None:
+    """Raise DataError, before the first training, where a recipe names data of this machine that are not there."""
+    lacking = {path: job for job in reversed(jobs) for path in paths_in(to_dict(job.experiment)) if is_missing(path)}
+    if lacking:
+        named = "; ".join(f"there is no {path}, which {job.row} reads" for path, job in sorted(lacking.items()))
+        raise DataError(f"{named}. Nothing was trained: fetch the data, or name another place, as in data.path=FOLDER")
+
+
+def paths_in(value: Any, key: str = "") -> Iterator[str]:
+    """What stands under `path` anywhere in what describes the data of a recipe, and in its rules of identities."""
+    if key in ("path", "exclude_from") and isinstance(value, str):
+        yield value
+    for name, inner in value.items() if isinstance(value, Mapping) else ():
+        if key or name in ("data", "evaluation"):
+            yield from paths_in(inner, name)
+
+
+def is_missing(path: str) -> bool:
+    """Whether a path of this machine, which is neither an address nor a pattern, leads to nothing."""
+    return not is_address(path) and address_of(path) is None and "*" not in path and not Path(path).exists()
 
 
 def run_all(
@@ -81,7 +124,7 @@ def run_all(
             if processes.stopped:
                 return  # the study was interrupted: this run is missing, not failed
             outcomes[job] = outcome
-            write_outputs(plan, outcomes)
+            write_known(plan, outcomes)
             announce(job, outcome, next(numbers), len(missing), time.monotonic() - started)
 
     pool = ThreadPoolExecutor(jobs)

@@ -42,3 +42,11 @@ def stored_table(content: dict[str, Any]) -> Table:
         done={row: len(seeds) for row, seeds in figures.items()},
         failed=tuple((run["row"], run["seed"], run["error"]) for run in runs if run["state"] == "failed"),
     )
+
+
+def holds_figures(folder: Path) -> bool:
+    """Whether the study.json of a folder has the figures of a finished run."""
+    try:
+        return any(run["state"] == "done" for run in read_json(folder / "study.json")["runs"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
