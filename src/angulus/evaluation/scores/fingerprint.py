@@ -3,6 +3,7 @@
 Listed pairs: the names of both images, the truth and the fold of each pair, in the order of the list. All pairs: who is
 in which image, by name; the order of the images and the numbers that stand for people do not matter. Names are the
 keys without folder and ending where that is unambiguous, else without ending; a set without keys has its row numbers.
+Names of files need not be UTF-8.
 """
 
 import hashlib
@@ -50,5 +51,5 @@ def _names(keys: Sequence[str] | None, rows: NDArray[np.int64]) -> list[str]:
 def _digest(kind: str, lines: Iterable[str]) -> str:
     found = hashlib.sha256(kind.encode())
     for line in lines:
-        found.update(f"\n{line}".encode())
+        found.update(f"\n{line}".encode("utf-8", "surrogatepass"))
     return found.hexdigest()
