@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from angulus.data.views.edits import Edit, write_edits
+from angulus.data.views.edits import Edit, write_proposed
 from angulus.evaluation import VerificationResult
 from angulus.inspection.copies import Copy
 from angulus.inspection.leaks import Leaks, Side, Suspect, told
@@ -26,9 +26,12 @@ def write_leaks(
     side: Side,
     facts: Mapping[str, str],
     metrics: Mapping[str, VerificationResult] | None = None,
-) -> None:
-    """Write leaks.html, leaks.json and removal.csv. metrics: by name, the test set whole and without what leaked."""
-    write_edits(folder / "removal.csv", edits, source=leaks.train if side == "train" else leaks.test)
+) -> Path:
+    """Write leaks.html, leaks.json and removal.csv. metrics: by name, the test set whole and without what leaked.
+
+    Returns the list, which has another name where somebody has edited the one that was there.
+    """
+    listed = write_proposed(folder / "removal.csv", edits, source=leaks.train if side == "train" else leaks.test)
     figures = {**facts, "removed_from": side, **leak_figures(leaks)}
     figures["metrics"] = {name: _without_curves(result) for name, result in (metrics or {}).items()}
     write_whole(folder / "leaks.json", printable(json.dumps(figures, indent=2, allow_nan=False)) + "\n")
@@ -41,6 +44,7 @@ def write_leaks(
         footer=leaks.words.footer,
     )
     write_whole(folder / "leaks.html", page)
+    return listed
 
 
 def leak_figures(leaks: Leaks) -> dict[str, Any]:

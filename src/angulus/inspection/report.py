@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from angulus.data.examples import account_of
-from angulus.data.views.edits import Edit, write_edits
+from angulus.data.views.edits import Edit, write_proposed
 from angulus.inspection.copies import MOST_BITS, Copy
 from angulus.inspection.figures import data_figures, images_per_person
 from angulus.inspection.findings import Findings
@@ -43,18 +43,22 @@ _OUTLYING = {
 }
 
 
-def write_data_report(folder: Path, title: str, found: Findings, edits: Sequence[Edit], facts: dict[str, str]) -> None:
-    """Write report.html, report.json and edits.csv into a folder. facts: what was looked at, by name."""
+def write_data_report(folder: Path, title: str, found: Findings, edits: Sequence[Edit], facts: dict[str, str]) -> Path:
+    """Write report.html, report.json and edits.csv into a folder. facts: what was looked at, by name.
+
+    Returns the list, which has another name where somebody has edited the one that was there.
+    """
     figures = data_figures(found, edits)
     shown = {**facts, **_headline(found, edits)}
     sections = [*_contents(found), *_concerns(found), *_copies(found), *_people(found), *_labels(found)]
     account = account_of(found.source)
     notes = [printable(line) for line in account.lines()[:6]]
-    write_edits(folder / "edits.csv", edits, source=found.source)
+    listed = write_proposed(folder / "edits.csv", edits, source=found.source)
     text = json.dumps({**facts, **figures}, indent=2, allow_nan=False)
     write_whole(folder / "report.json", printable(text) + "\n")
     page = render_page(title, notes, shown, sections, footer=_words(found).footer)
     write_whole(folder / "report.html", page)
+    return listed
 
 
 def _headline(found: Findings, edits: Sequence[Edit]) -> dict[str, str]:

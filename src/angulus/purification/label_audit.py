@@ -16,9 +16,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from angulus.data import Source, account_of, truth_of, write_edits
+from angulus.data import Source, account_of, truth_of
 from angulus.data.examples import noun_of
-from angulus.data.views.edits import names_digest
+from angulus.data.views.edits import names_digest, write_proposed
 from angulus.embeddings import EmbeddingSet
 from angulus.errors import ConfigError
 from angulus.extract import embed
@@ -61,11 +61,13 @@ class LabelAudit:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Audited:
-    """What an audit wrote, and what it found. figures: JSON-ready."""
+    """What an audit wrote, and what it found. figures: JSON-ready. listed: the list, under another name than edits.csv
+    where somebody has edited the one that was there."""
 
     folder: Path
     findings: Findings
     figures: dict[str, Any]
+    listed: Path
 
 
 def audit_labels(
@@ -97,7 +99,7 @@ def audit_labels(
     angles = angles_of(evidence, len(names))
     verdict = decide(angles, options.rule, options.angle)
     findings = find(source, evidence, angles, verdict, groups, most=options.most)
-    write_edits(out / "edits.csv", findings.edits(), source=whole or source)
+    listed = write_proposed(out / "edits.csv", findings.edits(), source=whole or source)
     figures = figures_of(source, verdict, findings, groups, options, "images" if centers is None else "head")
     write_json(out / "audit.json", figures | contents(source, findings, options.shown))
     page = Page(
@@ -112,7 +114,7 @@ def audit_labels(
     )
     write_page(out / "index.html", page)
     log.info("%s", figures["sentence"])
-    return Audited(folder=out, findings=findings, figures=figures)
+    return Audited(folder=out, findings=findings, figures=figures, listed=listed)
 
 
 def embedded(

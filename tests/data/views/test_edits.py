@@ -1,10 +1,13 @@
 """Lists of changes: what each does, which goes first, and what is said of a wrong one."""
 
+import os
+
 import numpy as np
 import pytest
 from small_sets import array_source, write_folder
 
 from angulus.data import Edit, Edits, FolderSource, apply_edits, read_edits, write_edits
+from angulus.data.views.edits import write_proposed
 from angulus.errors import DataError
 
 
@@ -174,3 +177,27 @@ def test_convert_writes_the_edited_set(tmp_path):
     assert main(["convert", str(folder), str(tmp_path / "a.packed"), "--edits", str(tmp_path / "edits.csv")]) == 0
     written = open_source(tmp_path / "a.packed")
     assert sorted(content(written).values()) == ["Ada", "Bob", "Bob"]
+
+
+def test_a_list_that_somebody_has_edited_is_left(tmp_path, people, caplog):
+    path = tmp_path / "edits.csv"
+    rows = [Edit(action="drop", key=people.keys[0]), Edit(action="drop", key=people.keys[1])]
+    assert write_proposed(path, rows, source=people) == write_proposed(path, rows[:1], source=people) == path
+    assert read_edits(path).rows[0].key == rows[0].key
+    assert len(read_edits(path)) == 1
+    assert not caplog.records
+    mine = path.read_text().replace("drop", "keep")
+    path.write_text(mine)
+    for _ in range(2):  # the second list is nobody's work
+        assert write_proposed(path, rows, source=people) == tmp_path / "edits-2.csv"
+    assert f"{path} was edited and is left as it is; the new list is" in caplog.text
+    assert path.read_text() == mine
+    assert read_edits(path).made_for == read_edits(tmp_path / "edits-2.csv").made_for
+    (tmp_path / "edits-2.csv").write_text("action,key\n")
+    assert write_proposed(path, rows, source=people) == tmp_path / "edits-3.csv"
+
+
+def test_names_that_are_not_utf8_come_back_from_a_list(tmp_path, people):
+    name = os.fsdecode(b"Ada/l\xe9.jpg")
+    write_edits(tmp_path / "edits.csv", [Edit(action="drop", key=name)], source=people)
+    assert read_edits(tmp_path / "edits.csv").rows[0].key == name

@@ -7,14 +7,14 @@ from angulus.evaluation import VerificationResult
 from angulus.inspection import Leaks
 
 
-def leaks_line(leaked: Leaks, train: Path, test: Path, out: Path, seconds: float) -> str:
+def leaks_line(leaked: Leaks, train: Path, test: Path, page: Path, listed: Path, seconds: float) -> str:
     """How many people and images are in both sets, and where that is written."""
     words = leaked.words
     copies = len({copy.right for copy in leaked.copies if copy.certain})
     people = len({each.test for each in leaked.leaked})
     found = f"{people:,} {words.person if people == 1 else words.people}"
     found += f" and {copies:,} {words.one if copies == 1 else words.many}"
-    lists = f"{out / 'leaks.html'}, removal list {out / 'removal.csv'}"
+    lists = f"{page}, removal list {listed}"
     return f"{found} of {test} are in {train}, {seconds:.1f} s: {lists}"
 
 

@@ -8,6 +8,9 @@
     merge,,Robert,Bob,one person                          every image of Robert shows Bob
     keep,Ada/9.jpg,Ada,,looked at                         nothing changes, whatever an earlier list says
 
+The first line of a list that Angulus writes holds a digest of the set it is made for and one of the lines below it, by
+which `write_proposed` knows a list that somebody has edited, and leaves it.
+
 A change of one image goes before a change of its identity; a later list goes before an earlier one. Further columns
 (angles, scores) are for the reader. Audits, the leak check and purification write such lists, people edit them, and
 every source applies them: `data.identities.edits` in a recipe, `--edits` on the command line.
@@ -27,8 +30,9 @@ import numpy as np
 
 from angulus.data.examples import Source
 from angulus.errors import DataError
+from angulus.files import read_regular
 from angulus.tables import table_rows, table_text
-from angulus.text_files import read_text
+from angulus.text_files import opened_text, read_text
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +41,7 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 
 _COLUMNS = ("action", "key", "identity", "to", "reason")
 _HEAD = "# angulus edits; set: "
+_LINES = "; lines: "
 _NAMES_AT_ONCE = 2**16
 
 
@@ -71,11 +76,12 @@ class Edits:
 def read_edits(path: str | Path) -> Edits:
     """Read a list of changes. Raises DataError naming file and line for everything that is not as it must be."""
     path = Path(path)
-    text = read_text(path, DataError, "list of edits")
+    # bytes that are no UTF-8 are those of names of files, unless somebody has saved the list
+    text = _own_text(path) if _is_unchanged(path) else read_text(path, DataError, "list of edits")
     made_for = ""
     if text.startswith("#"):
         first, _, text = text.partition("\n")
-        made_for = first.removeprefix(_HEAD).strip() if first.startswith(_HEAD) else ""
+        made_for = first.removeprefix(_HEAD).partition(_LINES)[0].strip() if first.startswith(_HEAD) else ""
         if first.startswith(_HEAD) and not re.fullmatch(r"[0-9a-f]{16}", made_for):
             raise DataError(
                 f"{path}, line 1: the set must be 16 digits, got {made_for!r:.40}; the list is cut or damaged"
@@ -110,11 +116,53 @@ def write_edits(path: str | Path, rows: Sequence[Edit], *, source: Source | None
 
     Raises DataError where the file cannot be written.
     """
-    path = Path(path)
+    _write(Path(path), list_text(rows, source))
+
+
+def write_proposed(path: str | Path, rows: Sequence[Edit], *, source: Source) -> Path:
+    """Write a list as `write_edits`, unless somebody has edited the one that is there: then beside it, NAME-2.csv.
+
+    Returns where it was written, and says so where that is another name. Raises DataError as `write_edits`.
+    """
+    path, text = Path(path), list_text(rows, source)
+    place, number = path, 1
+    while place.exists() and not _is_unchanged(place, text):
+        number += 1
+        place = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    if place != path:
+        logger.warning("%s was edited and is left as it is; the new list is %s", path, place)
+    _write(place, text)
+    return place
+
+
+def list_text(rows: Sequence[Edit], source: Source | None) -> str:
+    """What `write_edits` writes."""
     more = list(dict.fromkeys(name for row in rows for name in row.more))
-    head = "" if source is None else f"{_HEAD}{names_digest(source)}\n"
     cells = [[*(getattr(row, name) for name in _COLUMNS), *(row.more.get(name, "") for name in more)] for row in rows]
-    text = head + table_text([[*_COLUMNS, *more], *cells])
+    text = table_text([[*_COLUMNS, *more], *cells])
+    return text if source is None else f"{_HEAD}{names_digest(source)}{_LINES}{_digest(text)}\n{text}"
+
+
+def _is_unchanged(path: Path, new: str = "") -> bool:
+    """Whether a list is as Angulus wrote it, or as it would be written now."""
+    try:
+        content = read_regular(path).decode("utf-8", "surrogateescape")
+    except OSError:
+        return False
+    first, _, lines = content.partition("\n")
+    return content == new or (first.startswith(_HEAD) and first.partition(_LINES)[2] == _digest(lines))
+
+
+def _digest(lines: str) -> str:
+    return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _own_text(path: Path) -> str:
+    with opened_text(path, DataError, "list of edits", other_bytes="surrogateescape") as file:
+        return file.read()
+
+
+def _write(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

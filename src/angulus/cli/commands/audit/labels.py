@@ -57,5 +57,5 @@ def labels(
         how = {"centers": centers, "whole": whole, "device": use.place(), "progress": progress}
         done = audit_labels(opened, source, out, options, **how)
     print(done.figures["sentence"])
-    print(f"{out / 'index.html'}\n{out / 'edits.csv'}")
+    print(f"{out / 'index.html'}\n{done.listed}")
     figures.save({"out": str(out), **done.figures})

@@ -96,6 +96,6 @@ def leaks(
     fars = tuple(far) if far else DEFAULT_FARS
     metrics = {} if kept is None else with_and_without(kept, named, leaked, seen[1].contents, fars)
     facts = {"train": str(train), "test": str(test), "model": "none" if opened is None else str(opened.path)}
-    write_leaks(out, leaked, removal(leaked, side=remove_from), side=remove_from, facts=facts, metrics=metrics)
-    print(leaks_line(leaked, train, test, out, time.perf_counter() - started))
+    listed = write_leaks(out, leaked, removal(leaked, side=remove_from), side=remove_from, facts=facts, metrics=metrics)
+    print(leaks_line(leaked, train, test, out / "leaks.html", listed, time.perf_counter() - started))
     print_metrics(metrics, leaked.words.many)

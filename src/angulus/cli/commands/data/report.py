@@ -72,12 +72,12 @@ def report(
         return
     suggested = suggested_edits(found)
     facts = {"data": str(data), "model": "none" if opened is None else str(opened.path)}
-    write_data_report(out, f"Data: {data.name}", found, suggested, facts)
+    listed = write_data_report(out, f"Data: {data.name}", found, suggested, facts)
     drops = sum(edit.action == "drop" for edit in suggested)
     held = f"{counted(len(source), noun)} of {counted(len(source.identities), 'identity')}"
     print(
         f"{held}, {len(contents.problems):,} unreadable; "
-        f"{drops:,} to drop and {len(suggested) - drops:,} to decide in {out / 'edits.csv'}, "
+        f"{drops:,} to drop and {len(suggested) - drops:,} to decide in {listed}, "
         f"{time.perf_counter() - started:.1f} s: {out / 'report.html'}"
     )
     for drop in account_of(source).drops:
