@@ -373,6 +373,9 @@ def test_a_run_of_before_is_read_by_its_metrics(tmp_path):
 def test_a_folder_without_a_run_is_a_sentence(tmp_path):
     with pytest.raises(CheckpointError, match=r"no folder of a run: it has no recipe\.json"):
         read_record(tmp_path)
+    (tmp_path / "photo.jpg").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"photo\.jpg is no folder of a run"):
+        read_record(tmp_path / "photo.jpg")
 
 
 @pytest.mark.parametrize("value", [None, "x", []])

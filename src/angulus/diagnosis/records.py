@@ -120,7 +120,7 @@ def read_record(folder: Path) -> Record:
     """What is in the folder of a run, finished or not. Raises CheckpointError where it is no run."""
     try:
         recipe = dict(read_json(folder / "recipe.json"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(
             f"{folder} is no folder of a run: it has no recipe.json; name the one that train printed"
         ) from None

@@ -49,9 +49,7 @@ def read(path: Path, labels: Path | None) -> dict[str, Any]:
     """The fields of a stored set by name, with `columns`; labels: a file of its own that holds the labels."""
     if is_sharded(path):
         fields = read_folder(path)
-    elif path.suffix not in SUFFIXES:
-        raise EvaluationError(f"embeddings are stored as {', '.join(SUFFIXES)}, got the file name {path.name!r}")
-    elif path.suffix == ".npy":
+    elif check_suffix(path) == ".npy":
         fields = _read_npy(path)
     else:
         reader = _large_mapped if path.suffix == ".npz" else read_tensors
@@ -61,10 +59,16 @@ def read(path: Path, labels: Path | None) -> dict[str, Any]:
     return fields
 
 
-def write(path: Path, fields: Mapping[str, Any], columns: Mapping[str, NDArray], stored: Stored) -> Path:
-    """Write the fields that are not None, whole or not at all; the suffix says how."""
+def check_suffix(path: Path) -> str:
+    """The suffix of a file of embeddings. Raises EvaluationError for one that says no way to store them."""
     if path.suffix not in SUFFIXES:
         raise EvaluationError(f"embeddings are stored as {', '.join(SUFFIXES)}, got the file name {path.name!r}")
+    return path.suffix
+
+
+def write(path: Path, fields: Mapping[str, Any], columns: Mapping[str, NDArray], stored: Stored) -> Path:
+    """Write the fields that are not None, whole or not at all; the suffix says how."""
+    check_suffix(path)
     present = {name: value for name, value in fields.items() if value is not None}
     for name in ("embeddings", "flipped"):
         if name in present:

@@ -53,3 +53,9 @@ def test_what_cannot_be_had_is_one_sentence(places, tmp_path, monkeypatch, capsy
     assert embed(places, tmp_path / "a.npz", "--workers", "-1") == 2
     assert "--workers must be at least 0, got -1" in capsys.readouterr().err
     assert not (tmp_path / "a.npz").exists()
+
+
+def test_an_ending_that_cannot_be_written_is_refused_before_the_work(places, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("angulus.extract.embed", lambda *args, **how: pytest.fail("images were embedded"))
+    assert embed(places, tmp_path / "a.txt") == 2
+    assert "embeddings are stored as .npz, .safetensors, .npy, got the file name 'a.txt'" in capsys.readouterr().err

@@ -101,9 +101,11 @@ def embed(
     from angulus.cli.inputs.models_and_images import LooseExamples, open_embedder, open_images
     from angulus.cli.inputs.words.known_people import marked
     from angulus.data.examples import noun_of
+    from angulus.embeddings.files import check_suffix
     from angulus.extract import embed as embed_images
     from angulus.inference.passes import Passes, say
 
+    check_suffix(out)
     opened = open_embedder(model, network=use.network)
     opened.check_runtime(runtime)
     started = time.perf_counter()
