@@ -1,5 +1,7 @@
 """Manifests: tables of images wherever they lie."""
 
+import os
+
 import pytest
 from small_sets import write_folder
 
@@ -69,3 +71,21 @@ def test_files_stay_where_they_are(tmp_path):
     assert [path.name for path in (tmp_path / "lists").iterdir()] == ["all.csv"]
     assert "../people/Ada/0000.png,Ada,0,Ada/0000.png" in (tmp_path / "lists" / "all.csv").read_text()
     assert open_source(tmp_path / "lists" / "all.csv").keys == ["Ada/0000.png", "Ada/0001.png"]
+
+
+def test_a_name_that_is_not_utf8_is_refused_in_one_sentence(tmp_path):
+    """The table is text; who reads it must find the names of the files in it."""
+    folder = write_folder(tmp_path / "people", {"Ada": 1, "Bob": 1})
+    (folder / "Ada" / "0000.png").rename(folder / "Ada" / os.fsdecode(b"l\xe9.png"))
+    for name in ("all.csv", "all.parquet"):
+        with pytest.raises(DataError, match=r"names in UTF-8 alone, .*l.*xe9|udce9.*rename it, or convert to packed"):
+            convert(FolderSource.open(folder), tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["people"]
+    assert convert(FolderSource.open(folder), tmp_path / "all.packed").images == 2
+
+
+def test_links_that_lead_upwards_hold_nobody(tmp_path):
+    folder = write_folder(tmp_path / "people", {"Ada": 1, "Bob": 1})
+    for name, target in (("plain", ".."), ("same", "."), ("Ada/up", ".."), ("Ada/me", "../Ada")):
+        (folder / name).symlink_to(target, target_is_directory=True)
+    assert FolderSource.open(folder).keys == ["Ada/0000.png", "Bob/0000.png"]

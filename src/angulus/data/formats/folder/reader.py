@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 LISTS_OF_ALIGN = frozenset({"manifest.csv", "without_face.txt", "unreadable.txt", "ignored.txt", "gone.txt"})
 _DEEPEST = 16
+_Mark = tuple[int, int]  # the disk and the number of a folder, whatever names lead to it
 _NEXT = 16  # images of a store that are fetched at once
 _PARTS = frozenset(
     {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval", "images", "wav"}
@@ -215,9 +216,11 @@ def _scan(root: Path, content: Content) -> _Found:
         raise DataError(f"{root} is a file, not a folder; {layout}")
     images: dict[str, list[str]] = {}
     found = _Found(root=root, noun=content.noun, extensions=content.extensions, images=images)
+    outer = frozenset(_mark(place.stat()) for place in (root, *root.resolve().parents))
     for entry in _sorted_entries(root):
         if entry.is_dir():
-            images[entry.name] = _scan_identity(entry, found)
+            if _mark(entry.stat()) not in outer:  # a link upwards, in which everybody would be found again
+                images[entry.name] = _scan_identity(entry, found, outer)
         elif found.is_example(entry.name):
             found.loose.append(entry.name)
         else:
@@ -249,15 +252,18 @@ def _scan_listed(root: Path, listing: Listing, content: Content) -> _Found:
     return replace(found, images=dict(sorted(images.items())))
 
 
-def _scan_identity(folder: "os.DirEntry[str]", found: _Found) -> list[str]:
-    """Its images by their paths below its folder, those of the folders inside it too."""
+def _scan_identity(folder: "os.DirEntry[str]", found: _Found, outer: frozenset[_Mark]) -> list[str]:
+    """Its images by their paths below its folder, those of the folders inside it too; not those of `outer` folders."""
     names: list[str] = []
-    waiting = [(Path(folder.path), "", frozenset[tuple[int, int]]())]
+    outer = outer | {_mark(folder.stat())}
+    waiting = [(Path(folder.path), "", frozenset[_Mark]())]
     while waiting:
         place, below, above = waiting.pop()
         for entry in _sorted_entries(place):
             name = f"{below}{entry.name}"
             if entry.is_dir():
+                if _mark(entry.stat()) in outer:
+                    continue
                 waiting += _inner(entry, f"{name}/", above, found.layout)
             elif found.is_example(entry.name):
                 names.append(name)
@@ -269,16 +275,19 @@ def _scan_identity(folder: "os.DirEntry[str]", found: _Found) -> list[str]:
 
 
 def _inner(
-    entry: "os.DirEntry[str]", below: str, above: frozenset[tuple[int, int]], layout: str
-) -> list[tuple[Path, str, frozenset[tuple[int, int]]]]:
+    entry: "os.DirEntry[str]", below: str, above: frozenset[_Mark], layout: str
+) -> list[tuple[Path, str, frozenset[_Mark]]]:
     """A folder to look into, unless it is a link to one that it lies in."""
-    status = entry.stat()
-    this = (status.st_dev, status.st_ino)
+    this = _mark(entry.stat())
     if this in above:
         return []
     if len(above) >= _DEEPEST:
         raise DataError(f"{entry.path} lies more than {_DEEPEST} folders deep; {layout}")
     return [(Path(entry.path), below, above | {this})]
+
+
+def _mark(status: os.stat_result) -> _Mark:
+    return status.st_dev, status.st_ino
 
 
 def _sorted_entries(folder: Path) -> list["os.DirEntry[str]"]:

@@ -14,6 +14,8 @@ from angulus.data.formats.folder.writer import FolderWriter
 from angulus.data.formats.manifest.reader import ManifestRecords, manifest_text, open_manifest
 from angulus.data.formats.output import Listing
 from angulus.data.formats.record_source import StoredSource
+from angulus.errors import DataError
+from angulus.text_files import is_utf8, printable
 from angulus.whole_files import write_flushed
 
 
@@ -32,6 +34,7 @@ class ManifestWriter:
             self._files = [f"{images}/{file}" for file in self._images.files]
         else:
             self._files = [os.path.relpath(file, place) for file in files]
+        check_names(self._path.name, self.listing, self._files)
         self.outputs = [*(self._images.outputs if self._images else ()), name]
         self._more = _further_columns(source)
 
@@ -64,6 +67,16 @@ class ManifestWriter:
 
     def close(self) -> None:
         pass
+
+
+def check_names(name: str, listing: Listing, files: Sequence[str]) -> None:
+    """Raise DataError for names of files or people that the table could not hold as text."""
+    for text in (*listing.identities, *listing.keys, *files):
+        if not is_utf8(text):
+            raise DataError(
+                f"a manifest holds names in UTF-8 alone, and {printable(text)} of the set for {name} is not; rename "
+                "it, or convert to packed"
+            )
 
 
 def paths_of(source: Source) -> list[Path] | None:
