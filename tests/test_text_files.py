@@ -1,6 +1,7 @@
 """Every text that a person may write is read alike: with a mark, with any line ends, and never in another encoding."""
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import astuple
 from pathlib import Path
@@ -29,6 +30,7 @@ from angulus.evaluation.files.ijb_metadata import (
 )
 from angulus.evaluation.scores.pairs import NamedPairs
 from angulus.faces.detectors.landmark_lists import ListedLandmarks
+from angulus.text_files import is_utf8, printable
 from angulus.training.datasets import Identities
 from angulus.training.recipe.identity_rules import chosen, read_names
 
@@ -197,3 +199,11 @@ def test_windows_separators_name_the_same_images(tmp_path):
     (folder / "edits.csv").write_text("action,key,identity\ndrop,Ada\\0000.png,Ada\n")
     source = FolderSource.open(folder)
     assert list(apply_edits(source, [read_edits(folder / "edits.csv")]).identities) == ["Bob"]
+
+
+def test_names_that_are_not_utf8_can_be_shown():
+    name = os.fsdecode(b"L\xc3\xa9a/l\xe9.jpg")
+    assert printable(name) == "L\u00e9a/l\\xe9.jpg"
+    assert printable("a\ud800") == "a\\ud800"
+    assert printable("plain \u00e9") == "plain \u00e9"
+    assert (is_utf8(name), is_utf8("L\u00e9a")) == (False, True)

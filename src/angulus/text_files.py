@@ -21,8 +21,10 @@ _WIDE_TEXT = "it must be UTF-8 text, and is UTF-16 or no text at all; save it as
 
 
 @contextmanager
-def opened_text(path: str | Path, error: type[AngulusError], what: str) -> Generator[TextIO]:
-    """A file for reading line by line, line ends as they are.
+def opened_text(
+    path: str | Path, error: type[AngulusError], what: str, *, other_bytes: str = "strict"
+) -> Generator[TextIO]:
+    """A file for reading line by line, line ends as they are; other_bytes: what becomes of those that are no UTF-8.
 
     Raises `error`, in words that call the file a `what`, where it does not exist, is no regular file or is not UTF-8.
     """
@@ -30,7 +32,7 @@ def opened_text(path: str | Path, error: type[AngulusError], what: str) -> Gener
         with os.fdopen(open_regular(path), "rb") as file:
             if _is_wide(file.peek()):
                 raise error(f"{path} is not a readable {what}: {_WIDE_TEXT}")
-            with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+            with io.TextIOWrapper(file, encoding="utf-8-sig", errors=other_bytes, newline="") as text:
                 yield text
     except FileNotFoundError:
         raise error(f"no {what} at {path}: the file does not exist") from None
@@ -89,6 +91,23 @@ def lines_of(text: str) -> list[str]:
 def slashed(name: str) -> str:
     """A path as it is written elsewhere than on Windows."""
     return name.replace("\\", "/")
+
+
+def printable(text: str) -> str:
+    """A text with names of files in it, as UTF-8 can hold it: bytes of a name that are no UTF-8 stand as \\xe9."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half a character, which no file's name has
+        return text.encode("utf-8", "backslashreplace").decode()
+
+
+def is_utf8(name: str) -> bool:
+    """Whether the name of a file is UTF-8; those of old archives may be in another encoding."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_wide(begin: bytes) -> bool:

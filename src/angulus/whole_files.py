@@ -1,6 +1,7 @@
 """Files that are whole or not there: written beside their place, then moved; what killed writers left is removed."""
 
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -15,12 +16,19 @@ from angulus.storage import publish
 
 _PARTIAL = re.compile(r"\..+\.(\d+)\.partial")
 _SHARED_PARTIAL = re.compile(r"\..+\.([A-Za-z0-9_-]*)\+[0-9a-f]+\.(\d+)\.partial")
+_LONG = 180  # bytes of a name; what is added to one has less than 75
 _ABANDONED = 3600.0  # seconds after which what another machine began to write, and did not end, is removed
 
 
 def partial_of(path: Path) -> Path:
     """Where this process writes what will be `path`."""
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+    return path.with_name(f".{short(path.name)}.{os.getpid()}.partial")
+
+
+def short(name: str) -> str:
+    """A name to which something can be added: of a long one a digest, since a file's name has at most 255 bytes."""
+    content = name.encode("utf-8", "surrogatepass")
+    return name if len(content) <= _LONG else hashlib.sha256(content).hexdigest()[:32]
 
 
 def write_beside(path: Path, write: Callable[[Path], object]) -> None:
@@ -46,7 +54,7 @@ def write_shared(path: Path, write: Callable[[Path], object], *, replace: bool =
     replace: False leaves a file that is there as it is, whoever laid it there meanwhile. Raises OSError. What killed
     writers leave, `clear_shared` removes.
     """
-    partial = path.with_name(f".{path.name}.{_host()}+{secrets.token_hex(6)}.{os.getpid()}.partial")
+    partial = path.with_name(f".{short(path.name)}.{_host()}+{secrets.token_hex(6)}.{os.getpid()}.partial")
     try:
         write(partial)
         if replace:
@@ -104,7 +112,7 @@ def flush_folder(folder: Path) -> None:
 
 def clear_partials_of(path: Path) -> None:
     """Remove what writers of this very file, or folder, left that are gone by now."""
-    for left in path.parent.glob(f".{glob_escaped(path.name)}.*.partial"):
+    for left in path.parent.glob(f".{glob_escaped(short(path.name))}.*.partial"):
         match = _PARTIAL.fullmatch(left.name)
         if match is None or _is_alive(int(match[1])):
             continue
@@ -128,9 +136,17 @@ def clear_partials(folder: Path, *, deep: bool = True, held: bool = True) -> Non
 
 def reason_of(error: OSError) -> str:
     """Why a file could not be written, in a few words."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full"
-    return error.strerror or str(error)
+    return "the disk is full" if is_full(error) else error.strerror or str(error)
+
+
+def remedy_of(error: OSError) -> str:
+    """What to do first where a file could not be written."""
+    return "make room" if is_full(error) else "mend that"
+
+
+def is_full(error: Exception) -> bool:
+    """Whether a file could not be written for want of room."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def glob_escaped(name: str) -> str:

@@ -1,6 +1,7 @@
 """A folder of photos becomes a folder of crops: same folders, a manifest, lists, and nothing done twice."""
 
 import csv
+import errno
 import json
 import os
 from pathlib import Path
@@ -22,6 +23,7 @@ from angulus.faces import (
     contact_sheet,
 )
 from angulus.faces import alignment as run_module
+from angulus.faces.journal import write_whole
 from angulus.faces.photos import list_photos, read_photo
 from angulus.faces.similarity_transform import apply
 from angulus.faces.templates import LANDMARKS
@@ -266,3 +268,52 @@ def test_crops_of_photos_that_are_gone_are_moved_away_and_listed(photos, tmp_pat
     assert (out / ".gone/Ada/1.jpg").read_bytes() == crop
     assert (out / "gone.txt").read_text() == "Ada/1.jpg\nBob/3.jpg\n"
     assert "Ada/1.jpg" not in (out / "manifest.csv").read_text()
+
+
+def test_a_name_that_is_not_utf8_or_too_long_is_listed_and_stops_nothing(photos, tmp_path, capsys):
+    folder, listed = photos
+    (folder / "Bob" / os.fsdecode(b"l\xe9.jpg")).write_bytes((folder / "Ada/1.jpg").read_bytes())
+    (folder / os.fsdecode(b"notes\xe9.txt")).write_text("")
+    long = "n" * 251 + ".jpg"
+    (folder / "Bob" / long).write_bytes((folder / "Ada/1.jpg").read_bytes())
+    with listed.open("a") as file:
+        file.write(listed.read_text().splitlines()[1].replace("Ada/1.jpg", f"Bob/{long}") + "\n")
+    out = tmp_path / "out"
+    command = ["align", str(folder), str(out), "--detector", "landmarks", "--file", str(listed), "--quiet"]
+    for _ in range(2):  # the second finds all of it done
+        assert main(command) == 0
+        unreadable = (out / "unreadable.txt").read_text().splitlines()
+        assert unreadable[1].startswith("Bob/l\\xe9.jpg\tits name, or that of a folder above it, is not UTF-8")
+        assert len(unreadable) == 2
+        assert (out / "ignored.txt").read_text().splitlines() == ["notes.txt", "notes\\xe9.txt"]
+        assert (out / "Bob" / long).is_file()
+        assert "Bob/l\\xe9.jpg: its name" in (tmp_path / "out_contact.html").read_text()
+    assert "6 photos (7 done before), 4 crops" not in capsys.readouterr().out
+    # crops of such a photo, as earlier versions made them, go to where no reader looks
+    journal = out / ".align.jsonl"
+    rows = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
+    made = next(row for row in rows if row["source"] == "Ada/1.jpg")
+    odd = {**made, "source": os.fsdecode(b"Bob/l\xe9.jpg"), "crops": [{**made["crops"][0]}]}
+    odd["crops"][0]["path"] = os.fsdecode(b"Bob/l\xe9.jpg")
+    odd["checksum"] = next(row for row in rows if row["source"] == odd["source"])["checksum"]
+    (out / odd["crops"][0]["path"]).write_bytes(b"a crop")
+    with journal.open("a") as file:
+        file.write(json.dumps(odd) + "\n")
+    assert main(command) == 0
+    assert (out / "gone.txt").read_text() == "Bob/l\\xe9.jpg\n"
+    assert not (out / odd["crops"][0]["path"]).exists()
+    every = align_folder(folder, tmp_path / "every", options(listed, choose="all"))
+    assert [one.problem for one in every.outcomes if one.source == f"Bob/{long}"] == [
+        "its name is too long for that of a crop, which has at most 255 bytes: rename it"
+    ]
+
+
+def test_only_a_full_disk_wants_room(tmp_path, monkeypatch):
+    for number, sentence in ((errno.ENOSPC, "the disk is full; .* make room and"), (errno.EACCES, "mend that and")):
+
+        def refuses(*names, number=number):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "replace", refuses)
+        with pytest.raises(FacesError, match=sentence):
+            write_whole(tmp_path / "x", b"")

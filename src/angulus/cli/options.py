@@ -15,6 +15,7 @@ from cyclopts import Parameter
 
 from angulus.cli.numbers import Count, Positive, Rate, Share
 from angulus.storage import address_of, in_words
+from angulus.text_files import printable
 from angulus.whole_files import write_beside
 
 if TYPE_CHECKING:
@@ -526,7 +527,7 @@ def save_json(path: Path | None, content: Any) -> None:
 def save_text(path: Path | None, text: Callable[[], str]) -> None:
     """Write a text, whole or not at all; nothing where no file was asked for."""
     if path is not None:
-        content = in_words(text()).encode()
+        content = printable(in_words(text())).encode()
         write_beside(path, lambda part: part.write_bytes(content))
 
 

@@ -1,5 +1,6 @@
 """Standard streams that may be closed, and the last word where torchrun would have it."""
 
+import io
 import os
 import subprocess
 import sys
@@ -24,6 +25,8 @@ def open_all() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  (for as long as Python runs)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
 
 
 def say(sentence: str) -> None:

@@ -16,6 +16,7 @@ from angulus.diagnosis.wording import worded
 from angulus.errors import AngulusError
 from angulus.evaluation.report.plots import COLOURS, Line, line_plot, linear_axis, map_plot
 from angulus.storage import in_words
+from angulus.text_files import printable
 from angulus.training.recording.counters import OTHER, OWN, Bins
 from angulus.whole_files import reason_of, write_beside
 
@@ -30,7 +31,7 @@ def write_page(path: Path, title: str, record: Record, found: Diagnosis) -> None
         sentence = f"{path} is not written: lines of the record are not as a run writes them ({error!r:.80})"
         raise AngulusError(sentence) from error
     try:
-        write_beside(path, lambda partial: partial.write_text(in_words(content), encoding="utf-8"))
+        write_beside(path, lambda partial: partial.write_text(printable(in_words(content)), encoding="utf-8"))
     except OSError as error:
         raise AngulusError(f"{path} cannot be written: {reason_of(error)}") from error
 

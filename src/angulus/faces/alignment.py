@@ -49,8 +49,10 @@ from angulus.faces.templates import ARCFACE, Template
 from angulus.files import read_regular
 from angulus.image_files import HEIC_NEEDS
 from angulus.lifelines import end_with, name_of_this_process
+from angulus.text_files import is_utf8
 
 Progress = Callable[[int, int | None], None]
+_LONGEST_NAME = 255  # bytes
 _TOGETHER = 8  # photos that a process takes at a time
 _WORTH_A_PROCESS = 64  # photos for which starting one more takes less time than it saves
 
@@ -191,6 +193,8 @@ def align_photo(task: _Task, root: Path, folder: Path, options: AlignOptions) ->
     """Find the faces on one photo and write their crops."""
     path = root / task.source
     stamp = stamp_of(path)
+    if problem := unusable(task, options):
+        return Outcome(source=task.source, **stamp, status="unreadable", problem=problem)
     try:
         photo = read_photo(path)
     except FacesError as error:
@@ -208,6 +212,16 @@ def align_photo(task: _Task, root: Path, folder: Path, options: AlignOptions) ->
         write_whole(folder / name, encoded(picture, options))
         crops.append(_crop(name, one, matrix, options.template))
     return Outcome(source=task.source, **stamp, status="aligned" if crops else "no face", crops=tuple(crops))
+
+
+def unusable(task: _Task, options: AlignOptions) -> str:
+    """Why a photo cannot give its name to a crop and to a line of the manifest; "" where it can."""
+    if not is_utf8(task.source):
+        return "its name, or that of a folder above it, is not UTF-8, as in old archives: rename it"
+    number = "_face99" if options.choose == "all" else ""
+    if len(f"{PurePosixPath(task.stem).name}{number}.{options.kind}".encode()) > _LONGEST_NAME:
+        return f"its name is too long for that of a crop, which has at most {_LONGEST_NAME} bytes: rename it"
+    return ""
 
 
 def faces_on(photo: Photo, source: str, choice: DetectorChoice) -> tuple[Face, ...]:
@@ -263,6 +277,7 @@ def _still(outcome: Outcome, root: Path, folder: Path) -> Outcome | None:
     if (
         not outcome.checksum
         or lacks_reader(outcome)
+        or (outcome.crops and not is_utf8(outcome.source))
         or not all((folder / crop.path).is_file() for crop in outcome.crops)
     ):
         return None

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from angulus.faces.journal import Crop, Outcome
+from angulus.text_files import printable
 
 MOST_CROPS = 5000
 MOST_NAMES = 500
@@ -47,11 +48,11 @@ def crop_page(page: Path, out: Path, outcomes: Sequence[Outcome], ignored: Seque
         parts.append(f"<p>The first {MOST_CROPS:,} of {len(pairs):,}; the others are in manifest.csv.</p>")
     parts.append('<div class="crops">')
     parts += [_figure(base, outcome, crop) for outcome, crop in pairs[:MOST_CROPS]]
-    return "\n".join([*parts, "</div>", "</body></html>"]) + "\n"
+    return printable("\n".join([*parts, "</div>", "</body></html>"]) + "\n")
 
 
 def _figure(base: str, outcome: Outcome, crop: Crop) -> str:
-    place = quote(Path(base, crop.path).as_posix())
+    place = quote(os.fsencode(Path(base, crop.path).as_posix()))
     faces = f", face of {crop.faces} taken: {escape(crop.chosen)}" if crop.faces > 1 else ""
     turned = f", turned by {crop.turned}" if crop.turned else ""
     return (

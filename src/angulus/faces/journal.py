@@ -22,8 +22,8 @@ from angulus.faces.detectors.landmark_lists import COLUMNS
 from angulus.folder_locks import locked
 from angulus.json_files import parse_json
 from angulus.tables import table_text
-from angulus.text_files import read_text
-from angulus.whole_files import clear_partials, partial_of, reason_of
+from angulus.text_files import printable, read_text
+from angulus.whole_files import clear_partials, partial_of, reason_of, remedy_of
 
 JOURNAL = ".align.jsonl"
 MANIFEST = "manifest.csv"
@@ -101,7 +101,7 @@ def add_line(journal: TextIO, outcome: Outcome) -> None:
     except OSError as error:
         raise FacesError(
             f"{journal.name} could not be written: {reason_of(error)}; what is finished is kept, "
-            "make room and give the same command again"
+            f"{remedy_of(error)} and give the same command again"
         ) from error
 
 
@@ -157,12 +157,17 @@ def write_results(folder: Path, outcomes: Sequence[Outcome], ignored: Sequence[s
     write_whole(folder / MANIFEST, table_text([[*_COLUMNS, *COLUMNS], *crops]).encode())
     for name, status in ((WITHOUT_FACE, "no face"), (UNREADABLE, "unreadable")):
         lines = [f"{outcome.source}\t{outcome.problem}".strip() for outcome in ordered if outcome.status == status]
-        write_whole(folder / name, "".join(f"{line}\n" for line in lines).encode())
+        write_list(folder / name, lines)
     if ignored or (folder / IGNORED).exists():
-        write_whole(folder / IGNORED, "".join(f"{name}\n" for name in ignored).encode())
+        write_list(folder / IGNORED, ignored)
     gone = gone_crops(folder)
     if gone:
-        write_whole(folder / GONE_LIST, "".join(f"{name}\n" for name in gone).encode())
+        write_list(folder / GONE_LIST, gone)
+
+
+def write_list(path: Path, lines: Iterable[str]) -> None:
+    """Write a list for people to read, in which names that are not UTF-8 may stand."""
+    write_whole(path, printable("".join(f"{line}\n" for line in lines)).encode())
 
 
 _COLUMNS = ("path", "identity", "source", "left", "top", "right", "bottom", "score", "turned", "faces", "chosen")
@@ -189,6 +194,6 @@ def write_whole(path: Path, content: bytes) -> None:
         with suppress(OSError):
             partial.unlink()
         raise FacesError(
-            f"{path} could not be written: {error.strerror or error}; what is finished is kept, "
-            "make room and give the same command again"
+            f"{path} could not be written: {reason_of(error)}; what is finished is kept, "
+            f"{remedy_of(error)} and give the same command again"
         ) from error

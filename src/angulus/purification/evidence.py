@@ -27,7 +27,7 @@ from angulus.errors import DataError
 from angulus.extract import embed
 from angulus.models import EmbeddingModel
 from angulus.purification.centers import Centers, dominant_centers
-from angulus.whole_files import reason_of, write_beside
+from angulus.whole_files import reason_of, remedy_of, write_beside
 
 CHUNK = 16384
 BLOCK = 65536  # centers at a time
@@ -235,8 +235,8 @@ def write_part(file: Path, part: Evidence) -> None:
         write_beside(file, write)
     except OSError as error:
         raise DataError(
-            f"{file} could not be written: {reason_of(error)}; what is finished is kept, make room and give the same "
-            "command again"
+            f"{file} could not be written: {reason_of(error)}; what is finished is kept, {remedy_of(error)} and give "
+            "the same command again"
         ) from error
 
 

@@ -33,7 +33,8 @@ from angulus.evaluation.uncertainty.search_intervals import SearchConfidence
 from angulus.plain_numbers import one_in, percent, plain, span
 from angulus.speech.pictures import picture_of
 from angulus.storage import in_words
-from angulus.whole_files import reason_of, write_beside
+from angulus.text_files import printable
+from angulus.whole_files import reason_of, remedy_of, write_beside
 
 logger = logging.getLogger(__name__)
 
@@ -140,9 +141,11 @@ def write_report(
         title, results, galleries=galleries, notes=notes, curves=curves, facts=facts, sections=sections
     )
     try:
-        write_beside(path, lambda partial: partial.write_text(in_words(page), encoding="utf-8"))
+        write_beside(path, lambda partial: partial.write_text(printable(in_words(page)), encoding="utf-8"))
     except OSError as error:
-        raise EvaluationError(f"the report {path} could not be written: {reason_of(error)}; make room") from error
+        raise EvaluationError(
+            f"the report {path} could not be written: {reason_of(error)}; {remedy_of(error)}"
+        ) from error
     logger.info("wrote the report %s", path)
     return path
 

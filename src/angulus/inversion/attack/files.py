@@ -29,7 +29,7 @@ from angulus.folder_locks import LOCK
 from angulus.inversion.attack.batch import InvertedBatch
 from angulus.json_files import parse_json, read_json
 from angulus.pickles.tensors import load_tensors
-from angulus.whole_files import clear_partials, reason_of, write_beside
+from angulus.whole_files import clear_partials, reason_of, remedy_of, write_beside
 
 COLUMNS = 8
 LONGEST = 200
@@ -113,7 +113,9 @@ def write_whole(path: Path, content: bytes) -> None:
     try:
         write_beside(path, write)
     except OSError as error:
-        raise DataError(f"{path} could not be written: {reason_of(error)}; make room and start again") from error
+        raise DataError(
+            f"{path} could not be written: {reason_of(error)}; {remedy_of(error)} and start again"
+        ) from error
 
 
 def image_paths(identities: Sequence[str], keys: Sequence[str]) -> list[str]:

@@ -1,6 +1,5 @@
 """Files that are either whole or not there: written under another name, flushed, then renamed."""
 
-import errno
 import json
 import os
 from collections.abc import Callable
@@ -10,7 +9,8 @@ from typing import Any, BinaryIO
 
 from angulus.errors import CheckpointError
 from angulus.storage import in_words, publish
-from angulus.whole_files import flush_folder, partial_of
+from angulus.text_files import printable
+from angulus.whole_files import flush_folder, is_full, partial_of
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -43,9 +43,10 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 def unwritable(path: Path, error: Exception) -> str:
     """What went wrong while writing, and what is left."""
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    reason = "the disk is full" if full or disk_is_full(path) else str(error).splitlines()[0]
-    return f"{path} could not be written: {reason}. What was there before is untouched; make room and resume the run"
+    full = is_full(error) or disk_is_full(path)
+    reason = "the disk is full" if full else str(error).splitlines()[0]
+    remedy = "make room" if full else "mend that"
+    return f"{path} could not be written: {reason}. What was there before is untouched; {remedy} and resume the run"
 
 
 def disk_is_full(path: Path) -> bool:
@@ -58,8 +59,8 @@ def disk_is_full(path: Path) -> bool:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, UTF-8."""
-    write_atomic(path, lambda file: file.write(in_words(text).encode("utf-8")))
+    """Write a text file atomically, UTF-8; bytes of names that are none stand as \\xe9."""
+    write_atomic(path, lambda file: file.write(printable(in_words(text)).encode("utf-8")))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -9,6 +9,7 @@ from angulus.errors import DataError
 from angulus.plain_numbers import percent
 from angulus.runtime import OperatingPoint, Recognizer, SeenPhoto, Verdict, verify
 from angulus.tables import read_csv, table_text
+from angulus.text_files import printable
 from angulus.whole_files import write_beside
 
 _TRUTH = {"1": True, "true": True, "same": True, "0": False, "false": False, "different": False}
@@ -126,4 +127,4 @@ def save_answers(path: Path, answers: Answers) -> None:
         )
         for pair, verdict in zip(answers.pairs, answers.verdicts, strict=True)
     ]
-    write_beside(path, lambda part: part.write_text(table_text([header, *rows]), encoding="utf-8"))
+    write_beside(path, lambda part: part.write_text(printable(table_text([header, *rows])), encoding="utf-8"))
