@@ -13,8 +13,12 @@ from angulus.training.storage.run_folder import Metrics
 
 Row = Mapping[str, Any]
 
+FEW_PEOPLE = 5
+"""Fewer are hardly a task: the softmax is soon certain of them, and images that are not learned yet look wrong."""
 ENOUGH_PAIRS = 200
 """So many pairs make a figure of them more than chance."""
+OLDER = "this run was made before diagnosis.jsonl: only its metrics could be looked at"
+UNBEGUN = "this run has not come to its first step (folds train before it): there is nothing to look at"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,17 +107,29 @@ def belongs(line: Row, first: int, end: float) -> bool:
 
 
 def of_stage(recipe: Row, number: int) -> Row:
-    """The recipe as a later stage has it, counted from 1 for the first of `stages`; sections are laid over sections."""
+    """The recipe as a later stage has it, counted from 1 for the first of `stages`; sections are laid over sections.
+
+    The head learns alone only in a stage that says so itself.
+    """
     found = dict(recipe)
     stages = recipe.get("stages")
     for stage in stages[:number] if isinstance(stages, list) else ():
-        for name, section in stage.items() if isinstance(stage, Mapping) else ():
+        if not isinstance(stage, Mapping):
+            continue
+        of_its_own = {"fine_tuning": {"head_epochs": 0}, "train": {"epochs": stage.get("epochs")}}
+        found |= {name: {**section_of(found, name), **changed} for name, changed in of_its_own.items()}
+        for name, section in stage.items():
             before = found.get(name)
             if isinstance(section, Mapping):
                 said = {key: value for key, value in section.items() if value is not None}
                 is_alike = isinstance(before, Mapping) and said.get("name", before.get("name")) == before.get("name")
                 found[name] = {**before, **said} if is_alike else said
     return found
+
+
+def section_of(recipe: Row, name: str) -> Row:
+    section = recipe.get(name)
+    return section if isinstance(section, Mapping) else {}
 
 
 def read_record(folder: Path) -> Record:
@@ -129,13 +145,14 @@ def read_record(folder: Path) -> Record:
             f"{folder / 'recipe.json'} cannot be read ({error}); it must be the recipe of a run"
         ) from error
     lines = Records(folder).rows()
-    notes = [] if lines else ["this run was made before diagnosis.jsonl: only its metrics could be looked at"]
+    metrics = Metrics(folder / "metrics.jsonl").rows()
     finished = (folder / "result.json").exists()
+    notes = [] if lines else [OLDER if metrics or finished else UNBEGUN]
     if not finished:
         notes.append("the run has not come to its end: what shows at the end was not looked at")
     return Record(
         recipe=recipe,
-        metrics=Metrics(folder / "metrics.jsonl").rows(),
+        metrics=metrics,
         lines=lines,
         classes=names_in(folder / "classes.json"),
         finished=finished,
