@@ -3,15 +3,21 @@
 They look at the share of a softmax and at its logits: binary losses, with a classifier for each class, are left out.
 """
 
+import math
 import statistics
 
 from angulus.diagnosis.findings import Finding
 from angulus.diagnosis.optimisation import progress_of
-from angulus.diagnosis.records import Record
+from angulus.diagnosis.records import FEW_PEOPLE, Record
+from angulus.training.recipe.margin_rules import margin_scale
 
 BEST_MASS = 0.8
+LEAST_LEFT = 0.1
+"""In cosine, between own class and others of perfect embeddings: where a margin leaves less, no usual scale helps."""
 CERTAIN = 0.3
 """By how much the share of the softmax may exceed the own cosine; in healthy runs 0.15 at most."""
+SURE = 0.5
+"""Of the softmax on the own class: below it the softmax is in doubt, however low the own cosine is."""
 STUCK = 0.15
 ONE_SIDE = 0.8
 FEW_ROWS = 3
@@ -23,25 +29,41 @@ def scale_small(record: Record) -> Finding | None:
     mass, floor = record.start.get("best_mass"), record.start.get("least_loss")
     if mass is None or mass > BEST_MASS:
         return None
-    classes = record.start["classes"]
+    classes, scale = record.start["classes"], record.start["scale"]
+    is_of_margin = scale >= needed_scale(classes)  # without a margin it would do
     return Finding(
         name="scale_small",
-        title="The scale is too small",
+        title="The scale is too small for this margin" if is_of_margin else "The scale is too small",
         severity="harms",
         evidence=(
-            f"with a scale of {record.start['scale']:g}, {classes} classes and this margin the loss cannot come below "
+            f"with a scale of {scale:g}, {classes} classes and this margin the loss cannot come below "
             f"{floor:.2f}: perfect embeddings get {mass:.0%} of the softmax{last_loss(record)}"
         ),
-        advice=f"raise margin.scale to {needed_scale(classes):.0f} or more",
-        keys=("margin.scale",),
+        advice=larger_scale(classes, scale, left_by_margin(mass, classes, scale)),
+        keys=("margin.m", "margin.scale") if is_of_margin else ("margin.scale",),
     )
 
 
-def needed_scale(classes: int) -> float:
-    """A scale at which half of the way to a perfect embedding is enough for 95 % of the softmax."""
-    import math
+def needed_scale(classes: int, left: float = 1.0) -> int:
+    """A scale at which half of the way to a perfect embedding is enough for 95 % of the softmax.
 
-    return max(8.0, 2 * math.log(19 * max(classes - 1, 1)) / 1.6)
+    left: what the margin leaves of the cosine, where it is less than that half.
+    """
+    return max(8, math.ceil(math.log(19 * max(classes - 1, 1)) / min(0.8, left)))
+
+
+def left_by_margin(mass: float, classes: int, scale: float) -> float:
+    """By how much a perfect embedding's own class is above the others, in cosine, once the margin is taken."""
+    return math.log(mass * max(classes - 1, 1) / (1 - mass)) / scale if mass > 0 else 0.0
+
+
+def larger_scale(classes: int, scale: float, left: float) -> str:
+    """What to do: never a scale that is not above the present one, and none where the margin leaves too little."""
+    lower, plain = "lower the margin (margin.m)", needed_scale(classes)
+    if left < LEAST_LEFT:
+        return lower if scale >= plain else f"{lower}, and raise margin.scale to {plain} or more"
+    raised = f"raise margin.scale to {needed_scale(classes, left)} or more"
+    return f"{lower}, or {raised}" if scale >= plain else raised
 
 
 def last_loss(record: Record) -> str:
@@ -54,11 +76,18 @@ def is_bounded_softmax(record: Record) -> bool:
 
 
 def scale_large(record: Record) -> Finding | None:
-    """The softmax is certain while embeddings are far from their class weights: little more is learned."""
-    rows = record.stretches
-    if not rows or not is_bounded_softmax(record) or rows[-1]["mass"] - rows[-1]["own"] < CERTAIN:
+    """The softmax is certain while embeddings are far from their class weights: little more is learned.
+
+    Between fewer than five classes it is certain at any scale as soon as they are told apart.
+    """
+    rows, classes = record.stretches, record.start.get("classes")
+    if not rows or not is_bounded_softmax(record) or (classes is not None and classes < FEW_PEOPLE):
         return None
     last = rows[-1]
+    if last["mass"] < SURE or last["mass"] - last["own"] < CERTAIN:
+        return None
+    is_above_auto = classes is not None and last["scale"] > margin_scale(classes)
+    by_rule = ", or leave it to the number of classes: margin.scale=auto" if is_above_auto else ""
     return Finding(
         name="scale_large",
         title="The scale is too large",
@@ -67,7 +96,7 @@ def scale_large(record: Record) -> Finding | None:
             f"with a scale of {last['scale']:g} the own class has {last['mass']:.0%} of the softmax at an own cosine "
             f"of only {last['own']:.2f}: what is left of the gradient does not turn embeddings to their class"
         ),
-        advice="lower margin.scale, or leave it to the number of classes: margin.scale=auto",
+        advice=f"lower margin.scale{by_rule}",
         keys=("margin.scale",),
     )
 
