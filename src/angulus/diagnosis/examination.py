@@ -6,7 +6,7 @@ from pathlib import Path
 
 from angulus.diagnosis.findings import Diagnosis, Finding
 from angulus.diagnosis.generalisation import overfitting
-from angulus.diagnosis.images import augmentation, few_images, long_tail, preprocessing
+from angulus.diagnosis.images import augmentation, few_images, few_people, long_tail, preprocessing
 from angulus.diagnosis.labels import class_mixed, labels_noisy, labels_random, people_known, person_split
 from angulus.diagnosis.optimisation import batch_norm, data_bound, rate_high, rate_low
 from angulus.diagnosis.records import Record, read_record
@@ -25,6 +25,7 @@ RULES: tuple[Rule, ...] = (
     rate_high,
     margin_early,
     rate_low,
+    few_people,
     scale_large,
     augmentation,
     long_tail,
@@ -60,7 +61,8 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "rate_low": ("labels_noisy", "class_mixed", "person_split", "long_tail"),
     "batch_norm": ("margin_early", "labels_noisy", "class_mixed", "person_split", "overfitting"),
     "labels_noisy": ("class_mixed", "overfitting"),
-    "few_images": ("overfitting", "class_mixed", "person_split"),
+    "long_tail": ("labels_noisy",),
+    "few_images": ("scale_large", "labels_noisy", "overfitting", "class_mixed", "person_split"),
 }
 """What follows from a finding and is not told beside it."""
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from angulus.diagnosis.findings import Finding
-from angulus.diagnosis.records import ENOUGH_PAIRS, Record
+from angulus.diagnosis.records import ENOUGH_PAIRS, FEW_PEOPLE, Record
 
 FAR = 0.35
 """A distance from the statistics that a batch norm remembers, in standard deviations."""
@@ -103,6 +103,7 @@ def long_tail(record: Record) -> Finding | None:
     ]
     if not behind or max(behind) < BEHIND:
         return None
+    evened = evening(record)
     return Finding(
         name="long_tail",
         title="A few people have most of the images",
@@ -111,15 +112,36 @@ def long_tail(record: Record) -> Finding | None:
             f"a tenth of the people has {amounts['largest_tenth']:.0%} of the images; own cosines of the quarter with "
             f"the fewest images were behind those of the quarter with the most by up to {max(behind):.2f}"
         ),
-        advice="set train.sampling=balanced, or data.identities.max_images=30",
+        advice=f"set {', or '.join(evened)}" if evened else "add images of those who have few",
         keys=("train.sampling", "data.identities.max_images"),
     )
 
 
-def few_images(record: Record) -> Finding | None:
-    """There is too little to learn from."""
+def evening(record: Record) -> list[str]:
+    """What makes people count alike, of what the run does not do yet: people drawn evenly, fewer images at most."""
+    sampling = record.setting("train.sampling", "uniform")
+    is_even = (sampling.get("name") if isinstance(sampling, Mapping) else sampling) in ("balanced", "pk")
+    *_, middle, _, most = record.start["train"]["images_each"]
+    cap = int(max(middle, min(30, most // 2)))
+    capped = [f"data.identities.max_images={cap}"] if cap < most else []
+    return [*([] if is_even else ["train.sampling=balanced"]), *capped]
+
+
+def few_people(record: Record) -> Finding | None:
+    """There is too little to learn from, of a handful of people: told before all that this makes look wrong."""
     amounts = record.start.get("train")
-    if not amounts or record.setting("init") is not None:
+    return too_little(record) if amounts and amounts["people"] < FEW_PEOPLE else None
+
+
+def few_images(record: Record) -> Finding | None:
+    """There is too little to learn from, of more people."""
+    amounts = record.start.get("train")
+    return too_little(record) if amounts and amounts["people"] >= FEW_PEOPLE else None
+
+
+def too_little(record: Record) -> Finding | None:
+    amounts = record.start["train"]
+    if record.setting("init") is not None:
         return None
     each = amounts["images_each"][2]
     if amounts["images"] >= FEW or (each >= FEW_EACH and amounts["people"] >= 25):
