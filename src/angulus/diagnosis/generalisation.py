@@ -20,12 +20,14 @@ def overfitting(record: Record) -> Finding | None:
         return None
     when = f"; the best was {best['held-out/eer']:.1%} after epoch {best['epoch']:g}" if faded else ""
     advice = "take more people, or fewer train.epochs" if faded else "take more people"
-    helps = "augmentation helps" if record.setting("model.dropout", 0.0) else "model.dropout=0.2 and augmentation help"
+    could_drop = "dropout" in record.setting("model", {}) and not record.setting("model.dropout", 0.0)
+    helps = "model.dropout=0.2 and augmentation help" if could_drop else "augmentation helps"
+    best_kept = ", and best/ holds the best network" if record.setting("train.keep_best", True) else ""
     return Finding(
         name="overfitting",
         title="The network knows its training people by heart",
         severity="harms",
         evidence=f"the EER is {trained:.1%} for people it was trained on and {held:.1%} for people held out{when}",
-        advice=f"{advice}; {helps}, and best/ holds the best network",
-        keys=("train.epochs", "model.dropout", "optim.weight_decay", "augment"),
+        advice=f"{advice}; {helps}{best_kept}",
+        keys=("train.epochs", *(["model.dropout"] if could_drop else []), "optim.weight_decay", "augment"),
     )
