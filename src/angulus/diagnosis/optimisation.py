@@ -124,16 +124,27 @@ def progress_of(record: Record) -> float | None:
 
 
 def step_length(record: Record, row: Row) -> float | None:
-    """By how much of its length a step moved the weights of the backbone: of a stretch, at its highest rate."""
+    """By how much of its length a step moved the weights of the backbone: of a stretch, at its highest rate.
+
+    None where the backbone rested. The rate of a stretch is that of the head.
+    """
     slopes, weights = row.get("slopes"), row.get("weights")
     if not slopes or not weights or not weights["backbone"]:
         return None
     rate, slope = row["rate"], slopes["backbone"]
-    if record.setting("optim.name") == "adamw":
+    if record.setting("optim.name") == "adamw" or row["step"] <= rested_until(record):
         return None
+    rate = rate * record.setting("fine_tuning.backbone_rate", 1.0)
     clip = record.setting("train.clip_norm")
     slope = slope if clip is None else min(slope, clip)
     return rate * slope / (1 - record.setting("optim.momentum", 0.0)) / weights["backbone"]
+
+
+def rested_until(record: Record) -> float:
+    """The step up to which the head learned alone."""
+    epochs, alone = record.setting("train.epochs"), record.setting("fine_tuning.head_epochs", 0)
+    steps = record.start.get("steps")
+    return alone * steps / epochs if alone and epochs and steps else 0.0
 
 
 def peak_step(record: Record) -> float | None:
