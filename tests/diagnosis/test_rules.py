@@ -2,6 +2,8 @@
 
 import copy
 import json
+import math
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from angulus.cli.printing.diagnosis_account import HEALTHY, PARTLY, account, last_lines
 from angulus.diagnosis import Record, examine, read_record
 from angulus.diagnosis.findings import Diagnosis
+from angulus.diagnosis.optimisation import peak_step
 from angulus.diagnosis.page import facts_of, page_of, write_page
 from angulus.errors import AngulusError, CheckpointError
 from angulus.training.recording.counters import GAP, LENGTH, MASS, OTHER, OWN
@@ -149,6 +152,8 @@ def labels_noisy_in_a_short_run(lines, recipe):
 
 def labels_random(lines, recipe):
     lines[0]["pixels"].update(plain=0.505)
+    for row in of(lines, "judged"):
+        row.update({"held-out/eer": 0.4, "trained/eer": 0.42})
 
 
 def class_mixed(lines, recipe):
@@ -280,6 +285,21 @@ def five_people_in_a_studio(lines):
     lines[0]["pixels"].update(pairs=30, plain=0.96, mirrored=0.735, augmented=0.85)
 
 
+def people_who_are_told_by_their_colours(lines):
+    lines[0]["pixels"].update(plain=0.49)  # grey pictures do not show them
+
+
+def a_softmax_in_doubt_of_what_is_on_the_other_side(lines):
+    for row in of(lines, "stretch"):
+        row.update(mass=0.0, own=-0.52)
+
+
+def two_people_who_are_soon_told_apart(lines):
+    lines[0].update(classes=2, train=amounts(2, 2000, 1000.0, 0.5))
+    for row in of(lines, "stretch"):
+        row.update(mass=0.99, own=0.55, scale=10.0)
+
+
 def a_few_lookalikes(lines):
     of(lines, "end")[0]["known"]["held-out"]["all"] = [0.83, 0.81] + [0.5] * 18
 
@@ -311,11 +331,116 @@ def not_yet_learned_in_the_last_stretch(lines):
         parted_by_a_network_that_knows_nobody_yet,
         augmented_with_few_pairs,
         five_people_in_a_studio,
+        people_who_are_told_by_their_colours,
+        a_softmax_in_doubt_of_what_is_on_the_other_side,
+        two_people_who_are_soon_told_apart,
         a_few_lookalikes,
     ],
 )
 def test_what_comes_near_a_fault_is_none(change):
     assert examined(lambda lines, recipe: change(lines)).is_healthy
+
+
+def found_by(*changes):
+    """The findings by name where several things are so at once."""
+
+    def change(lines, recipe):
+        for each in changes:
+            each(lines, recipe)
+
+    return {finding.name: finding for finding in examined(change).findings}
+
+
+def test_few_people_explain_what_looks_wrong_of_them():
+    def handful(lines, recipe):
+        lines[0].update(classes=2, train=amounts(2, 40, 20.0, 0.5))
+
+    assert list(found_by(handful, scale_large, labels_noisy, overfitting)) == ["few_images"]
+    assert list(found_by(few_images, scale_large, labels_noisy)) == ["scale_large", "labels_noisy", "few_images"]
+
+
+def test_labels_are_not_called_wrong_where_a_few_people_have_most_images():
+    assert list(found_by(long_tail, labels_noisy)) == ["long_tail"]
+
+
+@pytest.mark.parametrize(("scale", "is_offered"), [(15.0, False), (16.0, False), (17.0, True), (200.0, True)])
+def test_a_scale_is_left_to_the_number_of_classes_only_where_that_lowers_it(scale, is_offered):
+    def change(lines, recipe):
+        scale_large(lines, recipe)
+        of(lines, "stretch")[-1]["scale"] = scale
+
+    assert ("auto" in found_by(change)["scale_large"].advice) == is_offered
+
+
+@pytest.mark.parametrize("classes", [2, 48, 300, 100_000])
+@pytest.mark.parametrize("scale", [1.0, 5.0, 10.0, 30.0])
+@pytest.mark.parametrize("left", [-0.2, 0.05, 0.3, 0.6, 1.0])
+def test_no_scale_is_advised_that_is_not_above_the_present_one(classes, scale, left):
+    mass = 1 / (1 + (classes - 1) * math.exp(-scale * left))
+    lines = healthy()
+    lines[0].update(classes=classes, scale=scale, best_mass=mass, least_loss=-math.log(mass))
+    record = Record(recipe=RECIPE, metrics=[], lines=lines)
+    advice = " ".join(one.advice for one in examine(record).findings if one.name == "scale_small")
+    for said in re.findall(r"margin\.scale to (\d+)", advice):
+        assert int(said) > scale
+        assert (
+            1 / (1 + (classes - 1) * math.exp(-int(said) * left)) > 0.8 or "lower the margin (margin.m), and" in advice
+        )
+    assert (mass > 0.8) == (not advice)
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "balanced", {"name": "pk", "images": 4}])
+@pytest.mark.parametrize(("middle", "most"), [(4.0, 25.0), (4.0, 60.0), (4.0, 900.0), (40.0, 400.0), (10.0, 10.0)])
+def test_what_a_run_with_a_long_tail_does_already_is_not_advised(sampling, middle, most):
+    def change(lines, recipe):
+        long_tail(lines, recipe)
+        lines[0]["train"]["images_each"] = [3.0, 4.0, middle, middle, most]
+        recipe["train"]["sampling"] = sampling
+
+    advice = found_by(change)["long_tail"].advice
+    assert ("balanced" in advice) == (sampling == "uniform")
+    assert ("max_images" in advice) == (middle < most)
+    assert all(middle <= int(cap) < most for cap in re.findall(r"max_images=(\d+)", advice))
+
+
+@pytest.mark.parametrize("model", [{"name": "tiny", "dropout": 0.0}, {"name": "tiny", "dropout": 0.3}, {"name": "mbf"}])
+@pytest.mark.parametrize("keep_best", [True, False])
+def test_against_overfitting_only_what_the_run_has_is_advised(model, keep_best):
+    def change(lines, recipe):
+        overfitting(lines, recipe)
+        recipe["model"] = model
+        recipe["train"]["keep_best"] = keep_best
+
+    found = found_by(change)["overfitting"]
+    offered = model.get("dropout") == 0.0
+    assert ("model.dropout" in found.advice, "model.dropout" in found.keys) == (offered, offered)
+    assert ("best/" in found.advice) == keep_best
+
+
+@pytest.mark.parametrize(
+    ("tuning", "length"),
+    [(None, 0.05), ({"backbone_rate": 0.1, "head_epochs": 0}, 0.005), ({"backbone_rate": 1.0, "head_epochs": 3}, 0.02)],
+)
+def test_a_step_is_as_long_as_the_rate_of_the_network_makes_it(tuning, length):
+    lines = healthy()
+    for row in of(lines, "stretch")[:3]:
+        row["rate"] = 0.05
+    for row in of(lines, "stretch")[3:]:
+        row["rate"] = 0.02
+    recipe = RECIPE if tuning is None else {**RECIPE, "fine_tuning": tuning}
+    record = Record(recipe=recipe, metrics=[], lines=lines)
+    assert peak_step(record) == pytest.approx(length)
+
+
+def test_the_head_learns_alone_only_in_stages_that_say_so():
+    stages = [{"epochs": 4, "fine_tuning": {"backbone_rate": None, "head_epochs": None}}]
+    stages += [{"epochs": 5, "fine_tuning": {"backbone_rate": 0.5, "head_epochs": 2}}]
+    recipe = {**RECIPE, "fine_tuning": {"backbone_rate": 0.1, "head_epochs": 1}, "stages": stages}
+    lines = [{"kind": "stage", "step": step, "name": "later", "steps": 40} for step in (100, 140)]
+    parts = Record(recipe=recipe, metrics=[], lines=[*healthy(), *lines]).by_stage()
+    settings = [("fine_tuning.backbone_rate", 0), ("fine_tuning.head_epochs", 0), ("train.epochs", 0)]
+    found = [[part.setting(key, other) for key, other in settings] for _, part in parts]
+    assert found == [[0.1, 1, 10], [0.1, 0, 4], [0.5, 2, 5]]
 
 
 def test_an_end_of_an_older_version_is_read():
@@ -368,6 +493,13 @@ def test_a_run_of_before_is_read_by_its_metrics(tmp_path):
     found = examine(read_record(tmp_path))
     assert [finding.name for finding in found.findings] == ["data_bound"]
     assert "before diagnosis.jsonl" in found.notes[0]
+
+
+def test_a_run_that_stopped_before_its_first_step_is_not_called_old(tmp_path):
+    (tmp_path / "recipe.json").write_text(json.dumps(RECIPE))
+    first, *_ = examine(read_record(tmp_path)).notes
+    assert "first step" in first
+    assert "before diagnosis.jsonl" not in first
 
 
 def test_a_folder_without_a_run_is_a_sentence(tmp_path):
