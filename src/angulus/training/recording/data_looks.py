@@ -3,6 +3,8 @@
 Whether labels mean anything is asked of small grey pictures: the area under the ROC curve of their correlation over
 pairs of images, of one person against two. It is well above 0.5 for aligned faces and characters, and 0.5 where labels
 are shuffled. The same pairs with one side mirrored, or augmented as in training, show what a change leaves of it.
+
+How images are prepared is asked where `init` is foreign weights: a model that Angulus saved is used with its own input.
 """
 
 from typing import Any
@@ -19,9 +21,10 @@ from angulus.data.loading.augmentation import Augment
 from angulus.evaluation.rates.roc import area_under_roc
 from angulus.evaluation.scores.cosines import Scores
 from angulus.models import EmbeddingModel
-from angulus.training.experiment import Experiment
+from angulus.training.experiment import Experiment, Training
 from angulus.training.recipe.data_sources import Sources
 from angulus.training.recipe.defaults import plain_augment
+from angulus.training.recipe.first_weights import is_saved_model, model_in
 from angulus.training.recording.preprocessing_looks import preprocessing_facts
 from angulus.training.recording.trained_people import chosen_images
 
@@ -31,7 +34,12 @@ NAMES = 5
 
 
 def data_facts(
-    experiment: Experiment, sources: Sources, sizes: NDArray[np.int64], model: EmbeddingModel, device: torch.device
+    experiment: Experiment,
+    sources: Sources,
+    sizes: NDArray[np.int64],
+    model: EmbeddingModel,
+    device: torch.device,
+    processes: int,
 ) -> dict[str, Any]:
     """sizes: [c], images of each class."""
     rows, labels = chosen_images(sources.train, sizes, PEOPLE, IMAGES, experiment.seed)
@@ -39,7 +47,8 @@ def data_facts(
         "train": amounts(sizes),
         "held_out": None if sources.held_out is None else amounts(counts_of(sources.held_out)),
         "shared": {name: shared_names(sources.train, other) for name, other in others_of(sources).items()},
-        "pass": experiment.train.batch // experiment.train.accumulate,
+        "pass": images_of_a_pass(experiment.train, processes),
+        "processes": processes,
         "batch_norm": any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules()),
     }
     if len(rows) < 2 or len(np.unique(labels)) < 2:
@@ -49,9 +58,15 @@ def data_facts(
     images = torch.from_numpy(np.stack([sources.train.read(int(row)) for row in rows])).permute(0, 3, 1, 2)
     facts["colours"] = images.float().mean((0, 2, 3)).tolist()
     facts["pixels"] = pixel_facts(images, labels, plain_augment(experiment), experiment.seed)
-    if experiment.init is not None:
+    if experiment.init is not None and not is_saved_model(model_in(experiment.init)):
         facts["preprocessing"] = preprocessing_facts(model, images, device)
     return facts
+
+
+def images_of_a_pass(config: Training, processes: int) -> int:
+    """Of how many images a batch norm takes mean and variance: those of a process, unless it is synchronised."""
+    apart = 1 if config.batch_norm == "synchronised" else processes
+    return config.batch // config.accumulate // apart
 
 
 def amounts(sizes: NDArray[np.int64]) -> dict[str, Any]:
@@ -72,10 +87,12 @@ def others_of(sources: Sources) -> dict[str, Source]:
 
 
 def shared_names(train: Source, other: Source) -> dict[str, Any]:
-    """How many people of a verified set have the name of one that is trained on; a few of them."""
+    """How many people of a verified set have the name of one that is trained on; how many of the names are numbers
+    alone, which number the people of many sets; a few of them, the others first."""
     names = set(train.identities)
-    shared = [name for name in other.identities if name in names]
-    return {"people": len(other.identities), "shared": len(shared), "names": shared[:NAMES]}
+    shared = sorted((name for name in other.identities if name in names), key=str.isdecimal)
+    numbers = sum(name.isdecimal() for name in shared)
+    return {"people": len(other.identities), "shared": len(shared), "numbers": numbers, "names": shared[:NAMES]}
 
 
 def pixel_facts(images: Tensor, labels: NDArray[np.int64], augment: Augment, seed: int) -> dict[str, float]:

@@ -172,7 +172,8 @@ class Recorder:
     def begin(self) -> None:
         """Note what the run begins with: its data, and how they look to a network that comes with weights."""
         self.records.begin()
-        facts = data_facts(self.experiment, self.sources, self.people.sizes, self.model, self.device)
+        sizes, processes = self.people.sizes, self.group.world
+        facts = data_facts(self.experiment, self.sources, sizes, self.model, self.device, processes)
         self.records.append({"kind": "start", "step": 0, "steps": self.steps, **facts, **self.bounds()})
 
     def go_on(self, number: int, name: str) -> None:
