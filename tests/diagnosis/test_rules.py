@@ -443,6 +443,52 @@ def test_the_head_learns_alone_only_in_stages_that_say_so():
     assert found == [[0.1, 1, 10], [0.1, 0, 4], [0.5, 2, 5]]
 
 
+@pytest.mark.parametrize("rate", [1.0, 0.001])
+def test_where_the_network_has_a_rate_of_its_own_it_may_be_what_is_too_low(rate):
+    def change(lines, recipe):
+        rate_low(lines, recipe)
+        recipe["fine_tuning"] = {"backbone_rate": rate, "head_epochs": 0}
+
+    found = found_by(change)["rate_low"]
+    assert ("backbone_rate" in found.advice) == ("fine_tuning.backbone_rate" in found.keys) == (rate < 1)
+
+
+FOLDER = {"name": "folder", "path": "people"}
+
+
+@pytest.mark.parametrize(
+    ("data", "also", "counted"),
+    [
+        (FOLDER, {"name": "folder", "path": "others"}, 0),
+        (FOLDER, {"name": "folder", "path": "people"}, 3),
+        (FOLDER, {"name": "folder", "path": "people/some"}, 3),
+        ({"name": "noisy", "base": FOLDER}, {"name": "folder", "path": "people"}, 3),
+        ({"name": "union", "sets": {"a": FOLDER}}, {"name": "folder", "path": "people"}, 3),
+        ({"name": "union", "sets": {"a": FOLDER}, "numbers_are_names": True}, {"name": "folder", "path": "others"}, 3),
+        ({"name": "synthetic"}, {"name": "synthetic"}, 0),
+    ],
+)
+@pytest.mark.parametrize("numbers", [{}, {"numbers": 3}])
+def test_numbers_are_names_of_people_within_one_source_alone(data, also, counted, numbers):
+    lines = healthy()
+    lines[0]["shared"]["other"] = {"people": 8, "shared": 3, "names": ["0000", "0001", "0002"], **numbers}
+    record = Record(recipe={**RECIPE, "data": data, "evaluation": {"also": {"other": also}}}, metrics=[], lines=lines)
+    assert [one.name for one in examine(record).findings] == (["people_known"] if counted else [])
+    lines[0]["shared"]["other"].update(shared=4, names=["Ada", "0000", "0001", "0002"], numbers=3)
+    evidence = examine(record).findings[0].evidence
+    assert f"{counted + 1} of 8 people of other" in evidence
+    assert ("0000" in evidence) == bool(counted)
+
+
+@pytest.mark.parametrize("processes", [None, 1, 2])
+def test_batch_norm_is_looked_at_in_each_process(processes):
+    def change(lines, recipe):
+        lines[0].update({"pass": 4} if processes is None else {"pass": 4, "processes": processes})
+
+    found = found_by(change)["batch_norm"]
+    assert ("in each process" in found.evidence) == ("synchronised" in found.advice) == (processes == 2)
+
+
 def test_an_end_of_an_older_version_is_read():
     lines = healthy()
     end = of(lines, "end")[0]

@@ -1,6 +1,7 @@
 """Rules about who is who: wrong labels, classes of two people, people in two classes, verified people trained on."""
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from angulus.diagnosis.findings import Finding
 from angulus.diagnosis.histograms import joined, quantile, share_below
@@ -166,7 +167,8 @@ def is_one(pair: Row) -> bool:
 
 def people_known(record: Record) -> Finding | None:
     """People who are verified were trained on: by name, or because they lie on class weights as trained people do."""
-    named = {name: found for name, found in record.start.get("shared", {}).items() if found["shared"]}
+    shared = record.start.get("shared", {})
+    named = {name: facts for name, facts in shared.items() if names_that_count(record, name, facts)}
     known = record.end.get("known", {})
     trained = known.get("trained people", {}).get("nearest")
     if trained and record.end["nearest"][2] > trained[0] - 0.25:
@@ -174,9 +176,11 @@ def people_known(record: Record) -> Finding | None:
     found = [sentence for name, facts in known.items() if (sentence := known_sentence(name, facts, trained))]
     if named:
         name, facts = next(iter(named.items()))
-        some = ", ".join(facts["names"][:3])
+        count = names_that_count(record, name, facts)
+        some = ", ".join(facts["names"][: min(3, count)])
         found.insert(
-            0, f"{facts['shared']} of {facts['people']} people of {name} have a name that is trained on ({some})"
+            0,
+            f"{count} of {facts['people']} people of {name} have a name that is trained on ({some})",
         )
     if not found:
         return None
@@ -188,6 +192,30 @@ def people_known(record: Record) -> Finding | None:
         advice="leave them out of one of the two (data.identities.exclude_from); angulus data leaks finds copies",
         keys=("data.identities.exclude_from", "data.identities.exclude"),
     )
+
+
+def names_that_count(record: Record, name: str, facts: Row) -> int:
+    """How many names of a verified set that are trained on mean one person: numbers do within one source alone."""
+    numbers = facts.get("numbers", facts["shared"] if all(map(str.isdecimal, facts["names"])) else 0)
+    data, other = record.setting("data", {}), record.setting("evaluation.also", {}).get(name)
+    if name == "held-out" or data.get("numbers_are_names") or is_one_source(data, other):
+        return facts["shared"]
+    return facts["shared"] - numbers
+
+
+def is_one_source(data: Row, other: Row | None) -> bool:
+    """Whether two sets lie in the same place, or one within the other."""
+    if other is None:
+        return False
+    pairs = [(one, two) for one in places_in(data) for two in places_in(other)]
+    return any(one == two or one in two.parents or two in one.parents for one, two in pairs)
+
+
+def places_in(data: Row) -> list[PurePath]:
+    """The paths of a set, and of those that it is made of."""
+    parts = [data.get("base"), *(data.get("sets") or {}).values()]
+    within = [path for part in parts if part for path in places_in(part)]
+    return [*([PurePath(data["path"])] if data.get("path") else []), *within]
 
 
 def known_sentence(name: str, facts: dict, trained: list[float] | None) -> str | None:

@@ -43,6 +43,8 @@ def rate_low(record: Record) -> Finding | None:
     progress, peak = progress_of(record), peak_step(record)
     if progress is None or peak is None or progress > LEARNED or peak > LOW_STEP:
         return None
+    is_slowed = record.setting("fine_tuning.backbone_rate", 1.0) < 1
+    tuning = ", or fine_tuning.backbone_rate (0.1 is usual)" if is_slowed else ""
     return Finding(
         name="rate_low",
         title="The learning rate is too low",
@@ -51,8 +53,8 @@ def rate_low(record: Record) -> Finding | None:
             f"the longest step moved the network by {peak:.1e} of its weights, so that "
             f"{record.start['steps']:,} of them change little; the loss came {progress:.0%} of the way"
         ),
-        advice="raise optim.lr ten- to a hundredfold (0.1 for sgd and 0.001 for adamw are usual)",
-        keys=("optim.lr", "train.epochs"),
+        advice=f"raise optim.lr ten- to a hundredfold (0.1 for sgd and 0.001 for adamw are usual){tuning}",
+        keys=("optim.lr", *(["fine_tuning.backbone_rate"] if is_slowed else []), "train.epochs"),
     )
 
 
@@ -63,12 +65,15 @@ def batch_norm(record: Record) -> Finding | None:
         return None
     if images is None or images >= FEW_IMAGES:
         return None
+    are_apart = record.start.get("processes", 1) > 1 and record.setting("train.batch_norm") != "synchronised"
+    each, together = (" in each process", ", train.batch_norm=synchronised") if are_apart else ("", "")
     return Finding(
         name="batch_norm",
         title="Batch norm sees too few images at once",
         severity="harms",
-        evidence=f"its mean and variance come from {images} images a pass{training_gap(record)}",
-        advice="raise train.batch_size to 32 or more, lower train.accumulate, or take train.batch_norm=frozen",
+        evidence=f"its mean and variance come from {images} images a pass{each}{training_gap(record)}",
+        advice=f"raise train.batch_size to 32 or more, lower train.accumulate{together}, or take "
+        "train.batch_norm=frozen",
         keys=("train.batch_size", "train.accumulate", "train.batch_norm"),
     )
 
