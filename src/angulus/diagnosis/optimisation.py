@@ -66,14 +66,14 @@ def batch_norm(record: Record) -> Finding | None:
     if images is None or images >= FEW_IMAGES:
         return None
     are_apart = record.start.get("processes", 1) > 1 and record.setting("train.batch_norm") != "synchronised"
-    each, together = (" in each process", ", train.batch_norm=synchronised") if are_apart else ("", "")
+    each, together = (" in each process", "synchronised or ") if are_apart else ("", "")
     return Finding(
         name="batch_norm",
         title="Batch norm sees too few images at once",
         severity="harms",
         evidence=f"its mean and variance come from {images} images a pass{each}{training_gap(record)}",
-        advice=f"raise train.batch_size to 32 or more, lower train.accumulate{together}, or take "
-        "train.batch_norm=frozen",
+        advice="raise train.batch_size to 32 or more, lower train.accumulate, or take "
+        f"train.batch_norm={together}frozen",
         keys=("train.batch_size", "train.accumulate", "train.batch_norm"),
     )
 
