@@ -15,6 +15,7 @@ from angulus.errors import DataError
 from angulus.models import InputSpec, Spec
 
 Images = Source | str | PathLike[str] | NDArray[np.uint8] | NDArray[np.floating] | Tensor | Iterable[Tensor]
+ROUNDING = 0.01  # by so much a float may lie outside 0 to 255
 _AXES = "[n, height, width, 3] or [n, 3, height, width]"
 
 
@@ -58,6 +59,19 @@ def as_batch(images: NDArray | Tensor) -> Tensor:
         raise DataError(f"images must have the shape {_AXES}, got {list(batch.shape)}{single}")
     if batch.shape[1] not in (1, 3):
         batch = batch.permute(0, 3, 1, 2)
-    if batch.device.type == "cpu" and batch.is_floating_point() and batch.numel() and 0 < float(batch.max()) <= 1:
-        raise DataError("images must be uint8 or floats from 0 to 255, got floats of at most 1; multiply them by 255")
+    if batch.device.type == "cpu" and batch.dtype not in (torch.uint8, torch.bool) and batch.numel():
+        _check_range(batch)
     return batch
+
+
+def _check_range(batch: Tensor) -> None:
+    """Raise DataError for numbers that are no grey values from 0 to 255; on a device that would wait for it."""
+    floating = batch.is_floating_point()
+    low, high = (float(end) for end in (batch if floating else batch.float()).aminmax())
+    if low < -ROUNDING or high > 255 + ROUNDING:
+        raise DataError(
+            f"images must be uint8 or floats from 0 to 255, before any normalisation, got numbers from {low:.4g} to"
+            f" {high:.4g}; give the pixels as they were decoded, the network's own input normalises them"
+        )
+    if floating and 0 < high <= 1:
+        raise DataError("images must be uint8 or floats from 0 to 255, got floats of at most 1; multiply them by 255")
