@@ -26,7 +26,13 @@ from angulus.evaluation.uncertainty.rate_intervals import (
     tar_at_far_intervals,
     tar_interval,
 )
-from angulus.evaluation.uncertainty.replicates import far_spread, needed_tail, tar_replicates, threshold_replicates
+from angulus.evaluation.uncertainty.replicates import (
+    far_spread,
+    needed_tail,
+    tar_replicates,
+    threshold_replicates,
+    usual_tail,
+)
 
 quick = settings(max_examples=40, deadline=None)
 few = Bootstrap(replicates=50)
@@ -99,7 +105,7 @@ def many(people=120, seed=0, most=8):
 def test_a_tail_that_is_long_enough_gives_the_same_as_all_scores():
     sizes = many()
     whole = all_pairs(sizes, 1)
-    short = all_pairs(sizes, 1, tail=needed_tail(2 * 0.02, whole.impostors))
+    short = all_pairs(sizes, 1, tail=usual_tail(2 * 0.02, whole.impostors))
     assert not short.complete
     assert tar_at_far_intervals(short, [0.02, 0.01])[0].tar == tar_at_far_intervals(whole, [0.02, 0.01])[0].tar
     wider = all_pairs(sizes, 1, tail=int(0.9 * whole.impostors))
@@ -163,6 +169,41 @@ def test_a_far_that_the_set_cannot_resolve_says_so():
     assert not points[1].resolved
     assert points[1].remark.startswith("this set cannot resolve FAR 0.0001: the smallest FAR it can resolve is ")
     assert 1e-4 < smallest_resolved_far(sample) < 0.1
+
+
+@pytest.mark.parametrize("levels", [0.5, 1, 2, None])
+@pytest.mark.parametrize("people", [6, 10, 20])
+def test_the_smallest_far_that_is_resolved_is_above_those_that_are_not_however_scores_tie(people, levels):
+    sample = all_pairs(np.full(people, 4), 7, levels=levels)
+    points = tar_at_far_intervals(sample, [0.3, 0.1, 0.01, 1e-3], few)
+    least = (sample.tail == sample.tail[0]).sum() / sample.impostors  # the least FAR above 0
+    for point in (point for point in points if not point.resolved):
+        assert point.smallest_far >= least
+        assert all(point.smallest_far > other.target for other in points if not other.resolved)
+        said = point.remark.partition("can resolve is ")[2]
+        assert float(said) > point.target if said else point.remark.endswith(", nor a larger one")
+    equal = replace(sample, tail=np.ones_like(sample.tail))
+    (point,) = tar_at_far_intervals(equal, [0.1], few)
+    assert point.remark == "this set cannot resolve FAR 0.1, nor a larger one"
+
+
+def test_few_scores_are_all_kept_and_many_by_the_far():
+    assert needed_tail(0.1, 3_040) == 3_040
+    assert needed_tail(0.1, 1_000_000) == usual_tail(0.1, 1_000_000) == 200_100
+    sample = all_pairs(np.full(20, 4), 7)
+    weights = draw_weights(20, 300, 0)
+    allowed = [int(0.005 * sample.impostors)]
+    places = threshold_replicates(sample, allowed, [0.005], weights, [1.0])
+    assert places.max() < sample.impostors
+    copies = all_pairs(np.full(10, 16), 7)  # every couple of people has one score, 256 times
+    couples = np.minimum(copies.tail_left, copies.tail_right) * 10 + np.maximum(copies.tail_left, copies.tail_right)
+    order = np.argsort(couples, kind="stable")
+    tied = replace(
+        copies,
+        tail=-couples[order].astype(np.float32),
+        **{"tail_left": copies.tail_left[order], "tail_right": copies.tail_right[order]},
+    )
+    assert tar_at_far_intervals(tied, [0.1, 0.01])[0].target == 0.1
 
 
 def test_person_tar_counts_people_alike():

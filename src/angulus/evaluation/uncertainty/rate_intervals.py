@@ -22,6 +22,7 @@ from angulus.evaluation.scores.subjects import SubjectScores, Weights
 from angulus.evaluation.uncertainty.bootstrap import FEW, Bootstrap, bounded, complement, finish, of_units
 from angulus.evaluation.uncertainty.intervals import Interval
 from angulus.evaluation.uncertainty.replicates import (
+    KEPT_WHOLE,
     Spread,
     count_above,
     far_replicates,
@@ -32,6 +33,7 @@ from angulus.evaluation.uncertainty.replicates import (
     tar_replicates,
     tar_spread,
     threshold_replicates,
+    usual_tail,
 )
 from angulus.plain_numbers import plain
 
@@ -43,7 +45,8 @@ class TarInterval:
     threshold: the smallest whose FAR does not exceed the target; threshold_low, threshold_high: where it lies in 95 %
     (`level`) of the replicates. person_tar: the mean over people of each one's own TAR, nobody counting more than
     another. far: the FAR at this threshold, held fixed, with its interval. resolved: False when
-    the set is worth fewer than 10 independent false accepts at this FAR; smallest_far: the least it resolves.
+    the set is worth fewer than 10 independent false accepts at this FAR; smallest_far: the least it resolves, 1 where
+    its scores allow none.
     """
 
     target: float
@@ -65,10 +68,13 @@ class TarInterval:
         """The sentence for a target that this set cannot resolve, else empty."""
         if self.resolved:
             return ""
-        return (
-            f"this set cannot resolve FAR {plain(self.target)}: the smallest FAR it can resolve is "
-            f"{plain(float(f'{self.smallest_far:.1g}'))}"
-        )
+        sentence = f"this set cannot resolve FAR {plain(self.target)}"
+        if not self.target < self.smallest_far < 1:
+            return f"{sentence}, nor a larger one"
+        rounded = [float(f"{self.smallest_far:.{digits}g}") for digits in (1, 2, 3)]
+        close = [far for far in rounded if far > self.target and far >= 0.9 * self.smallest_far]
+        shown = next(iter(close), self.smallest_far)
+        return f"{sentence}: the smallest FAR it can resolve is {plain(shown)}"
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -140,6 +146,8 @@ def tar_at_far_intervals(
     targets = descending(fars)
     sample, spreads, places = threshold_study(scores, targets, options)
     weights = options.weights(scores.subjects)
+    unresolved = [far for far, spread in zip(targets, spreads, strict=True) if spread.effective_errors < FEW]
+    smallest_far = smallest_resolved_far(scores, max(targets), above=max(unresolved, default=0.0))
     found = []
     for column, (target, spread) in enumerate(zip(targets, spreads, strict=True)):
         threshold = float(scores.tail[sample[column]])
@@ -154,7 +162,7 @@ def tar_at_far_intervals(
                 **{"true_accepts": count_above(scores.genuine, threshold), "genuine": len(scores.genuine)},
                 **{"tar": tar, "person_tar": person_tar, "far": far_interval(scores, threshold, options)},
                 resolved=spread.effective_errors >= FEW,
-                smallest_far=smallest_resolved_far(scores),
+                smallest_far=smallest_far,
             )
         )
     return tuple(found)
@@ -194,16 +202,32 @@ def threshold_study(
     return allowed, spreads, threshold_replicates(scores, allowed, list(targets), weights, ratios)
 
 
-def smallest_resolved_far(scores: SubjectScores) -> float:
-    """The least FAR, up to steps of a half, at which the set is worth 10 independent false accepts.
+def smallest_resolved_far(scores: SubjectScores, largest: float = 0.5, *, above: float = 0.0) -> float:
+    """The least FAR, up to steps of a half, at which the set is worth 10 independent false accepts; 1 for none.
 
-    Where even the whole tail is not worth so many: three (the rule of three) per couples of people that count.
+    Looked for from the tail that `largest` needs up, then from half of all scores. above: a FAR that is not resolved;
+    the answer is greater. Where even the whole tail is not worth so many: three (the rule of three) per couples of
+    people that count, but never less than the scores allow, as equal ones are accepted together.
     """
-    place, best = len(scores.tail), None
+    total, tail = scores.impostors, len(scores.tail)
+    usual = tail if total > KEPT_WHOLE else min(tail, usual_tail(largest, total))
+    for start in (usual, min(tail, -(-3 * total // 4))):
+        best = _resolved_from(scores, start, above)
+        if best is not None:
+            return best
+    top = tail - int(np.searchsorted(scores.tail[::-1], scores.tail[0], side="left"))
+    least = max(3 / far_spread(scores, float(scores.tail[0])).units, top / total)
+    return min(1.0, least) if least > above else 1.0
+
+
+def _resolved_from(scores: SubjectScores, place: int, above: float) -> float | None:
+    """The last FAR greater than `above` that is resolved on the way up the tail from a place; None for none."""
+    best = None
     while place > 1:
         place = place * 2 // 3
-        spread = far_spread(scores, float(scores.tail[place]))
-        if spread.effective_errors < FEW:
+        threshold = float(scores.tail[place])
+        far = (count_above(scores.tail, threshold) + 1) / scores.impostors
+        if far <= above or far_spread(scores, threshold).effective_errors < FEW:
             break
-        best = (place + 1) / scores.impostors
-    return best if best is not None else min(1.0, 3 / far_spread(scores, float(scores.tail[0])).units)
+        best = far
+    return best

@@ -20,6 +20,7 @@ from angulus.evaluation.rates.logits import inverse_logit, logit
 from angulus.evaluation.scores.subjects import SubjectScores, Weights, batches, couple_keys
 
 TAIL_SAFETY = 2.0  # a replicate's threshold may lie deeper in the tail than the estimate
+KEPT_WHOLE = 100_000  # so few impostor scores are all kept: ties and few people lead deeper than any factor allows for
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,7 +51,12 @@ class Spread:
 
 
 def needed_tail(far: float, impostors: int) -> int:
-    """How many of the highest impostor scores the bootstrap of the threshold at `far` wants: 2 far N + 100."""
+    """How many of the highest impostor scores to keep for the threshold at `far`: `usual_tail`, or all of a few."""
+    return impostors if impostors <= KEPT_WHOLE else usual_tail(far, impostors)
+
+
+def usual_tail(far: float, impostors: int) -> int:
+    """How many of the highest impostor scores replicates of the threshold at `far` look at as a rule: 2 far N + 100."""
     return min(impostors, math.ceil(TAIL_SAFETY * far * impostors) + 100)
 
 
@@ -182,28 +188,35 @@ def threshold_replicates(
     The exact threshold of a replicate comes from cumulative weights over the tail; the FAR that it has in the sample
     itself is then drawn towards the target by `ratios`. allowed: false accepts at each target in the sample itself.
     """
-    length = len(scores.tail) if scores.complete else min(len(scores.tail), 4 * max(allowed) + 1000)
-    left, right = scores.tail_left[:length], scores.tail_right
+    usual = min(len(scores.tail), 4 * max(allowed) + 1000)
     places = np.empty((len(weights), len(fars)), dtype=np.int64)
     for part, factors in batches(weights):
         totals = scores.compared.totals(factors)
         for row, total in zip(range(part.start, part.start + len(factors)), totals, strict=True):
-            drawn = weights[row].astype(np.int32)
-            mass = drawn[left] if right is None else drawn[left] * drawn[right[:length]]
-            reached = np.cumsum(mass, dtype=np.int64)
             if total == 0:  # nobody to compare: the sample's own threshold
                 places[row] = allowed
                 continue
-            places[row] = np.searchsorted(reached, [largest_count(far, total) for far in fars], side="right")
-    if (places >= length).any():
-        short = int((places >= length).any(axis=1).sum())
+            counts = [largest_count(far, total) for far in fars]
+            places[row] = np.searchsorted(_reached(scores, weights[row], usual), counts, side="right")
+            if (places[row] >= usual).any() and usual < len(scores.tail):
+                places[row] = np.searchsorted(_reached(scores, weights[row], len(scores.tail)), counts, side="right")
+    if (places >= len(scores.tail)).any():
+        short = int((places >= len(scores.tail)).any(axis=1).sum())
         raise EvaluationError(
             f"the tail of {len(scores.tail):,} impostor scores is too short for FAR {max(fars):g} in {short} of"
             f" {len(weights)} replicates; keep at least {needed_tail(2 * max(fars), scores.impostors):,}"
         )
     base = np.array(allowed) + 0.5
     moved = base * np.exp(np.array(ratios) * np.log((places + 0.5) / base))
-    return np.clip(np.round(moved - 0.5).astype(np.int64), 0, length - 1)
+    deepest = len(scores.tail) if scores.complete else max(usual, int(places.max()) + 1)
+    return np.clip(np.round(moved - 0.5).astype(np.int64), 0, deepest - 1)
+
+
+def _reached(scores: SubjectScores, weights: NDArray[np.uint8], length: int) -> NDArray[np.int64]:
+    """Total weight of the first, the first two, ... of the `length` highest impostor scores in one replicate."""
+    drawn, right = weights.astype(np.int32), scores.tail_right
+    mass = drawn[scores.tail_left[:length]]
+    return np.cumsum(mass if right is None else mass * drawn[right[:length]], dtype=np.int64)
 
 
 def quotient(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> NDArray[np.float64]:
