@@ -114,7 +114,7 @@ def export_model(
     """Write a bundle for deployment: a folder, or a .zip where `out` ends in .zip.
 
     images: aligned crops at the model's size, a source or the path of one, which the artefact is compared on, and,
-        where they are of at least five people, its threshold calibrated on; people that the model was not trained on.
+        where they are of at least ten people, its threshold calibrated on; people that the model was not trained on.
         Without any, made-up pictures are compared and there is no threshold.
     quantize_on: for int8, aligned crops of other people, on whom ranges are measured.
     detector: that the bundle brings for photos; the usual one is the best that is installed, None brings none.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from angulus.errors import EvaluationError
 from angulus.evaluation.rates.all_pairs import AllPairs, all_pairs
 from angulus.evaluation.scores.subjects import SubjectScores
-from angulus.evaluation.uncertainty.bootstrap import Bootstrap
+from angulus.evaluation.uncertainty.bootstrap import FEWEST_PEOPLE, Bootstrap
 from angulus.evaluation.uncertainty.calibration import (
     CalibratedThreshold,
     calibrate_threshold,
@@ -20,7 +20,6 @@ from angulus.evaluation.uncertainty.intervals import Interval
 from angulus.evaluation.uncertainty.rate_curves import frr_of_people, rate_curves
 from angulus.evaluation.uncertainty.replicates import largest_count, needed_tail
 from angulus.evaluation.uncertainty.score_meaning import drawn_scores, meaning_of_scores
-from angulus.evaluation.uncertainty.verification_intervals import FEWEST_PEOPLE
 from angulus.runtime.curves import Curves, Histogram, RateCurve, SearchCurves, Searches
 from angulus.runtime.thresholds import Meaning, Rate, Threshold
 
@@ -54,8 +53,8 @@ def calibrated(artefact: str, vectors: Vectors, labels: Labels | None, far: floa
     people = 0 if labels is None else len(np.unique(labels))
     if labels is None:
         return Calibration(missing="the examples have no labels, so that no threshold can be calibrated")
-    if people < FEWEST_PEOPLE:
-        return Calibration(missing=f"{people} people are too few to calibrate a threshold with; it takes at least five")
+    if people < 2 * FEWEST_PEOPLE:
+        return Calibration(missing=f"{people} people are too few to calibrate a threshold with; it takes at least ten")
     try:
         target = far or smallest_resolved(labels)
         counted, scores = scored(vectors, labels, target)

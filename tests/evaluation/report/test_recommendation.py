@@ -100,6 +100,27 @@ def test_a_calibration_that_was_off_says_what_was_counted_and_not_what_was_asked
     assert "about 0.6 in 10,000 pairs of strangers passes (0.4 to 0.7 on other" in off
     right = of_calibration(replace(found, achieved=between(4.1e-5, 5.5e-5, 1.4e-4))).sentence
     assert "about 1 in 10,000 pairs of strangers passes (0.4 to 1.4 on other" in right
+    high = of_calibration(replace(found, achieved=between(9e-5, 1.8e-4, 4e-4))).sentence
+    assert "about 1.8 in 10,000 pairs of strangers passes (0.9 to 4.0 on other" in high
+    none = of_calibration(replace(found, achieved=between(0, 0, 3e-5))).sentence
+    assert "about none in 10,000 pairs of strangers passes (0.0 to 0.3 on other" in none
+
+
+@pytest.mark.parametrize(
+    ("low", "estimate", "high"), [(0.0425, 0.375, 0.8902), (0, 0, 0.08), (0.003, 0.02, 0.05), (0.001, 0.1, 0.95)]
+)
+def test_a_calibration_that_was_off_by_nobody_knows_how_much_recommends_no_threshold(low, estimate, high):
+    rows = np.arange(4000) % 60
+    same = np.arange(4000) % 4 == 0
+    scores = np.where(same, 0.7, 0.1) + 0.15 * np.random.default_rng(1).normal(size=4000)
+    pairs = SubjectScores.of_pairs(scores.astype(np.float32), same, rows, np.where(same, rows, (rows + 7) % 60))
+    achieved = Interval(estimate=estimate, low=low, high=high, level=0.95, method="by hand")
+    found = replace(calibrate_threshold(pairs, 0.01), achieved=achieved)
+    said = of_calibration(found)
+    assert said.threshold is None
+    assert f"{estimate:.2%} of the pairs of strangers passed among 30 other people" in said.sentence
+    nobody = replace(found, tar=Interval(estimate=0.0, low=0.0, high=0.3, level=0.95, method="by hand"))
+    assert of_calibration(nobody).sentence.endswith("for FAR 0.01, no pair of one person passes.")
 
 
 def test_the_page_shows_the_one_threshold_and_its_row(result):

@@ -71,6 +71,28 @@ def test_gallery_rule_and_its_inverse(fpir, gallery):
     assert far == pytest.approx(1 - (1 - fpir) ** (1 / gallery), rel=1e-3, abs=1e-12)
 
 
+@pytest.mark.parametrize("levels", [None, 0.5, 0.1])  # 0.1: all scores are equal
+@pytest.mark.parametrize("people", [10, 30])
+@pytest.mark.parametrize("far", [0.3, 0.1, 0.01])
+def test_what_is_expected_is_never_certain_and_holds_what_was_counted(people, levels, far):
+    sample = all_pairs(np.full(people, 4), 2, levels=levels)
+    found = calibrate_threshold(sample, far, bootstrap=few)
+    choosing = split_people(sample)[0]
+    counted = (choosing.tail > found.threshold).mean()
+    low, high = found.expected
+    assert low <= counted + 1e-9
+    assert counted < high
+    assert high - low > 0.1 * max(counted, 0.01)
+    assert found.predicted[0] <= low < high < found.predicted[1]
+    assert ("equal scores: FAR" in found.note) == (2 * counted < far - 2 / choosing.impostors)
+
+
+@pytest.mark.parametrize("people", [4, 6, 9])
+def test_so_few_people_choose_no_threshold_however_many_their_photos_are(people):
+    with pytest.raises(EvaluationError, match=f"each half of at least 5, and there are {people} people in all"):
+        calibrate_threshold(all_pairs(np.full(people, 20), 0), 0.01)
+
+
 def test_too_little_to_calibrate_on_says_so():
     with pytest.raises(EvaluationError, match="needs at least 100000 impostor pairs among the choosing half"):
         calibrate_threshold(all_pairs(SIZES, 0), 1e-5)

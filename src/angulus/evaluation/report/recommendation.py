@@ -1,8 +1,9 @@
 """The one threshold that a page recommends, and what happens at it, in plain words.
 
 Of the FARs 1e-4, 1e-3 and 1e-2 the smallest whose false accepts are many enough, with an interval that says something;
-a calibrated threshold comes first, since it was tried on people who had no part in the choice. For a search the same of
-the FPIRs 1e-3 and 1e-2.
+a calibrated threshold comes first, since it was tried on people who had no part in the choice; none is recommended
+where it did something else there than it was chosen for, and nobody can say how often it would. For a search the same
+of the FPIRs 1e-3 and 1e-2.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from angulus.evaluation.rates.roc import OperatingPoint
 from angulus.evaluation.uncertainty.calibration import CalibratedThreshold
 from angulus.evaluation.uncertainty.intervals import Interval
 from angulus.evaluation.uncertainty.search_intervals import SearchConfidence
-from angulus.plain_numbers import counted, one_in, out_of, plain
+from angulus.plain_numbers import USELESS, counted, one_in, out_of, percent, plain, span
 
 USUAL_FARS = (1e-4, 1e-3, 1e-2)
 USUAL_FPIRS = (1e-3, 1e-2)
@@ -73,6 +74,18 @@ def recommended(result: VerificationResult, calibrated: Sequence[CalibratedThres
 
 def of_calibration(found: CalibratedThreshold) -> Recommendation:
     """The same of a threshold that was chosen on half of the people and tried on the others."""
+    if found.tar.estimate == 0:
+        return _none(
+            f"No threshold can be recommended: above {found.threshold:.3f}, which was chosen for FAR"
+            f" {_rounded(found.target)}, no pair of one person passes."
+        )
+    if not _is_told(found.target, found.achieved):
+        return _none(
+            f"No threshold can be recommended: above {found.threshold:.3f}, which was chosen for FAR"
+            f" {_rounded(found.target)}, {percent(found.achieved.estimate)} of the pairs of strangers passed among"
+            f" {found.reporting_people:,} other people ({span(found.achieved)} on others of the same kind)."
+            " Measure more people."
+        )
     strangers = _strangers(found.target, found.achieved)
     tried = f"tried on {found.reporting_people:,} people who had no part in the choice"
     search = ""
@@ -160,12 +173,28 @@ def _strangers(target: float, interval: Interval | None) -> str:
     often = one_in(target)
     if interval is None:
         return f"about {often} pairs of strangers passes"
-    if target > 0.5 or interval.high - interval.low > 0.9:
+    if target > 0.5 or interval.high - interval.low >= USELESS:
         return f"about {often} pairs of strangers passes (how often on other people cannot be told)"
-    if not interval.low <= target <= interval.high:
-        often = f"{interval.estimate / target:.1f}{often[1:]}"
+    if not _is_as_asked(target, interval):
+        often = f"{interval.estimate / target:.1f}{often[1:]}" if interval.estimate > 0 else f"none{often[1:]}"
     around = f"{interval.low / target:.1f} to {interval.high / target:.1f} on other people of the same kind"
     return f"about {often} pairs of strangers passes ({around})"
+
+
+def _is_as_asked(target: float, interval: Interval) -> bool:
+    """Whether the FAR that was counted is the one that was asked for: to half of it, and within the interval."""
+    return interval.low <= target <= interval.high and 0.5 <= interval.estimate / target < 1.5
+
+
+def _is_told(target: float, interval: Interval) -> bool:
+    """Whether it is known how often strangers pass: as often as asked for, surely no more often, or to WIDEST."""
+    if interval.high - interval.low >= USELESS:
+        return False
+    return _is_as_asked(target, interval) or interval.high <= max(WIDEST * interval.low, target)
+
+
+def _rounded(far: float) -> str:
+    return plain(float(f"{far:.3g}"))
 
 
 def _pairs_of_one(interval: Interval) -> str:

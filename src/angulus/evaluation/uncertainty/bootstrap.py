@@ -10,6 +10,8 @@ from angulus.evaluation.uncertainty.intervals import Interval, Method, clopper_p
 from angulus.evaluation.uncertainty.replicates import Spread
 
 FEW = 10.0  # below so many independent errors (or people) an interval says so
+# Of fewer people most draws are the same few people again, and an interval would be far too narrow.
+FEWEST_PEOPLE = 5
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,9 @@
 The people are split in two by a seed. On the first half the threshold is the smallest whose FAR does not exceed the
 target; on the second half, who had no part in the choice, FAR and TAR at this threshold are measured with intervals.
 What to expect of the true FAR follows from the first half alone; what to expect of a FAR *measured* on other people is
-wider, as those people are a sample too: both variances add on the scale log(p / (1 - p)). For a search in a gallery of
+wider, as those people are a sample too: both variances add on the scale log(p / (1 - p)); where nothing varies, as no
+couple of people has a false accept, both are Clopper-Pearson's for the couples that count. Where equal scores let the
+threshold accept fewer than the target allows, what is expected lies as much lower. For a search in a gallery of
 G people FPIR = 1 - (1 - FMR)^G if comparisons were independent (ISO/IEC 19795-1); the scores of real searches, where
 there are any, need no such assumption (`SubjectScores.of_pairs` with one-way scores).
 """
@@ -21,11 +23,11 @@ from angulus.errors import EvaluationError
 from angulus.evaluation.rates.likelihood import read_fields
 from angulus.evaluation.rates.logits import inverse_logit, logit
 from angulus.evaluation.scores.subjects import SubjectScores
-from angulus.evaluation.uncertainty.bootstrap import FEW, Bootstrap
-from angulus.evaluation.uncertainty.intervals import Interval, student_quantile
+from angulus.evaluation.uncertainty.bootstrap import FEW, FEWEST_PEOPLE, Bootstrap
+from angulus.evaluation.uncertainty.intervals import Interval, clopper_pearson, student_quantile
 from angulus.evaluation.uncertainty.rate_intervals import far_interval, tar_interval, threshold_study
-from angulus.evaluation.uncertainty.replicates import largest_count
-from angulus.plain_numbers import plain, span, text
+from angulus.evaluation.uncertainty.replicates import Spread, count_above, largest_count
+from angulus.plain_numbers import counted, plain, span, text
 from angulus.text_files import read_text
 
 
@@ -148,9 +150,10 @@ def calibrate_threshold(
     """The threshold for a target FAR, chosen on half of the people and reported on the others.
 
     scores: all pairs, listed pairs, or one-way search scores (FAR then reads FPIR). Raises EvaluationError when the
-    choosing half has fewer than 1 / far impostor pairs, or its tail is too short.
+    choosing half has fewer than 1 / far impostor pairs, or its tail is too short, and below FEWEST_PEOPLE in a half.
     """
     options = bootstrap or Bootstrap()
+    check_people(scores.subjects)
     choosing, reporting = split_people(scores, seed=seed)
     if largest_count(far, max(choosing.impostors, 1)) < 1:
         raise EvaluationError(
@@ -162,13 +165,17 @@ def calibrate_threshold(
     ends = np.quantile(
         choosing.tail[places[:, 0]], [(1 - options.level) / 2, (1 + options.level) / 2], method="nearest"
     )
-    spread = spreads[0]
-    deviation = np.sqrt(spread.variance) / max(spread.rate * (1 - spread.rate), 1e-300)
-    quantile = student_quantile((1 + options.level) / 2, spread.freedom)
-    half = [quantile * deviation * f for f in (1.0, np.sqrt(1 + choosing.subjects / reporting.subjects))]
-    spans = [tuple(float(inverse_logit(logit(far) + side * h)) for side in (-1, 1)) for h in half]
+    spread, accepted = spreads[0], count_above(choosing.tail, threshold)
+    more = choosing.subjects / reporting.subjects  # a FAR measured on others varies by so much more
+    spans = [_expected(spread, far * accepted / allowed[0], factor, options.level) for factor in (1.0, 1 + more)]
     note = ""
-    if spread.effective_errors < FEW:
+    if 2 * accepted < allowed[0]:
+        note = (
+            f"equal scores: FAR {plain(float(f'{far:.3g}'))} allows {counted(allowed[0], 'false accept')} in the"
+            f" choosing half, and above the threshold there {'is' if accepted == 1 else 'are'} {accepted:,}; the next"
+            " lower threshold has more than allowed"
+        )
+    elif spread.effective_errors < FEW:
         note = (
             f"the choosing half is worth only {spread.effective_errors:.1f} independent false accepts at FAR"
             f" {plain(float(f'{far:.3g}'))}; the intervals may be too narrow"
@@ -176,7 +183,7 @@ def calibrate_threshold(
     return CalibratedThreshold(
         **{"target": far, "threshold": threshold, "threshold_low": float(ends[0]), "threshold_high": float(ends[1])},
         **{"achieved": far_interval(reporting, threshold, options), "tar": tar_interval(reporting, threshold, options)},
-        **{"expected": (spans[0][0], spans[0][1]), "predicted": (spans[1][0], spans[1][1])},
+        **{"expected": spans[0], "predicted": spans[1]},
         **{"choosing_people": choosing.subjects, "reporting_people": reporting.subjects, "seed": seed, "note": note},
     )
 
@@ -201,6 +208,26 @@ def fpir_of_far(far: float, gallery: int) -> float:
     if not 0 <= far < 1 or gallery < 1:
         raise EvaluationError(f"far must be at least 0 and below 1 and gallery at least 1, got {far} and {gallery}")
     return -math.expm1(math.log1p(-far) * gallery)
+
+
+def check_people(subjects: int) -> None:
+    """Raise EvaluationError where half of the people are too few to choose a threshold, or to say what it does."""
+    if subjects < 2 * FEWEST_PEOPLE:
+        raise EvaluationError(
+            f"a threshold is chosen on half of the people and tried on the others, each half of at least"
+            f" {FEWEST_PEOPLE}, and there are {subjects} people in all; give photos of more people"
+        )
+
+
+def _expected(spread: Spread, centre: float, factor: float, level: float) -> tuple[float, float]:
+    """Where a rate lies whose variance is `factor` times that of the spread; exactly where nothing varies."""
+    if spread.variance <= 0 or not 0 < spread.rate < 1:
+        units = max(spread.units / factor, 1.0)
+        found = clopper_pearson(spread.rate * units, units, level=level)
+        return found.low, found.high
+    deviation = np.sqrt(factor * spread.variance) / (spread.rate * (1 - spread.rate))
+    half = student_quantile((1 + level) / 2, spread.freedom) * deviation
+    return float(inverse_logit(logit(centre) - half)), float(inverse_logit(logit(centre) + half))
 
 
 def _around(target: float, ends: tuple[float, float], level: float) -> Interval:

@@ -20,7 +20,7 @@ from angulus.evaluation.rates.step_costs import COST_MODELS
 from angulus.evaluation.scores.pairs import Pairs
 from angulus.evaluation.scores.subjects import SubjectScores
 from angulus.evaluation.uncertainty.accuracy_intervals import accuracy_interval, eer_interval
-from angulus.evaluation.uncertainty.bootstrap import Bootstrap
+from angulus.evaluation.uncertainty.bootstrap import FEWEST_PEOPLE, Bootstrap
 from angulus.evaluation.uncertainty.cost_intervals import min_dcf_interval, needed_for_cost
 from angulus.evaluation.uncertainty.intervals import Interval
 from angulus.evaluation.uncertainty.rate_intervals import TarInterval, tar_at_far_intervals
@@ -30,8 +30,6 @@ from angulus.plain_numbers import plain, text
 # Impostor scores that 1,000 replicates go through in a second or two, and people of whom as many weights are kept.
 MOST_TAIL = 250_000
 MOST_PEOPLE = 100_000
-# Of fewer people most draws are the same few people again, and an interval would be far too narrow.
-FEWEST_PEOPLE = 5
 _FEWEST_REPLICATES_OF_EER = 4  # times the EER's own rank: what its interval looks at below the threshold
 
 

@@ -21,6 +21,7 @@ from angulus.data import Source
 from angulus.errors import EvaluationError
 from angulus.evaluation import CalibratedThreshold, SubjectScores, calibrate_threshold
 from angulus.evaluation.rates.all_pairs import all_pairs
+from angulus.evaluation.uncertainty.calibration import check_people
 from angulus.evaluation.uncertainty.intervals import Interval, student_quantile
 from angulus.evaluation.uncertainty.rate_intervals import far_interval, share_interval
 from angulus.evaluation.uncertainty.replicates import needed_tail
@@ -100,7 +101,8 @@ def check_fars(strangers: Source, fars: tuple[float, ...]) -> None:
 
     Before the attacks, rather than after hours of them; whether the people suffice is told by `calibrated`.
     """
-    counts = np.sort(np.bincount(np.asarray(strangers.labels)))[::-1]
+    counts = np.sort(np.unique(np.asarray(strangers.labels), return_counts=True)[1])[::-1]
+    check_people(len(counts))
     most = int(counts[: -(-len(counts) // 2)].sum())
     if most * (most - 1) / 2 < 1 / min(fars):
         raise EvaluationError(
