@@ -81,7 +81,7 @@ def curves(artefact):
     searches = Searches(
         curves=tuple(
             SearchCurves(
-                **{"photos": photos, "people": 100, "probes": 100_000, "sizes": (1, 10), "thresholds": thresholds},
+                **{"photos": photos, "people": 100_000, "probes": 100_000, "sizes": (1, 10), "thresholds": thresholds},
                 fpir=(rate_curve(far * photos), rate_curve(np.minimum(far * photos * 10, 0.9))),
             )
             for photos in (1, 2)

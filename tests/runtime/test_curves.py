@@ -1,5 +1,7 @@
 """Error rates read off curves: on the safe side between what was measured, refused beyond it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_bundles import curves
@@ -20,6 +22,14 @@ def test_the_threshold_for_a_rate_is_the_smallest_that_keeps_it(wanted, threshol
 def test_a_rate_that_the_pairs_cannot_resolve_is_refused(wanted):
     with pytest.raises(BundleError, match="one of the calibration's 300,000 pairs of strangers"):
         MEASURED.threshold_for(wanted)
+
+
+@pytest.mark.parametrize(("strangers", "said"), [(997_400, "1.1e-06,"), (1_000_000, "1e-06,"), (300_000, "3.4e-06,")])
+def test_the_bound_that_is_said_is_taken(strangers, said):
+    measured = replace(MEASURED, strangers=strangers)
+    with pytest.raises(BundleError, match=f"between {said}"):
+        measured.threshold_for(1e-7)
+    measured.threshold_for(float(said[:-1]))
 
 
 def test_between_two_thresholds_the_worse_rate_holds():
@@ -56,8 +66,26 @@ def test_the_threshold_moves_as_the_gallery_grows():
 
 @pytest.mark.parametrize("wanted", [1e-6, 1.0, 0.0])
 def test_an_fpir_that_cannot_be_told_is_refused(wanted):
-    with pytest.raises(BundleError, match="photos of 100 strangers"):
+    with pytest.raises(BundleError, match="photos of 100,000 strangers"):
         SEARCHES.threshold_for(wanted, {1: 10})
+
+
+def test_beyond_the_people_who_were_searched_nobody_found_counts_as_one():
+    few = [replace(curve, people=40, probes=120) for curve in SEARCHES.curves]
+    searches = Searches(curves=tuple(few))
+    assert searches.threshold_for(0.03, {1: 10}) == pytest.approx(0.4)
+    assert searches.threshold_for(0.01, {1: 2}) == pytest.approx(0.4)
+    for people in (100, 1000, 100_000):
+        least = 1 - (1 - 1 / 40) ** (people / 10)
+        assert searches.smallest_fpir({1: people}) == pytest.approx(least)
+        top = searches.rate(0.8, {1: people})
+        assert (top.low, top.estimate) == (0, pytest.approx(least))
+        assert top.high >= top.estimate
+        with pytest.raises(BundleError, match="photos of 40 strangers"):
+            searches.threshold_for(0.01, {1: people})
+    # groups count together, each of which is small enough
+    with pytest.raises(BundleError, match="photos of 40 strangers"):
+        searches.threshold_for(0.03, {1: 8, 2: 8})
 
 
 def test_searches_must_be_sorted_and_at_the_same_thresholds():

@@ -10,6 +10,7 @@ as high), so that searches are measured for each number of photos a person.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
 from typing import Any
 
 import numpy as np
@@ -151,15 +152,14 @@ class Searches:
         """FPIR [3, k] at every threshold: estimate, low, high.
 
         People with a number of photos that was not measured count as the next larger one. Groups are taken for
-        independent, which errs on the safe side.
+        independent, which errs on the safe side. In a gallery of more people than were searched, the estimate and the
+        upper end are never below what one person of theirs who was taken for somebody would give.
         """
-        groups: dict[int, int] = {}
-        for photos, people in gallery.items():
-            larger = [place for place, curve in enumerate(self.curves) if curve.photos >= photos]
-            place = larger[0] if larger else len(self.curves) - 1
-            groups[place] = groups.get(place, 0) + people
-        total = sum((self.curves[place].held(people) for place, people in groups.items()), np.zeros(()))
-        return 0.0 - np.expm1(np.broadcast_to(total, (3, len(self.thresholds))))  # 0, never -0, where nobody is
+        parts = [curve.held(people) for curve, people in self._groups(gallery)]
+        total = np.broadcast_to(sum(parts, np.zeros(())), (3, len(self.thresholds))).copy()
+        if self._blocks(gallery) > 1:
+            total[[0, 2]] = np.minimum(total[[0, 2]], self._one_found(gallery))
+        return 0.0 - np.expm1(total)  # 0, never -0, where nobody is
 
     def rate(self, threshold: float, gallery: GallerySize) -> Rate:
         """FPIR at a threshold."""
@@ -175,14 +175,37 @@ class Searches:
         if not least <= fpir < 1:
             probes, people = self.curves[0].probes, self.curves[0].people
             raise BundleError(
-                f"FPIR must lie between {least:.2g} and 1 for a gallery of {sum(gallery.values()):,} people: the"
+                f"FPIR must lie between {_bound(least)} and 1 for a gallery of {sum(gallery.values()):,} people: the"
                 f" calibration has {probes:,} photos of {people:,} strangers; got {fpir:g}. Calibrate with more people"
             )
         return float(self.thresholds[int(np.flatnonzero(rates <= fpir)[0])])
 
     def smallest_fpir(self, gallery: GallerySize) -> float:
-        """The smallest rate that can be told: one of the probes, and what the highest threshold leaves."""
-        return max(1 / self.curves[0].probes, float(self.fpir(gallery)[0].min()))
+        """The smallest rate that can be told: one of the probes, one of the people carried over to the gallery's size,
+        and what the highest threshold leaves.
+
+        Photos of a person are not independent: beyond the highest score of n people, the next one's lies with the
+        chance 1 / (n + 1), however many photos each has.
+        """
+        one = -math.expm1(self._one_found(gallery))
+        return max(1 / self.curves[0].probes, one, float(self.fpir(gallery)[0].min()))
+
+    def _groups(self, gallery: GallerySize) -> list[tuple[SearchCurves, int]]:
+        """The curve for each number of photos of a gallery, and how many people have it."""
+        groups: dict[int, int] = {}
+        for photos, people in gallery.items():
+            larger = [place for place, curve in enumerate(self.curves) if curve.photos >= photos]
+            place = larger[0] if larger else len(self.curves) - 1
+            groups[place] = groups.get(place, 0) + people
+        return [(self.curves[place], people) for place, people in groups.items()]
+
+    def _blocks(self, gallery: GallerySize) -> float:
+        """How many times the largest gallery that was measured it is."""
+        return sum(people / curve.sizes[-1] for curve, people in self._groups(gallery))
+
+    def _one_found(self, gallery: GallerySize) -> float:
+        """log(1 - FPIR) of a gallery if one of the people were taken for somebody in each block of the largest size."""
+        return self._blocks(gallery) * math.log1p(-min(1 / self.curves[0].people, 0.5))
 
     def most_photos(self) -> int:
         """The largest number of photos a person that was measured."""
@@ -228,8 +251,8 @@ class Curves:
         """The smallest kept threshold whose FAR does not exceed the wanted one. Raises BundleError."""
         if not self.smallest_far <= far < 1:
             raise BundleError(
-                f"FAR must lie between {self.smallest_far:.2g}, one of the calibration's {self.strangers:,} pairs of"
-                f" strangers, and 1, got {far:g}"
+                f"FAR must lie between {_bound(self.smallest_far)}, one of the calibration's {self.strangers:,} pairs"
+                f" of strangers, and 1, got {far:g}"
             )
         return float(self.thresholds[int(np.flatnonzero(self.far.values[0] <= far)[0])])
 
@@ -273,6 +296,14 @@ def _are_between(values: Numbers) -> bool:
     """Whether estimates lie within their intervals, but for rounding."""
     estimate, low, high = values
     return bool(((low <= estimate + 1e-12) & (estimate <= high + 1e-12)).all())
+
+
+def _bound(number: float) -> str:
+    """A lower bound in two digits, rounded up where they would be below it, so that what is said is taken."""
+    near = f"{number:.2g}"
+    if float(near) >= number:
+        return near
+    return f"{float(Context(prec=2, rounding=ROUND_CEILING).create_decimal_from_float(number)):g}"
 
 
 def _logs(curve: RateCurve) -> Numbers:
