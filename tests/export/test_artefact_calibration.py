@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from angulus.errors import EvaluationError
-from angulus.export.calibration import FEWEST, calibrated, scored, smallest_resolved
+from angulus.export.calibration import FEWEST, calibrated, never_looser, scored, smallest_resolved
 
 
 def clusters(people, each, *, dim=24, spread=0.5, seed=0):
@@ -44,6 +44,18 @@ def test_what_is_kept_is_what_all_pairs_give():
         assert (strangers > threshold).mean() <= rate.estimate <= (strangers > threshold).mean() + 0.02
     deployed = curves.threshold_for(1e-2)
     assert (strangers > deployed).mean() <= 1e-2
+
+
+def test_upper_ends_do_not_rise_with_the_threshold():
+    rates = np.array([[0.1, 0.01, 0.0, 0.0], [0.05, 0.001, 0, 0], [0.2, 0.02, 0.03, 0.025]])
+    found = never_looser(rates)
+    np.testing.assert_array_equal(found[:2], rates[:2])
+    np.testing.assert_array_equal(found[2], [0.2, 0.02, 0.02, 0.02])
+
+
+def test_one_person_is_called_so():
+    vectors, labels = clusters(1, 4)
+    assert calibrated("name", vectors, labels, None).missing.startswith("one person is too few")
 
 
 def test_a_rate_that_cannot_be_resolved_gives_a_reason():

@@ -54,7 +54,8 @@ def calibrated(artefact: str, vectors: Vectors, labels: Labels | None, far: floa
     if labels is None:
         return Calibration(missing="the examples have no labels, so that no threshold can be calibrated")
     if people < 2 * FEWEST_PEOPLE:
-        return Calibration(missing=f"{people} people are too few to calibrate a threshold with; it takes at least ten")
+        few = "one person is" if people == 1 else f"{people} people are"
+        return Calibration(missing=f"{few} too few to calibrate a threshold with; it takes at least ten")
     try:
         target = far or smallest_resolved(labels)
         counted, scores = scored(vectors, labels, target)
@@ -123,7 +124,7 @@ def searches(vectors: Vectors, labels: Labels, level: float) -> Searches | None:
         found = stranger_searches(
             vectors[probes], labels[probes], templates, people, thresholds=thresholds, level=level
         )
-        rates = tuple(RateCurve(values=values) for values in found.fpir)
+        rates = tuple(RateCurve(values=never_looser(values)) for values in found.fpir)
         curves.append(
             SearchCurves(
                 **{"photos": count, "people": found.people, "probes": found.probes, "sizes": found.sizes},
@@ -177,10 +178,16 @@ def _curves(artefact: str, vectors: Vectors, labels: Labels, counted: AllPairs, 
     return Curves(
         **{"artefact": artefact, "level": rates.level, "people": scores.subjects, "photos": len(labels)},
         **{"genuine": len(scores.genuine), "strangers": scores.impostors, "thresholds": rates.thresholds},
-        **{"far": RateCurve(values=rates.far), "frr": RateCurve(values=rates.frr)},
+        **{"far": RateCurve(values=never_looser(rates.far)), "frr": RateCurve(values=rates.frr)},
         histogram=Histogram(edges=drawn.edges, genuine=drawn.genuine, strangers=drawn.impostor),
         searches=searches(vectors, labels, rates.level),
     )
+
+
+def never_looser(rates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rates [3, k] of strangers at rising thresholds, whose upper ends do not rise: who passes one passes all below."""
+    estimate, low, high = rates
+    return np.stack([estimate, low, np.minimum.accumulate(high)])
 
 
 def rate_of(interval: Interval) -> Rate:

@@ -85,8 +85,13 @@ def both_vectors(
             progress(min(start + BATCH, len(source)), len(source))
     if not found[0]:
         raise BundleError("there must be at least one image to compare with, got none")
-    labels = np.asarray(source.labels) if len(source.identities) > 1 else None
+    labels = np.asarray(source.labels) if has_people(source) else None
     return BothVectors(before=np.concatenate(found[0]), after=np.concatenate(found[1]), labels=labels)
+
+
+def has_people(source: Source) -> bool:
+    """Whether a source says who is shown; loose files are of nobody in particular, all under one name."""
+    return bool(len(source.identities)) and list(source.identities) != ["unknown"]
 
 
 def crops_of(source: Source, begin: int, end: int) -> Crops:

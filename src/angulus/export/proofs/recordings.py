@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from angulus.data.examples import Source
 from angulus.embeddings.directions import unit_rows
 from angulus.errors import BundleError, ModelError
-from angulus.export.comparison import BothVectors, Compute, Progress, Vectors
+from angulus.export.comparison import BothVectors, Compute, Progress, Vectors, has_people
 from angulus.export.parity import Distance, check_tolerance, distance, distances_at, score_changes
 from angulus.export.proofs.images import Judged, costs
 from angulus.inference.processors import compute_threads
@@ -122,5 +122,5 @@ def _of_source(source: Source, model: EmbeddingModel, after: Embedder, progress:
             found, _ = embedded_recordings(compute, spec, source, torch.device("cpu"), progress=told)
         return unit_rows(found)[0].astype(np.float32)
 
-    labels = np.asarray(source.labels) if len(source.identities) > 1 else None
+    labels = np.asarray(source.labels) if has_people(source) else None
     return BothVectors(before=units(network.embeddings_of, None), after=units(by_file, progress), labels=labels)
