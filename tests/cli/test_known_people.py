@@ -2,14 +2,16 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from angulus.cli import main
-from angulus.cli.inputs.words.known_people import COLUMN, marked, notes_on_known
+from angulus.cli.inputs.words.known_people import COLUMN, marked, note_on_source, notes_on_known
 from angulus.embeddings import EmbeddingSet
+from angulus.errors import BundleError
 from angulus.models import InputSpec, TinyNet, save_model
 
 
@@ -55,6 +57,39 @@ def test_a_model_on_images_says_it_everywhere(home, capsys):
     assert f"note: {SAID}" in capsys.readouterr().out
     assert json.loads(out[0].read_text())["notes"][0].startswith(SAID)
     assert re.search(SAID[1:].replace("(", r"\(").replace(")", r"\)"), out[1].read_text())
+
+
+def test_a_threshold_of_people_who_were_trained_on_is_not_recommended(home):
+    from angulus.data import open_source
+    from angulus.evaluation import verify
+    from angulus.evaluation.report.recommendation import recommended
+
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(60), 6)
+    vectors = random.normal(size=(60, 16))[labels] + 0.9 * random.normal(size=(360, 16))
+    result = verify(EmbeddingSet(embeddings=vectors.astype(np.float32), labels=labels))
+    assert recommended(result).threshold is not None
+    note = note_on_source(home / "run", open_source(str(home / "people")))
+    assert note.startswith(SAID)
+    said = recommended(replace(result, notes=(note,)))
+    assert said.threshold is None
+    assert "trained on some of these people" in said.sentence
+    assert note_on_source(home / "run" / "model", open_source(str(home / "people"))) == ""
+
+
+def test_export_says_it_and_keeps_it_with_the_threshold(home, monkeypatch):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    given = {}
+
+    def instead(*_, **options):
+        given.update(options)
+        raise BundleError("enough")
+
+    monkeypatch.setattr("angulus.export.export_model", instead)
+    words = ["export", str(home / "run"), str(home / "b"), "--images", str(home / "people"), "--quiet"]
+    assert main([*words, "--detector", "none"]) == 2
+    assert given["note"].startswith(SAID)
 
 
 def test_embeddings_carry_it_to_every_protocol(home, capsys):

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -109,6 +109,7 @@ def export_model(
     detector: DetectorChoice | None = AUTO,
     config: ModelConfig | None = None,
     facts: Mapping[str, Any] | None = None,
+    note: str = "",
     progress: Progress | None = None,
 ) -> Exported:
     """Write a bundle for deployment: a folder, or a .zip where `out` ends in .zip.
@@ -119,6 +120,7 @@ def export_model(
     quantize_on: for int8, aligned crops of other people, on whom ranges are measured.
     detector: that the bundle brings for photos; the usual one is the best that is installed, None brings none.
     config: what the model was built from, for torch.  facts: about the model, for people, kept in bundle.json.
+    note: why to be careful with a threshold of these images; kept with it.
     progress: called with the images done and their number.
 
     Raises BundleError where the file cannot be made, where its vectors are not the original's within the tolerance,
@@ -144,7 +146,7 @@ def export_model(
         bundle.keep({**made.files, **brought.files})
         bundle.keep_values(VECTOR, {"format": FORMAT, "vectors": _test_vectors(made, network, artefact)})
         bundle.describe()
-        judged, found = _judged(bundle, made, model, settings, judges, faces, progress)
+        judged, found = _judged(bundle, made, model, settings, judges, faces, progress, note)
         bundle.describe()
         whole = bundle.zipped() if place.suffix == ".zip" else folder
         description = _checked(whole, made).description
@@ -181,6 +183,7 @@ def _judged(
     images: Source | None,
     faces: QuantizationFaces | None,
     progress: Progress | None,
+    note: str,
 ) -> tuple[Judged, Calibration]:
     """Compare the artefact and calibrate its threshold, and keep both. Raises BundleError beyond the tolerance."""
     if made.network is None:
@@ -200,6 +203,8 @@ def _judged(
     else:
         found = calibrated(bundle.artefact.name, judged.both.after, judged.both.labels, settings.far)
     if found.threshold is not None and found.curves is not None:
+        said = "; ".join(each for each in (note, found.threshold.note) if each)
+        found = replace(found, threshold=replace(found.threshold, note=said))
         far = found.threshold.target_far
         judged = Judged(parity={**judged.parity, "verification": verification_changes(judged.both, far)})
         bundle.keep_values(THRESHOLD, found.threshold.to_dict())

@@ -85,6 +85,7 @@ def export(
     check_output(figures.json)
     check_outside(out, images, quantize_on, model)
     from angulus.cli.inputs.models_and_images import open_images, open_model
+    from angulus.cli.inputs.words.known_people import note_on_source
     from angulus.cli.printing.export_account import told
     from angulus.export import ExportOptions, export_model
     from angulus.export.bundle_files import check_free
@@ -110,6 +111,7 @@ def export(
             detector=choice,
             config=opened.config,
             facts={"file": opened.path.name},
+            note="" if given is None else note_on_source(model, given),
             progress=progress,
         )
     print("\n".join(told(done)))

@@ -22,6 +22,8 @@ USUAL_FARS = (1e-4, 1e-3, 1e-2)
 USUAL_FPIRS = (1e-3, 1e-2)
 FEW_FALSE_ACCEPTS = 10
 WIDEST_SHARE = 0.5  # an interval of a share that says no more than this is said to say nothing
+TRAINED_ON = "the model was trained on"
+"""So begins the note of a result whose people were trained on: no threshold of theirs holds for others."""
 _DO = "pairs of one person do"
 _ARE_FOUND = "people who are enrolled are found"
 WIDEST = 10.0  # times that the upper end of a FAR's interval may be the lower one
@@ -47,6 +49,11 @@ def recommended(result: VerificationResult, calibrated: Sequence[CalibratedThres
     """The threshold to use after a verification; the calibration's where there is one."""
     if calibrated:
         return of_calibration(calibrated[0])
+    if any(note.startswith(TRAINED_ON) for note in result.notes):
+        return _none(
+            "No threshold is recommended: the model was trained on some of these people, and on others it does worse."
+            " Leave those out, or evaluate others."
+        )
     point = recommended_point(result)
     if result.protocol == "mean-centred":
         return _none(

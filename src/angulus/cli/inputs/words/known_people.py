@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from angulus.cli.inputs.words.named_places import is_run
+from angulus.data import Source
 from angulus.data.views.split import folded_name
 from angulus.embeddings import EmbeddingSet
+from angulus.evaluation.report.recommendation import TRAINED_ON
 
 COLUMN = "trained_on"
 _SHOWN = 3
@@ -53,12 +55,24 @@ def notes_on_known(*sets: EmbeddingSet) -> tuple[str, ...]:
         rows = np.asarray(each.columns.get(COLUMN, np.zeros(len(each), bool))).astype(bool)
         names += [_name(each, int(label)) for label in np.unique(each.labels[rows])]
     names = list(dict.fromkeys(names))
-    if not names:
-        return ()
+    return (_sentence(names, people),) if names else ()
+
+
+def note_on_source(model: Path, source: Source) -> str:
+    """The same sentence of images that a run is judged on; empty where it was trained on nobody of them."""
+    labels = np.asarray(source.labels)
+    rows = trained_rows(model, source.identities, labels)
+    if rows is None:
+        return ""
+    names = list(dict.fromkeys(source.identities[int(label)] for label in np.unique(labels[rows])))
+    return _sentence(names, len(np.unique(labels[labels >= 0])))
+
+
+def _sentence(names: Sequence[str], people: int) -> str:
     first = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
     return (
-        f"the model was trained on {len(names):,} of these {people:,} people ({first}): the figures say nothing about "
-        "people it has not seen; leave those out, or evaluate others",
+        f"{TRAINED_ON} {len(names):,} of these {people:,} people ({first}): the figures say nothing about "
+        "people it has not seen; leave those out, or evaluate others"
     )
 
 
