@@ -28,6 +28,10 @@ class ImageTooLargeError(ValueError):
     """An image has more pixels than are decoded, or than its bytes can fill."""
 
 
+class PixelLimitError(ImageTooLargeError):
+    """An image has more pixels than are decoded."""
+
+
 @lru_cache(maxsize=1)
 def known_formats() -> tuple[str, ...]:
     """Those of `FORMATS` that Pillow can read here; HEIF where pillow-heif is installed."""
@@ -54,7 +58,7 @@ def open_image(file: Path | bytes) -> Image.Image:
             raise NoReaderError(HEIC_NEEDS) from None
         raise
     except Image.DecompressionBombError as error:
-        raise ImageTooLargeError(f"it has more pixels than are decoded: {error}") from error
+        raise PixelLimitError(f"it has more pixels than are decoded: {error}") from error
     pixels = image.width * image.height
     if pixels > max(SMALL, len(content) * MOST_PIXELS_A_BYTE):
         image.close()

@@ -13,7 +13,7 @@ from PIL import UnidentifiedImageError
 from angulus.errors import BundleError, FacesError, ServiceError
 from angulus.faces.detectors.detection import Face, Photo
 from angulus.faces.photos import decoded
-from angulus.image_files import ImageTooLargeError, open_image
+from angulus.image_files import ImageTooLargeError, PixelLimitError, open_image
 from angulus.runtime.preparation import Crops
 from angulus.runtime.recognition import Recognizer, SeenPhoto, with_vectors
 from angulus.serve.queues.batcher import Batcher
@@ -133,6 +133,11 @@ def _check_size(upload: Upload, limits: Limits) -> None:
             pixels, scans = image.width * image.height, 0
             if image.format in ("JPEG", "MPO"):
                 scans = upload.content.count(b"\xff\xda")
+    except PixelLimitError as error:
+        raise ServiceError(
+            f"{upload.name} has too many pixels, at most {limits.pixels:,} are taken: send it smaller",
+            **{"status": 413, "code": "too_many_pixels"},
+        ) from error
     except ImageTooLargeError as error:
         raise ServiceError(f"cannot read {upload.name}: {error}", status=413, code="too_many_pixels") from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError):
