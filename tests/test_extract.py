@@ -154,6 +154,7 @@ def test_recordings_are_no_images(tmp_path):
         (flat_network(), np.full((2, 8, 6, 3), -1, np.int64), {"input": SPEC}, ("0 to 255", "from -1 to -1")),
         (flat_network(), [torch.full((2, 3, 8, 6), -0.1)], {"input": SPEC}, ("0 to 255", "-0.1")),
         (flat_network(), np.zeros((0, 8, 6, 3), np.uint8), {"input": SPEC}, ("at least one image",)),
+        (flat_network().double(), np.zeros((2, 8, 6, 3), np.uint8), {"input": SPEC}, ("torch.float64", ".float()")),
         (flat_network(), "nowhere", {"input": SPEC}, ("nowhere",)),
         (flat_network(), 3, {"input": SPEC}, ("images", "int")),
         (flat_network(), ["a.jpg"], {"input": SPEC}, ("images", "str")),

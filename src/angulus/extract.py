@@ -14,7 +14,7 @@ from angulus.data.examples import Source, columns_of, noun_of
 from angulus.data.formats.catalogue import open_source
 from angulus.embeddings import EmbeddingSet
 from angulus.embeddings.files import RESERVED
-from angulus.errors import DataError
+from angulus.errors import AngulusError, DataError, ModelError
 from angulus.inference.choice import choose
 from angulus.inference.given_images import Images, content_for, opened
 from angulus.inference.lanes import through
@@ -99,7 +99,7 @@ def embed(
     total = None if source is None else len(source)
     views: list[tuple[Tensor, ...]] = []
     done = 0
-    with evaluating(model, place), torch.inference_mode():
+    with evaluating(model, place), _naming_numbers(model), torch.inference_mode():
         batches = _batches(model, given, batch_size, place)
         first = spec.prepare(batches.first.to(place))
         choice = choose(model, first, runtime=runtime, layout=layout, device=place)
@@ -123,6 +123,21 @@ def embed(
     )
 
 
+@contextmanager
+def _naming_numbers(model: nn.Module) -> Iterator[None]:
+    """ModelError in place of torch's error for a network whose weights are not of float32 and that does not cast."""
+    try:
+        yield
+    except RuntimeError as error:
+        kinds = {each.dtype for each in model.parameters() if each.is_floating_point()} - {torch.float32}
+        if not kinds or isinstance(error, AngulusError):
+            raise
+        raise ModelError(
+            f"images are embedded in float32, and the network has weights of {min(map(str, kinds))}: give"
+            " model.float(), or a network that casts its input"
+        ) from error
+
+
 def _columns_of(source: Source) -> dict[str, NDArray[Any]]:
     """What a source knows of its examples besides, such as cameras, but for names that stand for something else."""
     return {name: values for name, values in columns_of(source).items() if name and name not in RESERVED}
@@ -140,7 +155,7 @@ def _embed_recordings(
     if isinstance(given, str | PathLike):
         given = open_source(str(given), content=content_for(spec))
     source = cast(Source, given) if hasattr(given, "read") else None
-    with evaluating(model, device), torch.inference_mode():
+    with evaluating(model, device), _naming_numbers(model), torch.inference_mode():
         network = folded(model) if is_foldable(model) else model
         embeddings, seconds = embedded_recordings(
             *(network.embeddings_of, spec, as_recordings(given) if source is None else source, device),
