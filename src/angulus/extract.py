@@ -124,7 +124,7 @@ def embed(
 
 
 @contextmanager
-def _naming_numbers(model: nn.Module) -> Iterator[None]:
+def _naming_numbers(model: nn.Module) -> Generator[None, None, None]:
     """ModelError in place of torch's error for a network whose weights are not of float32 and that does not cast."""
     try:
         yield

@@ -121,10 +121,10 @@ def test_int8_says_on_whom_it_was_made(tmp_path):
     assert Bundle(tmp_path / "b").description.model["quantised_on"] == {"images": 48, "people": 12}
 
 
-def test_without_labels_there_is_no_threshold_and_a_reason(tmp_path):
+def test_of_one_person_there_is_no_threshold_and_a_reason(tmp_path):
     done = exported(tmp_path / "b", images=people(1, 20))
     assert done.threshold is None
-    assert "labels" in done.missing
+    assert "one person is too few" in done.missing
     assert Bundle(tmp_path / "b").curves is None
 
 

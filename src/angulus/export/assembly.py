@@ -204,11 +204,11 @@ def _judged(
         found = calibrated(bundle.artefact.name, judged.both.after, judged.both.labels, settings.far)
     if found.threshold is not None and found.curves is not None:
         said = "; ".join(each for each in (note, found.threshold.note) if each)
-        found = replace(found, threshold=replace(found.threshold, note=said))
-        far = found.threshold.target_far
+        kept, curves = replace(found.threshold, note=said), found.curves
+        found, far = Calibration(threshold=kept, curves=curves), kept.target_far
         judged = Judged(parity={**judged.parity, "verification": verification_changes(judged.both, far)})
-        bundle.keep_values(THRESHOLD, found.threshold.to_dict())
-        bundle.keep_values(CURVES, found.curves.to_dict())
+        bundle.keep_values(THRESHOLD, kept.to_dict())
+        bundle.keep_values(CURVES, curves.to_dict())
     bundle.keep_values(PARITY, judged.parity)
     return judged, found
 
