@@ -15,13 +15,14 @@ ALL = [(kind, precision) for kind, precisions in MAKES.items() for precision in 
 ALLOWED = {"float32": 1e-5, "float16": 1e-3, "int8": 0.05}
 
 
-def exported(out, kind="onnx", precision="float32", *, make=network, colour="rgb", images=None, **options):
+def exported(out, kind="onnx", precision="float32", *, make=network, colour="rgb", images=None, note="", **options):
     for needed in (*NEEDS[kind], *(("nncf",) if precision == "int8" else ())):
         pytest.importorskip(needed)
     model, config = make(colour)
     others = people(12, 4, spec=model.input, first=500, name="other") if precision == "int8" else None
     settings = ExportOptions(to=kind, precision=precision, **options)
-    return export_model(*(model, out, settings), images=images, quantize_on=others, detector=None, config=config)
+    how = {"images": images, "quantize_on": others, "config": config, "note": note}
+    return export_model(*(model, out, settings), detector=None, **how)
 
 
 def vectors_of(model, pixels, mirror=False):
@@ -43,7 +44,7 @@ def test_a_bundle_gives_the_vectors_of_the_model(tmp_path, kind, precision):
     make = mobile if (kind, precision) == ("onnx", "float32") else network
     given = people() if (kind, precision) in (("onnx", "float32"), ("openvino", "int8")) else None
     allowed = 0.2 if precision == "int8" else ALLOWED[precision]  # random weights bear 8 bits badly
-    done = exported(tmp_path / "b", kind, precision, make=make, images=given, tolerance=allowed)
+    done = exported(tmp_path / "b", kind, precision, make=make, images=given, tolerance=allowed, note="be careful")
     model, _ = make()
     pixels = people(9, 2, spec=model.input, first=900)
     images = np.stack([pixels.read(place) for place in range(len(pixels))])
@@ -55,6 +56,7 @@ def test_a_bundle_gives_the_vectors_of_the_model(tmp_path, kind, precision):
         distances = 1 - (found * vectors_of(model, images[:count])).sum(1)
         assert distances.max() <= allowed
     if given is not None:
+        assert bundle.threshold.note.startswith("be careful")
         assert bundle.threshold.artefact == bundle.curves.artefact == bundle.artefact.name
     assert bundle.parity["artefact"] == bundle.artefact.name
     assert done.threshold == bundle.threshold
