@@ -17,10 +17,10 @@ from angulus.models import InputSpec, TinyNet, save_model
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """A run whose classes are two of six people, and a folder of the six."""
+    """A run whose classes are two of ten people, and a folder of the ten."""
     home = tmp_path_factory.mktemp("known")
     random = np.random.default_rng(0)
-    for person in ("Ada Lovelace", "Bo", "Cy", "Di", "Ed", "Flo"):
+    for person in ("Ada Lovelace", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal", "Ivy", "Jo"):
         (home / "people" / person).mkdir(parents=True)
         for number in range(3):
             pixels = random.integers(0, 255, (24, 24, 3), dtype=np.uint8)
@@ -34,7 +34,7 @@ def home(tmp_path_factory):
     return home
 
 
-SAID = "the model was trained on 2 of these 6 people (Ada Lovelace, Bo): the figures say nothing about people"
+SAID = "the model was trained on 2 of these 10 people (Ada Lovelace, Bo): the figures say nothing about people"
 
 
 def test_names_are_compared_folded(home):

@@ -131,8 +131,8 @@ def test_of_one_person_there_is_no_threshold_and_a_reason(tmp_path):
 
 
 def test_few_people_are_told(tmp_path):
-    assert "4 people are too few" in exported(tmp_path / "b", images=people(4, 5)).missing
-    assert "no threshold could be calibrated" in exported(tmp_path / "c", images=people(5, 2)).missing
+    assert "9 people are too few" in exported(tmp_path / "b", images=people(9, 2)).missing
+    assert "no threshold could be calibrated" in exported(tmp_path / "c", images=people(10, 1)).missing
 
 
 def test_without_images_made_up_pictures_are_compared(tmp_path):

@@ -75,7 +75,7 @@ def test_gradients_reach_the_pixels():
 
 
 def test_another_size_is_an_error_that_names_both_and_the_remedy():
-    with pytest.raises(ModelError, match=r"112x112 \(height x width\), got 112x96.*data\.size: \[112, 112\]"):
+    with pytest.raises(ModelError, match=r"112x112 \(height x width\), got 112x96: crop.*data\.fit"):
         InputSpec().prepare(random_images(height=112, width=96))
 
 
