@@ -42,7 +42,7 @@ def search_page(
     """A search, with its CMC at many ranks."""
     if path is not None:
         curve = cmc(found, [k for k in CURVE if k <= result.gallery]) if result.known else ()
-        search = Search(result=result, curve=curve, confidence=confidence)
+        search = Search(result=result, curve=curve, confidence=confidence, notes=notes)
         _write(path, f"Search: {result.name}", [], notes=notes, facts=facts, sections=Sections(searches=[search]))
 
 

@@ -98,11 +98,12 @@ class Search:
     result: Identification
     curve: Sequence[RankPoint] = ()
     confidence: SearchConfidence | None = None
+    notes: Sequence[str] = ()
 
     @property
     def advice(self) -> Recommendation:
         """The threshold to use for this search."""
-        return recommended_for_search(self.result, self.confidence)
+        return recommended_for_search(self.result, self.confidence, self.notes)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -171,6 +172,7 @@ def render_report(
     environment.filters["plain"] = plain
     environment.filters["one_in"] = one_in
     drawn = [result for result in results if len(result.roc)]
+    told = [*notes, *(note for result in results for note in result.notes)]
     shown = sections or Sections()
     curves_of_searches = [(search.result.name or "search", search.curve) for search in shown.searches if search.curve]
     template = environment.from_string(files("angulus.evaluation.report").joinpath("page.html.j2").read_text("utf-8"))
@@ -178,7 +180,7 @@ def render_report(
         title=title,
         results=[_shown(result, index) for index, result in enumerate(results)],
         deployed=_deployed(results, shown.calibrated),
-        calibrated=[(found, of_calibration(found)) for found in shown.calibrated],
+        calibrated=[(found, of_calibration(found, told)) for found in shown.calibrated],
         roc=roc_plot(drawn) if drawn else "",
         det=det_plot(drawn) if drawn else "",
         loss=_loss_plot(curves or {}),

@@ -24,6 +24,10 @@ FEW_FALSE_ACCEPTS = 10
 WIDEST_SHARE = 0.5  # an interval of a share that says no more than this is said to say nothing
 TRAINED_ON = "the model was trained on"
 """So begins the note of a result whose people were trained on: no threshold of theirs holds for others."""
+OF_KNOWN = (
+    "No threshold is recommended: the model was trained on some of these people, and on others it does worse."
+    " Leave those out, or evaluate others."
+)
 _DO = "pairs of one person do"
 _ARE_FOUND = "people who are enrolled are found"
 WIDEST = 10.0  # times that the upper end of a FAR's interval may be the lower one
@@ -48,12 +52,9 @@ class Recommendation:
 def recommended(result: VerificationResult, calibrated: Sequence[CalibratedThreshold] = ()) -> Recommendation:
     """The threshold to use after a verification; the calibration's where there is one."""
     if calibrated:
-        return of_calibration(calibrated[0])
-    if any(note.startswith(TRAINED_ON) for note in result.notes):
-        return _none(
-            "No threshold is recommended: the model was trained on some of these people, and on others it does worse."
-            " Leave those out, or evaluate others."
-        )
+        return of_calibration(calibrated[0], result.notes)
+    if are_known(result.notes):
+        return _none(OF_KNOWN)
     point = recommended_point(result)
     if result.protocol == "mean-centred":
         return _none(
@@ -79,8 +80,18 @@ def recommended(result: VerificationResult, calibrated: Sequence[CalibratedThres
     )
 
 
-def of_calibration(found: CalibratedThreshold) -> Recommendation:
-    """The same of a threshold that was chosen on half of the people and tried on the others."""
+def are_known(notes: Sequence[str]) -> bool:
+    """Whether one of the notes of a result says that the model was trained on some of its people."""
+    return any(note.startswith(TRAINED_ON) for note in notes)
+
+
+def of_calibration(found: CalibratedThreshold, notes: Sequence[str] = ()) -> Recommendation:
+    """The same of a threshold that was chosen on half of the people and tried on the others.
+
+    notes: what else is said of these people.
+    """
+    if are_known(notes):
+        return _none(OF_KNOWN)
     if found.tar.estimate == 0:
         return _none(
             f"No threshold can be recommended: above {found.threshold:.3f}, which was chosen for FAR"
@@ -109,8 +120,15 @@ def of_calibration(found: CalibratedThreshold) -> Recommendation:
     )
 
 
-def recommended_for_search(result: Identification, sure: SearchConfidence | None = None) -> Recommendation:
-    """The threshold above which a search should name somebody, for the gallery that was searched."""
+def recommended_for_search(
+    result: Identification, sure: SearchConfidence | None = None, notes: Sequence[str] = ()
+) -> Recommendation:
+    """The threshold above which a search should name somebody, for the gallery that was searched.
+
+    notes: what else is said of these people.
+    """
+    if are_known(notes):
+        return _none(OF_KNOWN)
     best = {point.target: point for point in result.points if point.rank == 1 and _is_usual_fpir(point.target)}
     usable = [point for point in best.values() if _is_usable_for_search(point, sure)]
     if not best:

@@ -60,7 +60,7 @@ def calibrate(
     print("\n".join([result.table(), *(f"note: {note}" for note in notes)]))
     print("scores of both kinds do not overlap: no log-likelihood ratio" if meaning is None else meaning.line())
     facts = {"embeddings": str(embeddings), "pairs": "all" if pairs is None else str(pairs), "view": view}
-    advice = of_calibration(result)
+    advice = of_calibration(result, notes)
     print(advice.sentence)
     content = {**stored_calibration(result, meaning, facts), "notes": list(notes), "recommended": advice.as_dict()}
     calibration_page(page.report, embeddings, result, facts, notes)

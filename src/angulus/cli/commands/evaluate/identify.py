@@ -84,7 +84,7 @@ def identify(
     seconds = round(time.perf_counter() - started, 2)
     facts, notes = searched.facts, searched.notes
     print("\n".join([result.table(), *(f"note: {note}" for note in notes), *(sure.lines() if sure else [])]))
-    advice = recommended_for_search(result, sure) if result.points else None
+    advice = recommended_for_search(result, sure, notes) if result.points else None
     if advice is not None:
         print(advice.sentence)
     search_page(page.report, found, result, sure, facts, notes)
