@@ -95,7 +95,13 @@ def test_export_says_it_and_keeps_it_with_the_threshold(home, monkeypatch):
 def test_embeddings_carry_it_to_every_protocol(home, capsys):
     file = str(home / "people.npz")
     assert main(["embed", str(home / "run"), str(home / "people"), "--out", file, "--quiet"]) == 0
-    for words in (["identify"], ["identify", "--fpir", "0.01"], ["retrieve"], ["calibrate", "--far", "0.2", "--out", str(home / "c.json")], []):
+    for words in (
+        ["identify"],
+        ["identify", "--fpir", "0.01"],
+        ["retrieve"],
+        ["calibrate", "--far", "0.2", "--out", str(home / "c.json")],
+        [],
+    ):
         written = home / "figures.json"
         assert main(["evaluate", *words[:1], file, *words[1:], "--json", str(written)]) == 0
         said = capsys.readouterr().out
